@@ -1,0 +1,1 @@
+//! anki-syncd: a sync server for Anki flashcards.
