@@ -5,6 +5,7 @@
 
 mod create;
 mod error;
+pub mod open;
 mod proto;
 pub mod schema;
 mod stock;
