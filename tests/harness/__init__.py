@@ -1,0 +1,1 @@
+"""What the test folders and the benches share: servers, real clients, hand-made requests, collection files."""
