@@ -1,9 +1,11 @@
 """Fixtures for every folder of tests."""
 
 import os
+import random
 
 import pytest
-from harness.device import Device
+
+from harness.device import Device, empty_collection
 from harness.server import Server
 
 
@@ -17,12 +19,22 @@ def long(request):
 
 
 @pytest.fixture
+def chance():
+    """Randomness that can be had again: what failed prints its seed."""
+    seed = int(os.environ.get("SEED", random.randrange(1_000_000)))
+    print(f"SEED={seed}")
+    return random.Random(seed)
+
+
+@pytest.fixture
 def start_server(tmp_path):
     """Starts servers by kind, each over a fresh folder unless it is given one."""
     servers = []
 
     def start(kind, base=None, **settings):
-        server = Server(kind, base or tmp_path / f"base{len(servers)}", **settings)
+        number = len(servers)
+        log = tmp_path / f"{number}.{kind}.log"
+        server = Server(kind, base or tmp_path / f"base{number}", log, **settings)
         servers.append(server)
         return server.start()
 
@@ -37,6 +49,17 @@ def start_server(tmp_path):
 def server(start_server):
     """The server under test: the one that the environment variable SERVER names."""
     return start_server(os.environ["SERVER"])
+
+
+@pytest.fixture
+def ours(start_server):
+    return start_server("ours")
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory):
+    """An empty collection, to grow others from."""
+    return empty_collection(tmp_path_factory.mktemp("template") / "device")
 
 
 @pytest.fixture

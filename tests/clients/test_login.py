@@ -1,6 +1,7 @@
 """Logging in with a real client."""
 
 import pytest
+
 from harness.device import ClientError
 
 

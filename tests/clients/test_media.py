@@ -4,6 +4,7 @@ import random
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+
 from harness.device import ClientError
 
 # All in Unicode's normal form C, the only one that the protocol takes.

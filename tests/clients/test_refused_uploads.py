@@ -1,9 +1,10 @@
-"""What is no collection must not replace one; the client shows the sentence that it gets instead of `OK`."""
+"""What is no collection must not replace one; clients show the answer unless it is `OK`."""
 
 import sqlite3
 from contextlib import closing
 
 import pytest
+
 from harness import collection
 from harness.raw import Account
 
@@ -43,7 +44,7 @@ def kept(server, new_device, tmp_path):
 
 
 def offer(kept, content, tmp_path):
-    """Uploads it and returns the answer, and whether the account's collection is still the old one."""
+    """Uploads it; returns the answer, and whether the old collection is still there."""
     account, _, rows = kept
     reply = account.upload(content)
     assert reply.status == 200

@@ -1,1 +1,1 @@
-"""What the test folders and the benches share: servers, real clients, hand-made requests, collection files."""
+"""What tests and benches share: servers, real clients, hand-made requests, collections."""

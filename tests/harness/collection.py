@@ -1,8 +1,15 @@
 """Collection files, read and made without a client."""
 
+import base64
+import hashlib
+import itertools
+import random
+import shutil
 import sqlite3
 from contextlib import closing
 
+MEBIBYTE = 1 << 20
+NOTE_TEXT = 1000
 # Statistics of SQLite's, which each side makes for itself.
 NOT_CONTENT = ("sqlite_stat1", "sqlite_stat4")
 
@@ -41,3 +48,41 @@ def quoted_rows(database, table):
 def integrity(path):
     with closing(connect(path)) as database:
         return database.execute("pragma integrity_check").fetchone()[0]
+
+
+def grown(template, path, mebibytes, seed=0):
+    """A copy of an empty collection, filled with notes whose text hardly compresses."""
+    shutil.copy(template, path)
+    with closing(connect(path)) as database:
+        # One file, as after a client has closed it.
+        database.execute("pragma journal_mode = delete")
+        notetype = database.execute(
+            "select ntid from templates group by ntid having count() = 1 limit 1"
+        ).fetchone()[0]
+        source = random.Random(seed)
+        numbers = itertools.count(1)
+        while size(database) < mebibytes * MEBIBYTE:
+            batch = [note(number, notetype, source) for number in itertools.islice(numbers, 500)]
+            database.executemany(
+                "insert into notes values (?, ?, ?, 1, 0, '', ?, ?, ?, 0, '')", batch
+            )
+        database.execute(
+            "insert into cards select id, id, 1, 0, 1, 0, 0, 0, id, 0, 0, 0, 0, 0, 0, 0, 0, '{}'"
+            " from notes"
+        )
+        database.commit()
+    return path
+
+
+def size(database):
+    pages, page_size = (
+        database.execute(f"pragma {name}").fetchone()[0] for name in ["page_count", "page_size"]
+    )
+    return pages * page_size
+
+
+def note(number, notetype, source):
+    front = f"{source.getrandbits(64):016x} {number}"
+    text = base64.b64encode(source.randbytes(NOTE_TEXT * 3 // 4)).decode()
+    checksum = int(hashlib.sha1(front.encode()).hexdigest()[:8], 16)
+    return number, f"guid{number}", notetype, f"{front}\x1f{text}", front, checksum

@@ -127,3 +127,11 @@ class Device:
         stamp = time.time() + next(self.ticks)
         for path in paths:
             os.utime(path, (stamp, stamp))
+
+
+def empty_collection(folder):
+    """The file of a collection as the client makes it."""
+    device = Device(folder, server=None, user=None)
+    device.check_database()
+    device.end()
+    return device.path

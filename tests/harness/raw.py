@@ -32,23 +32,23 @@ class Connection:
     """One connection, kept alive for as many requests as the server allows."""
 
     def __init__(self, server, timeout=60):
-        address = (server.host.strip("[]"), server.port)
-        self.socket = socket.create_connection(address, timeout=timeout)
+        self.socket = socket.create_connection(server.address, timeout=timeout)
 
     def close(self):
         self.socket.close()
 
-    def send_head(self, path, key="", method="POST", **more):
+    def send_head(self, path, key="", method="POST", **other):
+        """Starts a request; `other` adds headers, replaces them, or with `None` leaves them out."""
         envelope = {"v": 11, "k": key, "c": CLIENT, "s": "handmade"}
         headers = {
             "host": "localhost",
             "anki-sync": json.dumps(envelope),
             "content-type": "application/octet-stream",
             "transfer-encoding": "chunked",
-            **more,
+            **other,
         }
-        lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {headers[name]}" for name in headers)]
-        self.socket.sendall("\r\n".join([*lines, "", ""]).encode())
+        fields = [f"{name}: {value}" for name, value in headers.items() if value is not None]
+        self.socket.sendall("\r\n".join([f"{method} {path} HTTP/1.1", *fields, "", ""]).encode())
 
     def send_chunk(self, content):
         self.socket.sendall(b"%x\r\n%b\r\n" % (len(content), content))

@@ -21,15 +21,19 @@ USERS = {"anna": "anna's pass:wörd", "ben": "b"}
 class Server:
     """One server over one folder of users; the address stays the same over restarts."""
 
-    def __init__(self, kind, base, users=USERS, host="127.0.0.1", **settings):
+    def __init__(self, kind, base, log, users=USERS, host="127.0.0.1", **settings):
         self.kind = kind
         self.base = Path(base)
-        self.log = self.base.with_name(f"{self.base.name}.{kind}.log")
+        self.log = Path(log)
         self.users = users
         self.host = host
         self.port = free_port()
         self.settings = settings
         self.process = None
+
+    @property
+    def address(self):
+        return self.host.strip("[]"), self.port
 
     @property
     def url(self):
@@ -43,7 +47,7 @@ class Server:
         }
         return {
             "PATH": os.environ["PATH"],
-            "HOME": str(self.base.parent),
+            "HOME": str(self.log.parent),
             "SYNC_BASE": str(self.base),
             "SYNC_HOST": self.host,
             "SYNC_PORT": str(self.port),
@@ -73,7 +77,7 @@ class Server:
         return self
 
     def healthy(self):
-        connection = http.client.HTTPConnection(self.host.strip("[]"), self.port, timeout=5)
+        connection = http.client.HTTPConnection(*self.address, timeout=5)
         try:
             connection.request("GET", "/health")
             return connection.getresponse().status == 200
