@@ -12,7 +12,9 @@ from pathlib import Path
 import zstandard
 
 BLOCK = 1 << 20
+CHUNK = 4096
 CLIENT = "26.09.3,handmade,linux"
+END = b"0\r\n\r\n"
 
 
 @dataclass
@@ -33,6 +35,7 @@ class Connection:
 
     def __init__(self, server, timeout=60):
         self.socket = socket.create_connection(server.address, timeout=timeout)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def close(self):
         self.socket.close()
@@ -51,10 +54,10 @@ class Connection:
         self.socket.sendall("\r\n".join([f"{method} {path} HTTP/1.1", *fields, "", ""]).encode())
 
     def send_chunk(self, content):
-        self.socket.sendall(b"%x\r\n%b\r\n" % (len(content), content))
+        self.socket.sendall(chunks(content))
 
     def send_end(self):
-        self.socket.sendall(b"0\r\n\r\n")
+        self.socket.sendall(END)
 
     def reply(self, into=None):
         """Reads the answer; with `into` the decoded body goes to that file instead of memory."""
@@ -76,9 +79,12 @@ class Connection:
     def post(self, path, message=None, key="", into=None):
         try:
             self.send_head(path, key)
+            pending = b""
             for block in compressed(message):
-                self.send_chunk(block)
-            self.send_end()
+                self.socket.sendall(pending)
+                pending = chunks(block)
+            # In one segment, since the reference server cuts off those whose end comes later.
+            self.socket.sendall(pending + END)
         except (BrokenPipeError, ConnectionResetError):
             pass  # The server may have seen enough; its answer says why.
         return self.reply(into)
@@ -113,6 +119,12 @@ class Account:
 
     def media_changes(self, since=0):
         return self.post("/msync/mediaChanges", {"lastUsn": since}).json()["data"]
+
+
+def chunks(content):
+    """In the transfer encoding, cut up as finely as real clients do."""
+    parts = (content[start : start + CHUNK] for start in range(0, len(content), CHUNK))
+    return b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in parts)
 
 
 def compressed(message):
