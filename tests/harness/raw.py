@@ -117,6 +117,13 @@ class Account:
     def upload_media(self, files):
         return self.post("/msync/uploadChanges", media_zip(files))
 
+    def download_media(self, names):
+        """The files of one answer, by their names: not necessarily all that were asked for."""
+        reply = self.post("/msync/downloadFiles", {"files": names})
+        with zipfile.ZipFile(io.BytesIO(reply.body)) as archive:
+            meta = json.loads(archive.read("_meta"))
+            return {name: archive.read(entry) for entry, name in meta.items()}
+
     def media_changes(self, since=0):
         return self.post("/msync/mediaChanges", {"lastUsn": since}).json()["data"]
 
