@@ -45,6 +45,12 @@ def quoted_rows(database, table):
     return database.execute(f"select {quoted} from {table}")
 
 
+def stamps(path):
+    """What `meta` tells of a collection: modification, schema modification, USN."""
+    with closing(connect(path)) as database:
+        return database.execute("select mod, scm, usn from col").fetchone()
+
+
 def integrity(path):
     with closing(connect(path)) as database:
         return database.execute("pragma integrity_check").fetchone()[0]
