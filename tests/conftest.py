@@ -1,0 +1,76 @@
+"""Fixtures for every folder of tests."""
+
+import os
+import random
+
+import pytest
+
+from harness.device import Device, empty_collection
+from harness.server import Server
+
+
+def pytest_addoption(parser):
+    parser.addoption("--long", action="store_true", help="the same tests with larger counts")
+
+
+@pytest.fixture(scope="session")
+def long(request):
+    return request.config.getoption("--long")
+
+
+@pytest.fixture
+def chance():
+    """Randomness that can be had again: what failed prints its seed."""
+    seed = int(os.environ.get("SEED", random.randrange(1_000_000)))
+    print(f"SEED={seed}")
+    return random.Random(seed)
+
+
+@pytest.fixture
+def start_server(tmp_path):
+    """Starts servers by kind, each over a fresh folder unless it is given one."""
+    servers = []
+
+    def start(kind, base=None, **settings):
+        number = len(servers)
+        log = tmp_path / f"{number}.{kind}.log"
+        server = Server(kind, base or tmp_path / f"base{number}", log, **settings)
+        servers.append(server)
+        return server.start()
+
+    yield start
+    for server in servers:
+        server.kill()
+        # pytest shows it with a failure only.
+        print(f"--- log of {server.kind}\n{server.log_text()}")
+
+
+@pytest.fixture
+def server(start_server):
+    """The server under test: the one that the environment variable SERVER names."""
+    return start_server(os.environ["SERVER"])
+
+
+@pytest.fixture
+def ours(start_server):
+    return start_server("ours")
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory):
+    """An empty collection, to grow others from."""
+    return empty_collection(tmp_path_factory.mktemp("template") / "device")
+
+
+@pytest.fixture
+def new_device(tmp_path):
+    """Makes devices; `server` is the one they sync with."""
+    devices = []
+
+    def make(server, user="anna"):
+        devices.append(Device(tmp_path / f"device{len(devices)}", server, user))
+        return devices[-1]
+
+    yield make
+    for device in devices:
+        device.end()

@@ -1,0 +1,137 @@
+"""A person's device: a real Anki client in a process of its own."""
+
+import itertools
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from harness import collection
+
+WORKER = Path(__file__).with_name("worker.py")
+
+
+class ClientError(Exception):
+    """The client's own error: what the person at the device gets to see."""
+
+    def __init__(self, error, kind, message):
+        super().__init__(f"{error} ({kind}): {message}")
+        self.error, self.kind, self.message = error, kind, message
+
+
+class Device:
+    """One collection with its media folder, syncing as one user.
+
+    `python` belongs to the virtual environment of the Anki version to run.
+    """
+
+    def __init__(self, folder, server, user, python=sys.executable):
+        self.folder = Path(folder)
+        self.folder.mkdir(parents=True)
+        self.path = self.folder / "collection.anki2"
+        self.media_folder = self.folder / "collection.media"
+        self.server = server
+        self.user = user
+        self.key = ""
+        self.ticks = itertools.count(1)
+        self.worker = subprocess.Popen(
+            [python, str(WORKER), str(self.path)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def call(self, operation, **arguments):
+        request = json.dumps({"do": operation, "with": arguments})
+        self.worker.stdin.write(request + "\n")
+        self.worker.stdin.flush()
+        answer = json.loads(self.worker.stdout.readline())
+        if "error" in answer:
+            raise ClientError(**answer)
+        return answer["value"]
+
+    def end(self):
+        self.worker.stdin.close()
+        self.worker.wait(timeout=30)
+        self.worker.stdout.close()
+
+    # Against the server.
+
+    def login(self, password=None):
+        password = self.server.users[self.user] if password is None else password
+        self.key = self.call("login", endpoint=self.server.url, user=self.user, password=password)
+        return self.key
+
+    def with_server(self, operation):
+        return self.call(operation, endpoint=self.server.url, key=self.key)
+
+    def status(self):
+        """What the client would have to do, judged from `meta` alone."""
+        return self.with_server("status")
+
+    def sync(self):
+        return self.with_server("sync")
+
+    def upload(self):
+        self.with_server("upload")
+
+    def download(self):
+        self.with_server("download")
+
+    def sync_media(self):
+        self.with_server("sync_media")
+
+    # On the device.
+
+    def add_note(self, *fields, **options):
+        return self.call("add_note", fields=fields, **options)
+
+    def edit_note(self, note_id, *fields):
+        self.call("edit_note", note_id=note_id, fields=fields)
+
+    def delete_note(self, note_id):
+        self.call("delete_note", note_id=note_id)
+
+    def add_deck(self, name):
+        return self.call("add_deck", name=name)
+
+    def review(self, cards):
+        self.call("review", cards=cards)
+
+    def check_database(self):
+        return self.call("check_database")
+
+    def rows(self):
+        # The client locks the file for as long as it has it open.
+        self.call("close")
+        return collection.rows(self.path)
+
+    # Media: plain files in a folder, as people put them there.
+
+    def media(self):
+        return {path.name: path.read_bytes() for path in self.media_folder.iterdir()}
+
+    def put_media(self, name, content):
+        path = self.media_folder / name
+        path.write_bytes(content)
+        self.let_time_pass(path, self.media_folder)
+
+    def remove_media(self, name):
+        (self.media_folder / name).unlink()
+        self.let_time_pass(self.media_folder)
+
+    def let_time_pass(self, *paths):
+        """The client finds changed media by time stamps in whole seconds."""
+        stamp = time.time() + next(self.ticks)
+        for path in paths:
+            os.utime(path, (stamp, stamp))
+
+
+def empty_collection(folder):
+    """The file of a collection as the client makes it."""
+    device = Device(folder, server=None, user=None)
+    device.check_database()
+    device.end()
+    return device.path

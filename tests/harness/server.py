@@ -1,0 +1,127 @@
+"""A sync server as a process: ours, or the reference server that comes with Anki."""
+
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+TARGET = Path(os.environ.get("CARGO_TARGET_DIR", REPOSITORY / "target"))
+COMMANDS = {
+    "ours": [str(TARGET / "release" / "anki-syncd")],
+    "reference": [sys.executable, "-m", "anki.syncserver"],
+}
+USERS = {"anna": "anna's pass:wörd", "ben": "b"}
+
+
+class Server:
+    """One server over one folder of users; the address stays the same over restarts."""
+
+    def __init__(self, kind, base, log, users=USERS, host="127.0.0.1", **settings):
+        self.kind = kind
+        self.base = Path(base)
+        self.log = Path(log)
+        self.users = users
+        self.host = host
+        self.port = free_port()
+        self.settings = settings
+        self.process = None
+
+    @property
+    def address(self):
+        return self.host.strip("[]"), self.port
+
+    @property
+    def url(self):
+        return f"http://{self.host}:{self.port}/"
+
+    def environment(self):
+        """Nothing else, so that the settings of whoever runs the tests stay out."""
+        accounts = {
+            f"SYNC_USER{number}": f"{name}:{password}"
+            for number, (name, password) in enumerate(self.users.items(), 1)
+        }
+        return {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.log.parent),
+            "SYNC_BASE": str(self.base),
+            "SYNC_HOST": self.host,
+            "SYNC_PORT": str(self.port),
+            **accounts,
+            **self.settings,
+        }
+
+    def folder(self, user):
+        return self.base / user
+
+    def start(self):
+        command = COMMANDS[self.kind]
+        assert Path(command[0]).exists(), f"{command[0]} is missing: cargo build --release"
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(
+                command,
+                env=self.environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        deadline = time.monotonic() + 20
+        while not self.healthy():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"{self.kind} did not start:\n{self.log_text()}")
+            time.sleep(0.02)
+        return self
+
+    def healthy(self):
+        connection = http.client.HTTPConnection(*self.address, timeout=5)
+        try:
+            connection.request("GET", "/health")
+            return connection.getresponse().status == 200
+        except OSError:
+            return False
+        finally:
+            connection.close()
+
+    def stop(self):
+        """Ends the server as an administrator would and returns its exit status."""
+        # The reference server ignores anything gentler when it is the first process.
+        return self.end(signal.SIGTERM if self.kind == "ours" else signal.SIGKILL)
+
+    def kill(self):
+        return self.end(signal.SIGKILL)
+
+    def end(self, with_signal):
+        if self.process is None:
+            return None
+        self.process.send_signal(with_signal)
+        try:
+            return self.process.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise
+        finally:
+            self.process = None
+
+    def restart(self):
+        self.stop()
+        return self.start()
+
+    def peak_memory(self):
+        """The most memory the process has had in RAM since it started, in bytes."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        line = next(line for line in status.splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) * 1024
+
+    def log_text(self):
+        return self.log.read_text(errors="replace")
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]

@@ -1,0 +1,68 @@
+"""Settings: a mistake is named and nothing else happens; what people write works."""
+
+import re
+import subprocess
+
+import pytest
+
+from harness.raw import Account
+from harness.server import COMMANDS, Server
+
+CONFIGURATION_ERROR = 78
+
+
+@pytest.mark.parametrize(
+    ("named", "settings"),
+    [
+        ("SYNC_USER1", {}),
+        ("SYNC_USER[23]", {"SYNC_USER1": "a:b", "SYNC_USER3": "c:d"}),
+        ("SYNC_USER1", {"SYNC_USER2": "c:d"}),
+        ("SYNC_USER2", {"SYNC_USER1": "a:b", "SYNC_USER2": "a:c"}),
+        ("SYNC_USER1", {"SYNC_USER1": ":password"}),
+        ("SYNC_USER1", {"SYNC_USER1": "name without a password"}),
+        ("SYNC_USER1", {"SYNC_USER1": ""}),
+        ("SYNC_USER1", {"SYNC_USER1": "a/b:password"}),
+        ("SYNC_USER1", {"SYNC_USER1": "../evil:password"}),
+        ("SYNC_USER1", {"SYNC_USER1": "..:password"}),
+        ("SYNC_USER1", {"SYNC_USER1": ".:password"}),
+        ("SYNC_USER2", {"SYNC_USER1": "a:b", "SYNC_USER2": "c:password\n"}),
+        ("SYNC_USER1", {"SYNC_USER1": "a:plain", "PASSWORDS_HASHED": "1"}),
+        ("SYNC_USER1", {"SYNC_USER1": "a:$argon2id$broken", "PASSWORDS_HASHED": "1"}),
+        ("MAX_SYNC_PAYLOAD_MEGS", {"SYNC_USER1": "a:b", "MAX_SYNC_PAYLOAD_MEGS": "100M"}),
+        ("MAX_SYNC_PAYLOAD_MEGS", {"SYNC_USER1": "a:b", "MAX_SYNC_PAYLOAD_MEGS": "-1"}),
+        ("SYNC_PORT", {"SYNC_USER1": "a:b", "SYNC_PORT": "abc"}),
+        ("SYNC_PORT", {"SYNC_USER1": "a:b", "SYNC_PORT": "70000"}),
+        ("SYNC_HOST", {"SYNC_USER1": "a:b", "SYNC_HOST": "not an address"}),
+    ],
+)
+def test_a_mistake_is_named_and_leaves_nothing_behind(tmp_path, named, settings):
+    server = Server("ours", tmp_path / "base", tmp_path / "log", users={}, **settings)
+    ended = subprocess.run(
+        COMMANDS["ours"], env=server.environment(), capture_output=True, text=True, timeout=20
+    )
+    assert ended.returncode == CONFIGURATION_ERROR
+    assert re.search(named, ended.stderr)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("value", ["", "0", "false"])
+def test_passwords_hashed_that_says_no_is_off_with_a_warning(start_server, value):
+    # The reference server takes any value for a yes.
+    server = start_server("ours", PASSWORDS_HASHED=value)
+    assert Account(server).meta()["empty"]
+    assert "PASSWORDS_HASHED" in server.log_text()
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "::1", "[::1]"])
+def test_hosts_as_people_write_them(start_server, host):
+    assert Account(start_server("ours", host=host)).meta()["empty"]
+
+
+def test_a_user_name_with_spaces_and_umlauts(start_server):
+    server = start_server("ours", users={"Jürgen Groß": "ö:ö "})
+    assert Account(server, "Jürgen Groß").meta()["empty"]
+
+
+def test_the_base_folder_is_made_with_its_parents(start_server, tmp_path):
+    server = start_server("ours", tmp_path / "a" / "b")
+    assert Account(server).meta()["empty"]
