@@ -3,13 +3,31 @@
 //! Everything here expects the collation [`unicase`] on the connection. Apart from [`create`], nothing opens or
 //! commits a transaction: that is the caller's, who keeps one open from the start of a sync to its end.
 
+pub mod card;
+pub mod card_data;
+pub mod changes;
+pub mod chunk;
+pub mod config;
 mod create;
+pub mod deck;
+pub mod deck_config;
+mod deck_name;
 mod error;
+pub mod grave;
+pub mod note;
+pub mod notetype;
+mod other;
+mod pending;
 mod proto;
+pub mod revlog;
+pub mod sanity;
 pub mod schema;
 mod stock;
+pub mod strip;
+pub mod tag;
 #[cfg(test)]
 mod testing;
+pub mod timing;
 pub mod unicase;
 
 pub use create::create;

@@ -14,7 +14,7 @@ pub mod notetype;
 pub mod revlog;
 pub mod sanity;
 pub mod start;
-mod tolerant;
+pub(crate) mod tolerant;
 mod tuple;
 mod usn;
 

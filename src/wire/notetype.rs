@@ -95,13 +95,19 @@ impl Serialize for NotetypeKind {
     }
 }
 
-/// Which fields have to be filled in for a template to make a card.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Requirement(
-    pub(crate) u16,
-    pub(crate) RequirementKind,
-    pub(crate) Vec<u16>,
-);
+/// Which fields have to be filled in for a template to make a card. Written as a tuple, read as an object too.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Requirement {
+    pub(crate) card_ord: u16,
+    pub(crate) kind: RequirementKind,
+    pub(crate) field_ords: Vec<u16>,
+}
+
+impl Serialize for Requirement {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        (self.card_ord, self.kind, &self.field_ords).serialize(serializer)
+    }
+}
 
 /// How the fields of a [`Requirement`] belong together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -29,6 +29,10 @@ pub(super) fn bool_from_anything<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<bool, D::Error> {
     let value = Value::deserialize(deserializer)?;
+    #[expect(
+        clippy::float_cmp,
+        reason = "both are exact, and nothing near them is meant"
+    )]
     let from_number = |number: f64| {
         [0.0, 1.0]
             .iter()
@@ -47,7 +51,7 @@ pub(super) fn bool_from_anything<'de, D: Deserializer<'de>>(
 }
 
 /// The type's default for anything that is not of the type.
-pub(super) fn or_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+pub(crate) fn or_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,
     T: Default + DeserializeOwned,
