@@ -1,89 +1,34 @@
 //! The values that clients accept.
 
-use std::ops::RangeInclusive;
-
 use crate::collection::proto::DeckConfig;
 
 /// Puts the standard setting in the place of everything that is out of range or no number.
 pub(super) fn restore(config: &mut DeckConfig) {
     let standard = DeckConfig::standard();
-    check(&mut config.new_per_day, 0..=9999, standard.new_per_day);
-    check(
-        &mut config.reviews_per_day,
-        0..=9999,
-        standard.reviews_per_day,
-    );
-    check(
-        &mut config.new_per_day_minimum,
-        0..=9999,
-        standard.new_per_day_minimum,
-    );
-    check(&mut config.initial_ease, 1.31..=5.0, standard.initial_ease);
-    check(
-        &mut config.easy_multiplier,
-        1.0..=5.0,
-        standard.easy_multiplier,
-    );
-    check(
-        &mut config.hard_multiplier,
-        0.5..=1.3,
-        standard.hard_multiplier,
-    );
-    check(
-        &mut config.lapse_multiplier,
-        0.0..=1.0,
-        standard.lapse_multiplier,
-    );
-    check(
-        &mut config.interval_multiplier,
-        0.5..=2.0,
-        standard.interval_multiplier,
-    );
-    check(
-        &mut config.maximum_review_interval,
-        1..=36500,
-        standard.maximum_review_interval,
-    );
-    check(
-        &mut config.minimum_lapse_interval,
-        1..=36500,
-        standard.minimum_lapse_interval,
-    );
-    check(
-        &mut config.graduating_interval_good,
-        1..=36500,
-        standard.graduating_interval_good,
-    );
-    check(
-        &mut config.graduating_interval_easy,
-        1..=36500,
-        standard.graduating_interval_easy,
-    );
-    check(
-        &mut config.leech_threshold,
-        1..=9999,
-        standard.leech_threshold,
-    );
-    check(
-        &mut config.cap_answer_time_to_secs,
-        1..=9999,
-        standard.cap_answer_time_to_secs,
-    );
-    check(
-        &mut config.desired_retention,
-        0.7..=0.99,
-        standard.desired_retention,
-    );
-    check(
-        &mut config.historical_retention,
-        0.7..=0.97,
-        standard.historical_retention,
-    );
-}
-
-fn check<T: PartialOrd>(value: &mut T, range: RangeInclusive<T>, standard: T) {
-    if !range.contains(value) {
-        *value = standard;
+    macro_rules! restore_unless_in_range {
+        ($($field:ident: $range:expr,)+) => {
+            $(if !$range.contains(&config.$field) {
+                config.$field = standard.$field;
+            })+
+        };
+    }
+    restore_unless_in_range! {
+        new_per_day: (0..=9999),
+        reviews_per_day: (0..=9999),
+        new_per_day_minimum: (0..=9999),
+        initial_ease: (1.31..=5.0),
+        easy_multiplier: (1.0..=5.0),
+        hard_multiplier: (0.5..=1.3),
+        lapse_multiplier: (0.0..=1.0),
+        interval_multiplier: (0.5..=2.0),
+        maximum_review_interval: (1..=36500),
+        minimum_lapse_interval: (1..=36500),
+        graduating_interval_good: (1..=36500),
+        graduating_interval_easy: (1..=36500),
+        leech_threshold: (1..=9999),
+        cap_answer_time_to_secs: (1..=9999),
+        desired_retention: (0.7..=0.99),
+        historical_retention: (0.7..=0.97),
     }
 }
 
