@@ -58,7 +58,8 @@ fn mtime_of(conn: &Connection, id: i64) -> Result<Option<i64>> {
     Ok(statement.query_row([id], |row| row.get(0)).optional()?)
 }
 
-fn name_is_taken(conn: &Connection, deck: &DeckRow) -> Result<bool> {
+/// Whether another deck has its name, in whatever case.
+pub(super) fn name_is_taken(conn: &Connection, deck: &DeckRow) -> Result<bool> {
     let mut statement =
         conn.prepare_cached("select exists (select 1 from decks where name = ? and id != ?)")?;
     Ok(statement.query_row((&deck.name, deck.id), |row| row.get(0))?)

@@ -8,6 +8,8 @@ mod tests;
 use prost::Message;
 use rusqlite::{Connection, OptionalExtension};
 
+pub(super) use convert::to_row;
+
 use super::error::InRow;
 use super::{Error, Result, pending, proto};
 use crate::wire::Usn;
@@ -45,7 +47,7 @@ pub(super) fn store(conn: &Connection, config: DeckConfig) -> Result<()> {
         usn,
         ..
     } = config;
-    let (name, config) = convert::to_row(config);
+    let (name, config) = to_row(config);
     let mut statement = conn.prepare_cached(
         "insert or replace into deck_config (id, name, mtime_secs, usn, config) values (?, ?, ?, ?, ?)",
     )?;

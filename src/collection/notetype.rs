@@ -69,7 +69,8 @@ fn count(row: &Row<'_>, column: usize) -> rusqlite::Result<usize> {
     row.get::<_, u32>(column).map(|count| count as usize)
 }
 
-fn name_is_taken(conn: &Connection, notetype: &Notetype) -> Result<bool> {
+/// Whether another notetype has its name, in whatever case.
+pub(super) fn name_is_taken(conn: &Connection, notetype: &Notetype) -> Result<bool> {
     let mut statement =
         conn.prepare_cached("select exists (select 1 from notetypes where name = ? and id != ?)")?;
     Ok(statement.query_row((&notetype.name, notetype.id), |row| row.get(0))?)

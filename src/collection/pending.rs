@@ -36,6 +36,13 @@ pub(super) fn ids(conn: &Connection, table: &'static str, min_usn: Usn) -> Resul
     Ok(ids.collect::<rusqlite::Result<_>>()?)
 }
 
+/// The ids of all rows, in ascending order.
+pub(super) fn all_ids(conn: &Connection, table: &'static str) -> Result<Vec<i64>> {
+    let mut statement = conn.prepare(&format!("select id from {table} order by id"))?;
+    let ids = statement.query_map([], |row| row.get(0))?;
+    Ok(ids.collect::<rusqlite::Result<_>>()?)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -91,3 +91,41 @@ pub fn without_other<M: Message + Default>(
 pub fn as_sent(object: &impl serde::Serialize) -> Value {
     serde_json::from_str(&serde_json::to_string(object).unwrap()).unwrap()
 }
+
+/// A copy of a recorded file in memory.
+pub fn file(name: &str) -> Connection {
+    let path = format!("{}/tests/vectors/{name}.anki2", env!("CARGO_MANIFEST_DIR"));
+    let mut conn = database();
+    // The journal of some files is a write-ahead log, which would be created beside the original.
+    let source = tempfile::tempdir().unwrap();
+    let copy = source.path().join("collection.anki2");
+    std::fs::copy(path, &copy).unwrap();
+    let source = Connection::open(&copy).unwrap();
+    rusqlite::backup::Backup::new(&source, &mut conn)
+        .unwrap()
+        .run_to_completion(1000, std::time::Duration::ZERO, None)
+        .unwrap();
+    conn
+}
+
+/// Kind, name and SQL of all tables and indexes, the SQL without what does not matter, and no statistics.
+pub fn schema(conn: &Connection) -> std::collections::BTreeMap<(String, String), String> {
+    let mut all = conn
+        .prepare("select type, name, sql from sqlite_schema where sql is not null and name not like 'sqlite_%'")
+        .unwrap();
+    all.query_map([], |row| {
+        Ok((
+            (row.get(0)?, row.get(1)?),
+            plain_sql(&row.get::<_, String>(2)?),
+        ))
+    })
+    .unwrap()
+    .map(Result::unwrap)
+    .collect()
+}
+
+/// SQL without upper case, white space and quotes.
+pub fn plain_sql(sql: &str) -> String {
+    sql.to_lowercase()
+        .replace(|char: char| char.is_whitespace() || char == '"', "")
+}

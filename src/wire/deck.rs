@@ -53,6 +53,16 @@ fn name_of(object: &Unknown) -> String {
     }
 }
 
+impl Deck {
+    /// What both kinds have.
+    pub(crate) fn common(&self) -> &DeckCommon {
+        match self {
+            Self::Normal(deck) => &deck.common,
+            Self::Filtered(deck) => &deck.common,
+        }
+    }
+}
+
 /// What both kinds of deck have.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DeckCommon {

@@ -12,7 +12,7 @@ const RANDOM: i32 = 1;
 const TAG_ONLY: i32 = 1;
 
 /// Name and blob.
-pub(super) fn to_row(json: DeckConfig) -> (String, proto::DeckConfig) {
+pub(in crate::collection) fn to_row(json: DeckConfig) -> (String, proto::DeckConfig) {
     let DeckConfig {
         new, rev, lapse, ..
     } = json;
