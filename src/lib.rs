@@ -1,1 +1,32 @@
 //! anki-syncd: a sync server for Anki flashcards.
+//!
+//! Data flows one way: socket → envelope → method → the user's vault → `SQLite`
+//! or files → reply. One sentence per room:
+//!
+//! - [`cli`][]: arguments, and one file per operator's command.
+//! - [`config`][]: the settings, from file and environment, read once and validated whole.
+//! - [`service`][]: everything that knows the process: its log, signals and exit status.
+//! - [`http`][]: connections, limits and time-outs, the envelope, routing and replies.
+//! - [`wire`][]: the protocol's messages as plain types; parses and writes bytes, no I/O.
+//! - [`account`][]: who may sync: passwords, host keys, throttling.
+//! - [`vault`][]: one user's data: opening, closing when idle, replacing, recovery.
+//! - [`sync`][]: the sync methods, each a function over a vault.
+//! - [`collection`][]: `collection.anki2`.
+//! - [`media`][]: the media folder and `media.db`.
+//! - [`clock`][]: the time of day.
+//!
+//! Rules that keep it so: `wire`, `collection` and `media` know neither hyper nor
+//! tokio; `http` opens no file; only `vault` and what it owns touch `SYNC_BASE`.
+//! Errors are made where they happen, carried up, and logged once, at the edge.
+
+pub mod account;
+pub mod cli;
+pub mod clock;
+pub mod collection;
+pub mod config;
+pub mod http;
+pub mod media;
+pub mod service;
+pub mod sync;
+pub mod vault;
+pub mod wire;

@@ -1,2 +1,5 @@
-//! The process.
-fn main() {}
+//! The process: arguments in, exit status out.
+
+fn main() -> std::process::ExitCode {
+    anki_syncd::cli::main()
+}

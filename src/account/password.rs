@@ -1,0 +1,170 @@
+//! Passwords: stored plainly or as PHC strings, and never printed.
+
+use std::fmt;
+
+use argon2::Argon2;
+use password_hash::{PasswordVerifier, phc::PasswordHash};
+use pbkdf2::Pbkdf2;
+use scrypt::Scrypt;
+use subtle::ConstantTimeEq;
+
+/// What a user's password is compared with.
+#[derive(Clone)]
+pub struct Credential {
+    stored: String,
+    hash: Option<PasswordHash>,
+}
+
+/// Why a configured password cannot be used. The text never contains it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum CredentialError {
+    /// No client can send an empty password.
+    #[error("the password is empty")]
+    Empty,
+    /// Comes from `echo` or an editor, and would be part of the password.
+    #[error("the password ends with a newline; write it with `printf %s` rather than `echo`")]
+    Newline,
+    /// The reference server accepts such a one and fails at the first login.
+    #[error(
+        "not a password hash in PHC format, such as `$argon2id$v=19$m=19456,t=2,p=1$SALT$HASH`; unset PASSWORDS_HASHED if passwords are plain"
+    )]
+    NotPhc,
+    /// Well formed, but of an algorithm or with parameters that cannot be verified.
+    #[error(
+        "a password hash that cannot be verified here; argon2id, pbkdf2-sha256, pbkdf2-sha512 and scrypt can, each with its parameters, salt and hash"
+    )]
+    Unsupported,
+}
+
+impl Credential {
+    /// A password kept as it is.
+    ///
+    /// # Errors
+    /// An empty one, or one with a newline at its end.
+    pub fn plain(password: &str) -> Result<Self, CredentialError> {
+        check_text(password)?;
+        Ok(Self {
+            stored: password.to_owned(),
+            hash: None,
+        })
+    }
+
+    /// A password hash in PHC format.
+    ///
+    /// # Errors
+    /// Anything that could never be verified: better at start than at the first login.
+    pub fn hashed(phc: &str) -> Result<Self, CredentialError> {
+        check_text(phc)?;
+        let hash = PasswordHash::new(phc).map_err(|_| CredentialError::NotPhc)?;
+        let parameters_read = match hash.algorithm.as_str() {
+            "argon2id" | "argon2i" | "argon2d" => argon2::Params::try_from(&hash).is_ok(),
+            "pbkdf2-sha256" | "pbkdf2-sha512" => pbkdf2::Params::try_from(&hash).is_ok(),
+            "scrypt" => scrypt::Params::try_from(&hash).is_ok(),
+            _ => false,
+        };
+        if parameters_read && hash.salt.is_some() && hash.hash.is_some() {
+            Ok(Self {
+                stored: phc.to_owned(),
+                hash: Some(hash),
+            })
+        } else {
+            Err(CredentialError::Unsupported)
+        }
+    }
+
+    /// Whether this is the password. Costs whatever the hash costs, so it belongs
+    /// on a blocking thread; plain ones are compared in constant time.
+    #[must_use]
+    pub fn matches(&self, password: &str) -> bool {
+        let password = password.as_bytes();
+        match &self.hash {
+            None => self.stored.as_bytes().ct_eq(password).into(),
+            Some(hash) => {
+                let verified = match hash.algorithm.as_str() {
+                    "scrypt" => Scrypt::default().verify_password(password, hash),
+                    "pbkdf2-sha256" | "pbkdf2-sha512" => {
+                        Pbkdf2::default().verify_password(password, hash)
+                    }
+                    _ => Argon2::default().verify_password(password, hash),
+                };
+                verified.is_ok()
+            }
+        }
+    }
+
+    /// What host keys are bound to, so that a changed password logs devices out.
+    #[must_use]
+    pub fn fingerprint_input(&self) -> &[u8] {
+        self.stored.as_bytes()
+    }
+}
+
+impl fmt::Debug for Credential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.hash.is_some() {
+            "Credential(hashed)"
+        } else {
+            "Credential(plain)"
+        })
+    }
+}
+
+fn check_text(text: &str) -> Result<(), CredentialError> {
+    if text.is_empty() {
+        Err(CredentialError::Empty)
+    } else if text.ends_with(['\n', '\r']) {
+        Err(CredentialError::Newline)
+    } else {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plain_password_matches_only_itself() {
+        let credential = Credential::plain("pa:ss wörd").unwrap();
+        assert!(credential.matches("pa:ss wörd"));
+        assert!(!credential.matches("pa:ss word"));
+        assert!(!credential.matches(""));
+    }
+
+    #[test]
+    fn a_hash_that_the_reference_server_takes_is_verified() {
+        let credential = Credential::hashed(
+            "$pbkdf2-sha256$i=600000,l=32$UUOaQiACqOO/N0WFhMcwsA$YMnZxsJz6qnfHEZASU1ppuuYjfSqbkXgF64+8ojRJsE",
+        )
+        .unwrap();
+        assert!(credential.matches("correct horse"));
+        assert!(!credential.matches("wrong horse"));
+    }
+
+    #[test]
+    fn a_hash_that_could_never_match_is_refused_at_once() {
+        use CredentialError::{Empty, Newline, NotPhc, Unsupported};
+        for (phc, error) in [
+            ("secret", NotPhc),
+            ("", Empty),
+            (
+                "$pbkdf2-sha256$i=1000$c2FsdHNhbHQ$aGFzaGhhc2hoYXNo\n",
+                Newline,
+            ),
+            (
+                "$pbkdf2-sha256$i=1000$c2FsdHNhbHQ$aGFzaGhhc2hoYXNo=",
+                NotPhc,
+            ),
+            ("$pbkdf2-sha256$i=1000$c2FsdHNhbHQ", Unsupported),
+            ("$md5$c2FsdHNhbHQ$aGFzaGhhc2hoYXNo", Unsupported),
+        ] {
+            assert_eq!(Credential::hashed(phc).err(), Some(error), "{phc:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_of_a_password_is_ever_printed() {
+        let credential = Credential::plain("hunter2").unwrap();
+        assert_eq!(format!("{credential:?}"), "Credential(plain)");
+    }
+}

@@ -1,0 +1,340 @@
+//! Opening `collection.anki2`: the live one, and one that a stranger sent.
+
+use std::{fmt::Write, os::unix::ffi::OsStrExt, path::Path, time::Duration};
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension, config::DbConfig, ffi::ErrorCode};
+
+use super::{create, schema, unicase};
+
+/// How long to wait for another program that has the file locked, such as `sqlite3`.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A user's collection, open.
+pub struct Collection {
+    conn: Connection,
+}
+
+/// The stamps by which a client decides how to sync.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamps {
+    /// Last modification, milliseconds.
+    pub modified: i64,
+    /// Last change of the schema, milliseconds.
+    pub schema_changed: i64,
+    /// The next USN to hand out.
+    pub usn: i32,
+    /// Whether there is not one card.
+    pub empty: bool,
+}
+
+/// Why the live collection cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// As `SQLite` says.
+    #[error(transparent)]
+    Sqlite(#[from] rusqlite::Error),
+    /// There was none, and it could not be created.
+    #[error("a new collection cannot be created: {0}")]
+    Create(#[source] super::Error),
+    /// Written by a version of Anki that this server does not know.
+    #[error(
+        "the collection has schema version {0}, which this server cannot serve; upload it again with a current Anki client"
+    )]
+    Schema(i64),
+}
+
+impl Collection {
+    /// Opens the file, or creates an empty collection when there is none.
+    ///
+    /// # Errors
+    /// [`OpenError`]; also when another process holds the file for longer than a few seconds.
+    pub fn open(path: &Path, now_ms: i64) -> Result<Self, OpenError> {
+        let mut conn = Connection::open_with_flags(
+            path,
+            OpenFlags::SQLITE_OPEN_READ_WRITE
+                | OpenFlags::SQLITE_OPEN_CREATE
+                | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+        )?;
+        distrust(&conn)?;
+        conn.busy_timeout(BUSY_TIMEOUT)?;
+        conn.pragma_update(None, "journal_mode", "wal")?;
+        // In WAL mode anything less can lose a sync that a device was told is done.
+        conn.pragma_update(None, "synchronous", "full")?;
+        conn.pragma_update(None, "cache_size", -8192)?;
+        if version(&conn)?.is_none() {
+            create(&mut conn, now_ms).map_err(OpenError::Create)?;
+        }
+        match version(&conn)? {
+            Some(schema::VERSION) => Ok(Self { conn }),
+            other => Err(OpenError::Schema(other.unwrap_or_default())),
+        }
+    }
+
+    /// The stamps that `meta` reports.
+    ///
+    /// # Errors
+    /// As `SQLite` says.
+    pub fn stamps(&self) -> rusqlite::Result<Stamps> {
+        self.conn.query_row(
+            "select mod, scm, usn, not exists (select 1 from cards) from col",
+            [],
+            |row| {
+                Ok(Stamps {
+                    modified: row.get(0)?,
+                    schema_changed: row.get(1)?,
+                    usn: row.get(2)?,
+                    empty: row.get(3)?,
+                })
+            },
+        )
+    }
+
+    /// What a download does to the collection: its USN grows by one and it is modified now,
+    /// so that every other device syncs with it next time.
+    ///
+    /// # Errors
+    /// As `SQLite` says.
+    pub fn stamp_download(&self, now_ms: i64) -> rusqlite::Result<()> {
+        self.conn
+            .execute("update col set usn = usn + 1, mod = ?1", [now_ms])
+            .map(drop)
+    }
+
+    /// Brings everything into the main file. False while another program reads an older state.
+    ///
+    /// # Errors
+    /// As `SQLite` says.
+    pub fn checkpoint(&self) -> rusqlite::Result<bool> {
+        self.conn
+            .query_row("pragma wal_checkpoint(truncate)", [], |row| {
+                row.get::<_, i64>(0)
+            })
+            .map(|busy| busy == 0)
+    }
+}
+
+/// The schema version; none in a file that has no table of Anki's.
+fn version(conn: &Connection) -> rusqlite::Result<Option<i64>> {
+    let has_col =
+        "select exists (select 1 from sqlite_schema where type = 'table' and name = 'col')";
+    if !conn.query_row(has_col, [], |row| row.get::<_, bool>(0))? {
+        return Ok(None);
+    }
+    conn.query_row("select ver from col", [], |row| row.get(0))
+        .optional()
+}
+
+/// Nothing in a file may run code of its own when it is queried.
+fn distrust(conn: &Connection) -> rusqlite::Result<()> {
+    for (option, on) in [
+        (DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true),
+        (DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false),
+        (DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false),
+        (DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false),
+    ] {
+        conn.set_db_config(option, on)?;
+    }
+    // The unit leaves no other place for temporary files than SYNC_BASE.
+    conn.pragma_update(None, "temp_store", "memory")?;
+    unicase::register(conn)
+}
+
+/// Why an uploaded file is refused: a sentence that Anki shows to the person.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// An empty body; the reference server takes it and so wipes the account.
+    #[error(
+        "The upload was empty, so it was refused. The collection on the server was left as it was. Please try again."
+    )]
+    Empty,
+    /// Not an `SQLite` file, or one of something else.
+    #[error(
+        "The uploaded file is not an Anki collection, so it was refused. The collection on the server was left as it was."
+    )]
+    Foreign,
+    /// Damaged.
+    #[error(
+        "The uploaded collection is damaged, so it was refused. The collection on the server was left as it was. Please use Tools > Check Database, or restore from a backup, then upload again."
+    )]
+    Corrupt,
+    /// Of a schema that this server does not take.
+    #[error(
+        "The uploaded collection has schema version {0}, which this server does not support, so it was refused. The collection on the server was left as it was. Please upload it with a current version of Anki."
+    )]
+    Schema(i64),
+    /// More bytes than the limit allows.
+    #[error("The collection is larger than this server accepts ({} MiB compressed, {} MiB as it is), so it was refused. The collection on the server was left as it was. Whoever runs the server can raise MAX_SYNC_PAYLOAD_MEGS.", sent >> 20, decoded >> 20)]
+    TooLarge {
+        /// Limit in bytes as sent.
+        sent: u64,
+        /// Limit in bytes once decoded.
+        decoded: u64,
+    },
+}
+
+/// A refusal, or a failure of ours.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckError {
+    /// The file is to blame.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// Disk or memory is.
+    #[error("the upload could not be checked: {0}")]
+    Failed(#[source] rusqlite::Error),
+}
+
+/// Checks an uploaded file without writing to it: a whole `SQLite` file, whose indexes
+/// are ordered as Anki orders them, with the tables of a collection.
+///
+/// # Errors
+/// [`CheckError`].
+pub fn check_upload(path: &Path) -> Result<(), CheckError> {
+    check_upload_inner(path).map_err(|error| match error {
+        Fault::Refused(refusal) => CheckError::Refused(refusal),
+        Fault::Sqlite(error) => match error.sqlite_error_code() {
+            Some(ErrorCode::NotADatabase) => CheckError::Refused(Refusal::Foreign),
+            Some(
+                ErrorCode::OutOfMemory
+                | ErrorCode::SystemIoFailure
+                | ErrorCode::DiskFull
+                | ErrorCode::CannotOpen,
+            ) => CheckError::Failed(error),
+            _ => CheckError::Refused(Refusal::Corrupt),
+        },
+    })
+}
+
+#[derive(thiserror::Error, Debug)]
+enum Fault {
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    #[error(transparent)]
+    Sqlite(#[from] rusqlite::Error),
+}
+
+fn check_upload_inner(path: &Path) -> Result<(), Fault> {
+    if std::fs::metadata(path).is_ok_and(|metadata| metadata.len() == 0) {
+        return Err(Refusal::Empty.into());
+    }
+    let conn = Connection::open_with_flags(
+        immutable_uri(path),
+        OpenFlags::SQLITE_OPEN_READ_ONLY
+            | OpenFlags::SQLITE_OPEN_URI
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )?;
+    distrust(&conn)?;
+    conn.pragma_update(None, "cell_size_check", true)?;
+    match version(&conn)? {
+        None => return Err(Refusal::Foreign.into()),
+        Some(schema::VERSION) => {}
+        Some(other) => return Err(Refusal::Schema(other).into()),
+    }
+    let verdict: String = conn.query_row("pragma integrity_check(1)", [], |row| row.get(0))?;
+    if verdict != "ok" {
+        return Err(Refusal::Corrupt.into());
+    }
+    match schema::missing(&conn) {
+        Ok(None) => Ok(()),
+        Ok(Some(_)) => Err(Refusal::Foreign.into()),
+        Err(_) => Err(Refusal::Corrupt.into()),
+    }
+}
+
+/// Read-only in earnest: no lock, and no `-wal` or `-shm` beside a file that says it is in WAL mode.
+fn immutable_uri(path: &Path) -> String {
+    let mut uri = String::from("file:");
+    for byte in path.as_os_str().as_bytes() {
+        if byte.is_ascii_alphanumeric() || b"/._-".contains(byte) {
+            uri.push(char::from(*byte));
+        } else {
+            // Writing to a string cannot fail.
+            let _ = write!(uri, "%{byte:02X}");
+        }
+    }
+    uri + "?immutable=1"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder_with_collection() -> (tempfile::TempDir, std::path::PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("collection 100%?.anki2");
+        drop(Collection::open(&path, 1_700_000_000_000).unwrap());
+        (folder, path)
+    }
+
+    fn refused(path: &Path) -> Refusal {
+        match check_upload(path) {
+            Err(CheckError::Refused(refusal)) => refusal,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_new_collection_is_empty_and_passes_the_check() {
+        let (folder, path) = folder_with_collection();
+        check_upload(&path).unwrap();
+        let names: Vec<_> = std::fs::read_dir(folder.path()).unwrap().collect();
+        assert_eq!(names.len(), 1, "the check leaves nothing beside the file");
+        let stamps = Collection::open(&path, 0).unwrap().stamps().unwrap();
+        assert_eq!(
+            stamps,
+            Stamps {
+                modified: 0,
+                schema_changed: 1_700_000_000_000,
+                usn: 0,
+                empty: true
+            }
+        );
+    }
+
+    #[test]
+    fn a_download_adds_one_to_the_usn_and_is_a_modification() {
+        let (_folder, path) = folder_with_collection();
+        let collection = Collection::open(&path, 0).unwrap();
+        collection.stamp_download(123).unwrap();
+        let stamps = collection.stamps().unwrap();
+        assert_eq!((stamps.usn, stamps.modified), (1, 123));
+    }
+
+    #[test]
+    fn what_is_no_collection_is_refused_as_such() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("upload");
+        std::fs::write(&path, b"").unwrap();
+        assert!(matches!(refused(&path), Refusal::Empty));
+        std::fs::write(&path, b"garbage".repeat(1000)).unwrap();
+        assert!(matches!(refused(&path), Refusal::Foreign));
+        std::fs::remove_file(&path).unwrap();
+        Connection::open(&path)
+            .unwrap()
+            .execute_batch("create table places (id integer)")
+            .unwrap();
+        assert!(matches!(refused(&path), Refusal::Foreign));
+        Connection::open(&path)
+            .unwrap()
+            .execute_batch("create table col (ver); insert into col values (18)")
+            .unwrap();
+        assert!(matches!(refused(&path), Refusal::Foreign));
+        Connection::open(&path)
+            .unwrap()
+            .execute_batch("update col set ver = 11")
+            .unwrap();
+        assert!(matches!(refused(&path), Refusal::Schema(11)));
+    }
+
+    #[test]
+    fn a_truncated_or_damaged_collection_is_refused_as_corrupt() {
+        let (_folder, path) = folder_with_collection();
+        let whole = std::fs::read(&path).unwrap();
+        std::fs::write(&path, &whole[..whole.len() - 4096 * 3]).unwrap();
+        assert!(matches!(refused(&path), Refusal::Corrupt));
+        let mut damaged = whole;
+        let end = damaged.len();
+        damaged[end - 4096 * 6..].fill(0x55);
+        std::fs::write(&path, damaged).unwrap();
+        assert!(matches!(refused(&path), Refusal::Corrupt));
+    }
+}

@@ -1,0 +1,109 @@
+//! The TOML file.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::{
+    client_address::ClientAddress,
+    fragment::{Fragment, Given, parse},
+    problem::Problems,
+};
+
+/// Every key that the file may have.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Keys {
+    base: Option<Spanned<PathBuf>>,
+    host: Option<Spanned<String>>,
+    port: Option<Spanned<u16>>,
+    ip_header: Option<Spanned<String>>,
+    max_sync_payload_megs: Option<Spanned<u64>>,
+    passwords_hashed: Option<Spanned<bool>>,
+    #[serde(default)]
+    users: Vec<Spanned<String>>,
+    max_connections: Option<Spanned<usize>>,
+    header_timeout_secs: Option<Spanned<u64>>,
+    body_timeout_secs: Option<Spanned<u64>>,
+}
+
+/// Reads and parses the file.
+#[must_use]
+pub fn read(path: &Path, problems: &mut Problems) -> Fragment {
+    match fs::read_to_string(path) {
+        Ok(text) => parse_text(path, &text, problems),
+        Err(error) => {
+            problems.add(
+                path.display().to_string(),
+                format_args!("cannot be read: {error}"),
+            );
+            Fragment::default()
+        }
+    }
+}
+
+fn parse_text(path: &Path, text: &str, problems: &mut Problems) -> Fragment {
+    let place = |offset: usize| {
+        let line = text
+            .bytes()
+            .take(offset)
+            .filter(|byte| *byte == b'\n')
+            .count()
+            + 1;
+        format!("{}, line {line}", path.display())
+    };
+    let keys: Keys = match toml::from_str(text) {
+        Ok(keys) => keys,
+        Err(error) => {
+            // Not the error's own rendering: it quotes the line, which may hold a password.
+            problems.add(
+                place(error.span().map_or(0, |span| span.start)),
+                error.message(),
+            );
+            return Fragment::default();
+        }
+    };
+    let setting = |key: &str, offset| format!("{key} ({})", place(offset));
+    let client_address = keys.ip_header.and_then(|given| {
+        let setting = setting("ip_header", given.span().start);
+        parse(
+            &setting,
+            given.get_ref(),
+            format_args!("one of {}", ClientAddress::names()),
+            problems,
+        )
+    });
+    macro_rules! given {
+        ($key:ident) => {
+            keys.$key
+                .map(|spanned| given(setting(stringify!($key), spanned.span().start), spanned))
+        };
+    }
+    Fragment {
+        base: given!(base),
+        host: given!(host),
+        port: given!(port),
+        client_address,
+        payload_megs: given!(max_sync_payload_megs),
+        passwords_hashed: given!(passwords_hashed),
+        max_connections: given!(max_connections),
+        header_timeout_secs: given!(header_timeout_secs),
+        body_timeout_secs: given!(body_timeout_secs),
+        users: keys
+            .users
+            .into_iter()
+            .map(|spanned| given(setting("users", spanned.span().start), spanned))
+            .collect(),
+    }
+}
+
+fn given<T>(setting: String, spanned: Spanned<T>) -> Given<T> {
+    Given {
+        setting,
+        value: spanned.into_inner(),
+    }
+}

@@ -1,0 +1,80 @@
+//! The settings of one source, each optional, before they are put together.
+
+use std::{fmt, path::PathBuf, str::FromStr};
+
+use super::{client_address::ClientAddress, problem::Problems};
+
+/// A value, and where it was given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Given<T> {
+    /// The setting as the person wrote it.
+    pub setting: String,
+    /// Its value.
+    pub value: T,
+}
+
+/// What one source says.
+#[derive(Default)]
+pub struct Fragment {
+    /// Where the users' folders are.
+    pub base: Option<Given<PathBuf>>,
+    /// Host name or address to listen on.
+    pub host: Option<Given<String>>,
+    /// Port to listen on.
+    pub port: Option<Given<u16>>,
+    /// Where a client's address is to be found.
+    pub client_address: Option<Given<ClientAddress>>,
+    /// Limit of a request body as sent, MiB.
+    pub payload_megs: Option<Given<u64>>,
+    /// Whether passwords are PHC strings.
+    pub passwords_hashed: Option<Given<bool>>,
+    /// `name:password` each; the type has no `Debug`, so that none is ever printed.
+    pub users: Vec<Given<String>>,
+    /// Connections at a time.
+    pub max_connections: Option<Given<usize>>,
+    /// Seconds that a client may take to send the head of a request.
+    pub header_timeout_secs: Option<Given<u64>>,
+    /// Seconds that a body may stand still.
+    pub body_timeout_secs: Option<Given<u64>>,
+}
+
+impl Fragment {
+    /// This source's settings, and the other's where this one is silent.
+    #[must_use]
+    pub fn over(self, other: Self) -> Self {
+        Self {
+            base: self.base.or(other.base),
+            host: self.host.or(other.host),
+            port: self.port.or(other.port),
+            client_address: self.client_address.or(other.client_address),
+            payload_megs: self.payload_megs.or(other.payload_megs),
+            passwords_hashed: self.passwords_hashed.or(other.passwords_hashed),
+            users: if self.users.is_empty() {
+                other.users
+            } else {
+                self.users
+            },
+            max_connections: self.max_connections.or(other.max_connections),
+            header_timeout_secs: self.header_timeout_secs.or(other.header_timeout_secs),
+            body_timeout_secs: self.body_timeout_secs.or(other.body_timeout_secs),
+        }
+    }
+}
+
+/// Parses a value that came as text, or notes what it should have been.
+pub fn parse<T: FromStr>(
+    setting: &str,
+    text: &str,
+    expected: impl fmt::Display,
+    problems: &mut Problems,
+) -> Option<Given<T>> {
+    if let Ok(value) = text.parse() {
+        Some(Given {
+            setting: setting.to_owned(),
+            value,
+        })
+    } else {
+        problems.add(setting, format_args!("{text:?} is not {expected}"));
+        None
+    }
+}

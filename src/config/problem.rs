@@ -1,0 +1,32 @@
+//! What is wrong with the settings, all of it at once.
+
+use std::fmt;
+
+/// One setting that cannot be used, and what to do about it. Never holds a secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The setting as the person wrote it: a variable, or a key with file and line.
+    pub setting: String,
+    /// What is wrong, and the remedy.
+    pub what: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.setting, self.what)
+    }
+}
+
+/// Everything that is wrong.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Problems(pub Vec<Problem>);
+
+impl Problems {
+    /// Adds one.
+    pub fn add(&mut self, setting: impl Into<String>, what: impl fmt::Display) {
+        self.0.push(Problem {
+            setting: setting.into(),
+            what: what.to_string(),
+        });
+    }
+}

@@ -1,0 +1,170 @@
+use std::{ffi::OsString, io::Write};
+
+use super::*;
+
+fn variables(given: &[(&str, &str)]) -> Variables {
+    let mut variables: Variables = given
+        .iter()
+        .map(|(name, value)| (OsString::from(name), OsString::from(value)))
+        .collect();
+    variables.insert("HOME".into(), "/home/someone".into());
+    variables
+}
+
+fn load(given: &[(&str, &str)]) -> Result<Settings, Problems> {
+    Settings::load(None, &variables(given))
+}
+
+fn load_file(text: &str, given: &[(&str, &str)]) -> Result<Settings, Problems> {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    Settings::load(Some(file.path()), &variables(given))
+}
+
+fn settings_named(result: Result<Settings, Problems>) -> Vec<String> {
+    result
+        .unwrap_err()
+        .0
+        .into_iter()
+        .map(|problem| problem.setting)
+        .collect()
+}
+
+#[test]
+fn the_defaults_are_the_reference_servers() {
+    let settings = load(&[("SYNC_USER1", "alice:secret")]).unwrap();
+    assert_eq!(settings.base, Path::new("/home/someone/.syncserver"));
+    assert_eq!((settings.host.as_str(), settings.port), ("0.0.0.0", 8080));
+    assert_eq!(settings.client_address, ClientAddress::ConnectInfo);
+    assert_eq!(
+        (settings.limits.sent, settings.limits.decoded),
+        (100 * MIB, 300 * MIB)
+    );
+    assert!(settings.warnings.is_empty());
+}
+
+#[test]
+fn a_password_may_have_colons() {
+    let settings = load(&[("SYNC_USER1", "name:pa:ss")]).unwrap();
+    assert!(settings.users[&"name".parse().unwrap()].matches("pa:ss"));
+}
+
+#[test]
+fn every_bad_setting_is_named() {
+    let alice = ("SYNC_USER1", "alice:secret");
+    for (given, setting) in [
+        (vec![], "SYNC_USER1"),
+        (vec![alice, ("SYNC_USER3", "bob:secret")], "SYNC_USER2"),
+        (vec![("SYNC_USER2", "bob:secret")], "SYNC_USER1"),
+        (vec![alice, ("SYNC_USER2", "alice:other")], "SYNC_USER2"),
+        (vec![alice, ("SYNC_USER02", "bob:other")], "SYNC_USER02"),
+        (vec![("SYNC_USER1", ":secret")], "SYNC_USER1"),
+        (vec![("SYNC_USER1", "../evil:secret")], "SYNC_USER1"),
+        (vec![("SYNC_USER1", "alice")], "SYNC_USER1"),
+        (vec![("SYNC_USER1", "alice:")], "SYNC_USER1"),
+        (vec![("SYNC_USER1", "alice:secret\n")], "SYNC_USER1"),
+        (vec![alice, ("PASSWORDS_HASHED", "1")], "SYNC_USER1"),
+        (
+            vec![alice, ("MAX_SYNC_PAYLOAD_MEGS", "100M")],
+            "MAX_SYNC_PAYLOAD_MEGS",
+        ),
+        (
+            vec![alice, ("MAX_SYNC_PAYLOAD_MEGS", "0")],
+            "MAX_SYNC_PAYLOAD_MEGS",
+        ),
+        (vec![alice, ("SYNC_PORT", "abc")], "SYNC_PORT"),
+        (vec![alice, ("SYNC_PORT", "70000")], "SYNC_PORT"),
+        (
+            vec![alice, ("SYNC_IP_HEADER", "X-Real-IP")],
+            "SYNC_IP_HEADER",
+        ),
+    ] {
+        assert_eq!(settings_named(load(&given)), [setting], "{given:?}");
+    }
+}
+
+#[test]
+fn all_problems_are_told_at_once_and_none_tells_a_password() {
+    let problems = load(&[
+        ("SYNC_USER1", "alice:hunter2\n"),
+        ("SYNC_USER2", "a/b:hunter2"),
+        ("SYNC_PORT", "x"),
+    ])
+    .unwrap_err();
+    assert_eq!(problems.0.len(), 3);
+    assert!(!format!("{problems:?}").contains("hunter2"));
+}
+
+#[test]
+fn passwords_hashed_that_is_empty_or_zero_or_false_is_off_with_a_warning() {
+    for value in ["", "0", "false", "False"] {
+        let settings =
+            load(&[("SYNC_USER1", "alice:secret"), ("PASSWORDS_HASHED", value)]).unwrap();
+        assert_eq!(settings.warnings.len(), 1, "{value:?}");
+        assert!(settings.users[&"alice".parse().unwrap()].matches("secret"));
+    }
+}
+
+#[test]
+fn a_hash_without_passwords_hashed_is_warned_about() {
+    let hash = "alice:$pbkdf2-sha256$i=1000,l=32$UUOaQiACqOO/N0WFhMcwsA$YMnZxsJz6qnfHEZASU1ppuuYjfSqbkXgF64+8ojRJsE";
+    let settings = load(&[("SYNC_USER1", hash)]).unwrap();
+    assert_eq!(settings.warnings.len(), 1);
+    assert!(!settings.warnings[0].contains("pbkdf2"));
+}
+
+#[test]
+fn the_environment_wins_over_the_file() {
+    let text = "base = \"/srv/anki\"\nport = 9000\nusers = [\"bob:b\"]\nmax_connections = 5\n";
+    let settings = load_file(text, &[]).unwrap();
+    assert_eq!(
+        (
+            settings.base.as_path(),
+            settings.port,
+            settings.limits.connections
+        ),
+        (Path::new("/srv/anki"), 9000, 5)
+    );
+    assert!(settings.users.contains_key(&"bob".parse().unwrap()));
+    let settings = load_file(text, &[("SYNC_PORT", "9001"), ("SYNC_USER1", "alice:a")]).unwrap();
+    assert_eq!(
+        (settings.base.as_path(), settings.port),
+        (Path::new("/srv/anki"), 9001)
+    );
+    assert_eq!(
+        settings
+            .users
+            .keys()
+            .map(UserName::as_str)
+            .collect::<Vec<_>>(),
+        ["alice"]
+    );
+}
+
+#[test]
+fn a_mistake_in_the_file_is_named_with_its_line_and_without_the_password() {
+    for (text, line) in [
+        ("port = 1\nusers = [\"hunter2\", 7]\n", "line 2"),
+        ("\n\nhots = \"x\"\n", "line 3"),
+        (
+            "host = \"x\"\nusers = [\n  \"alice:a\",\n  \"alice:hunter2\",\n]\n",
+            "line 4",
+        ),
+        ("port = 99999", "line 1"),
+        ("users = [\"alice:hunter2", "line 1"),
+    ] {
+        let problems = load_file(text, &[]).unwrap_err();
+        let told = format!("{problems:?}");
+        assert!(told.contains(line), "{told}");
+        assert!(!told.contains("hunter2"), "{told}");
+    }
+}
+
+#[test]
+fn a_file_that_is_not_there_is_a_problem() {
+    let missing = Settings::load(
+        Some(Path::new("/nonexistent/anki-syncd.toml")),
+        &variables(&[("SYNC_USER1", "a:b")]),
+    );
+    assert_eq!(settings_named(missing), ["/nonexistent/anki-syncd.toml"]);
+}

@@ -1,0 +1,132 @@
+//! Where a request comes from, behind a proxy or not.
+
+use std::net::{IpAddr, SocketAddr};
+
+use hyper::HeaderMap;
+
+use crate::config::client_address::ClientAddress;
+
+/// The client's address: from the header that the settings name, or else the connection's.
+/// A header that is missing or unreadable is passed over: a wrong setting must not stop syncs.
+#[must_use]
+pub fn client_address(source: ClientAddress, headers: &HeaderMap, peer: SocketAddr) -> IpAddr {
+    from_header(source, headers)
+        .unwrap_or_else(|| peer.ip())
+        .to_canonical()
+}
+
+fn from_header(source: ClientAddress, headers: &HeaderMap) -> Option<IpAddr> {
+    let single = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse().ok();
+    let last = |name: &str| {
+        headers
+            .get_all(name)
+            .iter()
+            .next_back()?
+            .to_str()
+            .ok()?
+            .rsplit(',')
+            .next()
+    };
+    match source {
+        ClientAddress::ConnectInfo => None,
+        ClientAddress::XRealIp => single("x-real-ip"),
+        ClientAddress::CfConnectingIp => single("cf-connecting-ip"),
+        ClientAddress::FlyClientIp => single("fly-client-ip"),
+        ClientAddress::TrueClientIp => single("true-client-ip"),
+        ClientAddress::RightmostXForwardedFor => last("x-forwarded-for")?.trim().parse().ok(),
+        ClientAddress::RightmostForwarded => forwarded_for(last("forwarded")?),
+        ClientAddress::CloudFrontViewerAddress => {
+            let (address, _port) = headers
+                .get("cloudfront-viewer-address")?
+                .to_str()
+                .ok()?
+                .rsplit_once(':')?;
+            unbracket(address).parse().ok()
+        }
+    }
+}
+
+/// `for=192.0.2.1;proto=https`, `for="[2001:db8::1]:4711"` (RFC 7239).
+fn forwarded_for(element: &str) -> Option<IpAddr> {
+    let node = element.split(';').find_map(|pair| {
+        let (name, value) = pair.trim().split_once('=')?;
+        name.eq_ignore_ascii_case("for")
+            .then_some(value.trim_matches('"'))
+    })?;
+    node.parse()
+        .ok()
+        .or_else(|| node.parse::<SocketAddr>().ok().map(|node| node.ip()))
+        .or_else(|| unbracket(node).parse().ok())
+}
+
+fn unbracket(address: &str) -> &str {
+    address.trim_start_matches('[').trim_end_matches(']')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_header_of_the_reference_server_is_understood() {
+        let peer: SocketAddr = "127.0.0.1:1".parse().unwrap();
+        for (source, header, value, expected) in [
+            ("ConnectInfo", "x-real-ip", "192.0.2.1", "127.0.0.1"),
+            ("XRealIp", "x-real-ip", "192.0.2.1", "192.0.2.1"),
+            ("XRealIp", "x-real-ip", "garbage", "127.0.0.1"),
+            ("XRealIp", "other", "192.0.2.1", "127.0.0.1"),
+            (
+                "RightmostXForwardedFor",
+                "x-forwarded-for",
+                "198.51.100.9, 192.0.2.1",
+                "192.0.2.1",
+            ),
+            (
+                "RightmostForwarded",
+                "forwarded",
+                "for=1.2.3.4, for=192.0.2.1;proto=https",
+                "192.0.2.1",
+            ),
+            (
+                "RightmostForwarded",
+                "forwarded",
+                "proto=https;For=\"[2001:db8::1]:4711\"",
+                "2001:db8::1",
+            ),
+            (
+                "RightmostForwarded",
+                "forwarded",
+                "for=\"[2001:db8::1]\"",
+                "2001:db8::1",
+            ),
+            (
+                "CfConnectingIp",
+                "cf-connecting-ip",
+                "2001:db8::1",
+                "2001:db8::1",
+            ),
+            (
+                "CloudFrontViewerAddress",
+                "cloudfront-viewer-address",
+                "192.0.2.1:4711",
+                "192.0.2.1",
+            ),
+            ("FlyClientIp", "fly-client-ip", "192.0.2.1", "192.0.2.1"),
+            (
+                "TrueClientIp",
+                "true-client-ip",
+                "::ffff:192.0.2.1",
+                "192.0.2.1",
+            ),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(header, value.parse().unwrap());
+            let found = client_address(source.parse().unwrap(), &headers, peer);
+            assert_eq!(
+                found,
+                expected.parse::<IpAddr>().unwrap(),
+                "{source}: {value}"
+            );
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! The edge: any failure becomes a status, a sentence for whoever asked, and a cause for the log.
+
+use hyper::{
+    Response, StatusCode,
+    header::{CONTENT_TYPE, HeaderValue},
+};
+
+use super::{
+    body::BodyError,
+    reply::{ReplyBody, whole},
+};
+use crate::{account::LoginError, media, sync, vault, wire::header::HeaderError};
+
+/// A request that failed.
+#[derive(Debug)]
+pub struct HttpError {
+    /// What the client's program goes by (`spec` section 3: it decides what the person reads).
+    pub status: StatusCode,
+    /// A sentence for someone who debugs by hand; current clients do not show it.
+    pub public: String,
+    /// For the log only.
+    pub cause: String,
+}
+
+impl HttpError {
+    /// A failure whose cause may be told.
+    pub fn new(status: StatusCode, cause: impl std::fmt::Display) -> Self {
+        let cause = cause.to_string();
+        Self {
+            status,
+            public: cause.clone(),
+            cause,
+        }
+    }
+
+    /// A failure of ours, whose cause is nobody's business.
+    fn internal(status: StatusCode, cause: impl std::fmt::Display) -> Self {
+        let public = "the server could not do this; its log says why".to_owned();
+        Self {
+            status,
+            public,
+            cause: cause.to_string(),
+        }
+    }
+
+    /// The answer.
+    #[must_use]
+    pub fn into_response(self) -> Response<ReplyBody> {
+        let mut response = Response::new(whole(self.public + "\n"));
+        *response.status_mut() = self.status;
+        let text = HeaderValue::from_static("text/plain; charset=utf-8");
+        response.headers_mut().insert(CONTENT_TYPE, text);
+        response
+    }
+}
+
+impl From<HeaderError> for HttpError {
+    fn from(error: HeaderError) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, error)
+    }
+}
+
+impl From<serde_json::Error> for HttpError {
+    fn from(error: serde_json::Error) -> Self {
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            format_args!("the request cannot be read: {error}"),
+        )
+    }
+}
+
+impl From<std::io::Error> for HttpError {
+    fn from(error: std::io::Error) -> Self {
+        Self::internal(StatusCode::INTERNAL_SERVER_ERROR, error)
+    }
+}
+
+impl From<BodyError> for HttpError {
+    fn from(error: BodyError) -> Self {
+        match error {
+            BodyError::TooLarge => Self::new(StatusCode::PAYLOAD_TOO_LARGE, error),
+            BodyError::Stalled => Self::new(StatusCode::REQUEST_TIMEOUT, error),
+            BodyError::Empty | BodyError::Malformed | BodyError::Connection(_) => {
+                Self::new(StatusCode::BAD_REQUEST, error)
+            }
+            BodyError::Io(_) | BodyError::Panicked(_) => {
+                Self::internal(StatusCode::INTERNAL_SERVER_ERROR, error)
+            }
+        }
+    }
+}
+
+impl From<LoginError> for HttpError {
+    fn from(error: LoginError) -> Self {
+        match error {
+            LoginError::Wrong => Self::new(StatusCode::FORBIDDEN, error),
+            LoginError::Throttled => Self::new(StatusCode::TOO_MANY_REQUESTS, error),
+            LoginError::Failed(_) => Self::internal(StatusCode::INTERNAL_SERVER_ERROR, error),
+        }
+    }
+}
+
+impl From<sync::Error> for HttpError {
+    fn from(error: sync::Error) -> Self {
+        match error {
+            sync::Error::Version(_) => Self::new(StatusCode::NOT_IMPLEMENTED, error),
+            sync::Error::Vault(error) => error.into(),
+        }
+    }
+}
+
+impl From<vault::Error> for HttpError {
+    fn from(error: vault::Error) -> Self {
+        match error {
+            vault::Error::Media(media::Error::Refused(refusal)) => {
+                Self::new(StatusCode::BAD_REQUEST, refusal)
+            }
+            vault::Error::Media(media::Error::Missing(_)) => Self::new(StatusCode::CONFLICT, error),
+            vault::Error::Busy => Self::new(StatusCode::SERVICE_UNAVAILABLE, error),
+            _ => Self::internal(StatusCode::INTERNAL_SERVER_ERROR, error),
+        }
+    }
+}

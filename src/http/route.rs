@@ -1,0 +1,146 @@
+//! Which method a path means.
+
+use hyper::Method as Verb;
+
+/// What can be asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Route {
+    /// Whether the server answers.
+    Health,
+    /// A method of the protocol.
+    Method(Method),
+}
+
+/// The protocol's methods.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    HostKey,
+    Meta,
+    Upload,
+    Download,
+    MediaBegin,
+    MediaChanges,
+    MediaUpload,
+    MediaDownload,
+    MediaSanity,
+}
+
+/// Why there is nothing to be had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoRoute {
+    /// No such path.
+    NotFound,
+    /// The path exists for another verb, which is named.
+    WrongVerb(&'static str),
+}
+
+impl Method {
+    const PATHS: [(&'static str, &'static str, Self); 9] = [
+        ("sync", "hostKey", Self::HostKey),
+        ("sync", "meta", Self::Meta),
+        ("sync", "upload", Self::Upload),
+        ("sync", "download", Self::Download),
+        ("msync", "begin", Self::MediaBegin),
+        ("msync", "mediaChanges", Self::MediaChanges),
+        ("msync", "uploadChanges", Self::MediaUpload),
+        ("msync", "downloadFiles", Self::MediaDownload),
+        ("msync", "mediaSanity", Self::MediaSanity),
+    ];
+
+    /// The method's name in the protocol.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        Self::PATHS
+            .iter()
+            .find(|(_, _, method)| *method == self)
+            .map_or("", |(_, name, _)| name)
+    }
+}
+
+/// Finds the method by the last two parts of the path.
+///
+/// What comes before them does not matter: people paste addresses with a slash too
+/// many or with `sync/` at the end, and some proxies pass a sub-path on.
+///
+/// # Errors
+/// [`NoRoute`].
+pub fn route(verb: &Verb, path: &str) -> Result<Route, NoRoute> {
+    let mut parts = path.split('/').filter(|part| !part.is_empty());
+    let last = parts.next_back();
+    let before = parts.next_back();
+    match (before, last) {
+        (None, Some("health")) if verb == Verb::GET || verb == Verb::HEAD => Ok(Route::Health),
+        (None, Some("health")) => Err(NoRoute::WrongVerb("GET, HEAD")),
+        (Some(before), Some(last)) => {
+            let found = Method::PATHS
+                .iter()
+                .find(|(prefix, name, _)| *prefix == before && *name == last);
+            match found {
+                Some((_, _, method)) if verb == Verb::POST => Ok(Route::Method(*method)),
+                Some(_) => Err(NoRoute::WrongVerb("POST")),
+                None => Err(NoRoute::NotFound),
+            }
+        }
+        _ => Err(NoRoute::NotFound),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_method_is_found_however_the_address_was_pasted() {
+        for path in [
+            "/sync/meta",
+            "//sync/meta",
+            "/sync//meta",
+            "/sync/sync/meta",
+            "/msync/sync/meta",
+            "/anki/sync/meta",
+        ] {
+            assert_eq!(
+                route(&Verb::POST, path),
+                Ok(Route::Method(Method::Meta)),
+                "{path}"
+            );
+        }
+        assert_eq!(
+            route(&Verb::POST, "/sync/msync/begin"),
+            Ok(Route::Method(Method::MediaBegin))
+        );
+    }
+
+    #[test]
+    fn what_is_not_there_is_not_found_and_what_needs_another_verb_says_so() {
+        for path in [
+            "/",
+            "",
+            "/sync",
+            "/meta",
+            "/sync/nope",
+            "/sync/META",
+            "/msync/meta",
+            "/sync/begin",
+            "/sync/health",
+        ] {
+            assert_eq!(route(&Verb::POST, path), Err(NoRoute::NotFound), "{path}");
+        }
+        assert_eq!(
+            route(&Verb::GET, "/sync/meta"),
+            Err(NoRoute::WrongVerb("POST"))
+        );
+        assert_eq!(
+            route(&Verb::POST, "/health"),
+            Err(NoRoute::WrongVerb("GET, HEAD"))
+        );
+        assert_eq!(route(&Verb::HEAD, "/health"), Ok(Route::Health));
+    }
+
+    #[test]
+    fn every_method_has_its_own_name() {
+        for (_, name, method) in Method::PATHS {
+            assert_eq!(method.name(), name);
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! The zips in which media files travel.
+
+use std::{
+    collections::BTreeMap,
+    io::{self, Read, Seek, Write},
+};
+
+use sha1::{Digest, Sha1};
+use zip::{CompressionMethod, ZipArchive, ZipWriter, result::ZipError, write::SimpleFileOptions};
+
+use super::{Error, Refusal, database::Entry, name::MediaName};
+use crate::wire::media::{FILE_BYTES, FILES_PER_BATCH, META_BYTES, UploadEntry};
+
+const META: &str = "_meta";
+
+/// A zip that a client sent.
+pub struct Upload<R>(ZipArchive<R>);
+
+impl<R: Read + Seek> Upload<R> {
+    /// Opens it.
+    ///
+    /// # Errors
+    /// [`Refusal::Zip`], or a failure to read it from our own disk.
+    pub fn open(zip: R) -> Result<Self, Error> {
+        Ok(Self(ZipArchive::new(zip).map_err(blame)?))
+    }
+
+    /// What the zip says is in it: real names, with names in the zip of those that were not removed.
+    ///
+    /// # Errors
+    /// [`Refusal`] for a list that is missing, too long, or has a name that cannot be one.
+    pub fn entries(&mut self) -> Result<Vec<(MediaName, Option<String>)>, Error> {
+        let mut meta = Vec::new();
+        let file = self.0.by_name(META).map_err(blame)?;
+        file.take(META_BYTES + 1)
+            .read_to_end(&mut meta)
+            .map_err(|_| Refusal::Zip)?;
+        if meta.len() as u64 > META_BYTES {
+            return Err(Refusal::List.into());
+        }
+        let entries: Vec<UploadEntry> = serde_json::from_slice(&meta).map_err(|_| Refusal::List)?;
+        if entries.len() > FILES_PER_BATCH {
+            return Err(Refusal::List.into());
+        }
+        let checked = entries.into_iter().map(|UploadEntry(name, in_zip)| {
+            let name = MediaName::new(name).map_err(Refusal::Name)?;
+            Ok((name, in_zip.filter(|name| !name.is_empty())))
+        });
+        checked.collect()
+    }
+
+    /// Copies a file out, and tells its checksum and size.
+    ///
+    /// # Errors
+    /// [`Refusal`] for a file that is not there, empty, too large or damaged; or a failure to write.
+    pub fn extract(&mut self, name_in_zip: &str, mut to: impl Write) -> Result<Entry, Error> {
+        let mut file = self.0.by_name(name_in_zip).map_err(blame)?;
+        let mut digest = Sha1::new();
+        let mut size = 0u64;
+        let mut buffer = vec![0; 64 * 1024];
+        loop {
+            // The crate compares the checksum at the end; whatever it complains of is the zip's fault.
+            let read = file.read(&mut buffer).map_err(|_| Refusal::Zip)?;
+            let piece = buffer.get(..read).unwrap_or_default();
+            if piece.is_empty() {
+                break;
+            }
+            size += piece.len() as u64;
+            if size > FILE_BYTES {
+                return Err(Refusal::Large.into());
+            }
+            digest.update(piece);
+            to.write_all(piece)?;
+        }
+        if size == 0 {
+            return Err(Refusal::Nothing.into());
+        }
+        Ok(Entry {
+            checksum: digest.finalize().into(),
+            size,
+        })
+    }
+}
+
+fn blame(error: ZipError) -> Error {
+    match error {
+        ZipError::Io(error) if error.kind() != io::ErrorKind::UnexpectedEof => error.into(),
+        _ => Refusal::Zip.into(),
+    }
+}
+
+/// A zip for a client: files named `0`, `1` … and a list of their real names at the end.
+pub struct Download<W: Write + Seek> {
+    zip: ZipWriter<W>,
+    names: BTreeMap<usize, String>,
+}
+
+impl<W: Write + Seek> Download<W> {
+    /// Begins one.
+    pub fn new(to: W) -> Self {
+        Self {
+            zip: ZipWriter::new(to),
+            names: BTreeMap::new(),
+        }
+    }
+
+    /// Adds a file and tells its size.
+    ///
+    /// # Errors
+    /// When the file cannot be read or the zip not be written.
+    pub fn add(&mut self, name: String, mut file: impl Read) -> io::Result<u64> {
+        let number = self.names.len();
+        self.zip.start_file(number.to_string(), stored())?;
+        self.names.insert(number, name);
+        io::copy(&mut file, &mut self.zip)
+    }
+
+    /// Ends it.
+    ///
+    /// # Errors
+    /// When the zip cannot be written.
+    pub fn finish(mut self) -> io::Result<W> {
+        self.zip.start_file(META, stored())?;
+        serde_json::to_writer(&mut self.zip, &self.names)?;
+        Ok(self.zip.finish()?)
+    }
+}
+
+fn stored() -> SimpleFileOptions {
+    SimpleFileOptions::default().compression_method(CompressionMethod::Stored)
+}

@@ -1,0 +1,250 @@
+//! Changes of the media folder that survive a power cut at any point.
+//!
+//! New content is first written to the staging folder and made durable; then the
+//! intended changes are written to a journal there; then `media.db` commits; only
+//! then are files moved into, replaced in and removed from the media folder. Whoever
+//! opens the store finds the journal of an interrupted batch and carries it out if
+//! `media.db` had committed, or forgets it if not: folder and database agree again.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::name::MediaName;
+
+const JOURNAL: &str = "journal.json";
+
+/// What is to become of one name.
+#[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
+pub enum Change {
+    /// The staged file of this number takes the name.
+    Put(usize),
+    /// The file goes.
+    Remove,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Journal {
+    /// The media database's last USN if the batch was committed.
+    last_usn: i32,
+    changes: BTreeMap<String, Change>,
+}
+
+/// The media folder and the staging folder beside it, on one file system.
+pub struct Folders {
+    /// Where the files are.
+    pub media: PathBuf,
+    /// Where a batch is prepared.
+    pub staging: PathBuf,
+}
+
+impl Folders {
+    /// Creates both where they are missing.
+    ///
+    /// # Errors
+    /// As the file system says.
+    pub fn create(media: PathBuf, staging: PathBuf) -> io::Result<Self> {
+        fs::create_dir_all(&media)?;
+        fs::create_dir_all(&staging)?;
+        Ok(Self { media, staging })
+    }
+
+    /// A fresh file for new content.
+    ///
+    /// # Errors
+    /// As the file system says.
+    pub fn stage(&self, number: usize) -> io::Result<File> {
+        File::create(self.staged(number))
+    }
+
+    /// Makes the staged files durable, and then the intention to use them.
+    ///
+    /// # Errors
+    /// As the file system says.
+    pub fn intend(&self, changes: &BTreeMap<MediaName, Change>, last_usn: i32) -> io::Result<()> {
+        for change in changes.values() {
+            if let Change::Put(number) = change {
+                File::open(self.staged(*number))?.sync_all()?;
+            }
+        }
+        let changes = changes
+            .iter()
+            .map(|(name, change)| (name.to_string(), change.clone()))
+            .collect();
+        let mut journal = tempfile::NamedTempFile::new_in(&self.staging)?;
+        journal.write_all(&serde_json::to_vec(&Journal { last_usn, changes })?)?;
+        journal.as_file().sync_all()?;
+        journal.persist(self.journal())?;
+        sync_folder(&self.staging)
+    }
+
+    /// Carries out what was intended and committed, and forgets what was not.
+    /// Nothing to do, and cheap, unless a batch was begun.
+    ///
+    /// # Errors
+    /// As the file system says; the journal stays, so that it can be tried again.
+    pub fn settle(&self, last_usn: i32) -> io::Result<()> {
+        if let Some(journal) = self
+            .read_journal()?
+            .filter(|journal| journal.last_usn <= last_usn)
+        {
+            for (name, change) in &journal.changes {
+                // Names were checked before they were written; a journal is ours alone.
+                self.carry_out(&self.media.join(name), change)?;
+            }
+            sync_folder(&self.media)?;
+        }
+        self.clear()
+    }
+
+    /// Empties the staging folder: the journal first and durably, or it could come
+    /// back after a power cut and take a later batch's staged files for its own.
+    fn clear(&self) -> io::Result<()> {
+        if self.journal().exists() {
+            fs::remove_file(self.journal())?;
+            sync_folder(&self.staging)?;
+        }
+        for entry in fs::read_dir(&self.staging)? {
+            fs::remove_file(entry?.path())?;
+        }
+        Ok(())
+    }
+
+    fn carry_out(&self, path: &Path, change: &Change) -> io::Result<()> {
+        match change {
+            // Missing when this was interrupted after the move.
+            Change::Put(number) => ignore_missing(fs::rename(self.staged(*number), path)),
+            Change::Remove => ignore_missing(fs::remove_file(path)),
+        }
+    }
+
+    fn read_journal(&self) -> io::Result<Option<Journal>> {
+        match fs::read(self.journal()) {
+            Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn journal(&self) -> PathBuf {
+        self.staging.join(JOURNAL)
+    }
+
+    fn staged(&self, number: usize) -> PathBuf {
+        self.staging.join(number.to_string())
+    }
+}
+
+fn ignore_missing(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        result => result,
+    }
+}
+
+/// Makes names that were added to or removed from a folder durable.
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folders() -> (tempfile::TempDir, Folders) {
+        let dir = tempfile::tempdir().unwrap();
+        let folders =
+            Folders::create(dir.path().join("media"), dir.path().join("staging")).unwrap();
+        fs::write(folders.media.join("old"), "old").unwrap();
+        fs::write(folders.media.join("both"), "before").unwrap();
+        (dir, folders)
+    }
+
+    fn intend(folders: &Folders) {
+        folders.stage(0).unwrap().write_all(b"new").unwrap();
+        folders.stage(1).unwrap().write_all(b"after").unwrap();
+        let name = |name: &str| MediaName::new(name.into()).unwrap();
+        let changes = [
+            ("new", Change::Put(0)),
+            ("both", Change::Put(1)),
+            ("old", Change::Remove),
+        ];
+        folders
+            .intend(&changes.map(|(key, change)| (name(key), change)).into(), 7)
+            .unwrap();
+    }
+
+    fn content(folders: &Folders) -> Vec<(String, String)> {
+        let mut files: Vec<_> = fs::read_dir(&folders.media)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .map(|path| {
+                (
+                    path.file_name().unwrap().to_str().unwrap().to_owned(),
+                    fs::read_to_string(path).unwrap(),
+                )
+            })
+            .collect();
+        files.sort();
+        files
+    }
+
+    fn pairs(files: &[(&str, &str)]) -> Vec<(String, String)> {
+        files
+            .iter()
+            .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()))
+            .collect()
+    }
+
+    #[test]
+    fn a_batch_that_was_not_committed_changes_nothing() {
+        let (_dir, folders) = folders();
+        intend(&folders);
+        folders.settle(6).unwrap();
+        assert_eq!(
+            content(&folders),
+            pairs(&[("both", "before"), ("old", "old")])
+        );
+        assert_eq!(fs::read_dir(&folders.staging).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_committed_batch_is_carried_out_wherever_it_was_interrupted() {
+        for done in 0..=3 {
+            let (_dir, folders) = folders();
+            intend(&folders);
+            let steps = [
+                ("both", Change::Put(1)),
+                ("new", Change::Put(0)),
+                ("old", Change::Remove),
+            ];
+            for (name, change) in &steps[..done] {
+                folders
+                    .carry_out(&folders.media.join(name), change)
+                    .unwrap();
+            }
+            folders.settle(7).unwrap();
+            assert_eq!(
+                content(&folders),
+                pairs(&[("both", "after"), ("new", "new")]),
+                "after {done} steps"
+            );
+            assert_eq!(fs::read_dir(&folders.staging).unwrap().count(), 0);
+        }
+    }
+
+    #[test]
+    fn staged_files_without_a_whole_journal_are_forgotten() {
+        let (_dir, folders) = folders();
+        folders.stage(0).unwrap();
+        fs::write(folders.journal(), "{\"last_usn\":1,").unwrap();
+        folders.settle(7).unwrap();
+        assert_eq!(fs::read_dir(&folders.staging).unwrap().count(), 0);
+        assert_eq!(content(&folders).len(), 2);
+    }
+}

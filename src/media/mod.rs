@@ -1,0 +1,210 @@
+//! One user's media: the folder and `media.db`, in the reference server's layout.
+
+mod archive;
+mod batch;
+mod database;
+pub mod name;
+
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io::{self, Read, Seek, Write},
+    path::{Path, PathBuf},
+};
+
+use rusqlite::Connection;
+
+use crate::wire::media::{self as wire, DOWNLOAD_TARGET_BYTES, FILES_PER_BATCH};
+use archive::{Download, Upload};
+use batch::{Change, Folders};
+use database::Entry;
+use name::NameError;
+
+/// A user's media, open. When an operation fails for a reason of ours, drop it and
+/// open it anew: opening settles what was interrupted.
+pub struct MediaStore {
+    conn: Connection,
+    folders: Folders,
+}
+
+/// Why a request is refused; nothing of it was applied.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// Not a zip, damaged, or a file that its list names is not in it.
+    #[error("the zip of media files is damaged or incomplete")]
+    Zip,
+    /// The zip's own list of files.
+    #[error("the zip's list of media files is unreadable, over 50 KiB or over 25 files")]
+    List,
+    /// A name that cannot be one.
+    #[error(transparent)]
+    Name(#[from] NameError),
+    /// The reference server fails for good on such a one.
+    #[error("a media file of zero bytes was sent")]
+    Nothing,
+    /// Over 100 MiB.
+    #[error("a media file is larger than 100 MiB")]
+    Large,
+    /// More names than a client may ask for at a time.
+    #[error("more than 25 media files were asked for, or none")]
+    Names,
+}
+
+/// What can go wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The client is to blame.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// A file that a client asked for is not here; it is to look again what is.
+    #[error("media file {0:?} is not on the server")]
+    Missing(String),
+    /// `media.db`.
+    #[error("media.db: {0}")]
+    Database(#[from] rusqlite::Error),
+    /// The media folder.
+    #[error("media folder: {0}")]
+    Io(#[from] io::Error),
+}
+
+impl MediaStore {
+    /// Opens the media in a user's folder; a batch that was interrupted is settled first.
+    ///
+    /// # Errors
+    /// [`Error::Database`] or [`Error::Io`].
+    pub fn open(database: &Path, media: PathBuf, staging: PathBuf) -> Result<Self, Error> {
+        let conn = database::open(database)?;
+        let folders = Folders::create(media, staging)?;
+        folders.settle(database::last_usn(&conn)?)?;
+        Ok(Self { conn, folders })
+    }
+
+    /// The last USN handed out.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub fn last_usn(&self) -> Result<i32, Error> {
+        Ok(database::last_usn(&self.conn)?)
+    }
+
+    /// What changed after a USN.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub fn changes_after(&self, usn: i32) -> Result<Vec<wire::Change>, Error> {
+        Ok(database::changes_after(&self.conn, usn)?)
+    }
+
+    /// How many files there are.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub fn files(&self) -> Result<i64, Error> {
+        Ok(database::files(&self.conn)?)
+    }
+
+    /// Takes a client's batch of new, changed and removed files: all of it or nothing.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] for a batch outside the limits; else a failure of ours.
+    pub fn upload(
+        &mut self,
+        zip: impl Read + Seek,
+        now_secs: i64,
+    ) -> Result<wire::Uploaded, Error> {
+        let mut upload = Upload::open(zip)?;
+        let entries = upload.entries()?;
+        let transaction = self.conn.transaction()?;
+        let mut changes = BTreeMap::new();
+        for (number, (name, in_zip)) in entries.iter().enumerate() {
+            let recorded = database::entry(&transaction, name.as_str())?;
+            let change = match in_zip {
+                Some(in_zip) => {
+                    let new = upload.extract(in_zip, self.folders.stage(number)?)?;
+                    if recorded != Some(new) {
+                        database::record(&transaction, name.as_str(), new, now_secs)?;
+                    } else if is_whole(&self.folders.media.join(name), new) {
+                        continue;
+                    }
+                    Change::Put(number)
+                }
+                None => match recorded.filter(|entry| entry.size > 0) {
+                    Some(entry) => {
+                        database::record(
+                            &transaction,
+                            name.as_str(),
+                            Entry { size: 0, ..entry },
+                            now_secs,
+                        )?;
+                        Change::Remove
+                    }
+                    None => continue,
+                },
+            };
+            // A name that comes twice ends as its last entry says.
+            changes.insert(name.clone(), change);
+        }
+        let last_usn = database::last_usn(&transaction)?;
+        if !changes.is_empty() {
+            self.folders.intend(&changes, last_usn)?;
+        }
+        transaction.commit()?;
+        self.folders.settle(last_usn)?;
+        Ok(wire::Uploaded(entries.len(), last_usn))
+    }
+
+    /// Packs the files asked for, or as many of them as make a fair answer; clients
+    /// ask again for the rest.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] for one that is not recorded, or is and has vanished from the
+    /// folder: such ones are forgotten, so that their loss does not spread.
+    pub fn download<W: Write + Seek>(&mut self, names: &[String], to: W) -> Result<W, Error> {
+        if names.is_empty() || names.len() > FILES_PER_BATCH {
+            return Err(Refusal::Names.into());
+        }
+        self.forget_vanished(names)?;
+        let mut download = Download::new(to);
+        let mut total = 0;
+        for name in names {
+            total += download.add(name.clone(), File::open(self.folders.media.join(name))?)?;
+            if total > DOWNLOAD_TARGET_BYTES {
+                break;
+            }
+        }
+        Ok(download.finish()?)
+    }
+
+    fn forget_vanished(&mut self, names: &[String]) -> Result<(), Error> {
+        let transaction = self.conn.transaction()?;
+        let mut missing = None;
+        for name in names {
+            match database::entry(&transaction, name)?.filter(|entry| entry.size > 0) {
+                None => missing = Some(name),
+                Some(_) if !self.folders.media.join(name).is_file() => {
+                    tracing::warn!(
+                        file = name,
+                        "a media file has vanished from the folder; its entry is dropped"
+                    );
+                    database::forget(&transaction, name)?;
+                    missing = Some(name);
+                }
+                Some(_) => {}
+            }
+        }
+        transaction.commit()?;
+        match missing {
+            Some(name) => Err(Error::Missing(name.clone())),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Whether a file is there as recorded, as far as can be told without reading it.
+fn is_whole(path: &Path, entry: Entry) -> bool {
+    path.metadata()
+        .is_ok_and(|metadata| metadata.is_file() && metadata.len() == entry.size)
+}
+
+#[cfg(test)]
+mod tests;

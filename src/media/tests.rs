@@ -1,0 +1,191 @@
+use std::{fs, io::Cursor};
+
+use zip::{ZipArchive, ZipWriter, write::SimpleFileOptions};
+
+use super::*;
+
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn open(&self) -> MediaStore {
+        MediaStore::open(
+            &self.path("media.db"),
+            self.path("media"),
+            self.path("staging"),
+        )
+        .unwrap()
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+}
+
+/// A zip whose files and list are given apart, so that they can disagree.
+fn zip_of(files: &[(&str, &[u8])], list: &str) -> Cursor<Vec<u8>> {
+    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+    for (name, content) in files {
+        zip.start_file(*name, SimpleFileOptions::default()).unwrap();
+        zip.write_all(content).unwrap();
+    }
+    zip.start_file("_meta", SimpleFileOptions::default())
+        .unwrap();
+    zip.write_all(list.as_bytes()).unwrap();
+    Cursor::new(zip.finish().unwrap().into_inner())
+}
+
+fn put(store: &mut MediaStore, name: &str, content: &[u8]) -> wire::Uploaded {
+    let list = serde_json::json!([[name, "0"]]).to_string();
+    store.upload(zip_of(&[("0", content)], &list), 1).unwrap()
+}
+
+#[test]
+fn only_real_changes_take_a_usn() {
+    let folder = Folder::new();
+    let mut store = folder.open();
+    assert_eq!(put(&mut store, "é.png", b"one"), wire::Uploaded(1, 1));
+    assert_eq!(put(&mut store, "é.png", b"one"), wire::Uploaded(1, 1));
+    assert_eq!(put(&mut store, "é.png", b"two"), wire::Uploaded(1, 2));
+    assert_eq!(fs::read(folder.path("media/é.png")).unwrap(), b"two");
+    let removal = zip_of(&[], r#"[["é.png",null],["never-there",""]]"#);
+    assert_eq!(store.upload(removal, 1).unwrap(), wire::Uploaded(2, 3));
+    assert!(!folder.path("media/é.png").exists());
+    assert_eq!(
+        store.changes_after(0).unwrap(),
+        [wire::Change("é.png".into(), 3, String::new())]
+    );
+    assert_eq!(store.files().unwrap(), 0);
+}
+
+#[test]
+fn sending_a_file_again_restores_it_when_it_has_vanished_without_a_new_usn() {
+    let folder = Folder::new();
+    let mut store = folder.open();
+    put(&mut store, "a", b"content");
+    fs::remove_file(folder.path("media/a")).unwrap();
+    assert_eq!(put(&mut store, "a", b"content"), wire::Uploaded(1, 1));
+    assert_eq!(fs::read(folder.path("media/a")).unwrap(), b"content");
+}
+
+#[test]
+fn a_name_that_comes_twice_in_a_batch_ends_as_its_last_entry_says() {
+    let folder = Folder::new();
+    let mut store = folder.open();
+    store
+        .upload(zip_of(&[("0", b"x")], r#"[["a","0"],["a",null]]"#), 1)
+        .unwrap();
+    assert!(!folder.path("media/a").exists());
+    store
+        .upload(zip_of(&[("0", b"x")], r#"[["a",null],["a","0"]]"#), 1)
+        .unwrap();
+    assert!(folder.path("media/a").exists());
+}
+
+#[test]
+fn a_batch_with_one_bad_entry_is_refused_whole() {
+    let folder = Folder::new();
+    let mut store = folder.open();
+    let many: Vec<_> = (0..26)
+        .map(|number| (format!("n{number}"), None::<String>))
+        .collect();
+    let many = serde_json::to_string(&many).unwrap();
+    let long = serde_json::json!([["a", "0"], ["x".repeat(60_000), null]]).to_string();
+    for list in [
+        r#"[["a","0"],["b","1"]]"#,
+        r#"[["a","0"],["b","empty"]]"#,
+        r#"[["a","0"],["../b","0"]]"#,
+        r#"[["a","0"],["..","0"]]"#,
+        r#"[["a","0"],["","0"]]"#,
+        "[[\"a\",\"0\"],[\"e\u{301}\",\"0\"]]",
+        r#"[["a","0"],"b"]"#,
+        "",
+        &many,
+        &long,
+    ] {
+        let zip = zip_of(&[("0", b"good"), ("empty", b"")], list);
+        assert!(
+            matches!(store.upload(zip, 1), Err(Error::Refused(_))),
+            "{list}"
+        );
+    }
+    assert!(matches!(
+        store.upload(Cursor::new(b"no zip".to_vec()), 1),
+        Err(Error::Refused(Refusal::Zip))
+    ));
+    assert_eq!(store.last_usn().unwrap(), 0);
+    assert_eq!(fs::read_dir(folder.path("media")).unwrap().count(), 0);
+}
+
+#[test]
+fn a_damaged_file_in_a_zip_is_refused() {
+    let folder = Folder::new();
+    let mut store = folder.open();
+    let mut zip = zip_of(&[("0", &[7; 1000])], r#"[["a","0"]]"#).into_inner();
+    zip[40] ^= 0xff;
+    assert!(matches!(
+        store.upload(Cursor::new(zip), 1),
+        Err(Error::Refused(Refusal::Zip))
+    ));
+}
+
+#[test]
+fn a_download_names_its_files_and_stops_once_it_is_large_enough() {
+    let folder = Folder::new();
+    let mut store = folder.open();
+    let large = vec![1; 1_500_000];
+    for name in ["a", "b", "c"] {
+        put(&mut store, name, &large);
+    }
+    let names = ["a", "b", "c"].map(String::from);
+    let mut zip =
+        ZipArchive::new(store.download(&names, Cursor::new(Vec::new())).unwrap()).unwrap();
+    assert_eq!(zip.len(), 3);
+    let list = io::read_to_string(zip.by_name("_meta").unwrap()).unwrap();
+    assert_eq!(list, r#"{"0":"a","1":"b"}"#);
+    assert_eq!(
+        zip.by_name("1").unwrap().compression(),
+        zip::CompressionMethod::Stored
+    );
+}
+
+#[test]
+fn files_that_vanished_are_forgotten_all_at_once_and_not_spread() {
+    let folder = Folder::new();
+    let mut store = folder.open();
+    let names = ["a", "b", "c"].map(String::from);
+    for name in &names {
+        put(&mut store, name, b"content");
+    }
+    fs::remove_file(folder.path("media/a")).unwrap();
+    fs::remove_file(folder.path("media/b")).unwrap();
+    assert!(matches!(
+        store.download(&names, Cursor::new(Vec::new())),
+        Err(Error::Missing(_))
+    ));
+    assert_eq!(store.changes_after(0).unwrap().len(), 1);
+    assert_eq!(store.files().unwrap(), 1);
+    assert!(store.download(&names[2..], Cursor::new(Vec::new())).is_ok());
+}
+
+#[test]
+fn asking_for_nothing_or_too_much_or_the_unknown_is_refused() {
+    let mut store = Folder::new().open();
+    let unknown = ["x".to_owned()];
+    let many = vec!["x".to_owned(); 26];
+    assert!(matches!(
+        store.download(&unknown, Cursor::new(Vec::new())),
+        Err(Error::Missing(_))
+    ));
+    assert!(matches!(
+        store.download(&many, Cursor::new(Vec::new())),
+        Err(Error::Refused(Refusal::Names))
+    ));
+    assert!(matches!(
+        store.download(&[], Cursor::new(Vec::new())),
+        Err(Error::Refused(Refusal::Names))
+    ));
+}

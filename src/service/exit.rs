@@ -1,0 +1,22 @@
+//! Exit statuses, as `sysexits.h` has them.
+
+/// The statuses that this program ends with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// All is well.
+    Ok = 0,
+    /// The command line is wrong.
+    Usage = 64,
+    /// Nobody answers, or the address is taken.
+    Unavailable = 69,
+    /// A file or folder cannot be created or written.
+    CannotCreate = 73,
+    /// A setting is wrong.
+    Config = 78,
+}
+
+impl From<Exit> for std::process::ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}

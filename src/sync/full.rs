@@ -1,0 +1,34 @@
+//! `upload` and `download`: the collection as one file.
+
+use std::fs::File;
+
+use tempfile::NamedTempFile;
+
+use super::Error;
+use crate::{
+    collection::open::{CheckError, Refusal},
+    vault::{self, Vault},
+};
+
+/// What an upload is answered when it was taken; anything else is shown to the person.
+pub const OK: &str = "OK";
+
+/// Replaces the collection, or says in a sentence why not.
+///
+/// # Errors
+/// [`Error`] for failures of ours; what is wrong with the file is an answer.
+pub async fn upload(vault: &Vault, file: NamedTempFile) -> Result<Result<(), Refusal>, Error> {
+    match vault.replace_collection(file).await {
+        Ok(()) => Ok(Ok(())),
+        Err(vault::Error::Upload(CheckError::Refused(refusal))) => Ok(Err(refusal)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The collection as a file.
+///
+/// # Errors
+/// [`Error`].
+pub async fn download(vault: &Vault) -> Result<File, Error> {
+    Ok(vault.copy_collection().await?)
+}

@@ -1,0 +1,72 @@
+//! The methods under `/msync/`.
+
+use std::io::{Read, Seek, Write};
+
+use super::Error;
+use crate::{
+    clock,
+    vault::Vault,
+    wire::media::{
+        Begin, Change, ChangesRequest, DownloadRequest, Sanity, SanityRequest, Uploaded,
+    },
+};
+
+/// Where the media stand. The session key of old is the host key.
+///
+/// # Errors
+/// [`Error`].
+pub async fn begin(vault: &Vault, host_key: String) -> Result<Begin, Error> {
+    Ok(Begin {
+        usn: vault.media(|media| media.last_usn()).await?,
+        session_key: host_key,
+    })
+}
+
+/// What changed since the client was here.
+///
+/// # Errors
+/// [`Error`].
+pub async fn changes(vault: &Vault, request: ChangesRequest) -> Result<Vec<Change>, Error> {
+    Ok(vault
+        .media(move |media| media.changes_after(request.last_usn))
+        .await?)
+}
+
+/// Takes a zip of new, changed and removed files.
+///
+/// # Errors
+/// [`Error`]; nothing of the batch is applied then.
+pub async fn upload(
+    vault: &Vault,
+    zip: impl Read + Seek + Send + 'static,
+) -> Result<Uploaded, Error> {
+    Ok(vault
+        .media(move |media| media.upload(zip, clock::now_secs()))
+        .await?)
+}
+
+/// Packs files into a zip.
+///
+/// # Errors
+/// [`Error`], also when a file is not there.
+pub async fn download<W>(vault: &Vault, request: DownloadRequest, to: W) -> Result<W, Error>
+where
+    W: Write + Seek + Send + 'static,
+{
+    Ok(vault
+        .media(move |media| media.download(&request.files, to))
+        .await?)
+}
+
+/// Compares how many files there are on both sides.
+///
+/// # Errors
+/// [`Error`].
+pub async fn sanity(vault: &Vault, request: &SanityRequest) -> Result<Sanity, Error> {
+    let files = vault.media(|media| media.files()).await?;
+    Ok(if files == request.local {
+        Sanity::Equal
+    } else {
+        Sanity::Different
+    })
+}

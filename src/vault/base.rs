@@ -1,0 +1,201 @@
+//! `SYNC_BASE`: the folder of the users' folders, and of the server's own one.
+
+use std::{
+    fs::{self, DirBuilder, File, OpenOptions, TryLockError},
+    io::{self, Read, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+};
+
+use crate::account::host_key::Secret;
+
+/// A name that no user can have; the reference server ignores it.
+const OWN_FOLDER: &str = ".anki-syncd";
+
+/// The folder, held by this process alone.
+#[derive(Debug)]
+pub struct Base {
+    path: PathBuf,
+    _lock: File,
+}
+
+/// Why the folder cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum BaseError {
+    /// Missing rights, a read-only or full file system.
+    #[error("SYNC_BASE: {}: {source}; the server needs to read and write there", path.display())]
+    Io {
+        /// What could not be created, read or written.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Two servers would undo each other's work.
+    #[error("SYNC_BASE: {} is in use by another anki-syncd; stop that one first", .0.display())]
+    InUse(PathBuf),
+    /// Shortened by hand or by a full disk.
+    #[error("{} does not hold 32 bytes; remove it to have a new one made, whereupon all devices have to log in again", .0.display())]
+    Secret(PathBuf),
+    /// The system's random source.
+    #[error("no random bytes for the host keys: {0}")]
+    Random(#[from] getrandom::Error),
+}
+
+impl Base {
+    /// Creates the folder if it is missing, and takes hold of it.
+    ///
+    /// # Errors
+    /// [`BaseError`].
+    pub fn open(path: &Path) -> Result<Self, BaseError> {
+        let own = path.join(OWN_FOLDER);
+        create_folder(path)
+            .and_then(|()| create_folder(&own))
+            .map_err(|source| failed(path, source))?;
+        let lock_path = own.join("lock");
+        let lock = private_file()
+            .open(&lock_path)
+            .map_err(|source| failed(&lock_path, source))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self {
+                path: path.to_owned(),
+                _lock: lock,
+            }),
+            Err(TryLockError::WouldBlock) => Err(BaseError::InUse(path.to_owned())),
+            Err(TryLockError::Error(source)) => Err(failed(&lock_path, source)),
+        }
+    }
+
+    /// A user's folder.
+    #[must_use]
+    pub fn user_folder(&self, user: &crate::account::name::UserName) -> PathBuf {
+        self.path.join(user.as_str())
+    }
+
+    /// The secret behind all host keys, drawn when there is none yet.
+    ///
+    /// # Errors
+    /// [`BaseError`].
+    pub fn host_key_secret(&self) -> Result<Secret, BaseError> {
+        let path = self.path.join(OWN_FOLDER).join("host-key-secret");
+        let mut bytes = [0; Secret::BYTES];
+        match File::open(&path) {
+            Ok(mut file) => {
+                let whole = file
+                    .read_exact(&mut bytes)
+                    .and_then(|()| Ok(file.read(&mut [0])? == 0));
+                if whole.map_or(true, |whole| !whole) {
+                    return Err(BaseError::Secret(path));
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                getrandom::fill(&mut bytes)?;
+                write_durably(&path, &bytes).map_err(|source| failed(&path, source))?;
+            }
+            Err(source) => return Err(failed(&path, source)),
+        }
+        Ok(Secret::new(bytes))
+    }
+}
+
+/// Creates a folder that only the server may enter, with those above it.
+///
+/// # Errors
+/// As the file system says.
+pub fn create_folder(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+/// Makes names that were added to or removed from a folder durable.
+///
+/// # Errors
+/// As the file system says.
+pub fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+fn failed(path: &Path, source: io::Error) -> BaseError {
+    BaseError::Io {
+        path: path.to_owned(),
+        source,
+    }
+}
+
+fn private_file() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(false).mode(0o600);
+    options
+}
+
+/// Whole or not at all, also when the power fails.
+fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let folder = path.parent().unwrap_or(path);
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    file.persist(path)?;
+    sync_folder(folder)
+}
+
+/// Removes everything in a folder, but not the folder.
+///
+/// # Errors
+/// As the file system says.
+pub fn empty_folder(path: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(path)? {
+        fs::remove_file(entry?.path())?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn the_secret_is_drawn_once_and_only_for_the_servers_eyes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("base");
+        let base = Base::open(&path).unwrap();
+        base.host_key_secret().unwrap();
+        let file = path.join(".anki-syncd/host-key-secret");
+        let first = fs::read(&file).unwrap();
+        base.host_key_secret().unwrap();
+        assert_eq!(fs::read(&file).unwrap(), first);
+        assert_eq!(
+            fs::metadata(&file).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o700
+        );
+    }
+
+    #[test]
+    fn a_damaged_secret_is_not_silently_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let base = Base::open(folder.path()).unwrap();
+        for length in [0, 31, 33] {
+            fs::write(
+                folder.path().join(".anki-syncd/host-key-secret"),
+                vec![1; length],
+            )
+            .unwrap();
+            assert!(matches!(base.host_key_secret(), Err(BaseError::Secret(_))));
+        }
+    }
+
+    #[test]
+    fn a_second_server_is_kept_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = Base::open(folder.path()).unwrap();
+        assert!(matches!(
+            Base::open(folder.path()),
+            Err(BaseError::InUse(_))
+        ));
+        drop(first);
+        assert!(Base::open(folder.path()).is_ok());
+    }
+}

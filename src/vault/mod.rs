@@ -1,0 +1,299 @@
+//! One user's data: opening, closing when idle, replacing whole, crash recovery.
+//!
+//! A vault is the folder `SYNC_BASE/<user>` in the reference server's layout:
+//! `collection.anki2`, `media/` and `media.db`. What is ours lies in `.anki-syncd/`
+//! below it, which the reference server ignores. Users share no lock.
+
+pub mod base;
+mod slot;
+
+use std::{
+    collections::HashMap,
+    fs::{self, File},
+    io::{self, Seek},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use rusqlite::ffi::ErrorCode;
+use tempfile::{NamedTempFile, SpooledTempFile};
+use tokio::{
+    sync::OnceCell,
+    task::{JoinError, spawn_blocking},
+};
+
+use crate::{
+    account::name::UserName,
+    clock,
+    collection::open::{CheckError, Collection, OpenError, check_upload},
+    media::{self, MediaStore},
+};
+use base::{Base, create_folder, empty_folder, sync_folder};
+use slot::Slot;
+
+/// After this long without a request, a user's databases are closed, so that
+/// `sqlite3`, rsync and file system snapshots see plain files.
+const IDLE: Duration = Duration::from_secs(5);
+/// What is received or packed goes to a file once it is larger than this.
+const IN_MEMORY: usize = 64 * 1024;
+
+/// All users' vaults.
+pub struct Vaults {
+    base: Base,
+    vaults: Mutex<HashMap<UserName, Arc<OnceCell<Arc<Vault>>>>>,
+}
+
+impl Vaults {
+    /// The vaults in this folder, none of them open yet.
+    #[must_use]
+    pub fn new(base: Base) -> Self {
+        Self {
+            base,
+            vaults: Mutex::default(),
+        }
+    }
+
+    /// A user's vault. The first time, what a crash left behind is cleared away.
+    ///
+    /// # Errors
+    /// When the folder cannot be created or cleared.
+    pub async fn get(&self, user: &UserName) -> Result<Arc<Vault>, Error> {
+        let cell = Arc::clone(self.lock().entry(user.clone()).or_default());
+        let vault = cell.get_or_try_init(|| async {
+            let folder = self.base.user_folder(user);
+            spawn_blocking(|| Vault::prepare(folder))
+                .await?
+                .map(Arc::new)
+        });
+        Ok(Arc::clone(vault.await?))
+    }
+
+    /// Closes, from time to time, what nobody uses.
+    pub async fn close_idle(&self) {
+        let mut ticks = tokio::time::interval(IDLE / 5);
+        loop {
+            ticks.tick().await;
+            self.close(IDLE).await;
+        }
+    }
+
+    /// Closes everything, with all of it brought into the main files.
+    pub async fn close_all(&self) {
+        self.close(Duration::ZERO).await;
+    }
+
+    async fn close(&self, idle: Duration) {
+        let vaults: Vec<_> = self
+            .lock()
+            .values()
+            .filter_map(|cell| cell.get().cloned())
+            .collect();
+        for vault in vaults {
+            vault.collection.close_if_idle(idle).await;
+            vault.media.close_if_idle(idle).await;
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<UserName, Arc<OnceCell<Arc<Vault>>>>> {
+        self.vaults.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Why a vault could not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The collection cannot be opened.
+    #[error("collection: {0}")]
+    Open(#[from] OpenError),
+    /// The collection's database failed.
+    #[error("collection: {0}")]
+    Collection(#[from] rusqlite::Error),
+    /// Another program has the collection open and keeps us from bringing it to one file.
+    #[error("another program has the collection open; close it and sync again")]
+    Busy,
+    /// An upload was refused, or could not be checked.
+    #[error(transparent)]
+    Upload(#[from] CheckError),
+    /// The media.
+    #[error(transparent)]
+    Media(#[from] media::Error),
+    /// The user's folder.
+    #[error("user's folder: {0}")]
+    Io(#[from] io::Error),
+    /// A bug of ours, which cost this request; what it had begun was rolled back.
+    #[error("panicked: {0}")]
+    Panicked(#[from] JoinError),
+}
+
+/// One user's data.
+pub struct Vault {
+    folder: PathBuf,
+    collection: Slot<Collection>,
+    media: Slot<MediaStore>,
+}
+
+impl Vault {
+    fn prepare(folder: PathBuf) -> Result<Self, Error> {
+        let vault = Self {
+            folder,
+            collection: Slot::default(),
+            media: Slot::default(),
+        };
+        create_folder(&vault.temporary())?;
+        empty_folder(&vault.temporary())?;
+        Ok(vault)
+    }
+
+    /// Does some work with the collection, which is opened, or created empty, as needed.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn collection<R: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Collection) -> Result<R, Error> + Send + 'static,
+    ) -> Result<R, Error> {
+        let path = self.collection_path();
+        self.collection
+            .run(move |open| work(opened(open, &path)?))
+            .await?
+    }
+
+    /// Does some work with the media. After a failure they are opened anew, which
+    /// settles a batch that was interrupted.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn media<R: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut MediaStore) -> Result<R, media::Error> + Send + 'static,
+    ) -> Result<R, Error> {
+        let (database, folder) = (self.folder.join("media.db"), self.folder.join("media"));
+        let staging = self.folder.join(".anki-syncd/media");
+        let result = self.media.run(move |open| {
+            let store = match open {
+                Some(store) => store,
+                None => open.insert(MediaStore::open(&database, folder, staging)?),
+            };
+            work(store).inspect_err(|_| *open = None)
+        });
+        Ok(result.await??)
+    }
+
+    /// Takes an uploaded collection in place of the present one, once it has passed the check.
+    ///
+    /// # Errors
+    /// [`Error::Upload`] and everything else leave the present one as it is.
+    pub async fn replace_collection(&self, upload: NamedTempFile) -> Result<(), Error> {
+        let checked = spawn_blocking(|| {
+            check_upload(upload.path())?;
+            upload.as_file().sync_all()?;
+            Ok::<_, Error>(upload)
+        });
+        let upload = checked.await??;
+        let (folder, path) = (self.folder.clone(), self.collection_path());
+        self.collection
+            .run(move |open| install(upload, open, &folder, &path))
+            .await?
+    }
+
+    /// A copy of the collection as one file, for a download, which counts as a modification.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn copy_collection(&self) -> Result<File, Error> {
+        let (path, temporary) = (self.collection_path(), self.temporary());
+        let copy = self.collection.run(move |open| {
+            let collection = opened(open, &path)?;
+            collection.stamp_download(clock::now_ms())?;
+            fold(collection)?;
+            let mut copy = tempfile::tempfile_in(temporary)?;
+            // The kernel shares the blocks where the file system can.
+            io::copy(&mut File::open(&path)?, &mut copy)?;
+            copy.rewind()?;
+            Ok(copy)
+        });
+        copy.await?
+    }
+
+    /// A file in the user's folder for an upload; gone when dropped.
+    ///
+    /// # Errors
+    /// As the file system says.
+    pub fn upload_file(&self) -> io::Result<NamedTempFile> {
+        NamedTempFile::new_in(self.temporary())
+    }
+
+    /// Room for anything else that is received or packed: memory while it is small.
+    #[must_use]
+    pub fn spool(&self) -> SpooledTempFile {
+        tempfile::spooled_tempfile_in(IN_MEMORY, self.temporary())
+    }
+
+    fn temporary(&self) -> PathBuf {
+        self.folder.join(".anki-syncd/tmp")
+    }
+
+    fn collection_path(&self) -> PathBuf {
+        self.folder.join("collection.anki2")
+    }
+}
+
+fn opened<'a>(open: &'a mut Option<Collection>, path: &Path) -> Result<&'a mut Collection, Error> {
+    match open {
+        Some(collection) => Ok(collection),
+        None => Ok(open.insert(Collection::open(path, clock::now_ms())?)),
+    }
+}
+
+/// Brings everything into the main file, or says who is in the way.
+fn fold(collection: &Collection) -> Result<(), Error> {
+    if collection.checkpoint()? {
+        Ok(())
+    } else {
+        Err(Error::Busy)
+    }
+}
+
+fn install(
+    upload: NamedTempFile,
+    open: &mut Option<Collection>,
+    folder: &Path,
+    path: &Path,
+) -> Result<(), Error> {
+    // The old journal must be folded in and gone before the name changes hands, or
+    // SQLite would apply it to the new file.
+    match opened(open, path) {
+        Ok(collection) => fold(collection)?,
+        Err(error) if is_damaged(&error) => {
+            tracing::warn!(%error, "the collection that an upload replaces was damaged");
+        }
+        Err(error) => return Err(error),
+    }
+    *open = None;
+    for journal in ["collection.anki2-wal", "collection.anki2-shm"] {
+        match fs::remove_file(folder.join(journal)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+            _ => {}
+        }
+    }
+    upload.persist(path).map_err(|error| error.error)?;
+    Ok(sync_folder(folder)?)
+}
+
+/// Whether an upload is the remedy, since there is nothing left to protect.
+fn is_damaged(error: &Error) -> bool {
+    match error {
+        Error::Open(OpenError::Sqlite(error)) => {
+            matches!(
+                error.sqlite_error_code(),
+                Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt)
+            )
+        }
+        Error::Open(OpenError::Schema(_)) => true,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests;

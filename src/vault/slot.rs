@@ -1,0 +1,88 @@
+//! A database that is opened when needed, used by one request at a time on a
+//! blocking thread, and closed when idle.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{
+    sync::{Mutex, OwnedMutexGuard},
+    task::{JoinError, spawn_blocking},
+    time::Instant,
+};
+
+/// Holds the database while it is open. Requests wait for each other without
+/// occupying a thread.
+pub struct Slot<T>(Arc<Mutex<Content<T>>>);
+
+struct Content<T> {
+    open: Option<T>,
+    last_used: Instant,
+}
+
+impl<T> Default for Slot<T> {
+    fn default() -> Self {
+        Self(Arc::new(Mutex::new(Content {
+            open: None,
+            last_used: Instant::now(),
+        })))
+    }
+}
+
+impl<T: Send + 'static> Slot<T> {
+    /// Does some work with the database, which the work opens if it is not, and may close.
+    ///
+    /// # Errors
+    /// When the work panics. The database is then closed, which rolls back what was begun.
+    pub async fn run<R: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Option<T>) -> R + Send + 'static,
+    ) -> Result<R, JoinError> {
+        let mut content = self.lock().await;
+        spawn_blocking(move || {
+            // Taken out, so that unwinding drops it.
+            let mut open = content.open.take();
+            let result = work(&mut open);
+            content.open = open;
+            content.last_used = Instant::now();
+            result
+        })
+        .await
+    }
+
+    /// Closes the database if nobody has used it for this long, or is using it now.
+    pub async fn close_if_idle(&self, idle: Duration) {
+        if let Ok(mut content) = Arc::clone(&self.0).try_lock_owned()
+            && content.open.is_some()
+            && content.last_used.elapsed() >= idle
+        {
+            // A failure to close leaves a journal, which the next opening brings in.
+            let _ = spawn_blocking(move || content.open.take()).await;
+        }
+    }
+
+    async fn lock(&self) -> OwnedMutexGuard<Content<T>> {
+        Arc::clone(&self.0).lock_owned().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_was_opened_stays_open_until_it_is_idle() {
+        let slot = Slot::default();
+        slot.run(|open| *open = Some(1)).await.unwrap();
+        slot.close_if_idle(Duration::from_secs(60)).await;
+        assert_eq!(slot.run(|open| *open).await.unwrap(), Some(1));
+        slot.close_if_idle(Duration::ZERO).await;
+        assert_eq!(slot.run(|open| *open).await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn a_panic_closes_the_database_and_costs_one_request() {
+        let slot = Slot::default();
+        slot.run(|open| *open = Some(1)).await.unwrap();
+        assert!(slot.run(|_| panic!("on purpose")).await.is_err());
+        assert_eq!(slot.run(|open| *open).await.unwrap(), None);
+    }
+}
