@@ -1,9 +1,90 @@
+use std::fmt::Display;
+
+use crate::wire::Malformed;
+
 /// Why a collection could not be read or changed.
 ///
-/// Each of these ends the sync that met it. The texts name rows by table and id and never quote what a person wrote.
+/// All but [`Malformed`](Self::Malformed) end the sync that met them. The texts name rows by table and id and never
+/// quote what a person wrote.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// SQLite refused a statement, or a column holds another type than it should.
+    /// The request could not be understood, so nothing was done.
+    #[error("malformed request: {0}")]
+    Malformed(#[from] Malformed),
+    /// SQLite refused a statement.
     #[error("database: {0}")]
     Sql(#[from] rusqlite::Error),
+    /// A row holds what no client writes, so that it cannot be sent.
+    #[error("row {id} of {table} cannot be read: {reason}")]
+    Undecodable {
+        /// Where the row is.
+        table: &'static str,
+        /// Its primary key.
+        id: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// An object has the id 0, which means "none" to clients.
+    #[error("a {0} has the id 0")]
+    ZeroId(&'static str),
+    /// A note was sent without its notetype.
+    #[error("note {note} needs notetype {notetype}, which does not exist")]
+    MissingNotetype {
+        /// The note's id.
+        note: i64,
+        /// The id of the notetype that it names.
+        notetype: i64,
+    },
+    /// A note does not fit its notetype.
+    #[error("note {note} has {found} fields, but its notetype {notetype} has {expected}")]
+    FieldCount {
+        /// The note's id.
+        note: i64,
+        /// Its notetype's id.
+        notetype: i64,
+        /// How many fields the note has.
+        found: usize,
+        /// How many it should have.
+        expected: usize,
+    },
+    /// Fields or templates were added or removed, which only a full sync can carry to other devices.
+    #[error(
+        "notetype {0} has another number of fields or templates than before, which needs a full sync"
+    )]
+    NotetypeShape(i64),
+    /// JSON inside a collection of an old schema cannot be understood.
+    #[error("col.{column} cannot be read: {reason}")]
+    Legacy {
+        /// The column of the table `col`.
+        column: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The file has a schema that this server cannot upgrade.
+    #[error("schema {0} is not supported")]
+    Version(i64),
+}
+
+impl Error {
+    /// Whether only the request is at fault, so that a sync under way may go on.
+    #[must_use]
+    pub fn is_malformed(&self) -> bool {
+        matches!(self, Self::Malformed(_))
+    }
+}
+
+/// Says in which row something failed.
+pub(super) trait InRow<T> {
+    /// Turns an error into [`Error::Undecodable`].
+    fn in_row(self, table: &'static str, id: impl Display) -> Result<T, Error>;
+}
+
+impl<T, E: Display> InRow<T> for Result<T, E> {
+    fn in_row(self, table: &'static str, id: impl Display) -> Result<T, Error> {
+        self.map_err(|err| Error::Undecodable {
+            table,
+            id: id.to_string(),
+            reason: err.to_string(),
+        })
+    }
 }

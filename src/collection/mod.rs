@@ -1,20 +1,44 @@
 //! One user's `collection.anki2`, schema 18, over a [`rusqlite::Connection`].
 //!
-//! Everything here expects the collation [`unicase`] on the connection. Apart from [`create`], nothing opens or
-//! commits a transaction: that is the caller's, who keeps one open from the start of a sync to its end.
+//! Everything here expects the collation of `unicase::register` on the connection. Apart from `create`, `upgrade` and
+//! `downgrade`, which each are one transaction, nothing opens or commits one: that is the caller's, who keeps one open
+//! from the start of a sync to its end.
 
+pub mod card;
+pub mod card_data;
+pub mod changes;
+pub mod chunk;
+pub mod config;
 mod create;
+pub mod deck;
+pub mod deck_config;
+mod deck_name;
+mod downgrade;
 mod error;
+pub mod grave;
+mod legacy;
+pub mod note;
+pub mod notetype;
 pub mod open;
+mod other;
+mod pending;
 mod proto;
+pub mod revlog;
+pub mod sanity;
 pub mod schema;
 mod stock;
+pub mod strip;
+pub mod tag;
 #[cfg(test)]
 mod testing;
+pub mod timing;
 pub mod unicase;
+mod upgrade;
 
 pub use create::create;
+pub use downgrade::downgrade;
 pub use error::Error;
+pub use upgrade::upgrade;
 
 /// What the functions of this module return.
 pub type Result<T> = std::result::Result<T, Error>;

@@ -73,8 +73,8 @@ create table decks (
     usn integer not null, common blob not null, kind blob not null
 );
 create unique index idx_decks_name on decks (name);
-create index idx_notes_mid on notes (mid);
-create index idx_cards_odid on cards (odid) where odid != 0;
+create index if not exists idx_notes_mid on notes (mid);
+create index if not exists idx_cards_odid on cards (odid) where odid != 0;
 ";
 
 /// What schema 17 made of the tags.
@@ -153,6 +153,15 @@ pub(super) fn create_tables(conn: &Connection) -> Result<()> {
     Ok(())
 }
 
+/// The version that the file claims to have.
+///
+/// # Errors
+///
+/// When it is no collection.
+pub fn version(conn: &Connection) -> Result<i64> {
+    Ok(conn.query_row("select ver from col", [], |row| row.get(0))?)
+}
+
 /// Names the first table or column of schema 18 that the file lacks, as `table` or `table.column`.
 ///
 /// A file may claim version 18 and have nothing of it. A view does not count: what looks like a table has to be one.
@@ -194,23 +203,6 @@ mod tests {
     use super::*;
     use crate::collection::testing;
 
-    /// Kind, name and SQL of everything in the schema, the SQL without what does not matter.
-    fn objects(conn: &Connection) -> BTreeMap<(String, String), String> {
-        let mut all = conn
-            .prepare("select type, name, sql from sqlite_schema where sql is not null")
-            .unwrap();
-        all.query_map([], |row| {
-            Ok(((row.get(0)?, row.get(1)?), plain(&row.get::<_, String>(2)?)))
-        })
-        .unwrap()
-        .map(std::result::Result::unwrap)
-        .collect()
-    }
-
-    fn plain(sql: &str) -> String {
-        sql.to_lowercase().replace(|c: char| c.is_whitespace(), "")
-    }
-
     #[test]
     fn the_schema_is_the_reference_servers_apart_from_statistics() {
         let conn = testing::database();
@@ -218,10 +210,10 @@ mod tests {
         let expected: Vec<[String; 4]> = testing::vector("schema18_ddl");
         let expected: BTreeMap<_, _> = expected
             .into_iter()
-            .filter(|[_, name, ..]| !name.starts_with("sqlite_stat"))
-            .map(|[kind, name, _, sql]| ((kind, name), plain(&sql)))
+            .filter(|[_, name, ..]| !name.starts_with("sqlite_"))
+            .map(|[kind, name, _, sql]| ((kind, name), testing::plain_sql(&sql)))
             .collect();
-        assert_eq!(objects(&conn), expected);
+        assert_eq!(testing::schema(&conn), expected);
     }
 
     #[test]
@@ -239,7 +231,7 @@ mod tests {
                 .collect();
             assert_eq!(found, columns);
         }
-        let tables = objects(&conn)
+        let tables = testing::schema(&conn)
             .keys()
             .filter(|(kind, _)| kind == "table")
             .count();
@@ -251,6 +243,19 @@ mod tests {
         let conn = testing::database();
         create_tables(&conn).unwrap();
         assert_eq!(missing(&conn).unwrap(), None);
+    }
+
+    #[test]
+    fn a_file_of_the_reference_server_misses_nothing() {
+        let conn = testing::file("new_server_schema18");
+        assert_eq!(missing(&conn).unwrap(), None);
+        assert_eq!(version(&conn).unwrap(), VERSION);
+        assert_eq!(
+            missing(&testing::file("new_server_schema11"))
+                .unwrap()
+                .as_deref(),
+            Some("config")
+        );
     }
 
     #[test]

@@ -1,7 +1,11 @@
 //! What the tests of this module share.
 
+use prost::Message;
 use rusqlite::Connection;
+use rusqlite::types::ValueRef;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use super::unicase;
 
@@ -29,9 +33,7 @@ pub fn collection() -> Connection {
 }
 
 /// All rows of a query, each column as JSON, blobs in hex.
-pub fn rows(conn: &Connection, sql: &str) -> Vec<Vec<serde_json::Value>> {
-    use rusqlite::types::ValueRef;
-    use serde_json::Value;
+pub fn rows(conn: &Connection, sql: &str) -> Vec<Vec<Value>> {
     let mut statement = conn.prepare(sql).unwrap();
     let columns = statement.column_count();
     let rows = statement.query_map([], |row| {
@@ -47,4 +49,83 @@ pub fn rows(conn: &Connection, sql: &str) -> Vec<Vec<serde_json::Value>> {
         (0..columns).map(value).collect()
     });
     rows.unwrap().map(Result::unwrap).collect()
+}
+
+/// An object that was sent to the reference server: whether it took it, what it stored, and what it sent back.
+#[derive(Deserialize)]
+pub struct ObjectCase {
+    pub label: String,
+    pub input: Value,
+    pub accepted: bool,
+    pub row: Option<Value>,
+    #[serde(default)]
+    pub output: Value,
+}
+
+/// A card or review log entry that was sent to the reference server.
+#[derive(Deserialize)]
+pub struct TupleCase {
+    pub label: String,
+    pub wire: Value,
+    pub accepted: bool,
+    pub stored: Value,
+    pub out: Value,
+}
+
+/// A blob in hex with the unknown keys apart, as their order is free.
+pub fn without_other<M: Message + Default>(
+    hex: &Value,
+    other: fn(&mut M) -> &mut Vec<u8>,
+) -> (String, Value) {
+    let mut message = M::decode(&hex::decode(hex.as_str().unwrap()).unwrap()[..]).unwrap();
+    let keys = std::mem::take(other(&mut message));
+    let keys = if keys.is_empty() {
+        Value::Null
+    } else {
+        serde_json::from_slice(&keys).unwrap()
+    };
+    (hex::encode(message.encode_to_vec()), keys)
+}
+
+/// What an object looks like to a client. Only the text shows a fraction with the digits that it is known by.
+pub fn as_sent(object: &impl serde::Serialize) -> Value {
+    serde_json::from_str(&serde_json::to_string(object).unwrap()).unwrap()
+}
+
+/// A copy of a recorded file in memory.
+pub fn file(name: &str) -> Connection {
+    let path = format!("{}/tests/vectors/{name}.anki2", env!("CARGO_MANIFEST_DIR"));
+    let mut conn = database();
+    // The journal of some files is a write-ahead log, which would be created beside the original.
+    let source = tempfile::tempdir().unwrap();
+    let copy = source.path().join("collection.anki2");
+    std::fs::copy(path, &copy).unwrap();
+    let source = Connection::open(&copy).unwrap();
+    rusqlite::backup::Backup::new(&source, &mut conn)
+        .unwrap()
+        .run_to_completion(1000, std::time::Duration::ZERO, None)
+        .unwrap();
+    conn
+}
+
+/// Kind, name and SQL of all tables and indexes, the SQL without what does not matter, and no statistics.
+pub fn schema(conn: &Connection) -> std::collections::BTreeMap<(String, String), String> {
+    let mut all = conn
+        .prepare("select type, name, sql from sqlite_schema where sql is not null and name not like 'sqlite_%'")
+        .unwrap();
+    all.query_map([], |row| {
+        Ok((
+            (row.get(0)?, row.get(1)?),
+            plain_sql(&row.get::<_, String>(2)?),
+        ))
+    })
+    .unwrap()
+    .map(Result::unwrap)
+    .collect()
+}
+
+/// SQL without upper case, white space and quotes.
+pub fn plain_sql(sql: &str) -> String {
+    sql.to_lowercase()
+        .replace(|char: char| char.is_whitespace() || char == '"', "")
 }

@@ -44,12 +44,14 @@ pub async fn handle(
     peer: SocketAddr,
     request: Request<Incoming>,
 ) -> Response<ReplyBody> {
-    match route(request.method(), request.uri().path()) {
+    let response = match route(request.method(), request.uri().path()) {
+        Ok(Route::Method(method)) => return run(&server, peer, method, request).await,
         Ok(Route::Health) => Response::new(whole("")),
-        Ok(Route::Method(method)) => run(&server, peer, method, request).await,
         Err(NoRoute::NotFound) => not_found(),
         Err(NoRoute::WrongVerb(verbs)) => wrong_verb(verbs),
-    }
+    };
+    discard(request.into_body(), server.limits.body_timeout).await;
+    response
 }
 
 fn not_found() -> Response<ReplyBody> {

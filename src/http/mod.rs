@@ -9,6 +9,7 @@ mod handler;
 mod inflate;
 mod reply;
 mod route;
+mod tracked;
 
 use std::{convert::Infallible, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
@@ -17,10 +18,12 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
-    time::sleep,
+    time::{sleep, timeout},
 };
 use tokio_io_timeout::TimeoutStream;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use tracked::Tracked;
 
 use crate::{
     account::Accounts,
@@ -30,6 +33,9 @@ use crate::{
 
 /// How long to wait before accepting again when the system is out of something.
 const BACK_OFF: Duration = Duration::from_millis(500);
+
+/// When stopping, how long a connection without a request may take to show one.
+const GRACE: Duration = Duration::from_secs(5);
 
 /// What every request needs.
 pub struct Server {
@@ -106,9 +112,14 @@ async fn connection(
     let mut stream = TimeoutStream::new(stream);
     // Reads have time-outs of their own, which depend on what is being read.
     stream.set_write_timeout(Some(limits.body_timeout));
-    let service = service_fn(move |request: Request<Incoming>| {
-        let server = Arc::clone(&server);
-        async move { Ok::<_, Infallible>(handler::handle(server, peer, request).await) }
+    // A token lives from a request's head to the end of its answer.
+    let requests = TaskTracker::new();
+    let service = service_fn(|request: Request<Incoming>| {
+        let (server, token) = (Arc::clone(&server), requests.token());
+        async move {
+            let response = handler::handle(server, peer, request).await;
+            Ok::<_, Infallible>(response.map(|body| Tracked::new(body, token)))
+        }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -119,7 +130,12 @@ async fn connection(
         ended = connection.as_mut() => ended,
         () = stop.cancelled() => {
             connection.as_mut().graceful_shutdown();
-            connection.await
+            match timeout(GRACE, connection.as_mut()).await {
+                Ok(ended) => ended,
+                // hyper waits for the rest of a half-sent head; we need not.
+                Err(_) if requests.is_empty() => Ok(()),
+                Err(_) => connection.await,
+            }
         }
     };
     if let Err(error) = ended {

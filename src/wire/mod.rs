@@ -2,7 +2,28 @@
 //!
 //! Nothing here does I/O or knows of a database, so that all of it can be fed with bytes of strangers.
 
+pub mod card;
+pub mod changes;
+pub mod chunk;
+pub mod deck;
+pub mod deck_config;
+pub mod graves;
 pub mod header;
 pub mod login;
+mod malformed;
 pub mod media;
 pub mod meta;
+pub mod note;
+pub mod notetype;
+pub mod revlog;
+pub mod sanity;
+pub mod start;
+pub(crate) mod tolerant;
+mod tuple;
+mod usn;
+
+pub use malformed::{Malformed, parse};
+pub use usn::Usn;
+
+/// The keys of an object that this server does not know, which it keeps for the clients that do.
+pub(crate) type Unknown = serde_json::Map<String, serde_json::Value>;

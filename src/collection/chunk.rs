@@ -1,0 +1,226 @@
+//! Sending and receiving notes, cards and review log entries in portions.
+
+use rusqlite::Connection;
+
+use super::note::{self, Shapes};
+use super::{Result, card, pending, revlog};
+use crate::wire::Usn;
+use crate::wire::chunk::Chunk;
+
+/// How many objects end a chunk.
+const CHUNK_SIZE: usize = 250;
+
+/// What is still to be sent to a client.
+///
+/// It is collected once, so that what the client sends in the same sync is not sent back.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PendingIds {
+    revlog: Vec<i64>,
+    cards: Vec<i64>,
+    notes: Vec<i64>,
+}
+
+impl PendingIds {
+    /// Collects everything that is new to a client.
+    ///
+    /// # Errors
+    ///
+    /// When a table cannot be read.
+    pub fn collect(conn: &Connection, min_usn: Usn) -> Result<Self> {
+        Ok(Self {
+            revlog: pending::ids(conn, "revlog", min_usn)?,
+            cards: pending::ids(conn, "cards", min_usn)?,
+            notes: pending::ids(conn, "notes", min_usn)?,
+        })
+    }
+
+    /// Takes the next portion: one of each kind in turn, the newest first.
+    ///
+    /// A chunk that is full is never the last one, even if nothing is left.
+    ///
+    /// # Errors
+    ///
+    /// When a row is missing or cannot be read.
+    pub fn next(&mut self, conn: &Connection) -> Result<Chunk> {
+        let mut chunk = Chunk::default();
+        let mut size = 0;
+        while size < CHUNK_SIZE {
+            let before = size;
+            if let Some(id) = self.revlog.pop() {
+                chunk.revlog.push(revlog::read(conn, id)?);
+                size += 1;
+            }
+            if let Some(id) = self.notes.pop() {
+                chunk.notes.push(note::read(conn, id)?);
+                size += 1;
+            }
+            if let Some(id) = self.cards.pop() {
+                chunk.cards.push(card::read(conn, id)?);
+                size += 1;
+            }
+            if size == before {
+                chunk.done = true;
+                break;
+            }
+        }
+        Ok(chunk)
+    }
+}
+
+/// Merges what a client has sent, which has seen everything before `min_usn`.
+///
+/// # Errors
+///
+/// When a note does not fit its notetype, or a table cannot be written.
+pub fn apply(conn: &Connection, chunk: &Chunk, min_usn: Usn) -> Result<()> {
+    for entry in &chunk.revlog {
+        revlog::add(conn, entry)?;
+    }
+    for card in &chunk.cards {
+        card::merge(conn, card, min_usn)?;
+    }
+    let mut shapes = Shapes::default();
+    for note in &chunk.notes {
+        note::merge(conn, note, min_usn, &mut shapes)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::collection::testing::{self, NOW_MS, rows};
+    use crate::wire::parse;
+
+    fn filled(revlog: i64, cards: i64, notes: i64) -> Connection {
+        let conn = testing::collection();
+        for id in 1..=revlog {
+            conn.execute(
+                "insert into revlog values (?, 1, 5, 1, 1, 1, 1, 1, 1)",
+                [id],
+            )
+            .unwrap();
+        }
+        for id in 1..=cards {
+            let sql =
+                "insert into cards values (?, 1, 1, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, '')";
+            conn.execute(sql, [id]).unwrap();
+        }
+        for id in 1..=notes {
+            conn.execute(
+                "insert into notes values (?, 'g', 1, 0, 5, '', '', '', 0, 0, '')",
+                [id],
+            )
+            .unwrap();
+        }
+        conn
+    }
+
+    /// Sizes of all chunks (revlog, cards, notes), and which of them is the last.
+    fn sizes(conn: &Connection, min_usn: Usn) -> Vec<(usize, usize, usize, bool)> {
+        let mut ids = PendingIds::collect(conn, min_usn).unwrap();
+        let mut sizes = Vec::new();
+        loop {
+            let chunk = ids.next(conn).unwrap();
+            sizes.push((
+                chunk.revlog.len(),
+                chunk.cards.len(),
+                chunk.notes.len(),
+                chunk.done,
+            ));
+            if chunk.done {
+                return sizes;
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_to_send_is_one_empty_last_chunk() {
+        assert_eq!(sizes(&filled(0, 0, 0), Usn(0)), [(0, 0, 0, true)]);
+        assert_eq!(sizes(&filled(3, 2, 1), Usn(6)), [(0, 0, 0, true)]);
+    }
+
+    #[test]
+    fn kinds_take_turns_until_at_least_250() {
+        let conn = filled(300, 100, 200);
+        // 84 rounds of three, then two of the kinds, then what is left of one.
+        let expected = [(84, 84, 84, false), (117, 16, 116, false), (99, 0, 0, true)];
+        let found = sizes(&conn, Usn(5));
+        assert_eq!(found.len(), 3);
+        assert_eq!(found[0], expected[0]);
+        assert_eq!(found.iter().map(|size| size.0).sum::<usize>(), 300);
+        assert_eq!(found.iter().map(|size| size.1).sum::<usize>(), 100);
+        assert_eq!(found.iter().map(|size| size.2).sum::<usize>(), 200);
+        assert_eq!(found[1].1, 16);
+        assert!(found[1].0 + found[1].1 + found[1].2 >= 250);
+    }
+
+    #[test]
+    fn exactly_250_are_followed_by_an_empty_chunk() {
+        assert_eq!(
+            sizes(&filled(250, 0, 0), Usn(5)),
+            [(250, 0, 0, false), (0, 0, 0, true)]
+        );
+        assert_eq!(sizes(&filled(0, 249, 0), Usn(5)), [(0, 249, 0, true)]);
+        assert_eq!(
+            sizes(&filled(0, 126, 126), Usn(5)),
+            [(0, 125, 125, false), (0, 1, 1, true)]
+        );
+    }
+
+    #[test]
+    fn the_newest_come_first_with_the_usn_they_have_here() {
+        let conn = filled(2, 0, 0);
+        let chunk = PendingIds::collect(&conn, Usn(3))
+            .unwrap()
+            .next(&conn)
+            .unwrap();
+        let sent: Vec<_> = chunk
+            .revlog
+            .iter()
+            .map(|entry| (entry.id, entry.usn))
+            .collect();
+        assert_eq!(sent, [(2, Usn(5)), (1, Usn(5))]);
+    }
+
+    #[test]
+    fn what_arrives_after_collecting_is_not_sent_back() {
+        let conn = filled(1, 0, 0);
+        let mut ids = PendingIds::collect(&conn, Usn(5)).unwrap();
+        let chunk =
+            parse::<Chunk>(br#"{"done": true, "revlog": [[9, 1, 5, 1, 1, 1, 1, 1, 1]]}"#).unwrap();
+        apply(&conn, &chunk, Usn(5)).unwrap();
+        assert_eq!(ids.next(&conn).unwrap().revlog.len(), 1);
+        assert_eq!(rows(&conn, "select * from revlog").len(), 2);
+    }
+
+    #[test]
+    fn all_three_kinds_are_merged() {
+        let conn = testing::collection();
+        let body = json!({
+            "revlog": [[1, 2, 5, 1, 1, 1, 1, 1, 1]],
+            "cards": [[2, 3, 1, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, ""]],
+            "notes": [[3, "g", NOW_MS, 0, 5, "", "a\u{1f}b", "", "", 0, ""]],
+        });
+        apply(&conn, &parse(body.to_string().as_bytes()).unwrap(), Usn(5)).unwrap();
+        for (table, id) in [("revlog", 1), ("cards", 2), ("notes", 3)] {
+            assert_eq!(
+                json!(rows(&conn, &format!("select id, usn from {table}"))),
+                json!([[id, 5]])
+            );
+        }
+    }
+
+    #[test]
+    fn a_row_that_vanished_or_cannot_be_read_is_an_error() {
+        let conn = filled(0, 1, 0);
+        let ids = PendingIds::collect(&conn, Usn(5)).unwrap();
+        conn.execute("update cards set ivl = -1", []).unwrap();
+        let err = ids.clone().next(&conn).unwrap_err().to_string();
+        assert!(err.starts_with("row 1 of cards cannot be read: "), "{err}");
+        conn.execute("delete from cards", []).unwrap();
+        assert!(ids.clone().next(&conn).is_err());
+    }
+}

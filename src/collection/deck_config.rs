@@ -1,0 +1,80 @@
+//! Deck configs, which people know as the options of decks.
+
+mod convert;
+mod range;
+#[cfg(test)]
+mod tests;
+
+use prost::Message;
+use rusqlite::{Connection, OptionalExtension};
+
+pub(super) use convert::to_row;
+
+use super::error::InRow;
+use super::{Error, Result, pending, proto};
+use crate::wire::Usn;
+use crate::wire::deck_config::DeckConfig;
+
+/// The deck configs that are new to a peer.
+pub(super) fn changed(conn: &Connection, min_usn: Usn) -> Result<Vec<DeckConfig>> {
+    let ids = pending::ids(conn, "deck_config", min_usn)?;
+    ids.into_iter().map(|id| read(conn, id)).collect()
+}
+
+/// Takes over the deck configs that are not older than the ones here.
+pub(super) fn merge(conn: &Connection, configs: Vec<DeckConfig>) -> Result<()> {
+    for config in configs {
+        if config.id == 0 {
+            return Err(Error::ZeroId("deck config"));
+        }
+        if mtime_of(conn, config.id)?.is_none_or(|mtime_secs| mtime_secs <= config.mtime_secs) {
+            store(conn, config)?;
+        }
+    }
+    Ok(())
+}
+
+fn mtime_of(conn: &Connection, id: i64) -> Result<Option<i64>> {
+    let mut statement = conn.prepare_cached("select mtime_secs from deck_config where id = ?")?;
+    Ok(statement.query_row([id], |row| row.get(0)).optional()?)
+}
+
+/// Puts a deck config in the place of what has its id.
+pub(super) fn store(conn: &Connection, config: DeckConfig) -> Result<()> {
+    let DeckConfig {
+        id,
+        mtime_secs,
+        usn,
+        ..
+    } = config;
+    let (name, config) = to_row(config);
+    let mut statement = conn.prepare_cached(
+        "insert or replace into deck_config (id, name, mtime_secs, usn, config) values (?, ?, ?, ?, ?)",
+    )?;
+    statement.execute((id, name, mtime_secs, usn, config.encode_to_vec()))?;
+    Ok(())
+}
+
+/// One deck config, with nothing in it that is out of range.
+pub(super) fn read(conn: &Connection, id: i64) -> Result<DeckConfig> {
+    let mut statement =
+        conn.prepare_cached("select name, mtime_secs, usn, config from deck_config where id = ?")?;
+    let row = statement.query_row([id], |row| {
+        Ok((
+            row.get(0)?,
+            row.get(1)?,
+            row.get(2)?,
+            row.get::<_, Vec<u8>>(3)?,
+        ))
+    });
+    let (name, mtime_secs, usn, config) = row.in_row("deck_config", id)?;
+    let mut config = proto::DeckConfig::decode(&config[..]).in_row("deck_config", id)?;
+    range::restore(&mut config);
+    Ok(DeckConfig {
+        id,
+        mtime_secs,
+        name,
+        usn,
+        ..convert::from_config(config)
+    })
+}

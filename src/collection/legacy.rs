@@ -1,0 +1,56 @@
+//! The JSON in which schema 11 keeps everything but notes, cards and the review log, inside the one row of `col`.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+
+use rusqlite::Connection;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::{Error, Result};
+use crate::wire::{Malformed, Unknown};
+
+/// The object in a column. Of a key given twice the last counts.
+pub(super) fn object(conn: &Connection, column: &'static str) -> Result<Unknown> {
+    let json: String =
+        conn.query_row(&format!("select {column} from col"), [], |row| row.get(0))?;
+    serde_json::from_str(&json).map_err(|err| unreadable(column, Malformed::from(err)))
+}
+
+/// The objects in a column by their ids.
+pub(super) fn objects<T: DeserializeOwned>(
+    conn: &Connection,
+    column: &'static str,
+) -> Result<BTreeMap<i64, T>> {
+    let read = |(key, value): (String, _)| {
+        let id = key
+            .parse()
+            .map_err(|_| unreadable(column, "a key is no id"))?;
+        let read = serde_json::from_value(value).map_err(Malformed::from);
+        Ok((
+            id,
+            read.map_err(|err| unreadable(column, format!("{key}: {err}")))?,
+        ))
+    };
+    object(conn, column)?.into_iter().map(read).collect()
+}
+
+pub(super) fn unreadable(column: &'static str, reason: impl Display) -> Error {
+    Error::Legacy {
+        column,
+        reason: reason.to_string(),
+    }
+}
+
+/// Fills a column.
+pub(super) fn write(conn: &Connection, column: &'static str, value: &impl Serialize) -> Result<()> {
+    let json = serde_json::to_string(value).map_err(|err| unreadable(column, err))?;
+    conn.execute(&format!("update col set {column} = ?"), [json])?;
+    Ok(())
+}
+
+/// Empties a column whose content has got tables of its own.
+pub(super) fn clear(conn: &Connection, column: &'static str) -> Result<()> {
+    conn.execute(&format!("update col set {column} = ''"), [])?;
+    Ok(())
+}

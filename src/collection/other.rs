@@ -1,0 +1,54 @@
+//! The last field of most blobs: JSON keys that have no place elsewhere.
+
+use crate::wire::Unknown;
+
+/// What the blob holds for the keys: nothing for none.
+pub(super) fn pack(keys: Unknown) -> Vec<u8> {
+    if keys.is_empty() {
+        return Vec::new();
+    }
+    serde_json::Value::Object(keys).to_string().into_bytes()
+}
+
+/// The keys that the blob holds, without those that would collide with what is written anyway.
+///
+/// What is no JSON object counts as none: it was not the person's doing, and must not keep them from syncing.
+pub(super) fn unpack(blob: &[u8], reserved: &[&str]) -> Unknown {
+    if blob.is_empty() {
+        return Unknown::new();
+    }
+    let mut keys: Unknown = serde_json::from_slice(blob).unwrap_or_default();
+    keys.retain(|key, _| !reserved.contains(&key.as_str()));
+    keys
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn unknown_keys_survive_and_reserved_ones_do_not() {
+        let serde_json::Value::Object(keys) = json!({"a": [1, null, "é"], "id": 5}) else {
+            panic!("no object")
+        };
+        let packed = pack(keys);
+        assert_eq!(
+            String::from_utf8(packed.clone()).unwrap(),
+            r#"{"a":[1,null,"é"],"id":5}"#
+        );
+        assert_eq!(
+            serde_json::Value::Object(unpack(&packed, &["id"])),
+            json!({"a": [1, null, "é"]})
+        );
+        assert!(pack(Unknown::new()).is_empty());
+    }
+
+    #[test]
+    fn what_is_no_object_counts_as_none() {
+        for blob in ["", "[1]", "nonsense", "null"] {
+            assert!(unpack(blob.as_bytes(), &[]).is_empty(), "{blob}");
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! The check at the end of a sync that both sides have the same.
+
+use rusqlite::Connection;
+
+use super::Result;
+use crate::wire::Usn;
+use crate::wire::sanity::{Counts, SanityReply, SanityStatus};
+
+/// Every table whose rows may not be left unsent.
+const TABLES_WITH_USN: [&str; 8] = [
+    "cards",
+    "notes",
+    "revlog",
+    "graves",
+    "decks",
+    "deck_config",
+    "tags",
+    "notetypes",
+];
+
+/// Compares the client's counts with the rows here. Anything but "ok" means that the sync has to be rolled back.
+///
+/// Due counts depend on the time of day and graves are not kept alike on both sides: neither is compared.
+///
+/// # Errors
+///
+/// When a table cannot be read.
+pub fn check(conn: &Connection, client: Counts) -> Result<SanityReply> {
+    if any_unsent(conn)? {
+        return Ok(SanityReply {
+            status: SanityStatus::Bad,
+            client,
+            server: None,
+        });
+    }
+    let client = Counts {
+        due: (0, 0, 0),
+        graves: 0,
+        ..client
+    };
+    let server = counts(conn)?;
+    let status = if client == server {
+        SanityStatus::Ok
+    } else {
+        SanityStatus::Bad
+    };
+    Ok(SanityReply {
+        status,
+        client,
+        server: Some(server),
+    })
+}
+
+/// Whether a client sent a row without the server's USN, which would never reach another device.
+fn any_unsent(conn: &Connection) -> Result<bool> {
+    for table in TABLES_WITH_USN {
+        let sql = format!("select exists (select 1 from {table} where usn = ?)");
+        if conn.query_row(&sql, [Usn::UNSENT], |row| row.get(0))? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn counts(conn: &Connection) -> Result<Counts> {
+    let count = |table| {
+        conn.query_row(&format!("select count(*) from {table}"), [], |row| {
+            row.get(0)
+        })
+    };
+    Ok(Counts {
+        due: (0, 0, 0),
+        cards: count("cards")?,
+        notes: count("notes")?,
+        revlog: count("revlog")?,
+        graves: 0,
+        notetypes: count("notetypes")?,
+        decks: count("decks")?,
+        deck_config: count("deck_config")?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::collection::testing;
+
+    const NEW: Counts = Counts {
+        due: (0, 0, 0),
+        cards: 0,
+        notes: 0,
+        revlog: 0,
+        graves: 0,
+        notetypes: 3,
+        decks: 1,
+        deck_config: 1,
+    };
+
+    #[test]
+    fn equal_counts_are_ok_whatever_is_due_or_in_graves() {
+        let conn = testing::collection();
+        conn.execute_batch("insert into graves values (1, 0, 0)")
+            .unwrap();
+        let reply = check(
+            &conn,
+            Counts {
+                due: (1, 2, 3),
+                graves: 7,
+                ..NEW
+            },
+        )
+        .unwrap();
+        assert_eq!(
+            reply,
+            SanityReply {
+                status: SanityStatus::Ok,
+                client: NEW,
+                server: Some(NEW)
+            }
+        );
+    }
+
+    #[test]
+    fn each_other_count_has_to_agree() {
+        let conn = testing::collection();
+        for client in [
+            Counts { cards: 1, ..NEW },
+            Counts { notes: 1, ..NEW },
+            Counts { revlog: 1, ..NEW },
+            Counts {
+                notetypes: 1,
+                ..NEW
+            },
+            Counts { decks: 2, ..NEW },
+            Counts {
+                deck_config: 2,
+                ..NEW
+            },
+        ] {
+            let reply = check(
+                &conn,
+                Counts {
+                    due: (9, 9, 9),
+                    ..client
+                },
+            )
+            .unwrap();
+            assert_eq!(
+                reply,
+                SanityReply {
+                    status: SanityStatus::Bad,
+                    client,
+                    server: Some(NEW)
+                }
+            );
+        }
+    }
+
+    #[test]
+    fn every_kind_of_row_is_counted() {
+        let conn = testing::collection();
+        conn.execute_batch(
+            "insert into notes values (1, 'g', 1, 0, 0, '', '', '', 0, 0, '');
+             insert into cards values (1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, '');
+             insert into revlog values (1, 1, 0, 0, 0, 0, 0, 0, 0), (2, 1, 0, 0, 0, 0, 0, 0, 0);
+             insert into decks values (2, 'b', 0, 0, '', '');
+             insert into deck_config values (2, 'b', 0, 0, '');
+             delete from notetypes where name = 'Cloze';",
+        )
+        .unwrap();
+        let server = Counts {
+            cards: 1,
+            notes: 1,
+            revlog: 2,
+            notetypes: 2,
+            decks: 2,
+            deck_config: 2,
+            ..NEW
+        };
+        assert_eq!(check(&conn, NEW).unwrap().server, Some(server));
+    }
+
+    #[test]
+    fn an_unsent_row_is_bad_in_every_table_and_the_reply_has_the_clients_counts_as_sent() {
+        let sent = Counts {
+            due: (1, 2, 3),
+            graves: 7,
+            ..NEW
+        };
+        for row in [
+            "notes values (1, 'g', 1, 0, -1, '', '', '', 0, 0, '')",
+            "cards values (1, 1, 1, 0, 0, -1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, '')",
+            "revlog values (1, 1, -1, 0, 0, 0, 0, 0, 0)",
+            "graves values (1, 0, -1)",
+            "decks values (2, 'b', 0, -1, '', '')",
+            "deck_config values (2, 'b', 0, -1, '')",
+            "tags values ('a', -1, 1, null)",
+            "notetypes values (2, 'b', 0, -1, '')",
+        ] {
+            let conn = testing::collection();
+            conn.execute_batch(&format!("insert into {row}")).unwrap();
+            let expected = SanityReply {
+                status: SanityStatus::Bad,
+                client: sent,
+                server: None,
+            };
+            assert_eq!(check(&conn, sent).unwrap(), expected, "{row}");
+        }
+    }
+
+    #[test]
+    fn unsent_settings_and_templates_do_not_matter() {
+        let conn = testing::collection();
+        conn.execute_batch("update config set usn = -1; update templates set usn = -1")
+            .unwrap();
+        assert_eq!(check(&conn, NEW).unwrap().status, SanityStatus::Ok);
+    }
+}

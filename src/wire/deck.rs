@@ -1,0 +1,238 @@
+//! A deck as clients exchange it, whatever schema their files have.
+
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
+
+use super::tolerant::{at_least_zero_or_default, bool_from_anything, number_or_string, or_default};
+use super::{Malformed, Unknown, Usn};
+
+/// A place for cards, either their home or one that borrows them.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Deck {
+    /// Cards live in it.
+    Normal(NormalDeck),
+    /// It borrows cards from others.
+    Filtered(FilteredDeck),
+}
+
+impl<'de> Deserialize<'de> for Deck {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut object = Unknown::deserialize(deserializer)?;
+        // A trace of a long-gone add-on, which clients discard too.
+        object.remove("return");
+        let filtered = match object.get("dyn") {
+            Some(Value::Bool(filtered)) => *filtered,
+            Some(Value::Number(number)) if number.as_u64().is_some_and(|kind| kind <= 255) => {
+                number.as_u64() == Some(1)
+            }
+            _ => {
+                return Err(D::Error::custom(format!(
+                    "{}: dyn is neither 0 nor 1",
+                    name_of(&object)
+                )));
+            }
+        };
+        object.insert("dyn".to_owned(), u8::from(filtered).into());
+        let name = name_of(&object);
+        let object = Value::Object(object);
+        let deck = if filtered {
+            serde_json::from_value(object).map(Self::Filtered)
+        } else {
+            serde_json::from_value(object).map(Self::Normal)
+        };
+        deck.map_err(|err| D::Error::custom(format!("{name}: {}", Malformed::from(err))))
+    }
+}
+
+fn name_of(object: &Unknown) -> String {
+    match object.get("id").and_then(Value::as_i64) {
+        Some(id) => format!("deck {id}"),
+        None => "a deck".to_owned(),
+    }
+}
+
+impl Deck {
+    /// What both kinds have.
+    pub(crate) fn common(&self) -> &DeckCommon {
+        match self {
+            Self::Normal(deck) => &deck.common,
+            Self::Filtered(deck) => &deck.common,
+        }
+    }
+}
+
+/// What both kinds of deck have.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DeckCommon {
+    #[serde(deserialize_with = "number_or_string")]
+    pub(crate) id: i64,
+    #[serde(rename = "mod", default, deserialize_with = "number_or_string")]
+    pub(crate) mtime_secs: i64,
+    /// With `::` between the names of its parents and its own.
+    pub(crate) name: String,
+    pub(crate) usn: Usn,
+    #[serde(rename = "lrnToday")]
+    pub(crate) learn_today: Today,
+    #[serde(rename = "revToday")]
+    pub(crate) review_today: Today,
+    #[serde(rename = "newToday")]
+    pub(crate) new_today: Today,
+    #[serde(rename = "timeToday")]
+    pub(crate) time_today: Today,
+    pub(crate) collapsed: bool,
+    #[serde(rename = "browserCollapsed", default)]
+    pub(crate) browser_collapsed: bool,
+    #[serde(rename = "desc", default)]
+    pub(crate) description: String,
+    #[serde(rename = "md", default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) markdown: bool,
+    #[serde(rename = "dyn")]
+    pub(crate) filtered: u8,
+}
+
+/// How much was done on a day: written as `[day, amount]`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Today(pub(crate) i32, pub(crate) i32);
+
+impl<'de> Deserialize<'de> for Today {
+    #[expect(clippy::cast_possible_truncation, reason = "clients do the same")]
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let pair = Vec::<Value>::deserialize(deserializer)?;
+        let mut from_end = pair
+            .iter()
+            .rev()
+            .map(|value| value.as_i64().unwrap_or(0) as i32);
+        let amount = from_end.next().unwrap_or(0);
+        Ok(Self(from_end.next().unwrap_or(0), amount))
+    }
+}
+
+/// A deck that cards live in.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NormalDeck {
+    #[serde(flatten)]
+    pub(crate) common: DeckCommon,
+    #[serde(rename = "conf", deserialize_with = "number_or_string")]
+    pub(crate) config_id: i64,
+    #[serde(
+        rename = "extendNew",
+        default,
+        deserialize_with = "at_least_zero_or_default"
+    )]
+    pub(crate) extend_new: u32,
+    #[serde(
+        rename = "extendRev",
+        default,
+        deserialize_with = "at_least_zero_or_default"
+    )]
+    pub(crate) extend_review: u32,
+    #[serde(rename = "reviewLimit", default, deserialize_with = "or_default")]
+    pub(crate) review_limit: Option<u32>,
+    #[serde(rename = "newLimit", default, deserialize_with = "or_default")]
+    pub(crate) new_limit: Option<u32>,
+    #[serde(rename = "reviewLimitToday", default, deserialize_with = "or_default")]
+    pub(crate) review_limit_today: Option<DayLimit>,
+    #[serde(rename = "newLimitToday", default, deserialize_with = "or_default")]
+    pub(crate) new_limit_today: Option<DayLimit>,
+    /// In percent.
+    #[serde(rename = "desiredRetention", default, deserialize_with = "or_default")]
+    pub(crate) desired_retention: Option<u32>,
+    #[serde(flatten)]
+    pub(crate) other: Unknown,
+}
+
+/// A limit that holds for one day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DayLimit {
+    pub(crate) limit: u32,
+    pub(crate) today: u32,
+}
+
+/// A deck that borrows cards from others.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FilteredDeck {
+    #[serde(flatten)]
+    pub(crate) common: DeckCommon,
+    #[serde(rename = "resched", deserialize_with = "bool_from_anything")]
+    pub(crate) reschedule: bool,
+    pub(crate) terms: Vec<SearchTerm>,
+    /// Means nothing any more, and is always written as true.
+    #[serde(default)]
+    pub(crate) separate: bool,
+    #[serde(default, deserialize_with = "or_default")]
+    pub(crate) delays: Option<Vec<f32>>,
+    #[serde(rename = "previewDelay", default)]
+    pub(crate) preview_delay: u32,
+    #[serde(rename = "previewAgainSecs", default)]
+    pub(crate) preview_again_secs: u32,
+    #[serde(rename = "previewHardSecs", default)]
+    pub(crate) preview_hard_secs: u32,
+    #[serde(rename = "previewGoodSecs", default)]
+    pub(crate) preview_good_secs: u32,
+    #[serde(flatten)]
+    pub(crate) other: Unknown,
+}
+
+/// What a filtered deck borrows: a search, how many cards of it, and in which order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SearchTerm(
+    pub(crate) String,
+    #[serde(deserialize_with = "number_or_string")] pub(crate) i32,
+    pub(crate) i32,
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::parse;
+
+    const MINIMAL: &str = r#""id": 7, "name": "a", "usn": 0, "collapsed": false, "conf": 1,
+        "lrnToday": [], "revToday": [], "newToday": [], "timeToday": []"#;
+
+    fn read(more: &str) -> Result<Deck, Malformed> {
+        parse(format!("{{{MINIMAL}, {more}}}").as_bytes())
+    }
+
+    #[test]
+    fn a_refused_deck_is_named() {
+        let err = read(r#""dyn": 0, "desc": ["private"]"#)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            err.starts_with("deck 7: invalid type: sequence, expected a string"),
+            "{err}"
+        );
+        let err = read(r#""dyn": 0.0"#).unwrap_err().to_string();
+        assert!(err.starts_with("deck 7: dyn is neither 0 nor 1"), "{err}");
+        for dyn_ in ["256", "-1", "null", "\"0\""] {
+            assert!(read(&format!("\"dyn\": {dyn_}")).is_err(), "{dyn_}");
+        }
+    }
+
+    #[test]
+    fn a_refused_deck_is_not_quoted() {
+        let err = read(r#""dyn": 0, "usn": "private""#)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            err.starts_with("deck 7: invalid type: string, expected i32"),
+            "{err}"
+        );
+    }
+
+    #[test]
+    fn of_a_key_given_twice_the_last_counts() {
+        let deck = read(r#""dyn": 1, "dyn": 0, "name": "b""#).unwrap();
+        assert!(matches!(&deck, Deck::Normal(deck) if deck.common.name == "b"));
+    }
+
+    #[test]
+    fn unknown_keys_are_kept_except_for_one() {
+        let Deck::Normal(deck) = read(r#""dyn": false, "return": true, "mid": 5"#).unwrap() else {
+            panic!("filtered");
+        };
+        assert_eq!(Value::Object(deck.other), serde_json::json!({"mid": 5}));
+    }
+}

@@ -1,0 +1,258 @@
+//! A notetype as clients exchange it, whatever schema their files have.
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::tolerant::{bool_from_anything, number_or_string, or_default};
+use super::{Unknown, Usn};
+
+/// What a note has for fields, and which cards are made of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Notetype {
+    #[serde(deserialize_with = "number_or_string")]
+    pub(crate) id: i64,
+    pub(crate) name: String,
+    #[serde(rename = "type")]
+    pub(crate) kind: NotetypeKind,
+    #[serde(rename = "mod")]
+    pub(crate) mtime_secs: i64,
+    pub(crate) usn: Usn,
+    #[serde(rename = "sortf")]
+    pub(crate) sort_field: u16,
+    #[serde(deserialize_with = "or_default")]
+    pub(crate) did: Option<i64>,
+    #[serde(rename = "tmpls")]
+    pub(crate) templates: Vec<Template>,
+    #[serde(rename = "flds")]
+    pub(crate) fields: Vec<Field>,
+    #[serde(deserialize_with = "or_default")]
+    pub(crate) css: String,
+    #[serde(rename = "latexPre", default)]
+    pub(crate) latex_pre: String,
+    #[serde(rename = "latexPost", default)]
+    pub(crate) latex_post: String,
+    #[serde(rename = "latexsvg", default, deserialize_with = "or_default")]
+    pub(crate) latex_svg: bool,
+    #[serde(default, deserialize_with = "or_default")]
+    pub(crate) req: Vec<Requirement>,
+    #[serde(rename = "originalStockKind", default, skip_serializing_if = "is_zero")]
+    pub(crate) original_stock_kind: i32,
+    #[serde(
+        rename = "originalId",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub(crate) original_id: Option<i64>,
+    #[serde(flatten)]
+    pub(crate) other: Unknown,
+}
+
+impl Notetype {
+    /// The keys that are never taken from or kept among the unknown ones.
+    pub(crate) const KEYS: [&str; 16] = [
+        "id",
+        "name",
+        "type",
+        "mod",
+        "usn",
+        "sortf",
+        "did",
+        "tmpls",
+        "flds",
+        "css",
+        "latexPre",
+        "latexPost",
+        "latexsvg",
+        "req",
+        "originalStockKind",
+        "originalId",
+    ];
+}
+
+/// The two ways in which a notetype makes cards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotetypeKind {
+    /// One card for each template.
+    Normal,
+    /// One card for each number in the cloze deletions of a note.
+    Cloze,
+}
+
+impl<'de> Deserialize<'de> for NotetypeKind {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match u8::deserialize(deserializer)? {
+            0 => Ok(Self::Normal),
+            1 => Ok(Self::Cloze),
+            _ => Err(serde::de::Error::custom(
+                "the type of a notetype is neither 0 nor 1",
+            )),
+        }
+    }
+}
+
+impl Serialize for NotetypeKind {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u8(u8::from(*self == Self::Cloze))
+    }
+}
+
+/// Which fields have to be filled in for a template to make a card. Written as a tuple, read as an object too.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Requirement {
+    pub(crate) card_ord: u16,
+    pub(crate) kind: RequirementKind,
+    pub(crate) field_ords: Vec<u16>,
+}
+
+impl Serialize for Requirement {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        (self.card_ord, self.kind, &self.field_ords).serialize(serializer)
+    }
+}
+
+/// How the fields of a [`Requirement`] belong together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RequirementKind {
+    /// The template never makes a card.
+    None,
+    /// One of the fields is enough.
+    Any,
+    /// Every one is needed.
+    All,
+}
+
+/// One field of a notetype.
+#[expect(clippy::struct_excessive_bools, reason = "that is what clients send")]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Field {
+    pub(crate) name: String,
+    /// Its position in the list is what counts, this number is only written for clients.
+    #[serde(default)]
+    pub(crate) ord: Option<u16>,
+    #[serde(deserialize_with = "bool_from_anything")]
+    pub(crate) sticky: bool,
+    #[serde(deserialize_with = "bool_from_anything")]
+    pub(crate) rtl: bool,
+    pub(crate) font: String,
+    pub(crate) size: u16,
+    #[serde(default, deserialize_with = "or_default")]
+    pub(crate) description: String,
+    #[serde(rename = "plainText", default, deserialize_with = "or_default")]
+    pub(crate) plain_text: bool,
+    #[serde(default, deserialize_with = "or_default")]
+    pub(crate) collapsed: bool,
+    #[serde(rename = "excludeFromSearch", default, deserialize_with = "or_default")]
+    pub(crate) exclude_from_search: bool,
+    #[serde(default, deserialize_with = "or_default")]
+    pub(crate) id: Option<i64>,
+    #[serde(default, deserialize_with = "or_default")]
+    pub(crate) tag: Option<u32>,
+    #[serde(rename = "preventDeletion", default, deserialize_with = "or_default")]
+    pub(crate) prevent_deletion: bool,
+    #[serde(flatten)]
+    pub(crate) other: Unknown,
+}
+
+impl Field {
+    /// The keys that are never taken from or kept among the unknown ones.
+    pub(crate) const KEYS: [&str; 13] = [
+        "name",
+        "ord",
+        "sticky",
+        "rtl",
+        "font",
+        "size",
+        "description",
+        "plainText",
+        "collapsed",
+        "excludeFromSearch",
+        "id",
+        "tag",
+        "preventDeletion",
+    ];
+}
+
+/// One card template of a notetype.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Template {
+    pub(crate) name: String,
+    /// Its position in the list is what counts, this number is only written for clients.
+    #[serde(default)]
+    pub(crate) ord: Option<u16>,
+    #[serde(rename = "qfmt")]
+    pub(crate) question: String,
+    #[serde(rename = "afmt", default)]
+    pub(crate) answer: String,
+    #[serde(rename = "bqfmt", default)]
+    pub(crate) browser_question: String,
+    #[serde(rename = "bafmt", default)]
+    pub(crate) browser_answer: String,
+    #[serde(default, deserialize_with = "or_default")]
+    pub(crate) did: Option<i64>,
+    #[serde(rename = "bfont", default, deserialize_with = "or_default")]
+    pub(crate) browser_font: String,
+    #[serde(rename = "bsize", default, deserialize_with = "or_default")]
+    pub(crate) browser_size: u8,
+    #[serde(default, deserialize_with = "or_default")]
+    pub(crate) id: Option<i64>,
+    #[serde(flatten)]
+    pub(crate) other: Unknown,
+}
+
+impl Template {
+    /// The keys that are never taken from or kept among the unknown ones.
+    pub(crate) const KEYS: [&str; 10] = [
+        "name", "ord", "qfmt", "afmt", "bqfmt", "bafmt", "did", "bfont", "bsize", "id",
+    ];
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde calls it with a reference"
+)]
+fn is_zero(number: &i32) -> bool {
+    *number == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::wire::parse;
+
+    fn keys(object: &impl Serialize) -> Vec<String> {
+        let Value::Object(object) = serde_json::to_value(object).unwrap() else {
+            panic!("no object")
+        };
+        object.keys().cloned().collect()
+    }
+
+    fn sorted(keys: &[&str]) -> Vec<String> {
+        let mut keys: Vec<_> = keys.iter().map(ToString::to_string).collect();
+        keys.sort();
+        keys
+    }
+
+    #[test]
+    fn the_lists_of_keys_are_what_is_written() {
+        let json = json!({
+            "id": 1, "name": "n", "type": 1, "mod": 2, "usn": 3, "sortf": 0, "did": null, "css": "",
+            "originalStockKind": 1, "originalId": 0,
+            "tmpls": [{"name": "t", "qfmt": ""}],
+            "flds": [{"name": "f", "sticky": false, "rtl": 0, "font": "", "size": 20}],
+        });
+        let notetype: Notetype = parse(json.to_string().as_bytes()).unwrap();
+        assert_eq!(keys(&notetype), sorted(&Notetype::KEYS));
+        assert_eq!(keys(&notetype.fields[0]), sorted(&Field::KEYS));
+        assert_eq!(keys(&notetype.templates[0]), sorted(&Template::KEYS));
+    }
+
+    #[test]
+    fn a_key_given_twice_is_refused() {
+        let body = r#"{"id": 1, "name": "n", "type": 1, "mod": 2, "usn": 3, "sortf": 0, "did": null, "css": "",
+            "tmpls": [], "flds": [], "name": "m"}"#;
+        let err = parse::<Notetype>(body.as_bytes()).unwrap_err().to_string();
+        assert!(err.starts_with("duplicate field `name`"), "{err}");
+    }
+}

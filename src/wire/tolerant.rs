@@ -1,0 +1,226 @@
+//! Ways to read a value that clients of many years wrote in different forms.
+//!
+//! What is not marked with one of these is read strictly.
+
+use std::fmt;
+
+use serde::de::{DeserializeOwned, Error, Unexpected, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+
+/// An integer, or a string that holds one: some clients keep ids as strings.
+pub(super) fn number_or_string<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: TryFrom<i64> + std::str::FromStr,
+{
+    const EXPECTED: &str = "an integer, or a string that holds one";
+    let value = Value::deserialize(deserializer)?;
+    let number = match &value {
+        Value::Number(number) => number.as_i64().and_then(|int| T::try_from(int).ok()),
+        Value::String(text) => text.parse().ok(),
+        _ => None,
+    };
+    number.ok_or_else(|| D::Error::invalid_value(kind_of(&value), &EXPECTED))
+}
+
+/// `true` and `false`, 0 and 1 as any kind of number, or a string that holds one of them.
+pub(super) fn bool_from_anything<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<bool, D::Error> {
+    let value = Value::deserialize(deserializer)?;
+    #[expect(
+        clippy::float_cmp,
+        reason = "both are exact, and nothing near them is meant"
+    )]
+    let from_number = |number: f64| {
+        [0.0, 1.0]
+            .iter()
+            .position(|known| *known == number)
+            .map(|i| i == 1)
+    };
+    let bool = match &value {
+        Value::Bool(bool) => Some(*bool),
+        Value::Number(number) => number.as_f64().and_then(from_number),
+        Value::String(text) if text.eq_ignore_ascii_case("true") => Some(true),
+        Value::String(text) if text.eq_ignore_ascii_case("false") => Some(false),
+        Value::String(text) => text.parse().ok().and_then(from_number),
+        _ => None,
+    };
+    bool.ok_or_else(|| D::Error::invalid_value(kind_of(&value), &"true or false"))
+}
+
+/// The type's default for anything that is not of the type.
+pub(crate) fn or_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Default + DeserializeOwned,
+{
+    let value = Value::deserialize(deserializer)?;
+    Ok(T::deserialize(value).unwrap_or_default())
+}
+
+/// A number that is not negative; a negative one counts as 0.
+pub(super) fn at_least_zero<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    let number = i32::deserialize(deserializer)?;
+    Ok(u32::try_from(number).unwrap_or(0))
+}
+
+/// Like [`at_least_zero`], but with 0 for anything that is not an integer too.
+pub(super) fn at_least_zero_or_default<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<u32, D::Error> {
+    let number: i32 = or_default(deserializer)?;
+    Ok(u32::try_from(number).unwrap_or(0))
+}
+
+/// Any number, without what is behind its decimal point, and as near as 64 bits come to it.
+pub(super) fn truncated<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
+    struct Truncate;
+    impl Visitor<'_> for Truncate {
+        type Value = i64;
+
+        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            formatter.write_str("a number")
+        }
+
+        fn visit_i64<E>(self, number: i64) -> Result<i64, E> {
+            Ok(number)
+        }
+
+        fn visit_u64<E>(self, number: u64) -> Result<i64, E> {
+            Ok(i64::try_from(number).unwrap_or(i64::MAX))
+        }
+
+        #[expect(clippy::cast_possible_truncation, reason = "that is the point")]
+        fn visit_f64<E>(self, number: f64) -> Result<i64, E> {
+            Ok(number as i64)
+        }
+    }
+    deserializer.deserialize_i64(Truncate)
+}
+
+/// [`truncated`], and of that the lower 32 bits.
+#[expect(clippy::cast_possible_truncation, reason = "clients do the same")]
+pub(super) fn truncated_i32<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i32, D::Error> {
+    truncated(deserializer).map(|int| int as i32)
+}
+
+/// [`truncated`], 0 for a negative number, and of that the lower 32 bits.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "clients do the same"
+)]
+pub(super) fn truncated_u32<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    truncated(deserializer).map(|int| int.max(0) as u32)
+}
+
+fn kind_of(value: &Value) -> Unexpected<'_> {
+    match value {
+        Value::Null => Unexpected::Unit,
+        Value::Bool(bool) => Unexpected::Bool(*bool),
+        Value::Number(number) => Unexpected::Float(number.as_f64().unwrap_or(f64::NAN)),
+        Value::String(text) => Unexpected::Str(text),
+        Value::Array(_) => Unexpected::Seq,
+        Value::Object(_) => Unexpected::Map,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_integer_may_come_as_a_string() {
+        let read = |value: Value| number_or_string::<_, i64>(value).ok();
+        assert_eq!(read(json!(5)), Some(5));
+        assert_eq!(read(json!("-5")), Some(-5));
+        for refused in [
+            json!(5.0),
+            json!("5.0"),
+            json!(""),
+            json!(null),
+            json!(true),
+            json!([5]),
+            json!(u64::MAX),
+        ] {
+            assert_eq!(read(refused.clone()), None, "{refused}");
+        }
+        assert_eq!(number_or_string::<_, i32>(json!(1_i64 << 40)).ok(), None);
+        assert_eq!(
+            number_or_string::<_, i32>(json!("1099511627776")).ok(),
+            None
+        );
+    }
+
+    #[test]
+    fn a_bool_may_come_in_many_forms() {
+        let read = |value: Value| bool_from_anything(value).ok();
+        for yes in [
+            json!(true),
+            json!(1),
+            json!(1.0),
+            json!("true"),
+            json!("TRUE"),
+            json!("1"),
+            json!("1.0"),
+        ] {
+            assert_eq!(read(yes.clone()), Some(true), "{yes}");
+        }
+        for no in [
+            json!(false),
+            json!(0),
+            json!(0.0),
+            json!("False"),
+            json!("0"),
+            json!("0.0"),
+        ] {
+            assert_eq!(read(no.clone()), Some(false), "{no}");
+        }
+        for refused in [
+            json!(2),
+            json!(null),
+            json!("yes"),
+            json!(""),
+            json!([]),
+            json!({}),
+        ] {
+            assert_eq!(read(refused.clone()), None, "{refused}");
+        }
+    }
+
+    #[test]
+    fn what_is_of_another_type_becomes_the_default() {
+        assert_eq!(or_default::<_, Option<i64>>(json!(5)).unwrap(), Some(5));
+        for invalid in [json!("5"), json!(5.0), json!(null), json!({})] {
+            assert_eq!(or_default::<_, Option<i64>>(invalid).unwrap(), None);
+        }
+        assert!(!or_default::<_, bool>(json!(1)).unwrap());
+    }
+
+    #[test]
+    fn negative_counts_become_zero() {
+        assert_eq!(at_least_zero(json!(-3)).unwrap(), 0);
+        assert_eq!(at_least_zero(json!(3)).unwrap(), 3);
+        assert!(at_least_zero(json!(3.0)).is_err());
+        assert_eq!(at_least_zero_or_default(json!("x")).unwrap(), 0);
+        assert_eq!(at_least_zero_or_default(json!(7)).unwrap(), 7);
+    }
+
+    #[test]
+    fn fractions_are_cut_off_and_large_numbers_wrap() {
+        assert_eq!(truncated(json!(-1.9)).unwrap(), -1);
+        assert_eq!(truncated(json!(1e300)).unwrap(), i64::MAX);
+        assert_eq!(truncated(json!(u64::MAX)).unwrap(), i64::MAX);
+        assert_eq!(
+            truncated_i32(json!(5_000_000_000_i64)).unwrap(),
+            705_032_704
+        );
+        assert_eq!(truncated_u32(json!(-5)).unwrap(), 0);
+        assert!(truncated(json!("5")).is_err());
+        assert!(truncated(json!(null)).is_err());
+    }
+}

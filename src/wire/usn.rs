@@ -1,0 +1,40 @@
+use serde::{Deserialize, Serialize};
+
+/// An update sequence number: the counter by which both sides know what the other has not seen.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Usn(pub i32);
+
+impl Usn {
+    /// What a client puts on objects that it has not sent yet.
+    pub const UNSENT: Self = Self(-1);
+
+    /// Whether an object with the number `row` is new to a peer that has seen everything before `self`.
+    #[must_use]
+    pub fn is_new(self, row: Self) -> bool {
+        if self == Self::UNSENT {
+            row == Self::UNSENT
+        } else {
+            row >= self
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_changed_at_or_after_the_peers_number_is_new() {
+        assert!(Usn(5).is_new(Usn(5)));
+        assert!(Usn(5).is_new(Usn(6)));
+        assert!(!Usn(5).is_new(Usn(4)));
+        assert!(!Usn(0).is_new(Usn(-1)));
+    }
+
+    #[test]
+    fn a_peer_at_minus_one_sees_only_what_is_unsent() {
+        assert!(Usn(-1).is_new(Usn(-1)));
+        assert!(!Usn(-1).is_new(Usn(0)));
+    }
+}
