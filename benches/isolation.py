@@ -22,6 +22,7 @@ from harness.raw import CLIENT, Account, Connection
 from harness.server import COMMANDS, Server
 
 INTERVAL = 0.02
+UPLOADS = 2
 
 
 def upload_for_ever(account, file, uploads):
@@ -31,8 +32,8 @@ def upload_for_ever(account, file, uploads):
             uploads.value += 1
 
 
-def latencies(account, requests):
-    """Seconds that each of so many `meta` took, over one connection.
+def latencies(account, enough):
+    """Seconds that each `meta` took, over one connection, until there are enough of them.
 
     They count from when the request was due, not from when the connection was free for it: one
     that is held up for seconds would have held up everybody who came in those seconds.
@@ -41,8 +42,8 @@ def latencies(account, requests):
     message = {"v": 11, "cv": CLIENT}
     seconds = []
     begun = time.monotonic()
-    for number in range(requests):
-        due = begun + number * INTERVAL
+    while not enough(len(seconds)):
+        due = begun + len(seconds) * INTERVAL
         time.sleep(max(0, due - time.monotonic()))
         assert connection.post("/sync/meta", message, account.key).status == 200
         seconds.append(time.monotonic() - due)
@@ -53,14 +54,15 @@ def latencies(account, requests):
 def measure(kind, file, folder, requests):
     server = Server(kind, folder / "base", folder / "log", MAX_SYNC_PAYLOAD_MEGS="1000").start()
     try:
-        quiet = latencies(Account(server, "ben"), requests)
+        ben = Account(server, "ben")
+        quiet = latencies(ben, lambda count: count >= requests)
         uploads = multiprocessing.Value("i")
         noise = multiprocessing.Process(
             target=upload_for_ever, args=(Account(server, "anna"), file, uploads)
         )
         noise.start()
-        time.sleep(1)
-        loaded = latencies(Account(server, "ben"), requests)
+        # Whole uploads, since it is their ends that hold others up.
+        loaded = latencies(ben, lambda count: count >= requests and uploads.value >= UPLOADS)
         noise.kill()
         noise.join()
         return quiet, loaded, uploads.value
@@ -81,7 +83,7 @@ def main():
             with tempfile.TemporaryDirectory(dir=folder) as own:
                 quiet, loaded, uploads = measure(kind, file, Path(own), options.requests)
             row(kind, "idle", quiet)
-            row(kind, "uploading", loaded, f"  ({uploads} uploads ended meanwhile)")
+            row(kind, "uploading", loaded, f"  (over {uploads} uploads)")
 
 
 def row(kind, state, seconds, remark=""):

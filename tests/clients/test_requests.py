@@ -114,10 +114,6 @@ def stamps(meta):
     return meta["mod"], meta["scm"], meta["usn"]
 
 
-def test_an_abort_without_a_sync_is_nothing(account):
-    assert account.post("/sync/abort").json() is None
-
-
 def test_users_are_apart(server, template, tmp_path):
     anna, ben = Account(server, "anna"), Account(server, "ben")
     anna.upload(collection.grown(template, tmp_path / "hers.anki2", 1))

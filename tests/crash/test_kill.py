@@ -48,7 +48,7 @@ def test_after_a_kill_during_an_upload_the_old_or_the_new_collection_is_there(
     stored, taken = 0, 0
     for number in range(rounds):
         offered = 1 - stored
-        delay = chance.uniform(0, 1.3 * duration)
+        delay = chance.uniform(0, 2.5 * duration)
         kill_during(ours, lambda: account.upload(files[offered]), delay)  # noqa: B023
         ours.start()
         served = account.download(tmp_path / "served.anki2")
@@ -58,6 +58,12 @@ def test_after_a_kill_during_an_upload_the_old_or_the_new_collection_is_there(
         print(f"round {number}: killed after {delay:.3f} s, taken: {stored == offered}")
     print(f"{taken} of {rounds} uploads were taken")
     assert ours.stop() == 0
+    # What the cut off ones had begun to write is gone.
+    assert size_of(ours.base) < 4 * files[0].stat().st_size
+
+
+def size_of(folder):
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def test_after_a_kill_during_media_uploads_folder_and_database_agree(ours, chance, rounds):

@@ -60,8 +60,8 @@ class Server:
 
     def start(self):
         command = COMMANDS[self.kind]
-        assert Path(command[0]).exists(), f"{command[0]} is missing: cargo build --release"
         with open(self.log, "ab") as log:
+            assert Path(command[0]).exists(), f"{command[0]} is missing: cargo build --release"
             self.process = subprocess.Popen(
                 command,
                 env=self.environment(),

@@ -39,7 +39,6 @@ def post_with_late_end(connection, path, message, key):
     [
         ("/sync/meta", META, 200, 100),
         ("/sync/download", {}, 200, 3 * MEBIBYTE),
-        ("/sync/abort", {}, 200, 4),
         ("/sync/upload", b"no collection", 200, 10),
         ("/msync/begin", {"v": CLIENT}, 200, 20),
         ("/msync/mediaChanges", {"lastUsn": 0}, 200, 20),

@@ -24,8 +24,6 @@ def test_health_is_an_empty_200(ours):
     assert (reply.status, reply.body) == (200, b"")
 
 
-@pytest.mark.parametrize(
-    "path", ["/nowhere", "/sync/nothing", "/sync/META", "/msync/"]
-)
+@pytest.mark.parametrize("path", ["/nowhere", "/sync/nothing", "/sync/META", "/msync/"])
 def test_an_unknown_path_is_404(ours, path):
     assert Account(ours).post(path, META).status == 404

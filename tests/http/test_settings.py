@@ -63,6 +63,13 @@ def test_a_user_name_with_spaces_and_umlauts(start_server):
     assert Account(server, "Jürgen Groß").meta()["empty"]
 
 
+def test_a_folder_that_a_server_is_using_is_refused(ours, tmp_path):
+    second = Server("ours", ours.base, tmp_path / "second.log")
+    with pytest.raises(RuntimeError, match="SYNC_BASE"):
+        second.start()
+    assert Account(ours).meta()["empty"]
+
+
 def test_the_base_folder_is_made_with_its_parents(start_server, tmp_path):
     server = start_server("ours", tmp_path / "a" / "b")
     assert Account(server).meta()["empty"]
