@@ -1,67 +1,40 @@
-//! Receives request bodies as they arrive, and reads every one to its end.
+//! The direct post, the envelope of sync version 11: a header, and one zstd frame as the body.
 
-use std::{io::Write, time::Duration};
+use std::io::Write;
 
 use bytes::{Bytes, BytesMut};
-use http_body_util::BodyExt;
-use hyper::body::Incoming;
-use tokio::{
-    task::{JoinError, spawn_blocking},
-    time::timeout,
-};
+use hyper::{HeaderMap, body::Incoming};
+use tokio::task::spawn_blocking;
 
-use super::inflate::{Inflate, InflateError};
+use super::{
+    body::{BodyError, BodyLimits, next},
+    decode::Inflate,
+    envelope::Caller,
+};
+use crate::wire::header::{HeaderError, SyncHeader};
+
+/// The header that marks this envelope.
+pub const HEADER: &str = "anki-sync";
 
 /// Collected before a blocking thread is asked to decode it.
 const PIECE: usize = 64 * 1024;
-/// What is read of a body that nobody has a right to send, so that the sender sees the answer.
-const UNWANTED: u64 = 1024 * 1024;
 
-/// What a body may be.
-#[derive(Debug, Clone, Copy)]
-pub struct BodyLimits {
-    /// Bytes as sent.
-    pub sent: u64,
-    /// Bytes once decoded.
-    pub decoded: u64,
-    /// How long it may stand still.
-    pub stall: Duration,
-}
-
-/// Why a body could not be received.
-#[derive(Debug, thiserror::Error)]
-pub enum BodyError {
-    /// There was none.
-    #[error("the request body is empty")]
-    Empty,
-    /// More bytes than the limit, as sent or decoded.
-    #[error("the request body is larger than the limit")]
-    TooLarge,
-    /// Not one whole zstd frame.
-    #[error("the request body is not one whole zstd frame")]
-    Malformed,
-    /// No byte for too long.
-    #[error("the request body stood still for too long")]
-    Stalled,
-    /// The client went away.
-    #[error("the connection broke off: {0}")]
-    Connection(#[from] hyper::Error),
-    /// It could not be kept.
-    #[error("the request body cannot be kept: {0}")]
-    Io(#[from] std::io::Error),
-    /// A bug of ours.
-    #[error("panicked: {0}")]
-    Panicked(#[from] JoinError),
-}
-
-impl From<InflateError> for BodyError {
-    fn from(error: InflateError) -> Self {
-        match error {
-            InflateError::Malformed => Self::Malformed,
-            InflateError::TooLarge => Self::TooLarge,
-            InflateError::Io(error) => Self::Io(error),
-        }
-    }
+/// Who asks, by the header; none when there is no such header.
+///
+/// # Errors
+/// [`HeaderError`].
+pub fn caller(headers: &HeaderMap) -> Result<Option<Caller>, HeaderError> {
+    let Some(value) = headers.get(HEADER) else {
+        return Ok(None);
+    };
+    let header = SyncHeader::parse(value.as_bytes())?;
+    Ok(Some(Caller {
+        version: header.version,
+        host_key: header.host_key,
+        session_key: header.session_key,
+        client: header.client,
+        media_client: None,
+    }))
 }
 
 /// Decodes a body into `to`. Whatever is wrong with it, it is read to its end: a client
@@ -82,16 +55,6 @@ pub async fn receive<W: Write + Send + 'static>(
         while next(&mut body, limits.stall).await?.is_some() {}
     }
     decoded
-}
-
-/// Reads some of a body and forgets it.
-pub async fn discard(mut body: Incoming, stall: Duration) {
-    let mut read = 0;
-    while read < UNWANTED
-        && let Ok(Some(piece)) = next(&mut body, stall).await
-    {
-        read += piece.len() as u64;
-    }
 }
 
 async fn decode<W: Write + Send + 'static>(
@@ -128,19 +91,4 @@ async fn feed<W: Write + Send + 'static>(
         Ok(inflate)
     })
     .await?
-}
-
-async fn next(body: &mut Incoming, stall: Duration) -> Result<Option<Bytes>, BodyError> {
-    loop {
-        match timeout(stall, body.frame()).await {
-            Err(_) => return Err(BodyError::Stalled),
-            Ok(None) => return Ok(None),
-            Ok(Some(frame)) => {
-                // Trailers carry nothing for us.
-                if let Ok(data) = frame?.into_data() {
-                    return Ok(Some(data));
-                }
-            }
-        }
-    }
 }

@@ -8,17 +8,17 @@ use std::{
 };
 
 use hyper::{
-    HeaderMap, Request, Response, StatusCode,
+    Request, Response, StatusCode,
     body::Incoming,
     header::{ALLOW, HeaderValue},
 };
 use serde::de::DeserializeOwned;
-use tempfile::SpooledTempFile;
 
 use super::{
     Server,
-    body::{BodyError, BodyLimits, discard, receive},
+    body::{BodyError, BodyLimits, discard},
     client_address::client_address,
+    envelope::{self, Caller, Content},
     error::HttpError,
     reply::{Reply, ReplyBody, whole},
     route::{Method, NoRoute, Route, route},
@@ -29,7 +29,6 @@ use crate::{
     sync::{full, media, meta, normal},
     vault::{Vault, conversation::Speaker},
     wire::{
-        header::SyncHeader,
         login::{LoginReply, LoginRequest},
         media::{BeginRequest, MediaReply},
         parse,
@@ -123,55 +122,45 @@ async fn answer(
     log: &mut LogEntry,
 ) -> Result<Response<ReplyBody>, HttpError> {
     let (head, body) = request.into_parts();
-    let stall = server.limits.body_timeout;
-    let header = match read_header(&head.headers) {
-        Ok(header) => header,
-        Err(error) => {
-            discard(body, stall).await;
-            return Err(error);
-        }
-    };
-    log.client.clone_from(&header.client);
+    let limits = limits(server, method);
+    let (caller, content) = envelope::open(server, &head, body, limits).await?;
+    log.client.clone_from(&caller.client);
     let reply = if method == Method::HostKey {
-        login(server, body, log).await?
+        login(server, content, log).await?
     } else {
-        let Some(device) = server.accounts.authenticate(&header.host_key) else {
-            discard(body, stall).await;
+        let Some(device) = server.accounts.authenticate(&caller.host_key) else {
+            content.discard().await;
             return Err(HttpError::new(
                 StatusCode::FORBIDDEN,
                 "the host key is not valid (any more); log in again",
             ));
         };
         log.user = device.user.to_string();
-        Call::new(server, device, &header)
+        Call::new(server, device, &caller, limits)
             .await?
-            .dispatch(method, body)
+            .dispatch(method, content)
             .await?
     };
-    Ok(if header.wants_zstd() {
-        reply.into_zstd()?
+    Ok(caller.wrap(reply)?)
+}
+
+fn limits(server: &Server, method: Method) -> BodyLimits {
+    let limits = server.limits;
+    let (sent, decoded) = if method == Method::HostKey {
+        (LOGIN_BYTES, LOGIN_BYTES)
     } else {
-        reply.into_plain()?
-    })
-}
-
-fn read_header(headers: &HeaderMap) -> Result<SyncHeader, HttpError> {
-    let value = headers.get("anki-sync").ok_or_else(|| {
-        HttpError::new(
-            StatusCode::BAD_REQUEST,
-            "there is no anki-sync header: not an Anki client of version 2.1.57 or newer",
-        )
-    })?;
-    Ok(SyncHeader::parse(value.as_bytes())?)
-}
-
-async fn login(server: &Server, body: Incoming, log: &mut LogEntry) -> Result<Reply, HttpError> {
-    let limits = BodyLimits {
-        sent: LOGIN_BYTES,
-        decoded: LOGIN_BYTES,
-        stall: server.limits.body_timeout,
+        (limits.sent, limits.decoded)
     };
-    let LoginRequest { user, password } = parse(&receive(body, Vec::new(), limits).await?)?;
+    BodyLimits {
+        sent,
+        decoded,
+        stall: limits.body_timeout,
+    }
+}
+
+async fn login(server: &Server, content: Content, log: &mut LogEntry) -> Result<Reply, HttpError> {
+    let body = content.receive_object(Vec::new()).await?;
+    let LoginRequest { user, password } = parse(&body)?;
     log.user.clone_from(&user);
     let (_, key) = server
         .accounts
@@ -184,7 +173,7 @@ async fn login(server: &Server, body: Incoming, log: &mut LogEntry) -> Result<Re
 
 /// A method called by a device that may.
 struct Call<'a> {
-    header: &'a SyncHeader,
+    caller: &'a Caller,
     device: DeviceId,
     vault: Arc<Vault>,
     limits: BodyLimits,
@@ -194,69 +183,63 @@ impl<'a> Call<'a> {
     async fn new(
         server: &Server,
         device: Device,
-        header: &'a SyncHeader,
+        caller: &'a Caller,
+        limits: BodyLimits,
     ) -> Result<Self, HttpError> {
-        let vault = server.vaults.get(&device.user).await?;
-        let limits = BodyLimits {
-            sent: server.limits.sent,
-            decoded: server.limits.decoded,
-            stall: server.limits.body_timeout,
-        };
         Ok(Self {
-            header,
+            caller,
             device: device.id,
-            vault,
+            vault: server.vaults.get(&device.user).await?,
             limits,
         })
     }
 
-    async fn dispatch(self, method: Method, body: Incoming) -> Result<Reply, HttpError> {
+    async fn dispatch(self, method: Method, content: Content) -> Result<Reply, HttpError> {
         // From the head on: while a body is under way, its device is not silent.
         let _attendance = self.vault.attend(self.device);
         match method {
-            Method::Upload => self.upload(body).await,
+            Method::Upload => self.upload(content).await,
             Method::Download => {
-                self.spool(body).await?;
+                self.ignore(content).await?;
                 Ok(Reply::file(
-                    full::download(&self.vault, self.device).await?,
+                    full::download(&self.vault, self.device, self.caller.schema()).await?,
                 )?)
             }
             Method::Meta => {
-                let request = self.read(body).await?;
+                let request = self.read(content).await?;
                 json(meta::meta(&self.vault, self.device, request).await?)
             }
             Method::MediaBegin
             | Method::MediaChanges
             | Method::MediaUpload
             | Method::MediaDownload
-            | Method::MediaSanity => self.media(method, body).await,
-            _ => self.converse(method, body).await,
+            | Method::MediaSanity => self.media(method, content).await,
+            _ => self.converse(method, content).await,
         }
     }
 
-    async fn converse(&self, method: Method, body: Incoming) -> Result<Reply, HttpError> {
+    async fn converse(&self, method: Method, content: Content) -> Result<Reply, HttpError> {
         let vault = &self.vault;
         let speaker = Speaker {
             device: self.device,
-            session_key: self.header.session_key.clone(),
+            session_key: self.caller.session_key.clone(),
         };
         match method {
-            Method::Start => json(normal::start(vault, speaker, self.read(body).await?).await?),
+            Method::Start => json(normal::start(vault, speaker, self.read(content).await?).await?),
             Method::ApplyGraves => {
-                json(normal::apply_graves(vault, speaker, self.read(body).await?).await?)
+                json(normal::apply_graves(vault, speaker, self.read(content).await?).await?)
             }
             Method::ApplyChanges => {
-                json(normal::apply_changes(vault, speaker, self.read(body).await?).await?)
+                json(normal::apply_changes(vault, speaker, self.read(content).await?).await?)
             }
             Method::ApplyChunk => {
-                json(normal::apply_chunk(vault, speaker, self.read(body).await?).await?)
+                json(normal::apply_chunk(vault, speaker, self.read(content).await?).await?)
             }
             Method::SanityCheck => {
-                json(normal::sanity_check(vault, speaker, self.read(body).await?).await?)
+                json(normal::sanity_check(vault, speaker, self.read(content).await?).await?)
             }
             _ => {
-                // Whatever an empty request carries is ignored.
-                self.spool(body).await?;
+                self.ignore(content).await?;
                 match method {
                     Method::Chunk => json(normal::chunk(vault, speaker).await?),
                     Method::Finish => json(normal::finish(vault, speaker).await?),
@@ -266,34 +249,36 @@ impl<'a> Call<'a> {
         }
     }
 
-    async fn media(&self, method: Method, body: Incoming) -> Result<Reply, HttpError> {
+    async fn media(&self, method: Method, content: Content) -> Result<Reply, HttpError> {
         let vault = &self.vault;
         match method {
             Method::MediaBegin => {
-                let _: BeginRequest = self.read(body).await?;
+                if self.caller.media_client.is_none() {
+                    let _: BeginRequest = self.read(content).await?;
+                }
                 json(MediaReply::ok(
-                    media::begin(vault, self.header.host_key.clone()).await?,
+                    media::begin(vault, self.caller.host_key.clone()).await?,
                 ))
             }
             Method::MediaChanges => json(MediaReply::ok(
-                media::changes(vault, self.read(body).await?).await?,
+                media::changes(vault, self.read(content).await?).await?,
             )),
             Method::MediaUpload => json(MediaReply::ok(
-                media::upload(vault, self.spool(body).await?).await?,
+                media::upload(vault, content.receive(vault.spool()).await?).await?,
             )),
             Method::MediaDownload => {
-                let zip = media::download(vault, self.read(body).await?, vault.spool()).await?;
+                let zip = media::download(vault, self.read(content).await?, vault.spool()).await?;
                 Ok(Reply::file(zip)?)
             }
             _ => json(MediaReply::ok(
-                media::sanity(vault, &self.read(body).await?).await?,
+                media::sanity(vault, &self.read(content).await?).await?,
             )),
         }
     }
 
     /// What is wrong with an upload is told with status 200, since only then clients show it.
-    async fn upload(&self, body: Incoming) -> Result<Reply, HttpError> {
-        let refusal = match receive(body, self.vault.upload_file()?, self.limits).await {
+    async fn upload(&self, content: Content) -> Result<Reply, HttpError> {
+        let refusal = match content.receive(self.vault.upload_file()?).await {
             Ok(file) => match full::upload(&self.vault, self.device, file).await? {
                 Ok(()) => return Ok(Reply::text(full::OK)),
                 Err(refusal) => refusal,
@@ -309,12 +294,14 @@ impl<'a> Call<'a> {
         Ok(Reply::text(refusal.to_string()))
     }
 
-    async fn spool(&self, body: Incoming) -> Result<SpooledTempFile, HttpError> {
-        Ok(receive(body, self.vault.spool(), self.limits).await?)
+    /// Whatever an empty request carries does not matter.
+    async fn ignore(&self, content: Content) -> Result<(), HttpError> {
+        content.receive_object(self.vault.spool()).await?;
+        Ok(())
     }
 
-    async fn read<T: DeserializeOwned>(&self, body: Incoming) -> Result<T, HttpError> {
-        let mut spooled = self.spool(body).await?;
+    async fn read<T: DeserializeOwned>(&self, content: Content) -> Result<T, HttpError> {
+        let mut spooled = content.receive_object(self.vault.spool()).await?;
         spooled.rewind()?;
         let mut bytes = Vec::new();
         spooled.read_to_end(&mut bytes)?;
