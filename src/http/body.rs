@@ -10,7 +10,7 @@ use tokio::{task::JoinError, time::timeout};
 use super::decode::DecodeError;
 
 /// What is read of a body that nobody has a right to send, so that the sender sees the answer.
-pub const UNWANTED: u64 = 1024 * 1024;
+const UNWANTED: u64 = 1024 * 1024;
 
 /// What a body may be.
 #[derive(Debug, Clone, Copy)]
@@ -66,10 +66,10 @@ impl From<DecodeError> for BodyError {
 }
 
 /// Reads some of a body and forgets it.
-pub async fn discard(mut body: Incoming, stall: Duration) {
+pub async fn discard(body: &mut Incoming, stall: Duration) {
     let mut read = 0;
     while read < UNWANTED
-        && let Ok(Some(piece)) = next(&mut body, stall).await
+        && let Ok(Some(piece)) = next(body, stall).await
     {
         read += piece.len() as u64;
     }

@@ -96,8 +96,8 @@ impl Content {
 
     /// Reads enough of a body that is not wanted for its sender to see the answer.
     pub async fn discard(self) {
-        if let Source::Direct(body) = self.source {
-            body::discard(body, self.limits.stall).await;
+        if let Source::Direct(mut body) = self.source {
+            body::discard(&mut body, self.limits.stall).await;
         }
     }
 }
@@ -109,7 +109,7 @@ impl Content {
 pub async fn open(
     server: &Server,
     head: &Parts,
-    body: Incoming,
+    mut body: Incoming,
     limits: BodyLimits,
 ) -> Result<(Caller, Content), HttpError> {
     let (caller, source) = match direct::caller(&head.headers) {
@@ -124,12 +124,12 @@ pub async fn open(
                 (caller, Source::Multipart(data))
             }
             Err(error) => {
-                body::discard(body, limits.stall).await;
+                body::discard(&mut body, limits.stall).await;
                 return Err(error);
             }
         },
         Err(error) => {
-            body::discard(body, limits.stall).await;
+            body::discard(&mut body, limits.stall).await;
             return Err(error.into());
         }
     };

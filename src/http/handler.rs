@@ -50,7 +50,7 @@ pub async fn handle(
         Err(NoRoute::NotFound) => not_found(),
         Err(NoRoute::WrongVerb(verbs)) => wrong_verb(verbs),
     };
-    discard(request.into_body(), server.limits.body_timeout).await;
+    discard(&mut request.into_body(), server.limits.body_timeout).await;
     response
 }
 

@@ -19,7 +19,7 @@ use tokio::task::yield_now;
 
 use super::{
     Server,
-    body::{BodyError, BodyLimits, UNWANTED, next},
+    body::{BodyError, BodyLimits, discard, next},
     envelope::Caller,
     error::HttpError,
     spool::{Data, Spool},
@@ -66,22 +66,29 @@ pub fn caller_in_query(query: &str) -> Result<Caller, HttpError> {
     Ok(parts.into_caller())
 }
 
-/// Reads the whole form. Whatever is wrong with `data` is for later.
+/// Reads the whole body. Whatever is wrong with `data` is for later.
 ///
 /// # Errors
 /// [`BodyError`] when it is no form, or never ends.
 pub async fn read(
     server: &Server,
     boundary: String,
-    body: Incoming,
+    mut body: Incoming,
     limits: BodyLimits,
 ) -> Result<(Caller, Data), BodyError> {
-    let between = Arc::new(AtomicU64::new(0));
-    let pieces = one_at_a_time(body, limits.stall, Arc::clone(&between));
-    let mut form = Form {
-        parts: Multipart::new(pieces, boundary),
-        between,
-    };
+    let form = read_form(server, boundary, &mut body, limits).await;
+    // The form may end before the body does.
+    discard(&mut body, limits.stall).await;
+    form
+}
+
+async fn read_form(
+    server: &Server,
+    boundary: String,
+    body: &mut Incoming,
+    limits: BodyLimits,
+) -> Result<(Caller, Data), BodyError> {
+    let mut form = Form::new(boundary, body, limits.stall);
     let mut texts = Texts::default();
     let mut spool = Spool::new(server.vaults.lobby(), limits);
     while let Some(mut part) = form.next_part().await? {
@@ -95,10 +102,7 @@ pub async fn read(
             None => false,
             Some(key) if server.accounts.authenticate(key).is_some() => true,
             // To be told so, as soon as possible.
-            Some(_) => {
-                form.skip(&mut part, UNWANTED).await?;
-                return Ok((texts.into_caller(), Data::Missing));
-            }
+            Some(_) => return Ok((texts.into_caller(), Data::Missing)),
         };
         while let Some(piece) = form.piece(&mut part).await? {
             if name == "data" {
@@ -146,26 +150,35 @@ impl Texts {
 }
 
 /// The form, and how much of it has been read since the last piece of a part.
-struct Form {
-    parts: Multipart<'static>,
+struct Form<'a> {
+    parts: Multipart<'a>,
     between: Arc<AtomicU64>,
 }
 
-impl Form {
-    async fn next_part(&mut self) -> Result<Option<Field<'static>>, BodyError> {
+impl<'a> Form<'a> {
+    fn new(boundary: String, body: &'a mut Incoming, stall: Duration) -> Self {
+        let between = Arc::default();
+        let pieces = one_at_a_time(body, stall, Arc::clone(&between));
+        Self {
+            parts: Multipart::new(pieces, boundary),
+            between,
+        }
+    }
+
+    async fn next_part(&mut self) -> Result<Option<Field<'a>>, BodyError> {
         let part = self.parts.next_field().await.map_err(failure)?;
         self.between.store(0, Ordering::Relaxed);
         Ok(part)
     }
 
-    async fn piece(&self, part: &mut Field<'static>) -> Result<Option<Bytes>, BodyError> {
+    async fn piece(&self, part: &mut Field<'a>) -> Result<Option<Bytes>, BodyError> {
         let piece = part.chunk().await.map_err(failure)?;
         self.between.store(0, Ordering::Relaxed);
         Ok(piece)
     }
 
     /// Session keys of some clients are any bytes at all, which only have to stay the same.
-    async fn text(&self, part: &mut Field<'static>) -> Result<String, BodyError> {
+    async fn text(&self, part: &mut Field<'a>) -> Result<String, BodyError> {
         let mut text = Vec::new();
         while let Some(piece) = self.piece(part).await? {
             text.extend_from_slice(&piece);
@@ -175,29 +188,19 @@ impl Form {
         }
         Ok(String::from_utf8_lossy(&text).into_owned())
     }
-
-    async fn skip(&self, part: &mut Field<'static>, limit: u64) -> Result<(), BodyError> {
-        let mut skipped = 0;
-        while skipped < limit
-            && let Some(piece) = self.piece(part).await?
-        {
-            skipped += piece.len() as u64;
-        }
-        Ok(())
-    }
 }
 
 /// The body in pieces as they arrive. The parser would take all that the network has ready
 /// at once if it could, and look for the end of a part's head without limit.
 fn one_at_a_time(
-    body: Incoming,
+    body: &mut Incoming,
     stall: Duration,
     between: Arc<AtomicU64>,
 ) -> impl Stream<Item = Result<Bytes, BodyError>> {
-    stream::try_unfold((body, between), move |(mut body, between)| async move {
+    stream::try_unfold((body, between), move |(body, between)| async move {
         // The parser stops asking when nothing is ready.
         yield_now().await;
-        let Some(piece) = next(&mut body, stall).await? else {
+        let Some(piece) = next(body, stall).await? else {
             return Ok(None);
         };
         let length = piece.len() as u64;

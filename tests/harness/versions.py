@@ -7,7 +7,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-TESTS = Path(__file__).resolve().parents[1]
+HARNESS = Path(__file__).resolve().parent
+TESTS = HARNESS.parent
 # Generated code of older clients does not work with what came later.
 PROTOBUF = "protobuf==3.20.3"
 
@@ -20,8 +21,8 @@ class Version:
     # The suite's own unless named.
     python: str | None = None
     requirements: tuple = ()
-    # Only installers from before 2020 take a local version with this name.
-    old_pip: bool = False
+    # The part of the version behind a `+`, which only an older pip takes.
+    build: str = ""
 
     @property
     def folder(self):
@@ -29,7 +30,7 @@ class Version:
 
     def wanted(self):
         """What the environment is made from, so that it is made anew when that has changed."""
-        return [f"anki=={self.name}", *self.requirements]
+        return [f"anki=={self.name}{self.build}", *self.requirements]
 
     def interpreter(self):
         """The Python to make the environment with; none when this machine has none that fits."""
@@ -40,22 +41,24 @@ class Version:
         candidates = [on_path] * bool(on_path) + sorted(glob.glob(str(under_pyenv)))
         return next(filter(runs, candidates), None)
 
-    def command(self):
-        """How to start Python with this version of Anki, which is installed first if need be."""
+    def worker(self):
+        """The command that runs this version's client, which is installed first if need be."""
         stamp = self.folder / "made-from.txt"
-        text = "\n".join([self.interpreter(), *self.wanted()])
+        text = "\n".join([self.python or sys.version, *self.wanted()])
         if not stamp.exists() or stamp.read_text() != text:
             self.install()
             stamp.write_text(text)
         python = str(self.folder / "bin" / "python")
+        script = HARNESS / ("old_worker.py" if self.name.startswith("2.1.") else "worker.py")
         # An assertion in this one fails on every machine but its maker's.
-        return [python, "-O"] if self.old_pip else [python]
+        options = ["-O"] if self.build else []
+        return [python, *options, str(script)]
 
     def install(self):
         run(self.interpreter(), "-m", "venv", "--clear", self.folder)
         pip = [self.folder / "bin" / "python", "-m", "pip", "--disable-pip-version-check"]
         anki, *others = self.wanted()
-        if self.old_pip:
+        if self.build:
             run(*pip, "install", "--quiet", "pip<20.3")
             run(*pip, "install", "--quiet", "--no-deps", anki)
         else:
@@ -87,4 +90,28 @@ VERSIONS = [
     Version("2.1.35", "3.8", (PROTOBUF,)),
     Version("2.1.28", "3.8", (PROTOBUF,)),
     Version("2.1.26", "3.8", (PROTOBUF,)),
+    Version(
+        "2.1.24",
+        "3.8",
+        (
+            "ankirspy==2.1.25",
+            PROTOBUF,
+            "beautifulsoup4==4.15.0",
+            "decorator==5.3.1",
+            "distro==1.9.0",
+            "orjson==3.10.15",
+            "requests==2.32.4",
+        ),
+        build="+359b9f5c",
+    ),
 ]
+
+
+def named(*names):
+    return [version for version in VERSIONS if version.name in names]
+
+
+# One of each envelope and interface, for a run of a few minutes.
+SHORT = named("26.9.3", "2.1.66", "2.1.56", "2.1.28", "2.1.26")
+# As they might meet on one account.
+GENERATIONS = named("26.9.3", "24.11", "2.1.66", "2.1.56", "2.1.28")
