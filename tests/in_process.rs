@@ -1,4 +1,9 @@
 //! The HTTP side in one process, spoken to in raw bytes.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "helpers of tests are tests"
+)]
 
 use std::{collections::HashMap, net::SocketAddr, sync::Arc, time::Duration};
 

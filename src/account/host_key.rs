@@ -69,6 +69,12 @@ impl DeviceId {
     }
 }
 
+impl From<[u8; Self::BYTES]> for DeviceId {
+    fn from(bytes: [u8; Self::BYTES]) -> Self {
+        Self(bytes)
+    }
+}
+
 impl fmt::Display for DeviceId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&BASE64.encode(self.0))
@@ -119,7 +125,7 @@ impl HostKey {
         }
         Some(Self {
             user: String::from_utf8(user).ok()?,
-            device: DeviceId(device.try_into().ok()?),
+            device: <[u8; DeviceId::BYTES]>::try_from(device).ok()?.into(),
             mac,
         })
     }

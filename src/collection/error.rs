@@ -1,16 +1,11 @@
 use std::fmt::Display;
 
-use crate::wire::Malformed;
-
 /// Why a collection could not be read or changed.
 ///
-/// All but [`Malformed`](Self::Malformed) end the sync that met them. The texts name rows by table and id and never
+/// Each ends the sync that met it. The texts name rows by table and id and never
 /// quote what a person wrote.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The request could not be understood, so nothing was done.
-    #[error("malformed request: {0}")]
-    Malformed(#[from] Malformed),
     /// SQLite refused a statement.
     #[error("database: {0}")]
     Sql(#[from] rusqlite::Error),
@@ -66,10 +61,23 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether only the request is at fault, so that a sync under way may go on.
+    /// Whether neither request nor collection is at fault, but the disk, the memory or a lock.
     #[must_use]
-    pub fn is_malformed(&self) -> bool {
-        matches!(self, Self::Malformed(_))
+    pub fn is_environment(&self) -> bool {
+        use rusqlite::ffi::ErrorCode as Code;
+        let Self::Sql(error) = self else { return false };
+        matches!(
+            error.sqlite_error_code(),
+            Some(
+                Code::DatabaseBusy
+                    | Code::DatabaseLocked
+                    | Code::OutOfMemory
+                    | Code::ReadOnly
+                    | Code::SystemIoFailure
+                    | Code::DiskFull
+                    | Code::CannotOpen
+            )
+        )
     }
 }
 

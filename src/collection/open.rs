@@ -100,6 +100,28 @@ impl Collection {
             .map(drop)
     }
 
+    /// The connection, for what happens inside a transaction.
+    #[must_use]
+    pub fn connection(&self) -> &Connection {
+        &self.conn
+    }
+
+    /// Begins a transaction that may write, so that it cannot fail later for want of the lock.
+    ///
+    /// # Errors
+    /// As `SQLite` says.
+    pub fn begin(&self) -> rusqlite::Result<()> {
+        self.conn.execute_batch("begin immediate")
+    }
+
+    /// Makes the transaction durable and visible.
+    ///
+    /// # Errors
+    /// As `SQLite` says.
+    pub fn commit(&self) -> rusqlite::Result<()> {
+        self.conn.execute_batch("commit")
+    }
+
     /// Brings everything into the main file. False while another program reads an older state.
     ///
     /// # Errors

@@ -9,7 +9,11 @@ use super::{
     body::BodyError,
     reply::{ReplyBody, whole},
 };
-use crate::{account::LoginError, media, sync, vault, wire::header::HeaderError};
+use crate::{
+    account::LoginError,
+    media, sync, vault,
+    wire::{Malformed, header::HeaderError},
+};
 
 /// A request that failed.
 #[derive(Debug)]
@@ -60,12 +64,18 @@ impl From<HeaderError> for HttpError {
     }
 }
 
-impl From<serde_json::Error> for HttpError {
-    fn from(error: serde_json::Error) -> Self {
+impl From<Malformed> for HttpError {
+    fn from(error: Malformed) -> Self {
         Self::new(
             StatusCode::BAD_REQUEST,
             format_args!("the request cannot be read: {error}"),
         )
+    }
+}
+
+impl From<serde_json::Error> for HttpError {
+    fn from(error: serde_json::Error) -> Self {
+        Self::internal(StatusCode::INTERNAL_SERVER_ERROR, error)
     }
 }
 
@@ -103,6 +113,7 @@ impl From<LoginError> for HttpError {
 impl From<sync::Error> for HttpError {
     fn from(error: sync::Error) -> Self {
         match error {
+            sync::Error::NoSessionKey => Self::new(StatusCode::BAD_REQUEST, error),
             sync::Error::Version(_) => Self::new(StatusCode::NOT_IMPLEMENTED, error),
             sync::Error::Vault(error) => error.into(),
         }
@@ -116,6 +127,13 @@ impl From<vault::Error> for HttpError {
                 Self::new(StatusCode::BAD_REQUEST, refusal)
             }
             vault::Error::Media(media::Error::Missing(_)) => Self::new(StatusCode::CONFLICT, error),
+            vault::Error::NotInSync | vault::Error::Occupied => {
+                Self::new(StatusCode::CONFLICT, error)
+            }
+            // Clients answer 400 with "check your database", which helps.
+            vault::Error::Collection(ref cause) if !cause.is_environment() => {
+                Self::new(StatusCode::BAD_REQUEST, error)
+            }
             vault::Error::Busy => Self::new(StatusCode::SERVICE_UNAVAILABLE, error),
             _ => Self::internal(StatusCode::INTERNAL_SERVER_ERROR, error),
         }

@@ -13,6 +13,7 @@ use hyper::{
     header::{ALLOW, HeaderValue},
 };
 use serde::de::DeserializeOwned;
+use tempfile::SpooledTempFile;
 
 use super::{
     Server,
@@ -23,15 +24,15 @@ use super::{
     route::{Method, NoRoute, Route, route},
 };
 use crate::{
-    account::Device,
+    account::{Device, host_key::DeviceId},
     collection::open::Refusal,
-    sync,
-    vault::Vault,
+    sync::{full, media, meta, normal},
+    vault::{Vault, conversation::Speaker},
     wire::{
         header::SyncHeader,
         login::{LoginReply, LoginRequest},
         media::{BeginRequest, MediaReply},
-        meta::MetaRequest,
+        parse,
     },
 };
 
@@ -170,8 +171,7 @@ async fn login(server: &Server, body: Incoming, log: &mut LogEntry) -> Result<Re
         decoded: LOGIN_BYTES,
         stall: server.limits.body_timeout,
     };
-    let LoginRequest { user, password } =
-        serde_json::from_slice(&receive(body, Vec::new(), limits).await?)?;
+    let LoginRequest { user, password } = parse(&receive(body, Vec::new(), limits).await?)?;
     log.user.clone_from(&user);
     let (_, key) = server
         .accounts
@@ -185,6 +185,7 @@ async fn login(server: &Server, body: Incoming, log: &mut LogEntry) -> Result<Re
 /// A method called by a device that may.
 struct Call<'a> {
     header: &'a SyncHeader,
+    device: DeviceId,
     vault: Arc<Vault>,
     limits: BodyLimits,
 }
@@ -203,45 +204,89 @@ impl<'a> Call<'a> {
         };
         Ok(Self {
             header,
+            device: device.id,
             vault,
             limits,
         })
     }
 
     async fn dispatch(self, method: Method, body: Incoming) -> Result<Reply, HttpError> {
-        let vault = &self.vault;
+        // From the head on: while a body is under way, its device is not silent.
+        let _attendance = self.vault.attend(self.device);
         match method {
             Method::Upload => self.upload(body).await,
             Method::Download => {
                 self.spool(body).await?;
-                Ok(Reply::file(sync::full::download(vault).await?)?)
+                Ok(Reply::file(
+                    full::download(&self.vault, self.device).await?,
+                )?)
             }
             Method::Meta => {
-                let request: MetaRequest = self.read(body).await?;
-                Ok(Reply::json(&sync::meta::meta(vault, &request).await?)?)
+                let request = self.read(body).await?;
+                json(meta::meta(&self.vault, self.device, request).await?)
             }
+            Method::MediaBegin
+            | Method::MediaChanges
+            | Method::MediaUpload
+            | Method::MediaDownload
+            | Method::MediaSanity => self.media(method, body).await,
+            _ => self.converse(method, body).await,
+        }
+    }
+
+    async fn converse(&self, method: Method, body: Incoming) -> Result<Reply, HttpError> {
+        let vault = &self.vault;
+        let speaker = Speaker {
+            device: self.device,
+            session_key: self.header.session_key.clone(),
+        };
+        match method {
+            Method::Start => json(normal::start(vault, speaker, self.read(body).await?).await?),
+            Method::ApplyGraves => {
+                json(normal::apply_graves(vault, speaker, self.read(body).await?).await?)
+            }
+            Method::ApplyChanges => {
+                json(normal::apply_changes(vault, speaker, self.read(body).await?).await?)
+            }
+            Method::ApplyChunk => {
+                json(normal::apply_chunk(vault, speaker, self.read(body).await?).await?)
+            }
+            Method::SanityCheck => {
+                json(normal::sanity_check(vault, speaker, self.read(body).await?).await?)
+            }
+            _ => {
+                // Whatever an empty request carries is ignored.
+                self.spool(body).await?;
+                match method {
+                    Method::Chunk => json(normal::chunk(vault, speaker).await?),
+                    Method::Finish => json(normal::finish(vault, speaker).await?),
+                    _ => json(normal::abort(vault, speaker).await?),
+                }
+            }
+        }
+    }
+
+    async fn media(&self, method: Method, body: Incoming) -> Result<Reply, HttpError> {
+        let vault = &self.vault;
+        match method {
             Method::MediaBegin => {
                 let _: BeginRequest = self.read(body).await?;
-                media_reply(sync::media::begin(vault, self.header.host_key.clone()).await?)
+                json(MediaReply::ok(
+                    media::begin(vault, self.header.host_key.clone()).await?,
+                ))
             }
-            Method::MediaChanges => {
-                media_reply(sync::media::changes(vault, self.read(body).await?).await?)
-            }
-            Method::MediaUpload => {
-                media_reply(sync::media::upload(vault, self.spool(body).await?).await?)
-            }
+            Method::MediaChanges => json(MediaReply::ok(
+                media::changes(vault, self.read(body).await?).await?,
+            )),
+            Method::MediaUpload => json(MediaReply::ok(
+                media::upload(vault, self.spool(body).await?).await?,
+            )),
             Method::MediaDownload => {
-                let zip =
-                    sync::media::download(vault, self.read(body).await?, vault.spool()).await?;
+                let zip = media::download(vault, self.read(body).await?, vault.spool()).await?;
                 Ok(Reply::file(zip)?)
             }
-            Method::MediaSanity => {
-                media_reply(sync::media::sanity(vault, &self.read(body).await?).await?)
-            }
-            // Answered before there is a device; see `login`.
-            Method::HostKey => Err(HttpError::new(
-                StatusCode::BAD_REQUEST,
-                "hostKey needs no key",
+            _ => json(MediaReply::ok(
+                media::sanity(vault, &self.read(body).await?).await?,
             )),
         }
     }
@@ -249,8 +294,8 @@ impl<'a> Call<'a> {
     /// What is wrong with an upload is told with status 200, since only then clients show it.
     async fn upload(&self, body: Incoming) -> Result<Reply, HttpError> {
         let refusal = match receive(body, self.vault.upload_file()?, self.limits).await {
-            Ok(file) => match sync::full::upload(&self.vault, file).await? {
-                Ok(()) => return Ok(Reply::text(sync::full::OK)),
+            Ok(file) => match full::upload(&self.vault, self.device, file).await? {
+                Ok(()) => return Ok(Reply::text(full::OK)),
                 Err(refusal) => refusal,
             },
             Err(BodyError::Empty) => Refusal::Empty,
@@ -264,7 +309,7 @@ impl<'a> Call<'a> {
         Ok(Reply::text(refusal.to_string()))
     }
 
-    async fn spool(&self, body: Incoming) -> Result<impl Read + Seek + Send + 'static, HttpError> {
+    async fn spool(&self, body: Incoming) -> Result<SpooledTempFile, HttpError> {
         Ok(receive(body, self.vault.spool(), self.limits).await?)
     }
 
@@ -273,10 +318,10 @@ impl<'a> Call<'a> {
         spooled.rewind()?;
         let mut bytes = Vec::new();
         spooled.read_to_end(&mut bytes)?;
-        Ok(serde_json::from_slice(&bytes)?)
+        Ok(parse(&bytes)?)
     }
 }
 
-fn media_reply(data: impl serde::Serialize) -> Result<Reply, HttpError> {
-    Ok(Reply::json(&MediaReply::ok(data))?)
+fn json(value: impl serde::Serialize) -> Result<Reply, HttpError> {
+    Ok(Reply::json(&value)?)
 }

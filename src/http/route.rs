@@ -16,6 +16,14 @@ pub enum Route {
 pub enum Method {
     HostKey,
     Meta,
+    Start,
+    ApplyGraves,
+    ApplyChanges,
+    Chunk,
+    ApplyChunk,
+    SanityCheck,
+    Finish,
+    Abort,
     Upload,
     Download,
     MediaBegin,
@@ -35,9 +43,17 @@ pub enum NoRoute {
 }
 
 impl Method {
-    const PATHS: [(&'static str, &'static str, Self); 9] = [
+    const PATHS: [(&'static str, &'static str, Self); 17] = [
         ("sync", "hostKey", Self::HostKey),
         ("sync", "meta", Self::Meta),
+        ("sync", "start", Self::Start),
+        ("sync", "applyGraves", Self::ApplyGraves),
+        ("sync", "applyChanges", Self::ApplyChanges),
+        ("sync", "chunk", Self::Chunk),
+        ("sync", "applyChunk", Self::ApplyChunk),
+        ("sync", "sanityCheck2", Self::SanityCheck),
+        ("sync", "finish", Self::Finish),
+        ("sync", "abort", Self::Abort),
         ("sync", "upload", Self::Upload),
         ("sync", "download", Self::Download),
         ("msync", "begin", Self::MediaBegin),

@@ -6,6 +6,7 @@ use tempfile::NamedTempFile;
 
 use super::Error;
 use crate::{
+    account::host_key::DeviceId,
     collection::open::{CheckError, Refusal},
     vault::{self, Vault},
 };
@@ -17,8 +18,12 @@ pub const OK: &str = "OK";
 ///
 /// # Errors
 /// [`Error`] for failures of ours; what is wrong with the file is an answer.
-pub async fn upload(vault: &Vault, file: NamedTempFile) -> Result<Result<(), Refusal>, Error> {
-    match vault.replace_collection(file).await {
+pub async fn upload(
+    vault: &Vault,
+    device: DeviceId,
+    file: NamedTempFile,
+) -> Result<Result<(), Refusal>, Error> {
+    match vault.replace_collection(device, file).await {
         Ok(()) => Ok(Ok(())),
         Err(vault::Error::Upload(CheckError::Refused(refusal))) => Ok(Err(refusal)),
         Err(error) => Err(error.into()),
@@ -29,6 +34,6 @@ pub async fn upload(vault: &Vault, file: NamedTempFile) -> Result<Result<(), Ref
 ///
 /// # Errors
 /// [`Error`].
-pub async fn download(vault: &Vault) -> Result<File, Error> {
-    Ok(vault.copy_collection().await?)
+pub async fn download(vault: &Vault, device: DeviceId) -> Result<File, Error> {
+    Ok(vault.copy_collection(device).await?)
 }

@@ -3,6 +3,7 @@
 pub mod full;
 pub mod media;
 pub mod meta;
+pub mod normal;
 
 use crate::{vault, wire::header::VERSIONS};
 
@@ -12,6 +13,9 @@ pub enum Error {
     /// A client that is too old, or newer than we know.
     #[error("sync version {0} is not one of {first} to {last}", first = VERSIONS.start(), last = VERSIONS.end())]
     Version(u8),
+    /// A normal sync cannot be told from others without one.
+    #[error("the session key is empty")]
+    NoSessionKey,
     /// The user's data.
     #[error(transparent)]
     Vault(#[from] vault::Error),

@@ -5,6 +5,7 @@
 //! below it, which the reference server ignores. Users share no lock.
 
 pub mod base;
+pub mod conversation;
 mod slot;
 
 use std::{
@@ -24,12 +25,16 @@ use tokio::{
 };
 
 use crate::{
-    account::name::UserName,
+    account::{host_key::DeviceId, name::UserName},
     clock,
-    collection::open::{CheckError, Collection, OpenError, check_upload},
+    collection::{
+        self,
+        open::{CheckError, Collection, OpenError, check_upload},
+    },
     media::{self, MediaStore},
 };
 use base::{Base, create_folder, empty_folder, sync_folder};
+use conversation::{ABANDONED, Activity, Conversation};
 use slot::Slot;
 
 /// After this long without a request, a user's databases are closed, so that
@@ -74,25 +79,31 @@ impl Vaults {
         let mut ticks = tokio::time::interval(IDLE / 5);
         loop {
             ticks.tick().await;
-            self.close(IDLE).await;
+            for vault in self.prepared() {
+                vault
+                    .collection
+                    .close_if(|open, idle| vault.may_close(open, idle))
+                    .await;
+                vault.media.close_if(|_, idle| idle >= IDLE).await;
+            }
         }
     }
 
-    /// Closes everything, with all of it brought into the main files.
+    /// Closes everything, with all of it brought into the main files. A sync that is
+    /// under way is rolled back.
     pub async fn close_all(&self) {
-        self.close(Duration::ZERO).await;
+        for vault in self.prepared() {
+            vault.collection.close_if(|_, _| true).await;
+            vault.media.close_if(|_, _| true).await;
+        }
     }
 
-    async fn close(&self, idle: Duration) {
-        let vaults: Vec<_> = self
-            .lock()
+    fn prepared(&self) -> Vec<Arc<Vault>> {
+        let vaults = self.lock();
+        vaults
             .values()
             .filter_map(|cell| cell.get().cloned())
-            .collect();
-        for vault in vaults {
-            vault.collection.close_if_idle(idle).await;
-            vault.media.close_if_idle(idle).await;
-        }
+            .collect()
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<UserName, Arc<OnceCell<Arc<Vault>>>>> {
@@ -108,7 +119,16 @@ pub enum Error {
     Open(#[from] OpenError),
     /// The collection's database failed.
     #[error("collection: {0}")]
-    Collection(#[from] rusqlite::Error),
+    Database(#[from] rusqlite::Error),
+    /// An operation on the collection failed, and ended the normal sync that it was part of.
+    #[error(transparent)]
+    Collection(#[from] collection::Error),
+    /// No normal sync is under way, or another one.
+    #[error("no sync is under way, or another one than this request belongs to")]
+    NotInSync,
+    /// Another device of the user has been in the middle of a sync all the time.
+    #[error("another device of this user is syncing; try again when it has finished")]
+    Occupied,
     /// Another program has the collection open and keeps us from bringing it to one file.
     #[error("another program has the collection open; close it and sync again")]
     Busy,
@@ -129,8 +149,15 @@ pub enum Error {
 /// One user's data.
 pub struct Vault {
     folder: PathBuf,
-    collection: Slot<Collection>,
+    collection: Slot<Open>,
     media: Slot<MediaStore>,
+    activity: Activity,
+}
+
+/// The collection while it is open, and the normal sync that its transaction belongs to.
+struct Open {
+    collection: Collection,
+    conversation: Option<Conversation>,
 }
 
 impl Vault {
@@ -139,6 +166,7 @@ impl Vault {
             folder,
             collection: Slot::default(),
             media: Slot::default(),
+            activity: Activity::default(),
         };
         create_folder(&vault.temporary())?;
         empty_folder(&vault.temporary())?;
@@ -148,15 +176,22 @@ impl Vault {
     /// Does some work with the collection, which is opened, or created empty, as needed.
     ///
     /// # Errors
-    /// [`Error`].
+    /// [`Error`]; [`Error::Occupied`] when another device is in a normal sync for too long.
     pub async fn collection<R: Send + 'static>(
         &self,
-        work: impl FnOnce(&mut Collection) -> Result<R, Error> + Send + 'static,
+        device: DeviceId,
+        work: impl FnOnce(&Collection) -> Result<R, Error> + Send + 'static,
     ) -> Result<R, Error> {
         let path = self.collection_path();
-        self.collection
-            .run(move |open| work(opened(open, &path)?))
-            .await?
+        self.in_turn(device, move |open| work(&opened(open, &path)?.collection))
+            .await
+    }
+
+    fn may_close(&self, open: &Open, idle: Duration) -> bool {
+        match &open.conversation {
+            None => idle >= IDLE,
+            Some(conversation) => self.activity.silence(conversation.device()) >= ABANDONED,
+        }
     }
 
     /// Does some work with the media. After a failure they are opened anew, which
@@ -184,7 +219,11 @@ impl Vault {
     ///
     /// # Errors
     /// [`Error::Upload`] and everything else leave the present one as it is.
-    pub async fn replace_collection(&self, upload: NamedTempFile) -> Result<(), Error> {
+    pub async fn replace_collection(
+        &self,
+        device: DeviceId,
+        upload: NamedTempFile,
+    ) -> Result<(), Error> {
         let checked = spawn_blocking(|| {
             check_upload(upload.path())?;
             upload.as_file().sync_all()?;
@@ -192,19 +231,17 @@ impl Vault {
         });
         let upload = checked.await??;
         let (folder, path) = (self.folder.clone(), self.collection_path());
-        self.collection
-            .run(move |open| install(upload, open, &folder, &path))
-            .await?
+        self.in_turn(device, move |open| install(upload, open, &folder, &path))
+            .await
     }
 
     /// A copy of the collection as one file, for a download, which counts as a modification.
     ///
     /// # Errors
     /// [`Error`].
-    pub async fn copy_collection(&self) -> Result<File, Error> {
+    pub async fn copy_collection(&self, device: DeviceId) -> Result<File, Error> {
         let (path, temporary) = (self.collection_path(), self.temporary());
-        let copy = self.collection.run(move |open| {
-            let collection = opened(open, &path)?;
+        self.collection(device, move |collection| {
             collection.stamp_download(clock::now_ms())?;
             fold(collection)?;
             let mut copy = tempfile::tempfile_in(temporary)?;
@@ -212,8 +249,8 @@ impl Vault {
             io::copy(&mut File::open(&path)?, &mut copy)?;
             copy.rewind()?;
             Ok(copy)
-        });
-        copy.await?
+        })
+        .await
     }
 
     /// A file in the user's folder for an upload; gone when dropped.
@@ -239,10 +276,16 @@ impl Vault {
     }
 }
 
-fn opened<'a>(open: &'a mut Option<Collection>, path: &Path) -> Result<&'a mut Collection, Error> {
+fn opened<'a>(open: &'a mut Option<Open>, path: &Path) -> Result<&'a mut Open, Error> {
     match open {
-        Some(collection) => Ok(collection),
-        None => Ok(open.insert(Collection::open(path, clock::now_ms())?)),
+        Some(open) => Ok(open),
+        None => {
+            let collection = Collection::open(path, clock::now_ms())?;
+            Ok(open.insert(Open {
+                collection,
+                conversation: None,
+            }))
+        }
     }
 }
 
@@ -257,14 +300,14 @@ fn fold(collection: &Collection) -> Result<(), Error> {
 
 fn install(
     upload: NamedTempFile,
-    open: &mut Option<Collection>,
+    open: &mut Option<Open>,
     folder: &Path,
     path: &Path,
 ) -> Result<(), Error> {
     // The old journal must be folded in and gone before the name changes hands, or
     // SQLite would apply it to the new file.
     match opened(open, path) {
-        Ok(collection) => fold(collection)?,
+        Ok(open) => fold(&open.collection)?,
         Err(error) if is_damaged(&error) => {
             tracing::warn!(%error, "the collection that an upload replaces was damaged");
         }

@@ -48,11 +48,12 @@ impl<T: Send + 'static> Slot<T> {
         .await
     }
 
-    /// Closes the database if nobody has used it for this long, or is using it now.
-    pub async fn close_if_idle(&self, idle: Duration) {
+    /// Closes the database if nobody is using it now and `may_close` agrees, which is
+    /// told for how long nobody has.
+    pub async fn close_if(&self, may_close: impl FnOnce(&T, Duration) -> bool) {
         if let Ok(mut content) = Arc::clone(&self.0).try_lock_owned()
-            && content.open.is_some()
-            && content.last_used.elapsed() >= idle
+            && let Some(open) = &content.open
+            && may_close(open, content.last_used.elapsed())
         {
             // A failure to close leaves a journal, which the next opening brings in.
             let _ = spawn_blocking(move || content.open.take()).await;
@@ -72,9 +73,9 @@ mod tests {
     async fn what_was_opened_stays_open_until_it_is_idle() {
         let slot = Slot::default();
         slot.run(|open| *open = Some(1)).await.unwrap();
-        slot.close_if_idle(Duration::from_secs(60)).await;
+        slot.close_if(|_, _| false).await;
         assert_eq!(slot.run(|open| *open).await.unwrap(), Some(1));
-        slot.close_if_idle(Duration::ZERO).await;
+        slot.close_if(|open, _| *open == 1).await;
         assert_eq!(slot.run(|open| *open).await.unwrap(), None);
     }
 

@@ -5,6 +5,10 @@ use rusqlite::Connection;
 use super::*;
 use crate::collection::open::Refusal;
 
+fn me() -> DeviceId {
+    DeviceId::from([1; 12])
+}
+
 async fn vault() -> (tempfile::TempDir, Vaults, Arc<Vault>) {
     let folder = tempfile::tempdir().unwrap();
     let vaults = Vaults::new(Base::open(folder.path()).unwrap());
@@ -25,7 +29,7 @@ fn upload(vault: &Vault, modified: i64) -> NamedTempFile {
 
 async fn modified(vault: &Vault) -> i64 {
     vault
-        .collection(|collection| Ok(collection.stamps()?.modified))
+        .collection(me(), |collection| Ok(collection.stamps()?.modified))
         .await
         .unwrap()
 }
@@ -43,7 +47,10 @@ fn names(folder: &Path) -> Vec<String> {
 async fn an_upload_takes_the_place_of_an_open_collection() {
     let (folder, vaults, vault) = vault().await;
     assert_eq!(modified(&vault).await, 0);
-    vault.replace_collection(upload(&vault, 42)).await.unwrap();
+    vault
+        .replace_collection(me(), upload(&vault, 42))
+        .await
+        .unwrap();
     assert_eq!(modified(&vault).await, 42);
     vaults.close_all().await;
     assert_eq!(
@@ -56,8 +63,13 @@ async fn an_upload_takes_the_place_of_an_open_collection() {
 #[tokio::test]
 async fn a_refused_upload_leaves_the_collection_as_it_was() {
     let (_folder, _vaults, vault) = vault().await;
-    vault.replace_collection(upload(&vault, 42)).await.unwrap();
-    let refused = vault.replace_collection(vault.upload_file().unwrap()).await;
+    vault
+        .replace_collection(me(), upload(&vault, 42))
+        .await
+        .unwrap();
+    let refused = vault
+        .replace_collection(me(), vault.upload_file().unwrap())
+        .await;
     assert!(matches!(
         refused,
         Err(Error::Upload(CheckError::Refused(Refusal::Empty)))
@@ -69,9 +81,12 @@ async fn a_refused_upload_leaves_the_collection_as_it_was() {
 #[tokio::test]
 async fn a_journal_left_by_a_crash_is_not_applied_to_the_upload_that_follows() {
     let (folder, vaults, vault) = vault().await;
-    vault.replace_collection(upload(&vault, 42)).await.unwrap();
     vault
-        .collection(|collection| Ok(collection.stamp_download(43)?))
+        .replace_collection(me(), upload(&vault, 42))
+        .await
+        .unwrap();
+    vault
+        .collection(me(), |collection| Ok(collection.stamp_download(43)?))
         .await
         .unwrap();
     let path = folder.path().join("alice");
@@ -83,7 +98,10 @@ async fn a_journal_left_by_a_crash_is_not_applied_to_the_upload_that_follows() {
     vaults.close_all().await;
     fs::write(&database, crashed.0).unwrap();
     fs::write(&journal, crashed.1).unwrap();
-    vault.replace_collection(upload(&vault, 99)).await.unwrap();
+    vault
+        .replace_collection(me(), upload(&vault, 99))
+        .await
+        .unwrap();
     assert_eq!(modified(&vault).await, 99);
 }
 
@@ -91,7 +109,7 @@ async fn a_journal_left_by_a_crash_is_not_applied_to_the_upload_that_follows() {
 async fn a_journal_left_by_a_crash_is_brought_in() {
     let (folder, vaults, vault) = vault().await;
     vault
-        .collection(|collection| Ok(collection.stamp_download(43)?))
+        .collection(me(), |collection| Ok(collection.stamp_download(43)?))
         .await
         .unwrap();
     let path = folder.path().join("alice");
@@ -114,18 +132,24 @@ async fn an_upload_replaces_a_damaged_collection() {
         "not a database".repeat(100),
     )
     .unwrap();
-    assert!(vault.collection(|_| Ok(())).await.is_err());
-    vault.replace_collection(upload(&vault, 42)).await.unwrap();
+    assert!(vault.collection(me(), |_| Ok(())).await.is_err());
+    vault
+        .replace_collection(me(), upload(&vault, 42))
+        .await
+        .unwrap();
     assert_eq!(modified(&vault).await, 42);
 }
 
 #[tokio::test]
 async fn a_download_is_one_whole_file_that_carries_the_new_stamps() {
     let (folder, _vaults, vault) = vault().await;
-    vault.replace_collection(upload(&vault, 42)).await.unwrap();
+    vault
+        .replace_collection(me(), upload(&vault, 42))
+        .await
+        .unwrap();
     let mut bytes = Vec::new();
     vault
-        .copy_collection()
+        .copy_collection(me())
         .await
         .unwrap()
         .read_to_end(&mut bytes)
@@ -149,14 +173,20 @@ async fn a_reader_that_stays_makes_a_full_sync_fail_and_loses_nothing() {
     let usn: i64 = reader
         .query_row("select usn from col", [], |row| row.get(0))
         .unwrap();
-    assert!(matches!(vault.copy_collection().await, Err(Error::Busy)));
     assert!(matches!(
-        vault.replace_collection(upload(&vault, 42)).await,
+        vault.copy_collection(me()).await,
+        Err(Error::Busy)
+    ));
+    assert!(matches!(
+        vault.replace_collection(me(), upload(&vault, 42)).await,
         Err(Error::Busy)
     ));
     assert_eq!(usn, 0);
     reader.execute_batch("commit").unwrap();
-    vault.replace_collection(upload(&vault, 42)).await.unwrap();
+    vault
+        .replace_collection(me(), upload(&vault, 42))
+        .await
+        .unwrap();
     assert_eq!(modified(&vault).await, 42);
 }
 
@@ -169,4 +199,172 @@ async fn what_a_crash_left_half_received_is_cleared_away() {
     let vaults = Vaults::new(Base::open(folder.path()).unwrap());
     vaults.get(&"alice".parse().unwrap()).await.unwrap();
     assert!(!leftover.exists());
+}
+
+mod conversations {
+    use super::*;
+    use crate::{
+        collection,
+        vault::conversation::{Conversation, Next, Speaker},
+        wire::Usn,
+    };
+
+    fn speaker(device: u8, session: &str) -> Speaker {
+        Speaker {
+            device: DeviceId::from([device; 12]),
+            session_key: session.into(),
+        }
+    }
+
+    /// Begins a sync that has changed something.
+    async fn start(vault: &Vault, speaker: Speaker) -> Result<(), Error> {
+        let device = speaker.device;
+        let begun = vault.start(device, move |conn| {
+            conn.execute("update col set mod = 7", [])?;
+            Ok((Conversation::new(speaker, Usn(0), Usn(0), true), ()))
+        });
+        begun.await
+    }
+
+    async fn go_on(vault: &Vault, speaker: Speaker, next: fn() -> Next<()>) -> Result<(), Error> {
+        vault.converse(speaker, move |_, _| Ok(next())).await
+    }
+
+    #[tokio::test]
+    async fn only_a_commit_makes_a_sync_visible() {
+        let (_folder, _vaults, vault) = vault().await;
+        for (next, expected) in [
+            (Next::Continue as fn(()) -> Next<()>, 0),
+            (Next::RollBack, 0),
+            (Next::Commit, 7),
+        ] {
+            start(&vault, speaker(1, "a")).await.unwrap();
+            vault
+                .converse(speaker(1, "a"), move |_, _| Ok(next(())))
+                .await
+                .unwrap();
+            assert_eq!(modified(&vault).await, expected);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_request_of_another_sync_is_refused_and_ends_nothing() {
+        let (_folder, _vaults, vault) = vault().await;
+        let go_on_1 = || Next::Continue(());
+        assert!(matches!(
+            go_on(&vault, speaker(1, "a"), go_on_1).await,
+            Err(Error::NotInSync)
+        ));
+        start(&vault, speaker(1, "a")).await.unwrap();
+        assert!(matches!(
+            go_on(&vault, speaker(1, "b"), go_on_1).await,
+            Err(Error::NotInSync)
+        ));
+        assert!(matches!(
+            go_on(&vault, speaker(2, "a"), go_on_1).await,
+            Err(Error::NotInSync)
+        ));
+        vault.abort(speaker(2, "a").device).await.unwrap();
+        go_on(&vault, speaker(1, "a"), || Next::Commit(()))
+            .await
+            .unwrap();
+        assert_eq!(modified(&vault).await, 7);
+    }
+
+    #[tokio::test]
+    async fn a_failure_or_a_panic_or_an_abort_rolls_a_sync_back() {
+        let (_folder, _vaults, vault) = vault().await;
+        let speaker = speaker(1, "a");
+        start(&vault, speaker.clone()).await.unwrap();
+        let failed = vault.converse(speaker.clone(), |_, _| {
+            Err::<Next<()>, _>(collection::Error::ZeroId("deck"))
+        });
+        assert!(matches!(failed.await, Err(Error::Collection(_))));
+        start(&vault, speaker.clone()).await.unwrap();
+        let panicked = vault.converse(speaker.clone(), |_, _| -> collection::Result<Next<()>> {
+            panic!("on purpose")
+        });
+        assert!(matches!(panicked.await, Err(Error::Panicked(_))));
+        start(&vault, speaker.clone()).await.unwrap();
+        vault.abort(speaker.device).await.unwrap();
+        let gone = go_on(&vault, speaker, || Next::Commit(())).await;
+        assert!(matches!(gone, Err(Error::NotInSync)));
+        assert_eq!(modified(&vault).await, 0);
+    }
+
+    #[tokio::test]
+    async fn the_same_device_starting_over_takes_over_at_once() {
+        let (_folder, _vaults, vault) = vault().await;
+        start(&vault, speaker(1, "a")).await.unwrap();
+        start(&vault, speaker(1, "b")).await.unwrap();
+        let old = go_on(&vault, speaker(1, "a"), || Next::Commit(())).await;
+        assert!(matches!(old, Err(Error::NotInSync)));
+        go_on(&vault, speaker(1, "b"), || Next::Commit(()))
+            .await
+            .unwrap();
+    }
+
+    #[tokio::test]
+    async fn another_device_waits_until_the_first_has_finished() {
+        let (_folder, _vaults, vault) = vault().await;
+        let _talking = vault.attend(speaker(1, "a").device);
+        start(&vault, speaker(1, "a")).await.unwrap();
+        let finish = async {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            go_on(&vault, speaker(1, "a"), || Next::Commit(())).await
+        };
+        let (begun, finished) = tokio::join!(start(&vault, speaker(2, "b")), finish);
+        finished.unwrap();
+        begun.unwrap();
+        go_on(&vault, speaker(2, "b"), || Next::Commit(()))
+            .await
+            .unwrap();
+    }
+
+    /// With the clock standing still, only what these tests wait for makes time pass.
+    #[tokio::test(start_paused = true)]
+    async fn a_device_that_has_fallen_silent_makes_way() {
+        let (_folder, _vaults, vault) = vault().await;
+        drop(vault.attend(speaker(1, "a").device));
+        start(&vault, speaker(1, "a")).await.unwrap();
+        let began = tokio::time::Instant::now();
+        start(&vault, speaker(2, "b")).await.unwrap();
+        assert_eq!(began.elapsed().as_secs(), 8);
+        let gone = go_on(&vault, speaker(1, "a"), || Next::Commit(())).await;
+        assert!(matches!(gone, Err(Error::NotInSync)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_device_that_goes_on_talking_is_never_interrupted() {
+        let (_folder, _vaults, vault) = vault().await;
+        let _talking = vault.attend(speaker(1, "a").device);
+        start(&vault, speaker(1, "a")).await.unwrap();
+        let began = tokio::time::Instant::now();
+        let refused = start(&vault, speaker(2, "b")).await;
+        assert!(matches!(refused, Err(Error::Occupied)));
+        assert_eq!(began.elapsed().as_secs(), 20);
+        go_on(&vault, speaker(1, "a"), || Next::Commit(()))
+            .await
+            .unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_sync_that_nobody_continues_is_rolled_back_after_a_minute() {
+        let (folder, vaults, vault) = vault().await;
+        drop(vault.attend(speaker(1, "a").device));
+        start(&vault, speaker(1, "a")).await.unwrap();
+        let journal = folder.path().join("alice/collection.anki2-wal");
+        let housekeeping = async {
+            tokio::time::sleep(Duration::from_secs(55)).await;
+            assert!(journal.exists());
+            tokio::time::sleep(Duration::from_secs(10)).await;
+        };
+        tokio::select! {
+            () = vaults.close_idle() => {}
+            () = housekeeping => {}
+        }
+        let gone = go_on(&vault, speaker(1, "a"), || Next::Commit(())).await;
+        assert!(matches!(gone, Err(Error::NotInSync)));
+        assert!(!journal.exists());
+    }
 }

@@ -4,13 +4,13 @@ use super::*;
 use crate::collection::testing::{self, ObjectCase, rows, without_other};
 use crate::wire::parse;
 
-fn merge_one(conn: &Connection, json: &Value) -> Result<()> {
-    merge(
-        conn,
-        vec![parse(json.to_string().as_bytes())?],
-        Usn(9),
-        1_800_000_000,
-    )
+/// Refused while parsing, or while merging.
+fn merge_one(
+    conn: &Connection,
+    json: &Value,
+) -> std::result::Result<(), Box<dyn std::error::Error>> {
+    let deck = parse(json.to_string().as_bytes())?;
+    Ok(merge(conn, vec![deck], Usn(9), 1_800_000_000)?)
 }
 
 #[test]

@@ -4,8 +4,12 @@ use super::*;
 use crate::collection::testing::{self, ObjectCase, rows, without_other};
 use crate::wire::parse;
 
-fn merge_one(conn: &Connection, json: &Value) -> Result<()> {
-    merge(conn, vec![parse(json.to_string().as_bytes())?])
+/// Refused while parsing, or while merging.
+fn merge_one(
+    conn: &Connection,
+    json: &Value,
+) -> std::result::Result<(), Box<dyn std::error::Error>> {
+    Ok(merge(conn, vec![parse(json.to_string().as_bytes())?])?)
 }
 
 #[test]

@@ -1,0 +1,308 @@
+//! Normal syncs: one device at a time talks to a collection inside one transaction,
+//! and the others wait their turn.
+//!
+//! A conversation lives beside the connection whose transaction it is, so that
+//! closing the connection is rolling back: by an error, a panic, silence or the end
+//! of the process alike. Only [`Next::Commit`] makes anything of it visible.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use rusqlite::Connection;
+use tokio::time::{Instant, sleep};
+
+use super::{Error, Open, Vault, opened};
+use crate::{
+    account::host_key::DeviceId,
+    collection::{self, chunk::PendingIds, open::Collection},
+    wire::Usn,
+};
+
+/// A device that says nothing for this long makes way for another one that waits.
+const SILENCE: Duration = Duration::from_secs(8);
+/// A device waits at most this long; clients give up after 30 s.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// A conversation that nobody continues is rolled back even if nobody waits.
+pub(super) const ABANDONED: Duration = Duration::from_secs(60);
+/// How often a device that waits looks again.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+/// Who is talking.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Speaker {
+    /// Which device.
+    pub device: DeviceId,
+    /// What it called this sync.
+    pub session_key: String,
+}
+
+/// What is remembered between the requests of one normal sync.
+#[derive(Debug)]
+pub struct Conversation {
+    speaker: Speaker,
+    /// The server's USN at the start: objects stored in this sync carry it.
+    pub usn: Usn,
+    /// What the client has seen already.
+    pub min_usn: Usn,
+    /// Whether the client's settings prevail.
+    pub client_is_newer: bool,
+    /// What is still to be sent; collected at the first `chunk`.
+    pub pending: Option<PendingIds>,
+}
+
+impl Conversation {
+    /// One that begins.
+    #[must_use]
+    pub fn new(speaker: Speaker, usn: Usn, min_usn: Usn, client_is_newer: bool) -> Self {
+        Self {
+            speaker,
+            usn,
+            min_usn,
+            client_is_newer,
+            pending: None,
+        }
+    }
+
+    /// Whose it is.
+    #[must_use]
+    pub fn device(&self) -> DeviceId {
+        self.speaker.device
+    }
+}
+
+/// How a conversation goes on after a request.
+pub enum Next<T> {
+    /// It stays open.
+    Continue(T),
+    /// It ends, and all of it counts.
+    Commit(T),
+    /// It ends, and nothing of it counts.
+    RollBack(T),
+}
+
+impl Vault {
+    /// Does something that no normal sync may be under way for: waits until another device
+    /// has finished or fallen silent. A sync of the same device ends at once, since it is
+    /// starting over.
+    ///
+    /// # Errors
+    /// [`Error::Occupied`] when the other device takes too long; else as the work does.
+    pub(super) async fn in_turn<R: Send + 'static>(
+        &self,
+        device: DeviceId,
+        work: impl FnOnce(&mut Option<Open>) -> Result<R, Error> + Send + 'static,
+    ) -> Result<R, Error> {
+        let began = Instant::now();
+        let mut work = work;
+        loop {
+            let activity = self.activity.clone();
+            let outcome = self.collection.run(move |open| {
+                match open.as_ref().and_then(|open| open.conversation.as_ref()) {
+                    None => {}
+                    Some(other)
+                        if other.device() != device
+                            && activity.silence(other.device()) < SILENCE =>
+                    {
+                        return Err(work);
+                    }
+                    Some(other) => {
+                        tracing::info!(
+                            session = other.speaker.session_key,
+                            "a sync that was under way is rolled back"
+                        );
+                        *open = None;
+                    }
+                }
+                Ok(work(open))
+            });
+            match outcome.await? {
+                Ok(result) => return result,
+                Err(_) if began.elapsed() >= PATIENCE => return Err(Error::Occupied),
+                Err(waiting) => work = waiting,
+            }
+            sleep(LOOK_AGAIN).await;
+        }
+    }
+
+    /// Begins a conversation: a transaction, in which the work is done first.
+    ///
+    /// # Errors
+    /// As [`Vault::in_turn`], or as the work does; nothing is under way then.
+    pub async fn start<R: Send + 'static>(
+        &self,
+        device: DeviceId,
+        work: impl FnOnce(&Connection) -> collection::Result<(Conversation, R)> + Send + 'static,
+    ) -> Result<R, Error> {
+        let path = self.collection_path();
+        self.in_turn(device, move |open| {
+            let Open {
+                collection,
+                conversation,
+            } = opened(open, &path)?;
+            collection.begin()?;
+            match work(collection.connection()) {
+                Ok((begun, result)) => {
+                    *conversation = Some(begun);
+                    Ok(result)
+                }
+                Err(error) => {
+                    *open = None;
+                    Err(error.into())
+                }
+            }
+        })
+        .await
+    }
+
+    /// Goes on with the speaker's conversation.
+    ///
+    /// # Errors
+    /// [`Error::NotInSync`] when it is not the one under way, which stays as it is.
+    /// An operation that fails ends the conversation and rolls it back.
+    pub async fn converse<R: Send + 'static>(
+        &self,
+        speaker: Speaker,
+        work: impl FnOnce(&Connection, &mut Conversation) -> collection::Result<Next<R>>
+        + Send
+        + 'static,
+    ) -> Result<R, Error> {
+        let converse = self.collection.run(move |open| {
+            let current = open.as_mut().and_then(
+                |Open {
+                     collection,
+                     conversation,
+                 }| {
+                    let conversation = conversation
+                        .as_mut()
+                        .filter(|current| current.speaker == speaker)?;
+                    Some((collection, conversation))
+                },
+            );
+            let Some((collection, conversation)) = current else {
+                return Err(Error::NotInSync);
+            };
+            match step(collection, conversation, work) {
+                Ok(Next::Continue(result)) => Ok(result),
+                Ok(Next::Commit(result)) => {
+                    end(open);
+                    Ok(result)
+                }
+                Ok(Next::RollBack(result)) => {
+                    *open = None;
+                    Ok(result)
+                }
+                Err(error) => {
+                    *open = None;
+                    Err(error)
+                }
+            }
+        });
+        converse.await?
+    }
+
+    /// Ends this device's conversation, whatever it called it; another device's goes on.
+    ///
+    /// # Errors
+    /// Only when the server panics.
+    pub async fn abort(&self, device: DeviceId) -> Result<(), Error> {
+        let abort = self.collection.run(move |open| {
+            if open
+                .as_ref()
+                .and_then(|open| open.conversation.as_ref())
+                .is_some_and(|own| own.device() == device)
+            {
+                *open = None;
+            }
+        });
+        Ok(abort.await?)
+    }
+
+    /// Notes that a request of this device is under way, as long as the result lives.
+    #[must_use]
+    pub fn attend(&self, device: DeviceId) -> Attendance {
+        self.activity.arrive(device);
+        Attendance {
+            activity: self.activity.clone(),
+            device,
+        }
+    }
+}
+
+fn step<R>(
+    collection: &Collection,
+    conversation: &mut Conversation,
+    work: impl FnOnce(&Connection, &mut Conversation) -> collection::Result<Next<R>>,
+) -> Result<Next<R>, Error> {
+    let next = work(collection.connection(), conversation)?;
+    if let Next::Commit(_) = next {
+        collection.commit()?;
+    }
+    Ok(next)
+}
+
+/// The transaction is over; the connection stays.
+fn end(open: &mut Option<Open>) {
+    if let Some(open) = open {
+        open.conversation = None;
+    }
+}
+
+/// When each device was last heard of. A request counts for as long as it takes,
+/// since a body may be long under way.
+#[derive(Clone, Default)]
+pub(super) struct Activity(Arc<Mutex<HashMap<DeviceId, Seen>>>);
+
+struct Seen {
+    requests: usize,
+    last: Instant,
+}
+
+impl Activity {
+    /// For how long the device has had no request under way.
+    pub(super) fn silence(&self, device: DeviceId) -> Duration {
+        match self.lock().get(&device) {
+            Some(seen) if seen.requests > 0 => Duration::ZERO,
+            Some(seen) => seen.last.elapsed(),
+            None => Duration::MAX,
+        }
+    }
+
+    fn arrive(&self, device: DeviceId) {
+        let now = Instant::now();
+        let mut devices = self.lock();
+        devices.retain(|_, seen| seen.requests > 0 || now - seen.last < ABANDONED);
+        devices
+            .entry(device)
+            .or_insert(Seen {
+                requests: 0,
+                last: now,
+            })
+            .requests += 1;
+    }
+
+    fn leave(&self, device: DeviceId) {
+        if let Some(seen) = self.lock().get_mut(&device) {
+            seen.requests -= 1;
+            seen.last = Instant::now();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<DeviceId, Seen>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A request of a device is under way.
+pub struct Attendance {
+    activity: Activity,
+    device: DeviceId,
+}
+
+impl Drop for Attendance {
+    fn drop(&mut self) {
+        self.activity.leave(self.device);
+    }
+}
