@@ -6,11 +6,9 @@ from contextlib import closing
 
 import pytest
 
-from harness import collection
-from harness.raw import CLIENT, Account, Connection, frame
+from harness import MEBIBYTE, collection
+from harness.raw import CLIENT, META, Account, Connection, frame
 
-MEBIBYTE = 1 << 20
-META = {"v": 11, "cv": CLIENT}
 LARGE = "large.bin"
 
 

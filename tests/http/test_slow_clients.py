@@ -5,7 +5,7 @@ from contextlib import closing, suppress
 
 import pytest
 
-from harness import collection
+from harness import MEBIBYTE, collection
 from harness.raw import Account, Connection, frame
 
 TIMEOUT = 1
@@ -76,6 +76,6 @@ def test_an_answer_that_nobody_reads_is_given_up(impatient, template, tmp_path):
         time.sleep(5 * TIMEOUT)
         received = 0
         with suppress(ConnectionResetError):
-            while part := connection.socket.recv(1 << 20):
+            while part := connection.socket.recv(MEBIBYTE):
                 received += len(part)
-    assert 0 < received < 10 << 20
+    assert 0 < received < 10 * MEBIBYTE
