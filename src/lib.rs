@@ -6,7 +6,7 @@
 //! - [`cli`][]: arguments, and one file per operator's command.
 //! - [`config`][]: the settings, from file and environment, read once and validated whole.
 //! - [`service`][]: everything that knows the process: its log, signals and exit status.
-//! - [`http`][]: connections, limits and time-outs, the envelope, routing and replies.
+//! - [`http`][]: connections, limits and time-outs, the two envelopes, routing and replies.
 //! - [`wire`][]: the protocol's messages as plain types; parses and writes bytes, no I/O.
 //! - [`account`][]: who may sync: passwords, host keys, throttling.
 //! - [`vault`][]: one user's data: opening, closing when idle, replacing, recovery.

@@ -179,6 +179,17 @@ async fn the_key_is_called_k_or_sk_and_unknown_parts_are_ignored() {
 }
 
 #[tokio::test]
+async fn an_empty_key_is_none() {
+    let server = start().await;
+    let key = log_in(&server).await;
+    let login = br#"{"u":"alice","p":"secret"}"#;
+    let parts: [Part; 2] = [("k", b""), ("data", login)];
+    assert_eq!(post(&server, "/sync/hostKey", &parts).await.status, 200);
+    let parts = [("k", &b""[..]), ("data", META), ("sk", key.as_bytes())];
+    assert_eq!(post(&server, "/sync/meta", &parts).await.status, 200);
+}
+
+#[tokio::test]
 async fn missing_or_empty_data_is_an_empty_object() {
     let server = start().await;
     let key = log_in(&server).await;

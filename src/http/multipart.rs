@@ -97,8 +97,8 @@ async fn read_form(
             texts.take(&name, text);
             continue;
         }
-        let known = match &texts.key {
-            None => false,
+        let known = match texts.key.as_deref() {
+            None | Some("") => false,
             Some(key) if server.accounts.authenticate(key).is_some() => true,
             // To be told so, as soon as possible.
             Some(_) => return Ok((texts.into_caller(), Data::Missing)),
