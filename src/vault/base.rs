@@ -200,6 +200,15 @@ mod tests {
     }
 
     #[test]
+    fn what_a_crash_left_in_the_servers_own_folder_is_cleared_away() {
+        let folder = tempfile::tempdir().unwrap();
+        let leftover = Base::open(folder.path()).unwrap().temporary().join("half");
+        fs::write(&leftover, "x").unwrap();
+        Base::open(folder.path()).unwrap();
+        assert!(!leftover.exists());
+    }
+
+    #[test]
     fn a_second_server_is_kept_out() {
         let folder = tempfile::tempdir().unwrap();
         let first = Base::open(folder.path()).unwrap();

@@ -140,6 +140,30 @@ async fn an_upload_replaces_a_damaged_collection() {
     assert_eq!(modified(&vault).await, 42);
 }
 
+/// As the reference server leaves an account after an old client's download.
+#[tokio::test]
+async fn a_collection_of_schema_11_is_served_and_replaced_if_it_cannot_be_upgraded() {
+    let (folder, vaults, vault) = vault().await;
+    let live = folder.path().join("alice/collection.anki2");
+    fs::copy("tests/vectors/upgrade_in_schema11.anki2", &live).unwrap();
+    assert_eq!(modified(&vault).await, 1_700_000_000_000);
+    vaults.close_all().await;
+    assert_eq!(check_upload(&live).unwrap(), 18);
+
+    fs::copy("tests/vectors/upgrade_in_schema11.anki2", &live).unwrap();
+    Connection::open(&live)
+        .unwrap()
+        .execute_batch("update col set models = ''")
+        .unwrap();
+    let opened = vault.collection(me(), |_| Ok(())).await;
+    assert!(matches!(opened, Err(Error::Open(OpenError::Upgrade(_)))));
+    vault
+        .replace_collection(me(), upload(&vault, 42))
+        .await
+        .unwrap();
+    assert_eq!(modified(&vault).await, 42);
+}
+
 #[tokio::test]
 async fn a_download_is_one_whole_file_that_carries_the_new_stamps() {
     let (folder, _vaults, vault) = vault().await;
