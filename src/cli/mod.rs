@@ -64,6 +64,6 @@ pub fn main() -> ExitCode {
     if arguments.healthcheck {
         healthcheck::run(&settings).into()
     } else {
-        serve::run(settings, sources, arguments.allow_root).into()
+        serve::run(settings, &sources, arguments.allow_root).into()
     }
 }

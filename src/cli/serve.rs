@@ -52,7 +52,7 @@ impl StartError {
 }
 
 /// Serves until SIGTERM or SIGINT, or until there is nothing to do for a while.
-pub fn run(settings: Settings, sources: Sources, allow_root: bool) -> Exit {
+pub fn run(settings: Settings, sources: &Sources, allow_root: bool) -> Exit {
     log::init();
     match start(settings, sources, allow_root) {
         Ok(()) => Exit::Ok,
@@ -65,7 +65,7 @@ pub fn run(settings: Settings, sources: Sources, allow_root: bool) -> Exit {
 
 /// Everything that has to happen while there is one thread: sockets before rights are
 /// given up, rights before anything is written.
-fn start(settings: Settings, sources: Sources, allow_root: bool) -> Result<(), StartError> {
+fn start(settings: Settings, sources: &Sources, allow_root: bool) -> Result<(), StartError> {
     warn(&settings);
     let passed = sockets::inherited()?;
     let idle_exit = settings.idle_exit.filter(|_| !passed.is_empty());
@@ -92,7 +92,7 @@ fn start(settings: Settings, sources: Sources, allow_root: bool) -> Result<(), S
         .enable_all()
         .max_blocking_threads(BLOCKING_THREADS)
         .build()?;
-    runtime.block_on(serve(Arc::new(server), sockets, &sources, idle_exit))
+    runtime.block_on(serve(Arc::new(server), sockets, sources, idle_exit))
 }
 
 fn warn(settings: &Settings) {

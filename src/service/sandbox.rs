@@ -18,7 +18,7 @@ pub fn confine(base: &Path) -> Result<(), Box<dyn std::error::Error>> {
     let status = restrict(base)?;
     match status {
         RulesetStatus::FullyEnforced => {
-            tracing::info!("Landlock confines writing to {}", base.display())
+            tracing::info!("Landlock confines writing to {}", base.display());
         }
         RulesetStatus::PartiallyEnforced => {
             tracing::info!(

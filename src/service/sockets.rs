@@ -95,7 +95,7 @@ pub fn bind(host: &str, port: u16) -> Result<Vec<Socket>, SocketError> {
         match TcpListener::bind(address) {
             Ok(listener) => sockets.push(Socket::Tcp(listener)),
             Err(source) if source.kind() == io::ErrorKind::AddrNotAvailable => {
-                failure = host_error(source)
+                failure = host_error(source);
             }
             Err(source) => {
                 failure = SocketError::Listen {

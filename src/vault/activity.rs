@@ -102,7 +102,7 @@ impl Attendance {
     pub fn take_traffic(&self) -> Traffic {
         let mut taken = Traffic::default();
         self.activity.with(self.device, |seen| {
-            taken = std::mem::take(&mut seen.traffic)
+            taken = std::mem::take(&mut seen.traffic);
         });
         taken
     }
