@@ -54,7 +54,7 @@ const IN_MEMORY: usize = 64 * 1024;
 pub struct Vaults {
     base: Base,
     lobby: Lobby,
-    vaults: Mutex<HashMap<UserName, Arc<OnceCell<Arc<Vault>>>>>,
+    by_user: Mutex<HashMap<UserName, Arc<OnceCell<Arc<Vault>>>>>,
 }
 
 impl Vaults {
@@ -64,7 +64,7 @@ impl Vaults {
         Self {
             lobby: Lobby::new(base.temporary()),
             base,
-            vaults: Mutex::default(),
+            by_user: Mutex::default(),
         }
     }
 
@@ -139,7 +139,7 @@ impl Vaults {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<UserName, Arc<OnceCell<Arc<Vault>>>>> {
-        self.vaults.lock().unwrap_or_else(PoisonError::into_inner)
+        self.by_user.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

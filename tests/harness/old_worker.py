@@ -29,7 +29,17 @@ class Client:
     def col(self):
         if self.open is None:
             self.open = Collection(self.path)
+            self.correct_ease()
         return self.open
+
+    def correct_ease(self):
+        """2.1.28 starts new collections with an ease of 2.5 %, which no other version lets pass."""
+        decks = self.open.decks
+        for config in either(decks, "all_config", "allConf")():
+            if config["new"]["initialFactor"] < 1300:
+                config["new"]["initialFactor"] = 2500
+                either(decks, "update_config", "updateConf", "save")(config)
+                self.open.save()
 
     @property
     def backend(self):
@@ -87,7 +97,8 @@ class Client:
         model = either(self.col.models, "by_name", "byName")(notetype)
         deck_id = self.add_deck(deck)
         note = self.new_note(model)
-        note.fields = list(fields)
+        # Of some notetypes there are fewer fields in one version than in another.
+        note.fields = list(fields) + note.fields[len(fields) :]
         note.tags = list(tags)
         if hasattr(self.col, "add_note"):
             self.col.add_note(note, deck_id)

@@ -67,7 +67,7 @@ class Client:
 
     def add_note(self, fields, notetype="Basic", deck="Default", tags=()):
         note = self.col.new_note(self.col.models.by_name(notetype))
-        note.fields = list(fields)
+        note.fields = list(fields) + note.fields[len(fields) :]
         note.tags = list(tags)
         self.col.add_note(note, self.col.decks.id(deck))
         return note.id
