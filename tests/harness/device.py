@@ -100,6 +100,10 @@ class Device:
     def review(self, cards):
         self.call("review", cards=cards)
 
+    def change(self, operation, /, **arguments):
+        """One of `changes.py`."""
+        return self.call("change", name=operation, arguments=arguments)
+
     def check_database(self):
         return self.call("check_database")
 
@@ -107,6 +111,10 @@ class Device:
         # The client locks the file for as long as it has it open.
         self.call("close")
         return collection.rows(self.path)
+
+    def content(self):
+        self.call("close")
+        return collection.content(self.path)
 
     # Media: plain files in a folder, as people put them there.
 

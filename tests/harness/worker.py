@@ -7,6 +7,7 @@ Reads one JSON request a line, `{"do": NAME, "with": {…}}`, and answers with o
 import json
 import os
 import sys
+import threading
 import time
 
 from anki.collection import Collection
@@ -43,6 +44,15 @@ class Client:
 
     def sync(self, endpoint, key):
         return required(self.col.sync_collection(auth(endpoint, key), False))
+
+    def sync_cancelled(self, endpoint, key, after):
+        """A person changes their mind some seconds after having asked for a sync."""
+        timer = threading.Timer(after, self.col.abort_sync)
+        timer.start()
+        try:
+            return self.sync(endpoint, key)
+        finally:
+            timer.join()
 
     def upload(self, endpoint, key):
         self.full_sync(endpoint, key, upload=True)
@@ -89,6 +99,12 @@ class Client:
             card = self.col.sched.getCard()
             card.start_timer()
             self.col.sched.answerCard(card, ease)
+
+    def change(self, name, arguments):
+        # Not needed, and so not loaded, by devices that only sync.
+        import changes
+
+        return getattr(changes, name)(self.col, **arguments)
 
     def check_database(self):
         """What "Check Database" says, and whether it is content."""
