@@ -1,5 +1,7 @@
 """What has to hold for an account once all of its devices have synced."""
 
+from pprint import pformat
+
 from harness import collection
 from harness.device import Device
 
@@ -41,7 +43,8 @@ class Inspector:
         """Server and devices hold the same rows, and the client finds nothing wrong with any."""
         content = self.inspect(server, devices[0].user)
         for device in devices:
-            assert collection.differences(content, device.content()) == {}
+            found = collection.differences(content, device.content())
+            assert not found, f"server, {device.folder.name}: {pformat(found, width=500)}"
             assert collection.unsynced(device.path) == {}
             assert device.check_database() == NOTHING_FOUND
         return content

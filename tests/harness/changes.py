@@ -16,14 +16,16 @@ def untag(col, note_ids, tags):
 
 def add_many(col, count, text):
     """Notes with one card each; answers their ids."""
+    from anki.collection import AddNoteRequest
+
     notetype = col.models.by_name("Basic")
-    ids = []
+    requests = []
     for number in range(count):
         note = col.new_note(notetype)
         note.fields = [f"{text} {number}", "back"]
-        col.add_note(note, 1)
-        ids.append(note.id)
-    return ids
+        requests.append(AddNoteRequest(note, deck_id=1))
+    col.add_notes(requests)
+    return [request.note.id for request in requests]
 
 
 def delete_many(col, note_ids):

@@ -49,6 +49,11 @@ def content(path):
     with closing(connect(path)) as database:
         for table, left_out in NOT_SYNCED.items():
             synced[table] = sorted(quoted_rows(database, table, left_out))
+        # Of tags that no note has any more, nobody hears.
+        used = {
+            tag for (tags,) in database.execute("select tags from notes") for tag in tags.split()
+        }
+    synced["tags"] = [row for row in synced["tags"] if row[0].strip("'") in used]
     return synced
 
 

@@ -1,16 +1,20 @@
 """A person's device: a real Anki client in a process of its own."""
 
+import atexit
 import itertools
 import json
 import os
 import subprocess
 import sys
 import time
+from collections import defaultdict
 from pathlib import Path
 
 from harness import collection
 
 WORKER = Path(__file__).with_name("worker.py")
+# Processes that wait for another device, by the client's version: to start one takes a second.
+IDLE = defaultdict(list)
 
 
 class ClientError(Exception):
@@ -36,12 +40,9 @@ class Device:
         self.user = user
         self.key = ""
         self.ticks = itertools.count(1)
-        self.worker = subprocess.Popen(
-            [python, str(WORKER), str(self.path)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        self.python = python
+        self.worker = IDLE[python].pop() if IDLE[python] else start_worker(python)
+        self.call("use", path=str(self.path))
 
     def call(self, operation, **arguments):
         request = json.dumps({"do": operation, "with": arguments})
@@ -53,9 +54,8 @@ class Device:
         return answer["value"]
 
     def end(self):
-        self.worker.stdin.close()
-        self.worker.wait(timeout=30)
-        self.worker.stdout.close()
+        self.call("close")
+        IDLE[self.python].append(self.worker)
 
     # Against the server.
 
@@ -135,6 +135,20 @@ class Device:
         stamp = time.time() + next(self.ticks)
         for path in paths:
             os.utime(path, (stamp, stamp))
+
+
+def start_worker(python):
+    return subprocess.Popen(
+        [python, str(WORKER)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+
+
+@atexit.register
+def end_workers():
+    for worker in itertools.chain.from_iterable(IDLE.values()):
+        worker.stdin.close()
+        worker.wait(timeout=30)
+        worker.stdout.close()
 
 
 def empty_collection(folder):

@@ -1,4 +1,5 @@
-"""Runs inside the virtual environment of one Anki version and drives its client.
+"""Runs inside the virtual environment of one Anki version and drives its client, for one device
+after another.
 
 Reads one JSON request a line, `{"do": NAME, "with": {…}}`, and answers with one JSON line:
 `{"value": …}` or `{"error": CLASS, "kind": …, "message": …}`. Needs nothing but the client itself.
@@ -17,9 +18,13 @@ from anki.sync import SyncAuth
 class Client:
     """The operations of one device; the collection is opened when it is first needed."""
 
-    def __init__(self, path):
-        self.path = path
+    def __init__(self):
+        self.path = None
         self.open = None
+
+    def use(self, path):
+        self.close()
+        self.path = path
 
     @property
     def col(self):
@@ -106,6 +111,11 @@ class Client:
 
         return getattr(changes, name)(self.col, **arguments)
 
+    def random_changes(self, **arguments):
+        import random_changes
+
+        return random_changes.make(self.col, **arguments)
+
     def check_database(self):
         """What "Check Database" says, and whether it is content."""
         return self.col.fix_integrity()
@@ -130,11 +140,11 @@ def failure(error):
     }
 
 
-def main(path):
+def main():
     # What the client prints must not end up between the answers.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    client = Client(path)
+    client = Client()
     for line in sys.stdin:
         request = json.loads(line)
         try:
@@ -146,4 +156,4 @@ def main(path):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main()
