@@ -9,6 +9,20 @@ from harness.device import Device
 NOTHING_FOUND = ["Database rebuilt and optimized.", True]
 
 
+def complaints(device):
+    """What "Check Database" finds, line by line.
+
+    Not counted: a card that one device has reviewed, and another one changed later without knowing.
+    That change stays, and the client then adds the time of the review from the log.
+    """
+    said, _ = device.check_database()
+    return [
+        line
+        for line in said.splitlines()
+        if line not in NOTHING_FOUND and not line.startswith("Added last review time")
+    ]
+
+
 def settle(devices):
     """Syncs until everybody has everything; what the last one sends is news for the others."""
     for device in [*devices, *devices[:-1]]:
@@ -36,7 +50,7 @@ class Inspector:
         assert collection.integrity(path) == "ok"
         assert collection.unsynced(path) == {}
         content = collection.content(path)
-        assert self.device.check_database() == NOTHING_FOUND
+        assert complaints(self.device) == []
         return content
 
     def agreed(self, server, devices):
@@ -46,5 +60,5 @@ class Inspector:
             found = collection.differences(content, device.content())
             assert not found, f"server, {device.folder.name}: {pformat(found, width=500)}"
             assert collection.unsynced(device.path) == {}
-            assert device.check_database() == NOTHING_FOUND
+            assert complaints(device) == []
         return content

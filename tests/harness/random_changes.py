@@ -130,9 +130,6 @@ class Person:
     def do_untag_notes(self):
         changes.untag(self.col, self.notes(), self.chance.choice(TAGS))
 
-    def do_rename_tag(self):
-        self.col.tags.rename("x::y", f"x::{self.new_name()}")
-
     def do_delete_notes(self):
         changes.delete_many(self.col, self.notes(2))
 
