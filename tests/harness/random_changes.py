@@ -73,8 +73,9 @@ class Person:
     def own_filtered(self):
         return self.decks(self.is_mine, filtered=True)
 
-    def notes(self, most=3):
-        return self.sample(self.col.db.list("select id from notes order by id"), most)
+    def notes(self, most=3, where="true"):
+        found = self.col.db.list(f"select id from notes where {where} order by id")
+        return self.sample(found, most)
 
     def cards(self, where="true", most=4):
         decks = [*self.shared_decks(), *self.own_decks(), *self.own_filtered()]
@@ -131,7 +132,9 @@ class Person:
         changes.untag(self.col, self.notes(), self.chance.choice(TAGS))
 
     def do_delete_notes(self):
-        changes.delete_many(self.col, self.notes(2))
+        # An edit elsewhere may be adding a card, which nobody would then delete.
+        cloze = self.col.models.id_for_name(CLOZE)
+        changes.delete_many(self.col, self.notes(2, f"mid != {cloze}"))
 
     # Cards.
 
