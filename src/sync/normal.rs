@@ -68,12 +68,13 @@ pub async fn apply_graves(
 pub async fn apply_changes(
     vault: &Vault,
     speaker: Speaker,
-    request: ApplyChanges,
+    mut request: ApplyChanges,
 ) -> Result<Changes, Error> {
     let ours = vault.converse(speaker, move |conn, conversation| {
         let ours = changes::collect(conn, conversation.min_usn, !conversation.client_is_newer)?;
         conversation.sent += ours.len();
         conversation.received += request.changes.len();
+        request.changes.catch_up(conversation.usn);
         changes::apply(conn, request.changes, conversation.usn, clock::now_secs())?;
         Ok(Next::Continue(ours))
     });
@@ -104,9 +105,10 @@ pub async fn chunk(vault: &Vault, speaker: Speaker) -> Result<Chunk, Error> {
 pub async fn apply_chunk(
     vault: &Vault,
     speaker: Speaker,
-    request: ApplyChunk,
+    mut request: ApplyChunk,
 ) -> Result<(), Error> {
     let applied = vault.converse(speaker, move |conn, conversation| {
+        request.chunk.catch_up(conversation.usn);
         chunk::apply(conn, &request.chunk, conversation.min_usn)?;
         conversation.received += request.chunk.len();
         Ok(Next::Continue(()))
