@@ -253,6 +253,17 @@ async fn the_head_of_a_part_does_not_grow_without_end() {
 }
 
 #[tokio::test]
+async fn there_is_no_end_of_parts_but_the_limit() {
+    let server = start().await;
+    let parts = vec![("k", &b"no.valid.key"[..]); 60_000];
+    let form = form(&parts);
+    assert!(form.len() > 4_500_000);
+    let head = head("/sync/upload", &format!("Content-Length: {}", form.len()));
+    let answer = server.send(&[&[head.as_bytes(), &form].concat()]).await;
+    assert_eq!(answer.status, 413);
+}
+
+#[tokio::test]
 async fn nothing_is_decoded_without_a_valid_key() {
     let server = start().await;
     for data in [&b"no gzip"[..], &noise(500_000)] {

@@ -3,12 +3,9 @@
 //! Most clients send the body first, then whether it is gzip, and the host key last. So the
 //! body is kept as it came, and nothing of it is decoded before the key has been verified.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
 };
 
 use bytes::Bytes;
@@ -77,8 +74,10 @@ pub async fn read(
     limits: BodyLimits,
 ) -> Result<(Caller, Data), BodyError> {
     let form = read_form(server, boundary, &mut body, limits).await;
-    // The form may end before the body does.
-    discard(&mut body, limits.stall).await;
+    if !matches!(form, Err(BodyError::Stalled | BodyError::Connection(_))) {
+        // The form may end before the body does.
+        discard(&mut body, limits.stall).await;
+    }
     form
 }
 
@@ -88,7 +87,7 @@ async fn read_form(
     body: &mut Incoming,
     limits: BodyLimits,
 ) -> Result<(Caller, Data), BodyError> {
-    let mut form = Form::new(boundary, body, limits.stall);
+    let mut form = Form::new(boundary, body, limits);
     let mut texts = Texts::default();
     let mut spool = Spool::new(server.vaults.lobby(), limits);
     while let Some(mut part) = form.next_part().await? {
@@ -107,8 +106,6 @@ async fn read_form(
         while let Some(piece) = form.piece(&mut part).await? {
             if name == "data" {
                 spool.add(&piece, known).await?;
-            } else {
-                spool.pass_over(&piece)?;
             }
         }
     }
@@ -156,9 +153,9 @@ struct Form<'a> {
 }
 
 impl<'a> Form<'a> {
-    fn new(boundary: String, body: &'a mut Incoming, stall: Duration) -> Self {
+    fn new(boundary: String, body: &'a mut Incoming, limits: BodyLimits) -> Self {
         let between = Arc::default();
-        let pieces = one_at_a_time(body, stall, Arc::clone(&between));
+        let pieces = one_at_a_time(body, limits, Arc::clone(&between));
         Self {
             parts: Multipart::new(pieces, boundary),
             between,
@@ -191,25 +188,31 @@ impl<'a> Form<'a> {
 }
 
 /// The body in pieces as they arrive. The parser would take all that the network has ready
-/// at once if it could, and look for the end of a part's head without limit.
+/// at once if it could, look for the end of a part's head without limit, and count no parts.
 fn one_at_a_time(
     body: &mut Incoming,
-    stall: Duration,
+    limits: BodyLimits,
     between: Arc<AtomicU64>,
 ) -> impl Stream<Item = Result<Bytes, BodyError>> {
-    stream::try_unfold((body, between), move |(body, between)| async move {
-        // The parser stops asking when nothing is ready.
-        yield_now().await;
-        let Some(piece) = next(body, stall).await? else {
-            return Ok(None);
-        };
-        let length = piece.len() as u64;
-        if between.fetch_add(length, Ordering::Relaxed) > BETWEEN {
-            return Err(BodyError::Multipart(
-                "too much between two parts".to_owned(),
-            ));
+    // An upload that is larger than the limit is read on, since its sender is to be told.
+    let room = limits.decoded + BETWEEN;
+    stream::try_unfold((body, room), move |(body, room)| {
+        let between = Arc::clone(&between);
+        async move {
+            // The parser stops asking when nothing is ready.
+            yield_now().await;
+            let Some(piece) = next(body, limits.stall).await? else {
+                return Ok(None);
+            };
+            let length = piece.len() as u64;
+            if between.fetch_add(length, Ordering::Relaxed) > BETWEEN {
+                return Err(BodyError::Multipart(
+                    "too much between two parts".to_owned(),
+                ));
+            }
+            let room = room.checked_sub(length).ok_or(BodyError::TooLarge)?;
+            Ok(Some((piece, (body, room))))
         }
-        Ok(Some((piece, (body, between))))
     })
 }
 

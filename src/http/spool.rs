@@ -93,10 +93,12 @@ impl<'a> Spool<'a> {
     /// not waits for a place as soon as it is more than a little, and then has to be quick.
     ///
     /// # Errors
-    /// [`BodyError`]; being larger than the limit is none until it is hopelessly so.
+    /// [`BodyError`]; being larger than the limit is none.
     pub async fn add(&mut self, piece: &Bytes, known: bool) -> Result<(), BodyError> {
-        self.pass_over(piece)?;
-        if self.file.is_none() {
+        self.sent += piece.len() as u64;
+        if self.sent > self.limits.sent {
+            self.file = None;
+            self.stay = None;
             return Ok(());
         }
         if !known && self.sent > PIECE as u64 {
@@ -105,22 +107,6 @@ impl<'a> Spool<'a> {
         self.collected.extend_from_slice(piece);
         if self.collected.len() >= PIECE {
             self.flush().await?;
-        }
-        Ok(())
-    }
-
-    /// Counts a piece that is not wanted.
-    ///
-    /// # Errors
-    /// [`BodyError::TooLarge`] when not even the answer is worth reading on for.
-    pub fn pass_over(&mut self, piece: &Bytes) -> Result<(), BodyError> {
-        self.sent += piece.len() as u64;
-        if self.sent > self.limits.decoded {
-            return Err(BodyError::TooLarge);
-        }
-        if self.sent > self.limits.sent {
-            self.file = None;
-            self.stay = None;
         }
         Ok(())
     }

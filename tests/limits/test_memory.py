@@ -1,8 +1,11 @@
 """How much memory requests can make the server take, whoever sends them."""
 
+import itertools
+
 import pytest
 
 from harness import MEBIBYTE, collection
+from harness.multipart import OldAccount, post
 from harness.raw import Account, Connection, bomb
 
 BOUND = 64 * MEBIBYTE
@@ -62,6 +65,26 @@ def test_memory_does_not_grow_with_the_collection(start_server, template, tmp_pa
     account.download(tmp_path / "back.anki2")
     assert server.peak_memory() < BOUND
     assert (tmp_path / "back.anki2").stat().st_size >= 200 * MEBIBYTE
+
+
+def test_memory_does_not_grow_with_the_collection_of_an_old_client(
+    start_server, template, tmp_path
+):
+    server = start_server("ours", MAX_SYNC_PAYLOAD_MEGS="1000")
+    large = collection.grown(template, tmp_path / "large.anki2", mebibytes=200)
+    assert Account(server).upload(large).text() == "OK"
+    account = OldAccount(server)
+    old = account.download(tmp_path / "old.anki2")
+    assert account.upload(old).text() == "OK"
+    assert old.stat().st_size >= 200 * MEBIBYTE
+    assert server.peak_memory() < BOUND
+
+
+def test_what_strangers_send_in_the_old_envelope_is_not_kept_in_memory(ours):
+    large = itertools.repeat(bytes(MEBIBYTE), 90)
+    reply = post(ours, "/sync/upload", ("data", large), ("c", b"1"), ("k", b"nobody"))
+    assert reply.status == 403
+    assert ours.peak_memory() < BOUND
 
 
 def test_memory_does_not_grow_with_the_media(start_server, tmp_path):
