@@ -29,6 +29,11 @@ def settle(devices):
         assert device.sync() == "NO_CHANGES", "a full sync is asked for"
 
 
+# A client that never heard that its sync was finished sends everything again with the next USN;
+# the server, having it already, keeps the first one. Nobody misses anything by that.
+AFTER_LOST_FINISH = ("usn",)
+
+
 class Inspector:
     """Looks at files of a server's, also with the client's own eyes."""
 
@@ -44,20 +49,20 @@ class Inspector:
             file.unlink()
         return collection.snapshot(server.folder(user) / "collection.anki2", self.device.path)
 
-    def inspect(self, server, user="anna"):
+    def inspect(self, server, user="anna", left_out=()):
         """The content of the user's collection, in which there must be nothing to complain of."""
         path = self.snapshot(server, user)
         assert collection.integrity(path) == "ok"
         assert collection.unsynced(path) == {}
-        content = collection.content(path)
+        content = collection.content(path, left_out)
         assert complaints(self.device) == []
         return content
 
-    def agreed(self, server, devices):
+    def agreed(self, server, devices, left_out=()):
         """Server and devices hold the same rows, and the client finds nothing wrong with any."""
-        content = self.inspect(server, devices[0].user)
+        content = self.inspect(server, devices[0].user, left_out)
         for device in devices:
-            found = collection.differences(content, device.content())
+            found = collection.differences(content, device.content(left_out))
             assert not found, f"server, {device.folder.name}: {pformat(found, width=500)}"
             assert collection.unsynced(device.path) == {}
             assert complaints(device) == []

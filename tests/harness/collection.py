@@ -29,7 +29,7 @@ def unicase(one, other):
     return (one > other) - (one < other)
 
 
-def rows(path):
+def rows(path, left_out=()):
     """Every row of every table, sorted; of `col` what does not change with each sync."""
     with closing(connect(path)) as database:
         tables = [
@@ -37,19 +37,19 @@ def rows(path):
             for (name,) in database.execute("select name from sqlite_master where type = 'table'")
             if name not in NOT_CONTENT
         ]
-        content = {table: sorted(quoted_rows(database, table)) for table in tables}
+        content = {table: sorted(quoted_rows(database, table, left_out)) for table in tables}
         content["col"] = database.execute("select crt, scm, ver from col").fetchall()
         return content
 
 
-def content(path):
-    """The rows that normal syncs make equal everywhere."""
-    synced = rows(path)
+def content(path, left_out=()):
+    """The rows that normal syncs make equal everywhere, without the columns left out."""
+    synced = rows(path, left_out)
     # Each side keeps those that it has heard of, for as long as it likes.
     del synced["graves"]
     with closing(connect(path)) as database:
-        for table, left_out in NOT_SYNCED.items():
-            synced[table] = sorted(quoted_rows(database, table, left_out))
+        for table, not_synced in NOT_SYNCED.items():
+            synced[table] = sorted(quoted_rows(database, table, not_synced))
         # Of tags that no note has any more, nobody hears.
         used = {
             tag for (tags,) in database.execute("select tags from notes") for tag in tags.split()

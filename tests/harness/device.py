@@ -122,9 +122,9 @@ class Device:
         self.call("close")
         return collection.rows(self.path)
 
-    def content(self):
+    def content(self, left_out=()):
         self.call("close")
-        return collection.content(self.path)
+        return collection.content(self.path, left_out)
 
     # Media: plain files in a folder, as people put them there.
 
