@@ -5,8 +5,11 @@ import random
 
 import pytest
 
-from harness.device import Device, empty_collection
-from harness.server import Server
+pytest.register_assert_rewrite("harness.agreement")
+
+from harness.agreement import Inspector  # noqa: E402
+from harness.device import Device, empty_collection  # noqa: E402
+from harness.server import Server  # noqa: E402
 
 
 def pytest_addoption(parser):
@@ -74,3 +77,10 @@ def new_device(tmp_path):
     yield make
     for device in devices:
         device.end()
+
+
+@pytest.fixture(scope="session")
+def inspector(tmp_path_factory):
+    inspector = Inspector(tmp_path_factory.mktemp("inspector") / "device")
+    yield inspector
+    inspector.end()

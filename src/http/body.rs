@@ -8,6 +8,7 @@ use hyper::body::Incoming;
 use tokio::{task::JoinError, time::timeout};
 
 use super::decode::DecodeError;
+use crate::config::Limits;
 
 /// What is read of a body that nobody has a right to send, so that the sender sees the answer.
 const UNWANTED: u64 = 1024 * 1024;
@@ -21,6 +22,16 @@ pub struct BodyLimits {
     pub decoded: u64,
     /// How long it may stand still.
     pub stall: Duration,
+}
+
+impl From<&Limits> for BodyLimits {
+    fn from(limits: &Limits) -> Self {
+        Self {
+            sent: limits.sent,
+            decoded: limits.decoded,
+            stall: limits.body_timeout,
+        }
+    }
 }
 
 /// Why a body could not be received.

@@ -1,10 +1,9 @@
 //! One request: route, key, body, method, answer, and one line in the log.
 
 use std::{
-    io::{Read, Seek},
-    net::{IpAddr, SocketAddr},
+    io::{Read, Seek, SeekFrom},
+    net::IpAddr,
     sync::Arc,
-    time::Instant,
 };
 
 use hyper::{
@@ -20,14 +19,20 @@ use super::{
     client_address::client_address,
     envelope::{self, Caller, Content},
     error::HttpError,
+    log::{Entry, Outcome},
     reply::{Reply, ReplyBody, whole},
     route::{Method, NoRoute, Route, route},
 };
 use crate::{
-    account::{Device, host_key::DeviceId},
+    account::host_key::DeviceId,
     collection::open::Refusal,
+    config::Limits,
     sync::{full, media, meta, normal},
-    vault::{Vault, conversation::Speaker},
+    vault::{
+        Vault,
+        activity::{Attendance, Traffic},
+        conversation::Speaker,
+    },
     wire::{
         login::{LoginReply, LoginRequest},
         media::{BeginRequest, MediaReply},
@@ -41,7 +46,7 @@ const LOGIN_BYTES: u64 = 16 * 1024;
 /// Answers any request.
 pub async fn handle(
     server: Arc<Server>,
-    peer: SocketAddr,
+    peer: Option<IpAddr>,
     request: Request<Incoming>,
 ) -> Response<ReplyBody> {
     let response = match route(request.method(), request.uri().path()) {
@@ -50,7 +55,11 @@ pub async fn handle(
         Err(NoRoute::NotFound) => not_found(),
         Err(NoRoute::WrongVerb(verbs)) => wrong_verb(verbs),
     };
-    discard(&mut request.into_body(), server.limits.body_timeout).await;
+    discard(
+        &mut request.into_body(),
+        server.policy().limits.body_timeout,
+    )
+    .await;
     response
 }
 
@@ -71,62 +80,43 @@ fn wrong_verb(verbs: &'static str) -> Response<ReplyBody> {
 /// Runs a method and logs how it went, once.
 async fn run(
     server: &Server,
-    peer: SocketAddr,
+    peer: Option<IpAddr>,
     method: Method,
     request: Request<Incoming>,
 ) -> Response<ReplyBody> {
-    let began = Instant::now();
-    let address = client_address(server.client_address, request.headers(), peer);
-    let mut log = LogEntry {
-        method: method.name(),
-        address,
-        user: String::new(),
-        client: String::new(),
-    };
-    let result = answer(server, method, request, &mut log).await;
-    let ms = began.elapsed().as_millis();
-    let LogEntry {
-        method,
-        address,
-        user,
-        client,
-    } = log;
-    match result {
-        Ok(response) => {
-            tracing::info!(method, user, %address, client, ms, "done");
+    let policy = server.policy();
+    let address = client_address(&policy, request.headers(), peer);
+    let mut entry = Entry::new(method.name(), address);
+    match answer(server, &policy.limits, method, request, &mut entry).await {
+        Ok((response, traffic)) => {
+            entry.succeeded(traffic);
             response
         }
-        Err(error) if error.status.is_server_error() => {
-            tracing::error!(method, user, %address, client, ms, status = error.status.as_u16(), "failed: {}", error.cause);
-            error.into_response()
-        }
         Err(error) => {
-            tracing::warn!(method, user, %address, client, ms, status = error.status.as_u16(), "refused: {}", error.cause);
+            entry.failed(&error);
             error.into_response()
         }
     }
 }
 
-/// What is known of a request, as it becomes known.
-struct LogEntry {
-    method: &'static str,
-    address: IpAddr,
-    user: String,
-    client: String,
-}
-
 async fn answer(
     server: &Server,
+    limits: &Limits,
     method: Method,
     request: Request<Incoming>,
-    log: &mut LogEntry,
-) -> Result<Response<ReplyBody>, HttpError> {
+    entry: &mut Entry,
+) -> Result<(Response<ReplyBody>, Traffic), HttpError> {
     let (head, body) = request.into_parts();
-    let limits = limits(server, method);
+    let mut limits = BodyLimits::from(limits);
+    if method == Method::HostKey {
+        (limits.sent, limits.decoded) = (LOGIN_BYTES, LOGIN_BYTES);
+    }
     let (caller, content) = envelope::open(server, &head, body, limits).await?;
-    log.client.clone_from(&caller.client);
-    let reply = if method == Method::HostKey {
-        login(server, content, log).await?
+    entry.client.clone_from(&caller.client);
+    entry.request.clone_from(&caller.session_key);
+    let (reply, traffic) = if method == Method::HostKey {
+        let reply = login(server, content, entry).await?;
+        (reply, Traffic::default())
     } else {
         let Some(device) = server.accounts.authenticate(&caller.host_key) else {
             content.discard().await;
@@ -135,40 +125,43 @@ async fn answer(
                 "the host key is not valid (any more); log in again",
             ));
         };
-        log.user = device.user.to_string();
-        Call::new(server, device, &caller, limits)
-            .await?
-            .dispatch(method, content)
-            .await?
+        entry.identify(&device);
+        let vault = server.vaults.get(&device.user).await?;
+        // From the head on: while a body is under way, its device is not silent.
+        let attendance = vault.attend(device.id);
+        let mut call = Call {
+            caller: &caller,
+            device: device.id,
+            vault,
+            attendance,
+            limits,
+            entry,
+        };
+        let reply = call.dispatch(method, content).await?;
+        call.attendance.answered(reply.length());
+        if let Some(Outcome::Sync(_) | Outcome::Upload | Outcome::Download) = call.entry.outcome {
+            server.pulse.synced(&device.user);
+        }
+        // Requests that get no line of their own count for the one that ends their sync.
+        let traffic = call.entry.outcome.map(|_| call.attendance.take_traffic());
+        (reply, traffic.unwrap_or_default())
     };
-    Ok(caller.wrap(reply)?)
+    Ok((caller.wrap(reply)?, traffic))
 }
 
-fn limits(server: &Server, method: Method) -> BodyLimits {
-    let limits = server.limits;
-    let (sent, decoded) = if method == Method::HostKey {
-        (LOGIN_BYTES, LOGIN_BYTES)
-    } else {
-        (limits.sent, limits.decoded)
-    };
-    BodyLimits {
-        sent,
-        decoded,
-        stall: limits.body_timeout,
-    }
-}
-
-async fn login(server: &Server, content: Content, log: &mut LogEntry) -> Result<Reply, HttpError> {
+async fn login(server: &Server, content: Content, entry: &mut Entry) -> Result<Reply, HttpError> {
     let body = content.receive_object(Vec::new()).await?;
     let LoginRequest { user, password } = parse(&body)?;
-    log.user.clone_from(&user);
-    let (_, key) = server
+    entry.user.clone_from(&user);
+    let (device, key) = server
         .accounts
-        .login(&user, password, Some(log.address))
+        .login(&user, password, entry.address())
         .await?;
-    Ok(Reply::json(&LoginReply {
+    entry.identify(&device);
+    entry.outcome = Some(Outcome::Login);
+    json(LoginReply {
         key: key.to_string(),
-    })?)
+    })
 }
 
 /// A method called by a device that may.
@@ -176,34 +169,20 @@ struct Call<'a> {
     caller: &'a Caller,
     device: DeviceId,
     vault: Arc<Vault>,
+    attendance: Attendance,
     limits: BodyLimits,
+    entry: &'a mut Entry,
 }
 
-impl<'a> Call<'a> {
-    async fn new(
-        server: &Server,
-        device: Device,
-        caller: &'a Caller,
-        limits: BodyLimits,
-    ) -> Result<Self, HttpError> {
-        Ok(Self {
-            caller,
-            device: device.id,
-            vault: server.vaults.get(&device.user).await?,
-            limits,
-        })
-    }
-
-    async fn dispatch(self, method: Method, content: Content) -> Result<Reply, HttpError> {
-        // From the head on: while a body is under way, its device is not silent.
-        let _attendance = self.vault.attend(self.device);
+impl Call<'_> {
+    async fn dispatch(&mut self, method: Method, content: Content) -> Result<Reply, HttpError> {
         match method {
             Method::Upload => self.upload(content).await,
             Method::Download => {
                 self.ignore(content).await?;
-                Ok(Reply::file(
-                    full::download(&self.vault, self.device, self.caller.schema()).await?,
-                )?)
+                let file = full::download(&self.vault, self.device, self.caller.schema()).await?;
+                self.entry.outcome = Some(Outcome::Download);
+                Ok(Reply::file(file)?)
             }
             Method::Meta => {
                 let request = self.read(content).await?;
@@ -218,8 +197,8 @@ impl<'a> Call<'a> {
         }
     }
 
-    async fn converse(&self, method: Method, content: Content) -> Result<Reply, HttpError> {
-        let vault = &self.vault;
+    async fn converse(&mut self, method: Method, content: Content) -> Result<Reply, HttpError> {
+        let vault = &Arc::clone(&self.vault);
         let speaker = Speaker {
             device: self.device,
             session_key: self.caller.session_key.clone(),
@@ -242,15 +221,19 @@ impl<'a> Call<'a> {
                 self.ignore(content).await?;
                 match method {
                     Method::Chunk => json(normal::chunk(vault, speaker).await?),
-                    Method::Finish => json(normal::finish(vault, speaker).await?),
+                    Method::Finish => {
+                        let finished = normal::finish(vault, speaker).await?;
+                        self.entry.outcome = Some(Outcome::Sync(finished));
+                        json(finished.modified)
+                    }
                     _ => json(normal::abort(vault, speaker).await?),
                 }
             }
         }
     }
 
-    async fn media(&self, method: Method, content: Content) -> Result<Reply, HttpError> {
-        let vault = &self.vault;
+    async fn media(&mut self, method: Method, content: Content) -> Result<Reply, HttpError> {
+        let vault = &Arc::clone(&self.vault);
         match method {
             Method::MediaBegin => {
                 if self.caller.media_client.is_none() {
@@ -263,11 +246,17 @@ impl<'a> Call<'a> {
             Method::MediaChanges => json(MediaReply::ok(
                 media::changes(vault, self.read(content).await?).await?,
             )),
-            Method::MediaUpload => json(MediaReply::ok(
-                media::upload(vault, content.receive(vault.spool()).await?).await?,
-            )),
+            Method::MediaUpload => {
+                let mut zip = content.receive(vault.spool()).await?;
+                self.attendance.received(zip.seek(SeekFrom::End(0))?);
+                let uploaded = media::upload(vault, zip).await?;
+                self.entry.outcome = Some(Outcome::MediaSent(uploaded.0));
+                json(MediaReply::ok(uploaded))
+            }
             Method::MediaDownload => {
-                let zip = media::download(vault, self.read(content).await?, vault.spool()).await?;
+                let request = self.read(content).await?;
+                let zip = media::download(vault, request, vault.spool()).await?;
+                self.entry.outcome = Some(Outcome::MediaReceived);
                 Ok(Reply::file(zip)?)
             }
             _ => json(MediaReply::ok(
@@ -277,12 +266,18 @@ impl<'a> Call<'a> {
     }
 
     /// What is wrong with an upload is told with status 200, since only then clients show it.
-    async fn upload(&self, content: Content) -> Result<Reply, HttpError> {
+    async fn upload(&mut self, content: Content) -> Result<Reply, HttpError> {
         let refusal = match content.receive(self.vault.upload_file()?).await {
-            Ok(file) => match full::upload(&self.vault, self.device, file).await? {
-                Ok(()) => return Ok(Reply::text(full::OK)),
-                Err(refusal) => refusal,
-            },
+            Ok(file) => {
+                self.attendance.received(file.as_file().metadata()?.len());
+                match full::upload(&self.vault, self.device, file).await? {
+                    Ok(()) => {
+                        self.entry.outcome = Some(Outcome::Upload);
+                        return Ok(Reply::text(full::OK));
+                    }
+                    Err(refusal) => refusal,
+                }
+            }
             Err(BodyError::Empty) => Refusal::Empty,
             Err(BodyError::TooLarge) => Refusal::TooLarge {
                 sent: self.limits.sent,
@@ -290,8 +285,9 @@ impl<'a> Call<'a> {
             },
             Err(error) => return Err(error.into()),
         };
-        tracing::warn!("upload refused: {refusal}");
-        Ok(Reply::text(refusal.to_string()))
+        let sentence = refusal.to_string();
+        self.entry.upload_refused(&sentence);
+        Ok(Reply::text(sentence))
     }
 
     /// Whatever an empty request carries does not matter.
@@ -305,6 +301,7 @@ impl<'a> Call<'a> {
         spooled.rewind()?;
         let mut bytes = Vec::new();
         spooled.read_to_end(&mut bytes)?;
+        self.attendance.received(bytes.len() as u64);
         Ok(parse(&bytes)?)
     }
 }

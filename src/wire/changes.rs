@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Unknown;
 use super::deck::Deck;
 use super::deck_config::DeckConfig;
 use super::notetype::Notetype;
+use super::{Unknown, Usn};
 
 /// The body of `applyChanges`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -26,6 +26,30 @@ pub struct Changes {
     /// When the collection was created, in seconds, from the same side.
     #[serde(rename = "crt", skip_serializing_if = "Option::is_none")]
     pub(crate) creation_secs: Option<i64>,
+}
+
+impl Changes {
+    /// How many objects; the settings count as one.
+    pub(crate) fn len(&self) -> usize {
+        let (decks, configs) = &self.decks;
+        self.notetypes.len()
+            + decks.len()
+            + configs.len()
+            + self.tags.len()
+            + usize::from(self.config.is_some())
+    }
+
+    /// [`Usn::catch_up`], for everything that has a number.
+    pub fn catch_up(&mut self, server: Usn) {
+        let (decks, deck_configs) = &mut self.decks;
+        let notetypes = self.notetypes.iter_mut().map(|notetype| &mut notetype.usn);
+        let decks = decks.iter_mut().map(Deck::usn_mut);
+        let deck_configs = deck_configs.iter_mut().map(|config| &mut config.usn);
+        notetypes
+            .chain(decks)
+            .chain(deck_configs)
+            .for_each(|usn| usn.catch_up(server));
+    }
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Usn;
 use super::card::Card;
 use super::note::Note;
 use super::revlog::RevlogEntry;
@@ -24,6 +25,24 @@ pub struct Chunk {
     pub(crate) cards: Vec<Card>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) notes: Vec<Note>,
+}
+
+impl Chunk {
+    /// How many objects.
+    pub(crate) fn len(&self) -> usize {
+        self.revlog.len() + self.cards.len() + self.notes.len()
+    }
+
+    /// [`Usn::catch_up`], for everything in it.
+    pub fn catch_up(&mut self, server: Usn) {
+        let revlog = self.revlog.iter_mut().map(|entry| &mut entry.usn);
+        let cards = self.cards.iter_mut().map(|card| &mut card.usn);
+        let notes = self.notes.iter_mut().map(|note| &mut note.usn);
+        revlog
+            .chain(cards)
+            .chain(notes)
+            .for_each(|usn| usn.catch_up(server));
+    }
 }
 
 #[cfg(test)]

@@ -61,6 +61,14 @@ impl Deck {
             Self::Filtered(deck) => &deck.common,
         }
     }
+
+    /// Its number.
+    pub(super) fn usn_mut(&mut self) -> &mut Usn {
+        match self {
+            Self::Normal(deck) => &mut deck.common.usn,
+            Self::Filtered(deck) => &mut deck.common.usn,
+        }
+    }
 }
 
 /// What both kinds of deck have.

@@ -18,6 +18,16 @@ impl Usn {
             row >= self
         }
     }
+
+    /// Raises the number of an object that arrives to the server's own.
+    ///
+    /// Clients stamp with what `meta` told them. A device that has finished a sync since then has that number
+    /// behind it, and would never hear of the object.
+    pub fn catch_up(&mut self, server: Self) {
+        if *self != Self::UNSENT {
+            *self = server.max(*self);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -30,6 +40,18 @@ mod tests {
         assert!(Usn(5).is_new(Usn(6)));
         assert!(!Usn(5).is_new(Usn(4)));
         assert!(!Usn(0).is_new(Usn(-1)));
+    }
+
+    #[test]
+    fn what_arrives_late_catches_up_unless_it_should_not_have_been_sent() {
+        let caught_up = |mut usn: Usn| {
+            usn.catch_up(Usn(5));
+            usn
+        };
+        assert_eq!(
+            [3, 5, 6, -1].map(Usn).map(caught_up),
+            [5, 5, 6, -1].map(Usn)
+        );
     }
 
     #[test]

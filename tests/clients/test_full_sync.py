@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness.device import NOTHING_FOUND
+from harness.agreement import NOTHING_FOUND
 
 
 def fill(device):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness.device import NOTHING_FOUND
+from harness.agreement import NOTHING_FOUND
 
 MEDIA = {"one.txt": b"1", "Füße.mp3": b"two", "日本語.png": bytes(100_000)}
 

@@ -13,6 +13,9 @@ from harness import MEBIBYTE
 NOTE_TEXT = 1000
 # Statistics of SQLite's, which each side makes for itself.
 NOT_CONTENT = ("sqlite_stat1", "sqlite_stat4")
+# Columns that a normal sync leaves to each side: settings and tags travel without them.
+NOT_SYNCED = {"config": ("usn", "mtime_secs"), "tags": ("usn", "collapsed", "config")}
+WITH_USN = ("cards", "notes", "revlog", "graves", "decks", "deck_config", "tags", "notetypes")
 
 
 def connect(path):
@@ -26,7 +29,7 @@ def unicase(one, other):
     return (one > other) - (one < other)
 
 
-def rows(path):
+def rows(path, left_out=()):
     """Every row of every table, sorted; of `col` what does not change with each sync."""
     with closing(connect(path)) as database:
         tables = [
@@ -34,15 +37,60 @@ def rows(path):
             for (name,) in database.execute("select name from sqlite_master where type = 'table'")
             if name not in NOT_CONTENT
         ]
-        content = {table: sorted(quoted_rows(database, table)) for table in tables}
+        content = {table: sorted(quoted_rows(database, table, left_out)) for table in tables}
         content["col"] = database.execute("select crt, scm, ver from col").fetchall()
         return content
 
 
-def quoted_rows(database, table):
+def content(path, left_out=()):
+    """The rows that normal syncs make equal everywhere, without the columns left out."""
+    synced = rows(path, left_out)
+    # Each side keeps those that it has heard of, for as long as it likes.
+    del synced["graves"]
+    with closing(connect(path)) as database:
+        for table, not_synced in NOT_SYNCED.items():
+            synced[table] = sorted(quoted_rows(database, table, not_synced))
+        # Of tags that no note has any more, nobody hears.
+        used = {
+            tag for (tags,) in database.execute("select tags from notes") for tag in tags.split()
+        }
+    synced["tags"] = [row for row in synced["tags"] if row[0].strip("'") in used]
+    return synced
+
+
+def differences(one, other):
+    """The rows that only one of two contents has, by table: what a person wants to see of them."""
+    found = {}
+    for table in one:
+        only = [sorted(set(a[table]) - set(b[table])) for a, b in [(one, other), (other, one)]]
+        if any(only):
+            found[table] = only
+    return found
+
+
+def unsynced(path):
+    """By table, how many rows have never been given a USN by the server."""
+    with closing(connect(path)) as database:
+        counts = {
+            table: database.execute(f"select count() from {table} where usn = -1").fetchone()[0]
+            for table in WITH_USN
+        }
+    return {table: count for table, count in counts.items() if count}
+
+
+def snapshot(path, into):
+    """A copy of a database that an idle server has open: the reference server locks it."""
+    log = path.with_name(f"{path.name}-wal")
+    shutil.copy(path, into)
+    if log.exists():
+        shutil.copy(log, into.with_name(f"{into.name}-wal"))
+    return into
+
+
+def quoted_rows(database, table, left_out=()):
     """Values as SQL literals: comparable with each other, whatever their types."""
     columns = [column[1] for column in database.execute(f"pragma table_info({table})")]
-    quoted = ", ".join(f"quote({column})" for column in columns)
+    quoted = ", ".join(f"quote({column})" for column in columns if column not in left_out)
     return database.execute(f"select {quoted} from {table}")
 
 

@@ -1,17 +1,20 @@
 """A person's device: a real Anki client in a process of its own."""
 
+import atexit
 import itertools
 import json
 import os
 import subprocess
 import sys
 import time
+from collections import defaultdict
 from pathlib import Path
 
 from harness import collection
 
 WORKER = Path(__file__).with_name("worker.py")
-NOTHING_FOUND = ["Database rebuilt and optimized.", True]
+# Processes that wait for another device, by their command: to start one takes a second.
+IDLE = defaultdict(list)
 
 
 class ClientError(Exception):
@@ -37,12 +40,9 @@ class Device:
         self.user = user
         self.key = ""
         self.ticks = itertools.count(1)
-        self.worker = subprocess.Popen(
-            [*worker, self.path],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        self.command = tuple(map(str, worker))
+        self.worker = IDLE[self.command].pop() if IDLE[self.command] else start_worker(self.command)
+        self.call("use", path=str(self.path))
 
     def call(self, operation, **arguments):
         request = json.dumps({"do": operation, "with": arguments})
@@ -56,9 +56,8 @@ class Device:
         return answer["value"]
 
     def end(self):
-        self.worker.stdin.close()
-        self.worker.wait(timeout=30)
-        self.worker.stdout.close()
+        self.call("close")
+        IDLE[self.command].append(self.worker)
 
     # Against the server.
 
@@ -103,6 +102,10 @@ class Device:
     def review(self, cards):
         self.call("review", cards=cards)
 
+    def change(self, operation, /, **arguments):
+        """One of `changes.py`."""
+        return self.call("change", name=operation, arguments=arguments)
+
     def check_database(self):
         """What the client says; `NOTHING_FOUND` if all is well."""
         return self.call("check_database")
@@ -118,6 +121,10 @@ class Device:
         # The client locks the file for as long as it has it open.
         self.call("close")
         return collection.rows(self.path)
+
+    def content(self, left_out=()):
+        self.call("close")
+        return collection.content(self.path, left_out)
 
     # Media: plain files in a folder, as people put them there.
 
@@ -139,6 +146,18 @@ class Device:
         stamp = time.time() + next(self.ticks)
         for path in paths:
             os.utime(path, (stamp, stamp))
+
+
+def start_worker(command):
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+@atexit.register
+def end_workers():
+    for worker in itertools.chain.from_iterable(IDLE.values()):
+        worker.stdin.close()
+        worker.wait(timeout=30)
+        worker.stdout.close()
 
 
 def empty_collection(folder):

@@ -2,7 +2,6 @@
 
 import inspect
 import os
-import sys
 import time
 
 import anki.sync
@@ -21,9 +20,13 @@ STEPS = ["NO_CHANGES", "NORMAL_SYNC", "FULL_SYNC", "FULL_DOWNLOAD", "FULL_UPLOAD
 class Client:
     """What a device does without a server, and what all of these clients do alike."""
 
-    def __init__(self, path):
-        self.path = path
+    def __init__(self):
+        self.path = None
         self.open = None
+
+    def use(self, path):
+        self.close()
+        self.path = path
 
     @property
     def col(self):
@@ -264,4 +267,4 @@ def generation():
 
 
 if __name__ == "__main__":
-    answer_requests(generation()(sys.argv[1]))
+    answer_requests(generation()())

@@ -12,7 +12,7 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parents[2]
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR", REPOSITORY / "target"))
 COMMANDS = {
-    "ours": [str(TARGET / "release" / "anki-syncd")],
+    "ours": [str(TARGET / "release" / "anki-syncd"), "--allow-root"],
     "reference": [sys.executable, "-m", "anki.syncserver"],
 }
 USERS = {"anna": "anna's pass:wörd", "ben": "b"}

@@ -1,10 +1,12 @@
-"""Runs inside the virtual environment of one Anki version and drives its client.
+"""Runs inside the virtual environment of one Anki version and drives its client, for one device
+after another.
 
 Reads one JSON request a line, `{"do": NAME, "with": {…}}`, and answers with one JSON line:
 `{"value": …}` or `{"error": CLASS, "kind": …, "message": …}`. Needs nothing but the client itself.
 """
 
 import sys
+import threading
 import time
 
 from anki.collection import Collection
@@ -15,9 +17,13 @@ from answering import answer_requests
 class Client:
     """The operations of one device; the collection is opened when it is first needed."""
 
-    def __init__(self, path):
-        self.path = path
+    def __init__(self):
+        self.path = None
         self.open = None
+
+    def use(self, path):
+        self.close()
+        self.path = path
 
     @property
     def col(self):
@@ -42,6 +48,15 @@ class Client:
 
     def sync(self, endpoint, key):
         return required(self.col.sync_collection(auth(endpoint, key), False))
+
+    def sync_cancelled(self, endpoint, key, after):
+        """A person changes their mind some seconds after having asked for a sync."""
+        timer = threading.Timer(after, self.col.abort_sync)
+        timer.start()
+        try:
+            return self.sync(endpoint, key)
+        finally:
+            timer.join()
 
     def upload(self, endpoint, key):
         self.full_sync(endpoint, key, upload=True)
@@ -88,6 +103,17 @@ class Client:
             card = self.col.sched.getCard()
             card.start_timer()
             self.col.sched.answerCard(card, ease)
+
+    def change(self, name, arguments):
+        # Not needed, and so not loaded, by devices that only sync.
+        import changes
+
+        return getattr(changes, name)(self.col, **arguments)
+
+    def random_changes(self, **arguments):
+        import random_changes
+
+        return random_changes.make(self.col, **arguments)
 
     def check_database(self):
         """What "Check Database" says, and whether it is content."""
@@ -137,4 +163,4 @@ def required(answer):
 
 
 if __name__ == "__main__":
-    answer_requests(Client(sys.argv[1]))
+    answer_requests(Client())
