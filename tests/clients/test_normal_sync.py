@@ -1,6 +1,5 @@
 """Changes back and forth between real clients, without whole collections."""
 
-import threading
 import time
 from contextlib import suppress
 
