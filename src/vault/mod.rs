@@ -48,7 +48,7 @@ const IDLE: Duration = Duration::from_secs(5);
 /// Between two requests of one sync.
 const MOMENT: Duration = Duration::from_secs(1);
 /// What is received or packed goes to a file once it is larger than this.
-const IN_MEMORY: usize = 64 * 1024;
+const IN_MEMORY: usize = 512 * 1024;
 
 /// All users' vaults.
 pub struct Vaults {
