@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from harness import collection
 from harness.device import empty_collection
-from harness.raw import CLIENT, Account, Connection
+from harness.raw import META, Account, Connection
 from harness.server import COMMANDS, Server
 
 INTERVAL = 0.02
@@ -39,13 +39,12 @@ def latencies(account, enough):
     that is held up for seconds would have held up everybody who came in those seconds.
     """
     connection = Connection(account.server, timeout=600)
-    message = {"v": 11, "cv": CLIENT}
     seconds = []
     begun = time.monotonic()
     while not enough(len(seconds)):
         due = begun + len(seconds) * INTERVAL
         time.sleep(max(0, due - time.monotonic()))
-        assert connection.post("/sync/meta", message, account.key).status == 200
+        assert connection.post("/sync/meta", META, account.key).status == 200
         seconds.append(time.monotonic() - due)
     connection.close()
     return sorted(seconds)

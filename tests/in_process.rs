@@ -10,7 +10,7 @@ use std::{collections::HashMap, net::SocketAddr, sync::Arc, time::Duration};
 use anki_syncd::{
     account::{Accounts, password::Credential},
     config::{Limits, client_address::ClientAddress},
-    http::{Server, serve},
+    http::{Policy, Server, listener::Listener, serve},
     vault::{Vaults, base::Base},
 };
 use tempfile::TempDir;
@@ -38,9 +38,8 @@ async fn start() -> Running {
         "alice".parse().unwrap(),
         Credential::plain("secret").unwrap(),
     )]);
-    let server = Server {
-        accounts: Accounts::new(users, base.host_key_secret().unwrap()),
-        vaults: Vaults::new(base),
+    let secret = base.host_key_secret().unwrap();
+    let policy = Policy {
         limits: Limits {
             sent: MIB,
             decoded: 3 * MIB,
@@ -49,10 +48,16 @@ async fn start() -> Running {
             body_timeout: Duration::from_millis(300),
         },
         client_address: ClientAddress::ConnectInfo,
+        trusted_proxies: Vec::new(),
     };
+    let server = Server::new(Accounts::new(users, secret), Vaults::new(base), policy);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
-    let serving = tokio::spawn(serve(Arc::new(server), vec![listener], stop.clone()));
+    let serving = tokio::spawn(serve(
+        Arc::new(server),
+        vec![Listener::Tcp(listener)],
+        stop.clone(),
+    ));
     Running {
         address,
         stop,

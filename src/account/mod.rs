@@ -5,7 +5,11 @@ pub mod name;
 pub mod password;
 pub mod throttle;
 
-use std::{collections::HashMap, net::IpAddr, sync::Arc};
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    sync::{Arc, PoisonError, RwLock},
+};
 
 use tokio::sync::Semaphore;
 
@@ -40,13 +44,26 @@ pub enum LoginError {
     Failed(String),
 }
 
-/// The users, and what is needed to verify them.
-pub struct Accounts {
-    users: Arc<HashMap<UserName, Credential>>,
-    /// The users in a fixed order, for [`Secret::pick`].
+/// The users, in a table that is replaced whole.
+struct Table {
+    users: HashMap<UserName, Credential>,
+    /// In a fixed order, for [`Secret::pick`].
     order: Vec<UserName>,
+}
+
+impl Table {
+    fn new(users: HashMap<UserName, Credential>) -> Arc<Self> {
+        let mut order: Vec<_> = users.keys().cloned().collect();
+        order.sort();
+        Arc::new(Self { users, order })
+    }
+}
+
+/// Who may sync, and what is needed to verify them.
+pub struct Accounts {
+    table: RwLock<Arc<Table>>,
     secret: Secret,
-    verifications: Arc<Semaphore>,
+    verifications: Semaphore,
     throttle: Throttle,
 }
 
@@ -54,15 +71,24 @@ impl Accounts {
     /// The users of the settings, with the secret that their host keys depend on.
     #[must_use]
     pub fn new(users: HashMap<UserName, Credential>, secret: Secret) -> Self {
-        let mut order: Vec<_> = users.keys().cloned().collect();
-        order.sort();
         Self {
-            users: Arc::new(users),
-            order,
+            table: RwLock::new(Table::new(users)),
             secret,
-            verifications: Arc::new(Semaphore::new(VERIFICATIONS)),
+            verifications: Semaphore::new(VERIFICATIONS),
             throttle: Throttle::default(),
         }
+    }
+
+    /// Puts other users in place of the present ones. Devices of those whose password
+    /// stays the same stay logged in.
+    pub fn replace(&self, users: HashMap<UserName, Credential>) {
+        *self.table.write().unwrap_or_else(PoisonError::into_inner) = Table::new(users);
+    }
+
+    /// How many users there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.table().order.len()
     }
 
     /// Verifies a password and makes the host key of a new device.
@@ -84,27 +110,27 @@ impl Accounts {
             .wait(&origin)
             .await
             .ok_or(LoginError::Throttled)?;
+        let table = self.table();
         let user = name
             .parse()
             .ok()
-            .filter(|name| self.users.contains_key(name));
-        let compared_with = match &user {
-            Some(user) => user,
-            None => self
-                .order
-                .get(self.secret.pick(name, self.order.len()))
-                .ok_or(LoginError::Wrong)?,
-        };
-        let matches = self.verify(compared_with.clone(), password).await?;
-        match user.filter(|_| matches) {
-            Some(user) => {
-                self.throttle.succeeded(&origin);
-                self.issue(user)
-            }
-            None => {
-                self.throttle.failed(origin);
-                Err(LoginError::Wrong)
-            }
+            .filter(|name| table.users.contains_key(name));
+        let decoy = || table.order.get(self.secret.pick(name, table.order.len()));
+        let compared_with = user.as_ref().or_else(decoy).ok_or(LoginError::Wrong)?;
+        let credential = table
+            .users
+            .get(compared_with)
+            .ok_or(LoginError::Wrong)?
+            .clone();
+        let matches = self.verify(credential.clone(), password).await?;
+        if let Some(user) = user.filter(|_| matches) {
+            self.throttle.succeeded(&origin);
+            let id = DeviceId::random().map_err(|error| LoginError::Failed(error.to_string()))?;
+            let key = HostKey::issue(&self.secret, &user, id, &credential);
+            Ok((Device { user, id }, key))
+        } else {
+            self.throttle.failed(origin);
+            Err(LoginError::Wrong)
         }
     }
 
@@ -113,35 +139,28 @@ impl Accounts {
     pub fn authenticate(&self, key: &str) -> Option<Device> {
         let key = HostKey::parse(key)?;
         let user = key.user.parse().ok()?;
-        let credential = self.users.get(&user)?;
+        let table = self.table();
+        let credential = table.users.get(&user)?;
         key.is_genuine(&self.secret, credential).then_some(Device {
             user,
             id: key.device,
         })
     }
 
-    async fn verify(&self, user: UserName, password: String) -> Result<bool, LoginError> {
+    async fn verify(&self, credential: Credential, password: String) -> Result<bool, LoginError> {
         let failed = |error: &dyn std::fmt::Display| LoginError::Failed(error.to_string());
         let _slot = self
             .verifications
             .acquire()
             .await
             .map_err(|error| failed(&error))?;
-        let users = Arc::clone(&self.users);
-        tokio::task::spawn_blocking(move || {
-            users
-                .get(&user)
-                .is_some_and(|credential| credential.matches(&password))
-        })
-        .await
-        .map_err(|error| failed(&error))
+        tokio::task::spawn_blocking(move || credential.matches(&password))
+            .await
+            .map_err(|error| failed(&error))
     }
 
-    fn issue(&self, user: UserName) -> Result<(Device, HostKey), LoginError> {
-        let id = DeviceId::random().map_err(|error| LoginError::Failed(error.to_string()))?;
-        let credential = self.users.get(&user).ok_or(LoginError::Wrong)?;
-        let key = HostKey::issue(&self.secret, &user, id, credential);
-        Ok((Device { user, id }, key))
+    fn table(&self) -> Arc<Table> {
+        Arc::clone(&self.table.read().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -189,15 +208,27 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_key_of_a_removed_user_is_refused() {
-        let (_, key) = accounts()
+    async fn replaced_users_log_out_only_those_who_are_gone_or_changed() {
+        let accounts = accounts();
+        let (alice, alices_key) = accounts
             .login("alice", "a-secret".into(), None)
             .await
             .unwrap();
-        let others = Accounts::new(
-            [("bob".parse().unwrap(), Credential::plain("x").unwrap())].into(),
-            Secret::new([1; 32]),
-        );
-        assert_eq!(others.authenticate(&key.to_string()), None);
+        let (_, bobs_key) = accounts
+            .login("bob", "b-secret".into(), None)
+            .await
+            .unwrap();
+        let users = [("alice", "a-secret"), ("bob", "new"), ("carol", "c")]
+            .map(|(name, password)| (name.parse().unwrap(), Credential::plain(password).unwrap()));
+        accounts.replace(users.into());
+        assert_eq!(accounts.authenticate(&alices_key.to_string()), Some(alice));
+        assert_eq!(accounts.authenticate(&bobs_key.to_string()), None);
+        assert!(accounts.login("carol", "c".into(), None).await.is_ok());
+        accounts.replace(HashMap::new());
+        assert_eq!(accounts.authenticate(&alices_key.to_string()), None);
+        assert!(matches!(
+            accounts.login("carol", "c".into(), None).await,
+            Err(LoginError::Wrong)
+        ));
     }
 }

@@ -72,6 +72,21 @@ impl Credential {
         }
     }
 
+    /// Either, as a line of a users file may have it: what begins like a hash is one.
+    ///
+    /// # Errors
+    /// As the two others.
+    pub fn plain_or_hashed(text: &str) -> Result<Self, CredentialError> {
+        let looks_hashed = ["$argon2", "$pbkdf2", "$scrypt"]
+            .iter()
+            .any(|start| text.starts_with(start));
+        if looks_hashed {
+            Self::hashed(text)
+        } else {
+            Self::plain(text)
+        }
+    }
+
     /// Whether this is the password. Costs whatever the hash costs, so it belongs
     /// on a blocking thread; plain ones are compared in constant time.
     #[must_use]

@@ -7,7 +7,10 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::Parser;
 
-use crate::{config::Settings, service::exit::Exit};
+use crate::{
+    config::{Settings, Sources},
+    service::{exit::Exit, manager},
+};
 
 /// A sync server for Anki flashcards.
 ///
@@ -22,6 +25,9 @@ struct Arguments {
     /// Ask the server at the configured address whether it is well, and exit with 0 if so
     #[arg(long)]
     healthcheck: bool,
+    /// Serve as root; better to name an account to run as in the configuration file
+    #[arg(long)]
+    allow_root: bool,
 }
 
 /// Runs the program.
@@ -40,8 +46,13 @@ pub fn main() -> ExitCode {
             return status.into();
         }
     };
-    let settings = match Settings::load(arguments.config.as_deref(), &std::env::vars_os().collect())
-    {
+    let sources = Sources {
+        file: arguments.config,
+        variables: std::env::vars_os().collect(),
+        credentials: manager::credentials(),
+        state: manager::state(),
+    };
+    let settings = match Settings::load(&sources) {
         Ok(settings) => settings,
         Err(problems) => {
             for problem in problems.0 {
@@ -53,6 +64,6 @@ pub fn main() -> ExitCode {
     if arguments.healthcheck {
         healthcheck::run(&settings).into()
     } else {
-        serve::run(settings).into()
+        serve::run(settings, &sources, arguments.allow_root).into()
     }
 }

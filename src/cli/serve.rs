@@ -1,18 +1,22 @@
 //! The daemon, from its settings to its end.
 
-use std::{
-    io,
-    net::{TcpListener, ToSocketAddrs},
-    sync::Arc,
-};
+use std::{io, sync::Arc, time::Duration};
 
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     account::Accounts,
-    config::Settings,
-    http::{self, Server},
-    service::{exit::Exit, log, signals},
+    config::{Settings, Sources},
+    http::{self, Policy, Server},
+    service::{
+        exit::Exit,
+        log, notify,
+        privileges::{self, PrivilegeError},
+        rest, sandbox,
+        signals::Signals,
+        sockets::{self, Socket, SocketError},
+        status, watchdog,
+    },
     vault::{
         Vaults,
         base::{Base, BaseError},
@@ -25,14 +29,14 @@ const BLOCKING_THREADS: usize = 16;
 /// Why the daemon did not start.
 #[derive(Debug, thiserror::Error)]
 enum StartError {
-    #[error("SYNC_HOST: {host:?} is not an address of this machine: {source}")]
-    Host { host: String, source: io::Error },
-    #[error(
-        "cannot listen on {address}: {source}; is another server running there? SYNC_HOST and SYNC_PORT choose another address"
-    )]
-    Listen { address: String, source: io::Error },
+    #[error(transparent)]
+    Socket(#[from] SocketError),
+    #[error(transparent)]
+    Privilege(#[from] PrivilegeError),
     #[error(transparent)]
     Base(#[from] BaseError),
+    #[error("the sandbox cannot be set up: {0}")]
+    Sandbox(Box<dyn std::error::Error>),
     #[error("the system gives no threads or signals: {0}")]
     System(#[from] io::Error),
 }
@@ -40,17 +44,17 @@ enum StartError {
 impl StartError {
     fn exit(&self) -> Exit {
         match self {
-            Self::Host { .. } => Exit::Config,
-            Self::Listen { .. } | Self::System(_) => Exit::Unavailable,
+            Self::Socket(SocketError::Host { .. }) | Self::Privilege(_) => Exit::Config,
+            Self::Socket(_) | Self::System(_) | Self::Sandbox(_) => Exit::Unavailable,
             Self::Base(_) => Exit::CannotCreate,
         }
     }
 }
 
-/// Serves until SIGTERM or SIGINT.
-pub fn run(settings: Settings) -> Exit {
+/// Serves until SIGTERM or SIGINT, or until there is nothing to do for a while.
+pub fn run(settings: Settings, sources: &Sources, allow_root: bool) -> Exit {
     log::init();
-    match start(settings) {
+    match start(settings, sources, allow_root) {
         Ok(()) => Exit::Ok,
         Err(error) => {
             tracing::error!("{error}");
@@ -59,83 +63,128 @@ pub fn run(settings: Settings) -> Exit {
     }
 }
 
-fn start(settings: Settings) -> Result<(), StartError> {
-    for warning in &settings.warnings {
-        tracing::warn!("{warning}");
-    }
-    // Before anything is created on disk, since the address may be mistyped.
-    let listeners = listen(&settings.host, settings.port)?;
-    let base = Base::open(&settings.base)?;
-    let accounts = Accounts::new(settings.users, base.host_key_secret()?);
-    let server = Server {
-        accounts,
-        vaults: Vaults::new(base),
-        limits: settings.limits,
-        client_address: settings.client_address,
+/// Everything that has to happen while there is one thread: sockets before rights are
+/// given up, rights before anything is written.
+fn start(settings: Settings, sources: &Sources, allow_root: bool) -> Result<(), StartError> {
+    warn(&settings);
+    let passed = sockets::inherited()?;
+    let idle_exit = settings.idle_exit.filter(|_| !passed.is_empty());
+    let sockets = if passed.is_empty() {
+        sockets::bind(&settings.host, settings.port)?
+    } else {
+        passed
     };
+    if let Some(user) = privileges::account(settings.run_as.as_deref(), allow_root)? {
+        Base::hand_over(&settings.base, user.uid, user.gid)?;
+        privileges::drop_to(&user)?;
+        tracing::info!("running as {}", user.name);
+    }
+    let base = Base::open(&settings.base)?;
+    sandbox::confine(&settings.base).map_err(StartError::Sandbox)?;
+    let secret = base.host_key_secret()?;
+    let policy = policy(&settings);
+    let server = Server::new(
+        Accounts::new(settings.users, secret),
+        Vaults::new(base),
+        policy,
+    );
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .max_blocking_threads(BLOCKING_THREADS)
         .build()?;
-    runtime.block_on(serve(Arc::new(server), listeners))
+    runtime.block_on(serve(Arc::new(server), sockets, sources, idle_exit))
 }
 
-async fn serve(server: Arc<Server>, listeners: Vec<TcpListener>) -> Result<(), StartError> {
-    let listeners = listeners
-        .into_iter()
-        .map(tokio::net::TcpListener::from_std)
-        .collect::<io::Result<Vec<_>>>()?;
-    for listener in &listeners {
-        tracing::info!("listening on {}", listener.local_addr()?);
+fn warn(settings: &Settings) {
+    for warning in &settings.warnings {
+        tracing::warn!("{warning}");
     }
+}
+
+fn policy(settings: &Settings) -> Policy {
+    Policy {
+        limits: settings.limits,
+        client_address: settings.client_address,
+        trusted_proxies: settings.trusted_proxies.clone(),
+    }
+}
+
+async fn serve(
+    server: Arc<Server>,
+    sockets: Vec<Socket>,
+    sources: &Sources,
+    idle_exit: Option<Duration>,
+) -> Result<(), StartError> {
+    let mut signals = Signals::listen()?;
+    for socket in &sockets {
+        tracing::info!("listening on {}", socket.place());
+    }
+    let listeners = sockets
+        .into_iter()
+        .map(Socket::into_listener)
+        .collect::<io::Result<Vec<_>>>()?;
     let stop = CancellationToken::new();
-    let closing = Arc::clone(&server);
-    let housekeeping = tokio::spawn(async move { closing.vaults.close_idle().await });
+    let helpers = spawn_helpers(&server);
     let serving = tokio::spawn(http::serve(Arc::clone(&server), listeners, stop.clone()));
-    let signal = signals::termination().await?;
-    tracing::info!("{signal}: finishing the requests under way");
+    notify::ready();
+    let idle = async {
+        match idle_exit {
+            Some(idle) => rest::until_idle(&server, idle).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        signal = signals.termination(|| reload(&server, sources)) => {
+            tracing::info!("{signal}: finishing what is under way");
+            notify::stopping();
+            rest::until_quiet(&server).await;
+        }
+        () = idle => {
+            tracing::info!("nothing to do; the next connection starts the server again");
+            notify::stopping();
+        }
+    }
     stop.cancel();
     if let Err(error) = serving.await {
         tracing::error!("panicked: {error}");
     }
-    housekeeping.abort();
     server.vaults.close_all().await;
+    drop(helpers);
     tracing::info!("stopped");
     Ok(())
 }
 
-/// Listens on every address that the host name stands for.
-fn listen(host: &str, port: u16) -> Result<Vec<TcpListener>, StartError> {
-    let bare = host
-        .strip_prefix('[')
-        .and_then(|host| host.strip_suffix(']'))
-        .unwrap_or(host);
-    let host_error = |source| StartError::Host {
-        host: host.to_owned(),
-        source,
-    };
-    let mut listeners = Vec::new();
-    let mut failure = host_error(io::ErrorKind::AddrNotAvailable.into());
-    for address in (bare, port).to_socket_addrs().map_err(host_error)? {
-        match TcpListener::bind(address) {
-            Ok(listener) => {
-                listener.set_nonblocking(true)?;
-                listeners.push(listener);
-            }
-            Err(source) if source.kind() == io::ErrorKind::AddrNotAvailable => {
-                failure = host_error(source);
-            }
-            Err(source) => {
-                failure = StartError::Listen {
-                    address: address.to_string(),
-                    source,
-                }
+/// What goes on beside serving, also while the last requests are finished.
+fn spawn_helpers(server: &Arc<Server>) -> tokio::task::JoinSet<()> {
+    let mut helpers = tokio::task::JoinSet::new();
+    let (closing, watched) = (Arc::clone(server), Arc::clone(server));
+    helpers.spawn(async move { closing.vaults.close_idle().await });
+    helpers.spawn(async move { status::run(&watched).await });
+    if let Some(limit) = notify::watchdog() {
+        helpers.spawn(watchdog::run(limit));
+    }
+    helpers
+}
+
+/// Takes over users and policy, if all settings are valid; where to listen and where the
+/// data are stays as it was at the start.
+fn reload(server: &Server, sources: &Sources) {
+    notify::reloading();
+    match Settings::load(sources) {
+        Ok(settings) => {
+            warn(&settings);
+            server.change_policy(policy(&settings));
+            server.accounts.replace(settings.users);
+            tracing::info!(
+                "settings and users read again; {} can log in",
+                server.accounts.count()
+            );
+        }
+        Err(problems) => {
+            for problem in problems.0 {
+                tracing::error!("not reloaded, everything stays as it was: {problem}");
             }
         }
     }
-    if listeners.is_empty() {
-        Err(failure)
-    } else {
-        Ok(listeners)
-    }
+    notify::ready();
 }

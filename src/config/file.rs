@@ -5,6 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use ipnet::IpNet;
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -26,6 +27,10 @@ struct Keys {
     passwords_hashed: Option<Spanned<bool>>,
     #[serde(default)]
     users: Vec<Spanned<String>>,
+    users_file: Option<Spanned<PathBuf>>,
+    run_as: Option<Spanned<String>>,
+    trusted_proxies: Option<Spanned<Vec<IpNet>>>,
+    idle_exit_secs: Option<Spanned<u64>>,
     max_connections: Option<Spanned<usize>>,
     header_timeout_secs: Option<Spanned<u64>>,
     body_timeout_secs: Option<Spanned<u64>>,
@@ -93,6 +98,10 @@ fn parse_text(path: &Path, text: &str, problems: &mut Problems) -> Fragment {
         max_connections: given!(max_connections),
         header_timeout_secs: given!(header_timeout_secs),
         body_timeout_secs: given!(body_timeout_secs),
+        users_file: given!(users_file),
+        run_as: given!(run_as),
+        trusted_proxies: given!(trusted_proxies),
+        idle_exit_secs: given!(idle_exit_secs),
         users: keys
             .users
             .into_iter()

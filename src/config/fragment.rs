@@ -2,6 +2,8 @@
 
 use std::{fmt, path::PathBuf, str::FromStr};
 
+use ipnet::IpNet;
+
 use super::{client_address::ClientAddress, problem::Problems};
 
 /// A value, and where it was given.
@@ -30,6 +32,14 @@ pub struct Fragment {
     pub passwords_hashed: Option<Given<bool>>,
     /// `name:password` each; the type has no `Debug`, so that none is ever printed.
     pub users: Vec<Given<String>>,
+    /// A file of users, a line each.
+    pub users_file: Option<Given<PathBuf>>,
+    /// The account to run as when started as root.
+    pub run_as: Option<Given<String>>,
+    /// Whose word about clients' addresses is taken.
+    pub trusted_proxies: Option<Given<Vec<IpNet>>>,
+    /// Seconds without work after which a socket-activated daemon ends; 0 for never.
+    pub idle_exit_secs: Option<Given<u64>>,
     /// Connections at a time.
     pub max_connections: Option<Given<usize>>,
     /// Seconds that a client may take to send the head of a request.
@@ -49,11 +59,17 @@ impl Fragment {
             client_address: self.client_address.or(other.client_address),
             payload_megs: self.payload_megs.or(other.payload_megs),
             passwords_hashed: self.passwords_hashed.or(other.passwords_hashed),
+            users_file: self
+                .users_file
+                .or(other.users_file.filter(|_| self.users.is_empty())),
             users: if self.users.is_empty() {
                 other.users
             } else {
                 self.users
             },
+            run_as: self.run_as.or(other.run_as),
+            trusted_proxies: self.trusted_proxies.or(other.trusted_proxies),
+            idle_exit_secs: self.idle_exit_secs.or(other.idle_exit_secs),
             max_connections: self.max_connections.or(other.max_connections),
             header_timeout_secs: self.header_timeout_secs.or(other.header_timeout_secs),
             body_timeout_secs: self.body_timeout_secs.or(other.body_timeout_secs),

@@ -8,12 +8,17 @@ pub mod environment;
 mod file;
 mod fragment;
 pub mod problem;
+mod users;
 
 use std::{
     collections::HashMap,
+    ffi::OsStr,
+    net::{Ipv4Addr, Ipv6Addr},
     path::{Path, PathBuf},
     time::Duration,
 };
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use crate::account::{name::UserName, password::Credential};
 use client_address::ClientAddress;
@@ -38,10 +43,29 @@ pub struct Settings {
     pub client_address: ClientAddress,
     /// The users with their passwords.
     pub users: HashMap<UserName, Credential>,
+    /// The account to run as when started as root.
+    pub run_as: Option<String>,
+    /// Whose word about clients' addresses is taken, beside that of a unix socket's peers.
+    pub trusted_proxies: Vec<IpNet>,
+    /// How long without work a socket-activated daemon stays; none for ever.
+    pub idle_exit: Option<Duration>,
     /// What a client may ask of us.
     pub limits: Limits,
     /// What works, but is probably not meant; to be logged.
     pub warnings: Vec<String>,
+}
+
+/// Where settings come from.
+#[derive(Debug, Default)]
+pub struct Sources {
+    /// The TOML file.
+    pub file: Option<PathBuf>,
+    /// The environment.
+    pub variables: Variables,
+    /// The folder of the credentials that systemd passes on.
+    pub credentials: Option<PathBuf>,
+    /// The folder that systemd keeps for our data.
+    pub state: Option<PathBuf>,
 }
 
 /// What a client may ask of us.
@@ -64,15 +88,16 @@ impl Settings {
     ///
     /// # Errors
     /// Everything that is wrong, each with its setting and a remedy. Nothing is created on disk.
-    pub fn load(file: Option<&Path>, variables: &Variables) -> Result<Self, Problems> {
+    pub fn load(sources: &Sources) -> Result<Self, Problems> {
         let mut problems = Problems::default();
         let mut warnings = Vec::new();
-        let from_environment = environment::read(variables, &mut problems, &mut warnings);
-        let from_file = file
-            .map(|path| file::read(path, &mut problems))
-            .unwrap_or_default();
-        let fragment = from_environment.over(from_file);
-        let settings = Self::complete(fragment, variables, &mut problems, warnings);
+        let from_environment = environment::read(&sources.variables, &mut problems, &mut warnings);
+        let from_file = sources
+            .file
+            .as_ref()
+            .map(|path| file::read(path, &mut problems));
+        let fragment = from_environment.over(from_file.unwrap_or_default());
+        let settings = Self::complete(fragment, sources, &mut problems, warnings);
         if problems.0.is_empty() {
             Ok(settings)
         } else {
@@ -82,18 +107,19 @@ impl Settings {
 
     fn complete(
         fragment: Fragment,
-        variables: &Variables,
+        sources: &Sources,
         problems: &mut Problems,
         mut warnings: Vec<String>,
     ) -> Self {
-        let hashed = fragment.passwords_hashed.is_some_and(|given| given.value);
-        let users = users(fragment.users, hashed, problems, &mut warnings);
-        if users.is_empty() && problems.0.is_empty() {
-            problems.add("SYNC_USER1", "no user is configured: set it to name:password, or list `users` in the configuration file");
-        }
+        let users = users::all(
+            &fragment,
+            sources.credentials.as_deref(),
+            problems,
+            &mut warnings,
+        );
         let base = match fragment.base {
             Some(given) => given.value,
-            None => default_base(variables, problems),
+            None => default_base(sources, problems),
         };
         let sent = whole(fragment.payload_megs, 100, problems);
         let limits = Limits {
@@ -119,6 +145,14 @@ impl Settings {
                 .map(|given| given.value)
                 .unwrap_or_default(),
             users,
+            run_as: fragment.run_as.map(|given| given.value),
+            trusted_proxies: fragment
+                .trusted_proxies
+                .map_or_else(loopback, |given| given.value),
+            idle_exit: match fragment.idle_exit_secs.map_or(300, |given| given.value) {
+                0 => None,
+                secs => Some(Duration::from_secs(secs)),
+            },
             limits,
             warnings,
         }
@@ -147,64 +181,29 @@ fn whole(given: Option<Given<u64>>, default: u64, problems: &mut Problems) -> u6
     }
 }
 
-/// `~/.syncserver`, as the reference server has it.
-fn default_base(variables: &Variables, problems: &mut Problems) -> PathBuf {
-    match variables
-        .get(std::ffi::OsStr::new("HOME"))
-        .filter(|home| !home.is_empty())
-    {
-        Some(home) => Path::new(home).join(".syncserver"),
-        None => {
+/// The folder that systemd gives us, or `~/.syncserver`, as the reference server has it.
+fn default_base(sources: &Sources, problems: &mut Problems) -> PathBuf {
+    let home = sources
+        .variables
+        .get(OsStr::new("HOME"))
+        .filter(|home| !home.is_empty());
+    match (&sources.state, home) {
+        (Some(state), _) => state.clone(),
+        (None, Some(home)) => Path::new(home).join(".syncserver"),
+        (None, None) => {
             problems.add("SYNC_BASE", "is not set, and there is no HOME to default to: set it to the folder for the users' data");
             PathBuf::new()
         }
     }
 }
 
-/// Splits `name:password` at the first colon, so that a password may have colons.
-fn users(
-    given: Vec<Given<String>>,
-    hashed: bool,
-    problems: &mut Problems,
-    warnings: &mut Vec<String>,
-) -> HashMap<UserName, Credential> {
-    let mut users = HashMap::new();
-    for Given { setting, value } in given {
-        let Some((name, password)) = value.split_once(':') else {
-            problems.add(setting, "has no colon: write name:password");
-            continue;
-        };
-        let credential = if hashed {
-            Credential::hashed(password)
-        } else {
-            Credential::plain(password)
-        };
-        match (name.parse::<UserName>(), credential) {
-            (Ok(name), Ok(credential)) => {
-                if !hashed && password.starts_with('$') && Credential::hashed(password).is_ok() {
-                    warnings.push(format!("{setting}: the password of {name} looks like a hash, but PASSWORDS_HASHED is off, so it is taken as the password itself"));
-                }
-                if users.insert(name.clone(), credential).is_some() {
-                    problems.add(
-                        setting,
-                        format_args!("there is a user {name} already: each name may be used once"),
-                    );
-                }
-            }
-            (name, credential) => {
-                for what in [
-                    name.err().map(|e| e.to_string()),
-                    credential.err().map(|e| e.to_string()),
-                ]
-                .iter()
-                .flatten()
-                {
-                    problems.add(setting.clone(), what);
-                }
-            }
-        }
-    }
-    users
+/// A proxy on the same machine.
+fn loopback() -> Vec<IpNet> {
+    [
+        Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8).into(),
+        Ipv6Net::new_assert(Ipv6Addr::LOCALHOST, 128).into(),
+    ]
+    .into()
 }
 
 #[cfg(test)]

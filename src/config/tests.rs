@@ -12,13 +12,20 @@ fn variables(given: &[(&str, &str)]) -> Variables {
 }
 
 fn load(given: &[(&str, &str)]) -> Result<Settings, Problems> {
-    Settings::load(None, &variables(given))
+    Settings::load(&Sources {
+        variables: variables(given),
+        ..Sources::default()
+    })
 }
 
 fn load_file(text: &str, given: &[(&str, &str)]) -> Result<Settings, Problems> {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(text.as_bytes()).unwrap();
-    Settings::load(Some(file.path()), &variables(given))
+    Settings::load(&Sources {
+        file: Some(file.path().into()),
+        variables: variables(given),
+        ..Sources::default()
+    })
 }
 
 fn settings_named(result: Result<Settings, Problems>) -> Vec<String> {
@@ -162,9 +169,75 @@ fn a_mistake_in_the_file_is_named_with_its_line_and_without_the_password() {
 
 #[test]
 fn a_file_that_is_not_there_is_a_problem() {
-    let missing = Settings::load(
-        Some(Path::new("/nonexistent/anki-syncd.toml")),
-        &variables(&[("SYNC_USER1", "a:b")]),
-    );
+    let missing = Settings::load(&Sources {
+        file: Some("/nonexistent/anki-syncd.toml".into()),
+        variables: variables(&[("SYNC_USER1", "a:b")]),
+        ..Sources::default()
+    });
     assert_eq!(settings_named(missing), ["/nonexistent/anki-syncd.toml"]);
+}
+
+fn load_credential(users: &str, text: &str) -> Result<Settings, Problems> {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("anki-syncd.toml");
+    std::fs::write(&file, text).unwrap();
+    std::fs::write(folder.path().join("users"), users).unwrap();
+    Settings::load(&Sources {
+        file: Some(file),
+        credentials: Some(folder.path().into()),
+        state: Some("/var/lib/anki-syncd".into()),
+        ..Sources::default()
+    })
+}
+
+#[test]
+fn a_credential_lists_users_line_by_line_with_comments_and_either_kind_of_password() {
+    let hash = "$pbkdf2-sha256$i=1000,l=32$UUOaQiACqOO/N0WFhMcwsA$YMnZxsJz6qnfHEZASU1ppuuYjfSqbkXgF64+8ojRJsE";
+    let settings = load_credential(
+        &format!("# people\nalice:a\n\nbob:{hash}\n"),
+        "users = [\"carol:c\"]",
+    )
+    .unwrap();
+    assert_eq!(settings.users.len(), 3);
+    assert!(settings.users[&"alice".parse().unwrap()].matches("a"));
+    assert_eq!(settings.base, Path::new("/var/lib/anki-syncd"));
+}
+
+#[test]
+fn a_mistake_in_the_credential_is_named_with_its_line() {
+    for (users, line) in [
+        ("alice:a\nbob\n", "users, line 2"),
+        ("alice:a\n\n# x\nalice:b", "users, line 4"),
+        ("bob:$argon2id$hunter2", "users, line 1"),
+    ] {
+        let problems = load_credential(users, "").unwrap_err();
+        let told = problems.0[0].to_string();
+        assert!(told.contains(line) && !told.contains("hunter2"), "{told}");
+    }
+}
+
+#[test]
+fn a_credential_without_users_yet_is_a_warning() {
+    let settings = load_credential("# nobody yet\n", "").unwrap();
+    assert!(settings.users.is_empty());
+    assert_eq!(settings.warnings.len(), 1);
+}
+
+#[test]
+fn proxies_on_the_same_machine_are_trusted_unless_told_otherwise() {
+    let trusts = |settings: &Settings, address: &str| {
+        let address: std::net::IpAddr = address.parse().unwrap();
+        settings
+            .trusted_proxies
+            .iter()
+            .any(|net| net.contains(&address))
+    };
+    let settings = load_credential("a:b", "").unwrap();
+    assert!(
+        trusts(&settings, "127.0.0.1")
+            && trusts(&settings, "::1")
+            && !trusts(&settings, "192.0.2.1")
+    );
+    let settings = load_credential("a:b", "trusted_proxies = [\"192.0.2.0/24\"]").unwrap();
+    assert!(!trusts(&settings, "127.0.0.1") && trusts(&settings, "192.0.2.1"));
 }

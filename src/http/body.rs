@@ -11,6 +11,7 @@ use tokio::{
 };
 
 use super::inflate::{Inflate, InflateError};
+use crate::config::Limits;
 
 /// Collected before a blocking thread is asked to decode it.
 const PIECE: usize = 64 * 1024;
@@ -26,6 +27,24 @@ pub struct BodyLimits {
     pub decoded: u64,
     /// How long it may stand still.
     pub stall: Duration,
+}
+
+impl From<&Limits> for BodyLimits {
+    fn from(limits: &Limits) -> Self {
+        Self {
+            sent: limits.sent,
+            decoded: limits.decoded,
+            stall: limits.body_timeout,
+        }
+    }
+}
+
+/// A body that has come whole.
+pub struct Received<W> {
+    /// What it was decoded into.
+    pub content: W,
+    /// Bytes as sent.
+    pub sent: u64,
 }
 
 /// Why a body could not be received.
@@ -73,7 +92,7 @@ pub async fn receive<W: Write + Send + 'static>(
     mut body: Incoming,
     to: W,
     limits: BodyLimits,
-) -> Result<W, BodyError> {
+) -> Result<Received<W>, BodyError> {
     let decoded = decode(&mut body, to, limits).await;
     if matches!(
         decoded,
@@ -98,7 +117,7 @@ async fn decode<W: Write + Send + 'static>(
     body: &mut Incoming,
     to: W,
     limits: BodyLimits,
-) -> Result<W, BodyError> {
+) -> Result<Received<W>, BodyError> {
     let mut inflate = Inflate::new(to, limits.decoded)?;
     let mut collected = BytesMut::new();
     let mut sent = 0;
@@ -115,7 +134,8 @@ async fn decode<W: Write + Send + 'static>(
     if sent == 0 {
         return Err(BodyError::Empty);
     }
-    Ok(feed(inflate, collected.freeze()).await?.finish()?)
+    let content = feed(inflate, collected.freeze()).await?.finish()?;
+    Ok(Received { content, sent })
 }
 
 /// Decodes, and perhaps writes to disk, off the async threads.

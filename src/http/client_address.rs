@@ -4,15 +4,24 @@ use std::net::{IpAddr, SocketAddr};
 
 use hyper::HeaderMap;
 
+use super::Policy;
 use crate::config::client_address::ClientAddress;
 
-/// The client's address: from the header that the settings name, or else the connection's.
-/// A header that is missing or unreadable is passed over: a wrong setting must not stop syncs.
+/// The client's address: from the header that the settings name, if it comes from a proxy that
+/// is trusted, or else the connection's. A header that is missing or unreadable is passed over:
+/// a wrong setting must not stop syncs. None is known over a unix socket without one.
 #[must_use]
-pub fn client_address(source: ClientAddress, headers: &HeaderMap, peer: SocketAddr) -> IpAddr {
-    from_header(source, headers)
-        .unwrap_or_else(|| peer.ip())
-        .to_canonical()
+pub fn client_address(
+    policy: &Policy,
+    headers: &HeaderMap,
+    peer: Option<IpAddr>,
+) -> Option<IpAddr> {
+    let is_trusted =
+        peer.is_none_or(|peer| policy.trusted_proxies.iter().any(|net| net.contains(&peer)));
+    let told = is_trusted
+        .then(|| from_header(policy.client_address, headers))
+        .flatten();
+    told.or(peer).map(|address| address.to_canonical())
 }
 
 fn from_header(source: ClientAddress, headers: &HeaderMap) -> Option<IpAddr> {
@@ -65,11 +74,43 @@ fn unbracket(address: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::config::Limits;
+
+    fn policy(source: &str) -> Policy {
+        Policy {
+            limits: Limits {
+                sent: 1,
+                decoded: 1,
+                connections: 1,
+                header_timeout: Duration::ZERO,
+                body_timeout: Duration::ZERO,
+            },
+            client_address: source.parse().unwrap(),
+            trusted_proxies: vec!["127.0.0.0/8".parse().unwrap()],
+        }
+    }
+
+    #[test]
+    fn a_header_is_believed_only_from_a_trusted_proxy_or_over_a_unix_socket() {
+        let mut headers = HeaderMap::new();
+        headers.insert("x-real-ip", "192.0.2.1".parse().unwrap());
+        let stranger = "198.51.100.9".parse().unwrap();
+        let told = "192.0.2.1".parse().unwrap();
+        let policy = policy("XRealIp");
+        assert_eq!(
+            client_address(&policy, &headers, Some(stranger)),
+            Some(stranger)
+        );
+        assert_eq!(client_address(&policy, &headers, None), Some(told));
+        assert_eq!(client_address(&policy, &HeaderMap::new(), None), None);
+    }
 
     #[test]
     fn each_header_of_the_reference_server_is_understood() {
-        let peer: SocketAddr = "127.0.0.1:1".parse().unwrap();
+        let peer: IpAddr = "127.0.0.1".parse().unwrap();
         for (source, header, value, expected) in [
             ("ConnectInfo", "x-real-ip", "192.0.2.1", "127.0.0.1"),
             ("XRealIp", "x-real-ip", "192.0.2.1", "192.0.2.1"),
@@ -121,12 +162,8 @@ mod tests {
         ] {
             let mut headers = HeaderMap::new();
             headers.insert(header, value.parse().unwrap());
-            let found = client_address(source.parse().unwrap(), &headers, peer);
-            assert_eq!(
-                found,
-                expected.parse::<IpAddr>().unwrap(),
-                "{source}: {value}"
-            );
+            let found = client_address(&policy(source), &headers, Some(peer));
+            assert_eq!(found, Some(expected.parse().unwrap()), "{source}: {value}");
         }
     }
 }

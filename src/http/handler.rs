@@ -1,10 +1,9 @@
 //! One request: route, key, body, method, answer, and one line in the log.
 
 use std::{
-    io::{Read, Seek},
-    net::{IpAddr, SocketAddr},
+    io::{Read, Seek, Write},
+    net::IpAddr,
     sync::Arc,
-    time::Instant,
 };
 
 use hyper::{
@@ -16,18 +15,23 @@ use serde::de::DeserializeOwned;
 use tempfile::SpooledTempFile;
 
 use super::{
-    Server,
-    body::{BodyError, BodyLimits, discard, receive},
+    Policy, Server,
+    body::{BodyError, BodyLimits, Received, discard, receive},
     client_address::client_address,
     error::HttpError,
+    log::{Entry, Outcome},
     reply::{Reply, ReplyBody, whole},
     route::{Method, NoRoute, Route, route},
 };
 use crate::{
-    account::{Device, host_key::DeviceId},
+    account::host_key::DeviceId,
     collection::open::Refusal,
     sync::{full, media, meta, normal},
-    vault::{Vault, conversation::Speaker},
+    vault::{
+        Vault,
+        activity::{Attendance, Traffic},
+        conversation::Speaker,
+    },
     wire::{
         header::SyncHeader,
         login::{LoginReply, LoginRequest},
@@ -42,7 +46,7 @@ const LOGIN_BYTES: u64 = 16 * 1024;
 /// Answers any request.
 pub async fn handle(
     server: Arc<Server>,
-    peer: SocketAddr,
+    peer: Option<IpAddr>,
     request: Request<Incoming>,
 ) -> Response<ReplyBody> {
     let response = match route(request.method(), request.uri().path()) {
@@ -51,7 +55,7 @@ pub async fn handle(
         Err(NoRoute::NotFound) => not_found(),
         Err(NoRoute::WrongVerb(verbs)) => wrong_verb(verbs),
     };
-    discard(request.into_body(), server.limits.body_timeout).await;
+    discard(request.into_body(), server.policy().limits.body_timeout).await;
     response
 }
 
@@ -72,87 +76,85 @@ fn wrong_verb(verbs: &'static str) -> Response<ReplyBody> {
 /// Runs a method and logs how it went, once.
 async fn run(
     server: &Server,
-    peer: SocketAddr,
+    peer: Option<IpAddr>,
     method: Method,
     request: Request<Incoming>,
 ) -> Response<ReplyBody> {
-    let began = Instant::now();
-    let address = client_address(server.client_address, request.headers(), peer);
-    let mut log = LogEntry {
-        method: method.name(),
-        address,
-        user: String::new(),
-        client: String::new(),
-    };
-    let result = answer(server, method, request, &mut log).await;
-    let ms = began.elapsed().as_millis();
-    let LogEntry {
-        method,
-        address,
-        user,
-        client,
-    } = log;
-    match result {
-        Ok(response) => {
-            tracing::info!(method, user, %address, client, ms, "done");
+    let policy = server.policy();
+    let mut entry = Entry::new(
+        method.name(),
+        client_address(&policy, request.headers(), peer),
+    );
+    match answer(server, &policy, method, request, &mut entry).await {
+        Ok((response, traffic)) => {
+            entry.succeeded(traffic);
             response
         }
-        Err(error) if error.status.is_server_error() => {
-            tracing::error!(method, user, %address, client, ms, status = error.status.as_u16(), "failed: {}", error.cause);
-            error.into_response()
-        }
         Err(error) => {
-            tracing::warn!(method, user, %address, client, ms, status = error.status.as_u16(), "refused: {}", error.cause);
+            entry.failed(&error);
             error.into_response()
         }
     }
 }
 
-/// What is known of a request, as it becomes known.
-struct LogEntry {
-    method: &'static str,
-    address: IpAddr,
-    user: String,
-    client: String,
-}
-
 async fn answer(
     server: &Server,
+    policy: &Policy,
     method: Method,
     request: Request<Incoming>,
-    log: &mut LogEntry,
-) -> Result<Response<ReplyBody>, HttpError> {
+    entry: &mut Entry,
+) -> Result<(Response<ReplyBody>, Traffic), HttpError> {
     let (head, body) = request.into_parts();
-    let stall = server.limits.body_timeout;
+    let limits = BodyLimits::from(&policy.limits);
     let header = match read_header(&head.headers) {
         Ok(header) => header,
         Err(error) => {
-            discard(body, stall).await;
+            discard(body, limits.stall).await;
             return Err(error);
         }
     };
-    log.client.clone_from(&header.client);
-    let reply = if method == Method::HostKey {
-        login(server, body, log).await?
+    entry.client.clone_from(&header.client);
+    entry.request.clone_from(&header.session_key);
+    let (reply, traffic) = if method == Method::HostKey {
+        (
+            login(server, body, limits, entry).await?,
+            Traffic::default(),
+        )
     } else {
         let Some(device) = server.accounts.authenticate(&header.host_key) else {
-            discard(body, stall).await;
+            discard(body, limits.stall).await;
             return Err(HttpError::new(
                 StatusCode::FORBIDDEN,
                 "the host key is not valid (any more); log in again",
             ));
         };
-        log.user = device.user.to_string();
-        Call::new(server, device, &header)
-            .await?
-            .dispatch(method, body)
-            .await?
+        entry.identify(&device);
+        let vault = server.vaults.get(&device.user).await?;
+        // From the head on: while a body is under way, its device is not silent.
+        let attendance = vault.attend(device.id);
+        let mut call = Call {
+            header: &header,
+            device: device.id,
+            vault,
+            attendance,
+            limits,
+            entry,
+        };
+        let reply = call.dispatch(method, body).await?;
+        call.attendance.answered(reply.length());
+        if let Some(Outcome::Sync(_) | Outcome::Upload | Outcome::Download) = call.entry.outcome {
+            server.pulse.synced(&device.user);
+        }
+        // Requests that get no line of their own count for the one that ends their sync.
+        let traffic = call.entry.outcome.map(|_| call.attendance.take_traffic());
+        (reply, traffic.unwrap_or_default())
     };
-    Ok(if header.wants_zstd() {
+    let response = if header.wants_zstd() {
         reply.into_zstd()?
     } else {
         reply.into_plain()?
-    })
+    };
+    Ok((response, traffic))
 }
 
 fn read_header(headers: &HeaderMap) -> Result<SyncHeader, HttpError> {
@@ -165,21 +167,28 @@ fn read_header(headers: &HeaderMap) -> Result<SyncHeader, HttpError> {
     Ok(SyncHeader::parse(value.as_bytes())?)
 }
 
-async fn login(server: &Server, body: Incoming, log: &mut LogEntry) -> Result<Reply, HttpError> {
+async fn login(
+    server: &Server,
+    body: Incoming,
+    limits: BodyLimits,
+    entry: &mut Entry,
+) -> Result<Reply, HttpError> {
     let limits = BodyLimits {
         sent: LOGIN_BYTES,
         decoded: LOGIN_BYTES,
-        stall: server.limits.body_timeout,
+        ..limits
     };
-    let LoginRequest { user, password } = parse(&receive(body, Vec::new(), limits).await?)?;
-    log.user.clone_from(&user);
-    let (_, key) = server
+    let LoginRequest { user, password } = parse(&receive(body, Vec::new(), limits).await?.content)?;
+    entry.user.clone_from(&user);
+    let (device, key) = server
         .accounts
-        .login(&user, password, Some(log.address))
+        .login(&user, password, entry.address())
         .await?;
-    Ok(Reply::json(&LoginReply {
+    entry.identify(&device);
+    entry.outcome = Some(Outcome::Login);
+    json(LoginReply {
         key: key.to_string(),
-    })?)
+    })
 }
 
 /// A method called by a device that may.
@@ -187,36 +196,18 @@ struct Call<'a> {
     header: &'a SyncHeader,
     device: DeviceId,
     vault: Arc<Vault>,
+    attendance: Attendance,
     limits: BodyLimits,
+    entry: &'a mut Entry,
 }
 
-impl<'a> Call<'a> {
-    async fn new(
-        server: &Server,
-        device: Device,
-        header: &'a SyncHeader,
-    ) -> Result<Self, HttpError> {
-        let vault = server.vaults.get(&device.user).await?;
-        let limits = BodyLimits {
-            sent: server.limits.sent,
-            decoded: server.limits.decoded,
-            stall: server.limits.body_timeout,
-        };
-        Ok(Self {
-            header,
-            device: device.id,
-            vault,
-            limits,
-        })
-    }
-
-    async fn dispatch(self, method: Method, body: Incoming) -> Result<Reply, HttpError> {
-        // From the head on: while a body is under way, its device is not silent.
-        let _attendance = self.vault.attend(self.device);
+impl Call<'_> {
+    async fn dispatch(&mut self, method: Method, body: Incoming) -> Result<Reply, HttpError> {
         match method {
             Method::Upload => self.upload(body).await,
             Method::Download => {
                 self.spool(body).await?;
+                self.entry.outcome = Some(Outcome::Download);
                 Ok(Reply::file(
                     full::download(&self.vault, self.device).await?,
                 )?)
@@ -234,8 +225,8 @@ impl<'a> Call<'a> {
         }
     }
 
-    async fn converse(&self, method: Method, body: Incoming) -> Result<Reply, HttpError> {
-        let vault = &self.vault;
+    async fn converse(&mut self, method: Method, body: Incoming) -> Result<Reply, HttpError> {
+        let vault = &Arc::clone(&self.vault);
         let speaker = Speaker {
             device: self.device,
             session_key: self.header.session_key.clone(),
@@ -259,15 +250,19 @@ impl<'a> Call<'a> {
                 self.spool(body).await?;
                 match method {
                     Method::Chunk => json(normal::chunk(vault, speaker).await?),
-                    Method::Finish => json(normal::finish(vault, speaker).await?),
+                    Method::Finish => {
+                        let finished = normal::finish(vault, speaker).await?;
+                        self.entry.outcome = Some(Outcome::Sync(finished));
+                        json(finished.modified)
+                    }
                     _ => json(normal::abort(vault, speaker).await?),
                 }
             }
         }
     }
 
-    async fn media(&self, method: Method, body: Incoming) -> Result<Reply, HttpError> {
-        let vault = &self.vault;
+    async fn media(&mut self, method: Method, body: Incoming) -> Result<Reply, HttpError> {
+        let vault = &Arc::clone(&self.vault);
         match method {
             Method::MediaBegin => {
                 let _: BeginRequest = self.read(body).await?;
@@ -278,11 +273,15 @@ impl<'a> Call<'a> {
             Method::MediaChanges => json(MediaReply::ok(
                 media::changes(vault, self.read(body).await?).await?,
             )),
-            Method::MediaUpload => json(MediaReply::ok(
-                media::upload(vault, self.spool(body).await?).await?,
-            )),
+            Method::MediaUpload => {
+                let uploaded = media::upload(vault, self.spool(body).await?).await?;
+                self.entry.outcome = Some(Outcome::MediaSent(uploaded.0));
+                json(MediaReply::ok(uploaded))
+            }
             Method::MediaDownload => {
-                let zip = media::download(vault, self.read(body).await?, vault.spool()).await?;
+                let request = self.read(body).await?;
+                let zip = media::download(vault, request, vault.spool()).await?;
+                self.entry.outcome = Some(Outcome::MediaReceived);
                 Ok(Reply::file(zip)?)
             }
             _ => json(MediaReply::ok(
@@ -292,10 +291,13 @@ impl<'a> Call<'a> {
     }
 
     /// What is wrong with an upload is told with status 200, since only then clients show it.
-    async fn upload(&self, body: Incoming) -> Result<Reply, HttpError> {
-        let refusal = match receive(body, self.vault.upload_file()?, self.limits).await {
+    async fn upload(&mut self, body: Incoming) -> Result<Reply, HttpError> {
+        let refusal = match self.receive(body, self.vault.upload_file()?).await {
             Ok(file) => match full::upload(&self.vault, self.device, file).await? {
-                Ok(()) => return Ok(Reply::text(full::OK)),
+                Ok(()) => {
+                    self.entry.outcome = Some(Outcome::Upload);
+                    return Ok(Reply::text(full::OK));
+                }
                 Err(refusal) => refusal,
             },
             Err(BodyError::Empty) => Refusal::Empty,
@@ -305,15 +307,26 @@ impl<'a> Call<'a> {
             },
             Err(error) => return Err(error.into()),
         };
-        tracing::warn!("upload refused: {refusal}");
-        Ok(Reply::text(refusal.to_string()))
+        let sentence = refusal.to_string();
+        self.entry.upload_refused(&sentence);
+        Ok(Reply::text(sentence))
     }
 
-    async fn spool(&self, body: Incoming) -> Result<SpooledTempFile, HttpError> {
-        Ok(receive(body, self.vault.spool(), self.limits).await?)
+    async fn spool(&mut self, body: Incoming) -> Result<SpooledTempFile, HttpError> {
+        Ok(self.receive(body, self.vault.spool()).await?)
     }
 
-    async fn read<T: DeserializeOwned>(&self, body: Incoming) -> Result<T, HttpError> {
+    async fn receive<W: Write + Send + 'static>(
+        &mut self,
+        body: Incoming,
+        to: W,
+    ) -> Result<W, BodyError> {
+        let Received { content, sent } = receive(body, to, self.limits).await?;
+        self.attendance.received(sent);
+        Ok(content)
+    }
+
+    async fn read<T: DeserializeOwned>(&mut self, body: Incoming) -> Result<T, HttpError> {
         let mut spooled = self.spool(body).await?;
         spooled.rewind()?;
         let mut bytes = Vec::new();

@@ -7,22 +7,33 @@ mod client_address;
 mod error;
 mod handler;
 mod inflate;
+pub mod listener;
+mod log;
+pub mod pulse;
 mod reply;
 mod route;
 mod tracked;
 
-use std::{convert::Infallible, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    net::IpAddr,
+    pin::pin,
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
 
 use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use ipnet::IpNet;
 use tokio::{
-    net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{sleep, timeout},
 };
 use tokio_io_timeout::TimeoutStream;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+use listener::{Listener, Stream};
+use pulse::Pulse;
 use tracked::Tracked;
 
 use crate::{
@@ -43,16 +54,51 @@ pub struct Server {
     pub accounts: Accounts,
     /// Their data.
     pub vaults: Vaults,
-    /// What they may ask.
+    /// What they may ask, and whose word is taken about where they are.
+    policy: RwLock<Arc<Policy>>,
+    /// What has happened, for whoever watches.
+    pub pulse: Pulse,
+}
+
+/// What may change while the server runs.
+#[derive(Debug, Clone)]
+pub struct Policy {
+    /// What a client may ask.
     pub limits: Limits,
-    /// Where their addresses are to be found.
+    /// Where its address is to be found.
     pub client_address: ClientAddress,
+    /// From whom that is believed.
+    pub trusted_proxies: Vec<IpNet>,
+}
+
+impl Server {
+    /// One that has not served anything yet.
+    #[must_use]
+    pub fn new(accounts: Accounts, vaults: Vaults, policy: Policy) -> Self {
+        Self {
+            accounts,
+            vaults,
+            policy: RwLock::new(Arc::new(policy)),
+            pulse: Pulse::default(),
+        }
+    }
+
+    /// What holds now.
+    #[must_use]
+    pub fn policy(&self) -> Arc<Policy> {
+        Arc::clone(&self.policy.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What holds from now on, for requests that come.
+    pub fn change_policy(&self, policy: Policy) {
+        *self.policy.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(policy);
+    }
 }
 
 /// Serves until told to stop; then finishes the requests under way and returns.
-pub async fn serve(server: Arc<Server>, listeners: Vec<TcpListener>, stop: CancellationToken) {
+pub async fn serve(server: Arc<Server>, listeners: Vec<Listener>, stop: CancellationToken) {
     let connections = TaskTracker::new();
-    let room = Arc::new(Semaphore::new(server.limits.connections));
+    let room = Arc::new(Semaphore::new(server.policy().limits.connections));
     for listener in listeners {
         let accepting = accept(
             Arc::clone(&server),
@@ -70,7 +116,7 @@ pub async fn serve(server: Arc<Server>, listeners: Vec<TcpListener>, stop: Cance
 
 async fn accept(
     server: Arc<Server>,
-    listener: TcpListener,
+    listener: Listener,
     room: Arc<Semaphore>,
     connections: TaskTracker,
     stop: CancellationToken,
@@ -100,15 +146,13 @@ async fn accept(
 
 async fn connection(
     server: Arc<Server>,
-    stream: TcpStream,
-    peer: SocketAddr,
+    stream: Stream,
+    peer: Option<IpAddr>,
     _place: OwnedSemaphorePermit,
     stop: CancellationToken,
 ) {
-    let limits = server.limits;
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "a connection ended before it began");
-    }
+    let limits = server.policy().limits;
+    let _connected = server.pulse.connected();
     let mut stream = TimeoutStream::new(stream);
     // Reads have time-outs of their own, which depend on what is being read.
     stream.set_write_timeout(Some(limits.body_timeout));
@@ -117,8 +161,9 @@ async fn connection(
     let service = service_fn(|request: Request<Incoming>| {
         let (server, token) = (Arc::clone(&server), requests.token());
         async move {
+            let counted = server.pulse.requested();
             let response = handler::handle(server, peer, request).await;
-            Ok::<_, Infallible>(response.map(|body| Tracked::new(body, token)))
+            Ok::<_, Infallible>(response.map(|body| Tracked::new(body, (token, counted))))
         }
     });
     let connection = http1::Builder::new()
@@ -139,6 +184,6 @@ async fn connection(
         }
     };
     if let Err(error) = ended {
-        tracing::debug!(%error, %peer, "a connection broke off");
+        tracing::debug!(%error, ?peer, "a connection broke off");
     }
 }

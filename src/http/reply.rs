@@ -58,6 +58,12 @@ impl Reply {
         })
     }
 
+    /// How long it is before compression.
+    #[must_use]
+    pub fn length(&self) -> u64 {
+        self.length
+    }
+
     fn bytes(bytes: Vec<u8>) -> Self {
         Self {
             length: bytes.len() as u64,

@@ -1,16 +1,49 @@
-//! The log: text on standard error.
+//! The log: structured entries in the journal, or text on standard error.
 
 use std::io::{IsTerminal, stderr};
 
-use tracing_subscriber::EnvFilter;
+use nix::sys::stat::fstat;
+use tracing_journald::{Priority, PriorityMappings};
+use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::SubscriberInitExt};
+
+use super::manager;
+
+/// Fields are named `ANKI_USER`, `ANKI_DEVICE` and so on.
+const PREFIX: &str = "ANKI";
+const IDENTIFIER: &str = "anki-syncd";
 
 /// Starts logging. `RUST_LOG` chooses what is logged; by default what a person needs.
 pub fn init() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(stderr)
-        .with_ansi(stderr().is_terminal())
-        .with_target(false)
+    let journal = is_journal()
+        .then(tracing_journald::layer)
+        .and_then(Result::ok);
+    let layer = match journal {
+        Some(layer) => layer
+            .with_syslog_identifier(IDENTIFIER.to_owned())
+            .with_field_prefix(Some(PREFIX.to_owned()))
+            .with_priority_mappings(PriorityMappings {
+                info: Priority::Informational,
+                debug: Priority::Debug,
+                ..PriorityMappings::new()
+            })
+            .boxed(),
+        None => tracing_subscriber::fmt::layer()
+            .with_writer(stderr)
+            .with_ansi(stderr().is_terminal())
+            .with_target(false)
+            .boxed(),
+    };
+    tracing_subscriber::registry()
+        .with(filter)
+        .with(layer)
         .init();
+}
+
+/// Whether standard error goes to the journal, and not to a file or pipe that a parent put there.
+fn is_journal() -> bool {
+    let Some(stream) = manager::journal_stream() else {
+        return false;
+    };
+    fstat(stderr()).is_ok_and(|file| stream == format!("{}:{}", file.st_dev, file.st_ino))
 }

@@ -1,5 +1,14 @@
-//! Everything that knows the process: its log, signals and exit status.
+//! Everything that knows systemd or the process: sockets, notifications, watchdog, log,
+//! signals, rest, privileges, sandbox and exit status.
 
 pub mod exit;
 pub mod log;
+pub mod manager;
+pub mod notify;
+pub mod privileges;
+pub mod rest;
+pub mod sandbox;
 pub mod signals;
+pub mod sockets;
+pub mod status;
+pub mod watchdog;

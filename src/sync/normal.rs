@@ -1,6 +1,8 @@
 //! The normal sync, from `start` to `finish`: one transaction, of which nothing
 //! is visible to other devices before `finish`.
 
+use std::time::Duration;
+
 use super::Error;
 use crate::{
     clock,
@@ -53,6 +55,7 @@ pub async fn apply_graves(
 ) -> Result<(), Error> {
     let applied = vault.converse(speaker, move |conn, conversation| {
         grave::apply(conn, &request.chunk, conversation.usn)?;
+        conversation.received += request.chunk.len();
         Ok(Next::Continue(()))
     });
     Ok(applied.await?)
@@ -69,6 +72,8 @@ pub async fn apply_changes(
 ) -> Result<Changes, Error> {
     let ours = vault.converse(speaker, move |conn, conversation| {
         let ours = changes::collect(conn, conversation.min_usn, !conversation.client_is_newer)?;
+        conversation.sent += ours.len();
+        conversation.received += request.changes.len();
         changes::apply(conn, request.changes, conversation.usn, clock::now_secs())?;
         Ok(Next::Continue(ours))
     });
@@ -85,7 +90,9 @@ pub async fn chunk(vault: &Vault, speaker: Speaker) -> Result<Chunk, Error> {
             Some(pending) => pending,
             none => none.insert(chunk::PendingIds::collect(conn, conversation.min_usn)?),
         };
-        Ok(Next::Continue(pending.next(conn)?))
+        let chunk = pending.next(conn)?;
+        conversation.sent += chunk.len();
+        Ok(Next::Continue(chunk))
     });
     Ok(chunk.await?)
 }
@@ -101,6 +108,7 @@ pub async fn apply_chunk(
 ) -> Result<(), Error> {
     let applied = vault.converse(speaker, move |conn, conversation| {
         chunk::apply(conn, &request.chunk, conversation.min_usn)?;
+        conversation.received += request.chunk.len();
         Ok(Next::Continue(()))
     });
     Ok(applied.await?)
@@ -127,18 +135,40 @@ pub async fn sanity_check(
     Ok(reply.await?)
 }
 
-/// Makes everything count, and answers the collection's new modification time, in milliseconds.
+/// What a sync came to.
+#[derive(Debug, Clone, Copy)]
+pub struct Finished {
+    /// The collection's new modification time, milliseconds; the answer.
+    pub modified: i64,
+    /// Objects sent to the client.
+    pub sent: usize,
+    /// Objects received from the client.
+    pub received: usize,
+    /// From `start` to now.
+    pub took: Duration,
+}
+
+/// Makes everything count.
 ///
 /// # Errors
 /// [`Error`].
-pub async fn finish(vault: &Vault, speaker: Speaker) -> Result<i64, Error> {
-    let modified = vault.converse(speaker, |conn, conversation| {
-        let now = clock::now_ms();
+pub async fn finish(vault: &Vault, speaker: Speaker) -> Result<Finished, Error> {
+    let finished = vault.converse(speaker, |conn, conversation| {
+        let modified = clock::now_ms();
         let Usn(usn) = conversation.usn;
-        conn.execute("update col set ls = ?1, mod = ?1, usn = ?2 + 1", (now, usn))?;
-        Ok(Next::Commit(now))
+        conn.execute(
+            "update col set ls = ?1, mod = ?1, usn = ?2 + 1",
+            (modified, usn),
+        )?;
+        let &mut Conversation { sent, received, .. } = conversation;
+        Ok(Next::Commit(Finished {
+            modified,
+            sent,
+            received,
+            took: conversation.elapsed(),
+        }))
     });
-    Ok(modified.await?)
+    Ok(finished.await?)
 }
 
 /// Ends this device's sync, if one is under way, and rolls it back.

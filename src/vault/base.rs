@@ -7,6 +7,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use nix::unistd::{Gid, Uid, chown};
+
 use crate::account::host_key::Secret;
 
 /// A name that no user can have; the reference server ignores it.
@@ -63,6 +65,19 @@ impl Base {
             Err(TryLockError::WouldBlock) => Err(BaseError::InUse(path.to_owned())),
             Err(TryLockError::Error(source)) => Err(failed(&lock_path, source)),
         }
+    }
+
+    /// Creates the folder if it is missing and gives it to the account that the server will run as.
+    /// What is in it already stays as it is.
+    ///
+    /// # Errors
+    /// [`BaseError`].
+    pub fn hand_over(path: &Path, uid: Uid, gid: Gid) -> Result<(), BaseError> {
+        if path.exists() {
+            return Ok(());
+        }
+        let handed_over = create_folder(path).and_then(|()| Ok(chown(path, Some(uid), Some(gid))?));
+        handed_over.map_err(|source| failed(path, source))
     }
 
     /// A user's folder.

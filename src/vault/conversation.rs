@@ -5,11 +5,7 @@
 //! closing the connection is rolling back: by an error, a panic, silence or the end
 //! of the process alike. Only [`Next::Commit`] makes anything of it visible.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::time::Duration;
 
 use rusqlite::Connection;
 use tokio::time::{Instant, sleep};
@@ -22,7 +18,7 @@ use crate::{
 };
 
 /// A device that says nothing for this long makes way for another one that waits.
-const SILENCE: Duration = Duration::from_secs(8);
+pub(super) const SILENCE: Duration = Duration::from_secs(8);
 /// A device waits at most this long; clients give up after 30 s.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// A conversation that nobody continues is rolled back even if nobody waits.
@@ -51,6 +47,11 @@ pub struct Conversation {
     pub client_is_newer: bool,
     /// What is still to be sent; collected at the first `chunk`.
     pub pending: Option<PendingIds>,
+    /// Objects sent to the client so far.
+    pub sent: usize,
+    /// Objects received from the client so far.
+    pub received: usize,
+    began: Instant,
 }
 
 impl Conversation {
@@ -63,7 +64,16 @@ impl Conversation {
             min_usn,
             client_is_newer,
             pending: None,
+            sent: 0,
+            received: 0,
+            began: Instant::now(),
         }
+    }
+
+    /// Since when it has been going on.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.began.elapsed()
     }
 
     /// Whose it is.
@@ -219,16 +229,6 @@ impl Vault {
         });
         Ok(abort.await?)
     }
-
-    /// Notes that a request of this device is under way, as long as the result lives.
-    #[must_use]
-    pub fn attend(&self, device: DeviceId) -> Attendance {
-        self.activity.arrive(device);
-        Attendance {
-            activity: self.activity.clone(),
-            device,
-        }
-    }
 }
 
 fn step<R>(
@@ -247,62 +247,5 @@ fn step<R>(
 fn end(open: &mut Option<Open>) {
     if let Some(open) = open {
         open.conversation = None;
-    }
-}
-
-/// When each device was last heard of. A request counts for as long as it takes,
-/// since a body may be long under way.
-#[derive(Clone, Default)]
-pub(super) struct Activity(Arc<Mutex<HashMap<DeviceId, Seen>>>);
-
-struct Seen {
-    requests: usize,
-    last: Instant,
-}
-
-impl Activity {
-    /// For how long the device has had no request under way.
-    pub(super) fn silence(&self, device: DeviceId) -> Duration {
-        match self.lock().get(&device) {
-            Some(seen) if seen.requests > 0 => Duration::ZERO,
-            Some(seen) => seen.last.elapsed(),
-            None => Duration::MAX,
-        }
-    }
-
-    fn arrive(&self, device: DeviceId) {
-        let now = Instant::now();
-        let mut devices = self.lock();
-        devices.retain(|_, seen| seen.requests > 0 || now - seen.last < ABANDONED);
-        devices
-            .entry(device)
-            .or_insert(Seen {
-                requests: 0,
-                last: now,
-            })
-            .requests += 1;
-    }
-
-    fn leave(&self, device: DeviceId) {
-        if let Some(seen) = self.lock().get_mut(&device) {
-            seen.requests -= 1;
-            seen.last = Instant::now();
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<DeviceId, Seen>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A request of a device is under way.
-pub struct Attendance {
-    activity: Activity,
-    device: DeviceId,
-}
-
-impl Drop for Attendance {
-    fn drop(&mut self) {
-        self.activity.leave(self.device);
     }
 }

@@ -4,6 +4,7 @@
 //! `collection.anki2`, `media/` and `media.db`. What is ours lies in `.anki-syncd/`
 //! below it, which the reference server ignores. Users share no lock.
 
+pub mod activity;
 pub mod base;
 pub mod conversation;
 mod slot;
@@ -33,13 +34,16 @@ use crate::{
     },
     media::{self, MediaStore},
 };
+use activity::Activity;
 use base::{Base, create_folder, empty_folder, sync_folder};
-use conversation::{ABANDONED, Activity, Conversation};
+use conversation::{ABANDONED, Conversation, SILENCE};
 use slot::Slot;
 
 /// After this long without a request, a user's databases are closed, so that
 /// `sqlite3`, rsync and file system snapshots see plain files.
 const IDLE: Duration = Duration::from_secs(5);
+/// Between two requests of one sync.
+const MOMENT: Duration = Duration::from_secs(1);
 /// What is received or packed goes to a file once it is larger than this.
 const IN_MEMORY: usize = 64 * 1024;
 
@@ -96,6 +100,23 @@ impl Vaults {
             vault.collection.close_if(|_, _| true).await;
             vault.media.close_if(|_, _| true).await;
         }
+    }
+
+    /// How many devices are syncing: in a conversation or a request, or were a moment ago.
+    #[must_use]
+    pub fn devices(&self) -> usize {
+        self.prepared()
+            .iter()
+            .map(|vault| vault.activity.devices(MOMENT))
+            .sum()
+    }
+
+    /// Whether a normal sync is under way whose device has not fallen silent.
+    #[must_use]
+    pub fn is_in_conversation(&self) -> bool {
+        self.prepared()
+            .iter()
+            .any(|vault| vault.is_in_conversation())
     }
 
     fn prepared(&self) -> Vec<Arc<Vault>> {
@@ -185,6 +206,18 @@ impl Vault {
         let path = self.collection_path();
         self.in_turn(device, move |open| work(&opened(open, &path)?.collection))
             .await
+    }
+
+    /// A vault that is being used counts as in conversation.
+    fn is_in_conversation(&self) -> bool {
+        self.collection
+            .look(|open| {
+                let conversation = open.and_then(|open| open.conversation.as_ref());
+                conversation.is_some_and(|conversation| {
+                    self.activity.silence(conversation.device()) < SILENCE
+                })
+            })
+            .unwrap_or(true)
     }
 
     fn may_close(&self, open: &Open, idle: Duration) -> bool {

@@ -48,6 +48,14 @@ impl<T: Send + 'static> Slot<T> {
         .await
     }
 
+    /// Looks at what is open; none while somebody is using it.
+    pub fn look<R>(&self, at: impl FnOnce(Option<&T>) -> R) -> Option<R> {
+        self.0
+            .try_lock()
+            .ok()
+            .map(|content| at(content.open.as_ref()))
+    }
+
     /// Closes the database if nobody is using it now and `may_close` agrees, which is
     /// told for how long nobody has.
     pub async fn close_if(&self, may_close: impl FnOnce(&T, Duration) -> bool) {

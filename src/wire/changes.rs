@@ -28,6 +28,18 @@ pub struct Changes {
     pub(crate) creation_secs: Option<i64>,
 }
 
+impl Changes {
+    /// How many objects; the settings count as one.
+    pub(crate) fn len(&self) -> usize {
+        let (decks, configs) = &self.decks;
+        self.notetypes.len()
+            + decks.len()
+            + configs.len()
+            + self.tags.len()
+            + usize::from(self.config.is_some())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

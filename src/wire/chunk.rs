@@ -26,6 +26,13 @@ pub struct Chunk {
     pub(crate) notes: Vec<Note>,
 }
 
+impl Chunk {
+    /// How many objects.
+    pub(crate) fn len(&self) -> usize {
+        self.revlog.len() + self.cards.len() + self.notes.len()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -17,6 +17,13 @@ pub struct Graves {
     pub(crate) notes: Vec<i64>,
 }
 
+impl Graves {
+    /// How many objects.
+    pub(crate) fn len(&self) -> usize {
+        self.cards.len() + self.decks.len() + self.notes.len()
+    }
+}
+
 /// The body of `applyGraves`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct ApplyGraves {

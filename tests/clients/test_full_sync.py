@@ -2,7 +2,7 @@
 
 import pytest
 
-NOTHING_FOUND = ["Database rebuilt and optimized.", True]
+from harness.device import NOTHING_FOUND
 
 
 def fill(device):

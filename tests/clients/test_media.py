@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from harness import MEBIBYTE
 from harness.device import ClientError
 
 # All in Unicode's normal form C, the only one that the protocol takes.
@@ -136,7 +137,7 @@ def sync_media_until_it_works(device):
 
 def test_a_file_of_several_mebibytes_travels_whole(devices):
     first, second = devices
-    files = {"large.mp4": random.Random(5).randbytes(9 << 20), "small.txt": b"s"}
+    files = {"large.mp4": random.Random(5).randbytes(9 * MEBIBYTE), "small.txt": b"s"}
     put(first, files)
     first.sync_media()
     second.sync_media()

@@ -10,9 +10,9 @@ from http.client import RemoteDisconnected
 
 import pytest
 
+from harness import MEBIBYTE
 from harness.raw import CLIENT, Account, media_zip
 
-MEBIBYTE = 1 << 20
 LONGEST = "ü" * 125 + "5.png"
 NFD = unicodedata.normalize("NFD", "für.mp3")
 

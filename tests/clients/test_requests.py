@@ -7,9 +7,7 @@ from contextlib import closing
 import pytest
 
 from harness import collection
-from harness.raw import CLIENT, Account, Connection, frame
-
-META = {"v": 11, "cv": CLIENT}
+from harness.raw import CLIENT, META, Account, Connection, frame
 
 
 @pytest.fixture

@@ -8,7 +8,8 @@ import shutil
 import sqlite3
 from contextlib import closing
 
-MEBIBYTE = 1 << 20
+from harness import MEBIBYTE
+
 NOTE_TEXT = 1000
 # Statistics of SQLite's, which each side makes for itself.
 NOT_CONTENT = ("sqlite_stat1", "sqlite_stat4")

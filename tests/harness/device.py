@@ -11,6 +11,7 @@ from pathlib import Path
 from harness import collection
 
 WORKER = Path(__file__).with_name("worker.py")
+NOTHING_FOUND = ["Database rebuilt and optimized.", True]
 
 
 class ClientError(Exception):
@@ -47,7 +48,9 @@ class Device:
         request = json.dumps({"do": operation, "with": arguments})
         self.worker.stdin.write(request + "\n")
         self.worker.stdin.flush()
-        answer = json.loads(self.worker.stdout.readline())
+        line = self.worker.stdout.readline()
+        assert line, "the client has ended"
+        answer = json.loads(line)
         if "error" in answer:
             raise ClientError(**answer)
         return answer["value"]
@@ -101,6 +104,7 @@ class Device:
         self.call("review", cards=cards)
 
     def check_database(self):
+        """What the client says; `NOTHING_FOUND` if all is well."""
         return self.call("check_database")
 
     def rows(self):

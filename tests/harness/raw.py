@@ -11,9 +11,11 @@ from pathlib import Path
 
 import zstandard
 
-BLOCK = 1 << 20
+from harness import MEBIBYTE
+
 CHUNK = 4096
 CLIENT = "26.09.3,handmade,linux"
+META = {"v": 11, "cv": CLIENT}
 END = b"0\r\n\r\n"
 
 
@@ -107,7 +109,7 @@ class Account:
             return connection.post(path, message, self.key, into)
 
     def meta(self):
-        return self.post("/sync/meta", {"v": 11, "cv": CLIENT}).json()
+        return self.post("/sync/meta", META).json()
 
     def upload(self, path):
         return self.post("/sync/upload", path)
@@ -153,7 +155,7 @@ def frame(message):
 def blocks(message):
     if isinstance(message, Path):
         with open(message, "rb") as file:
-            while block := file.read(BLOCK):
+            while block := file.read(MEBIBYTE):
                 yield block
     elif isinstance(message, bytes):
         yield message
@@ -164,8 +166,8 @@ def blocks(message):
 def bomb(size):
     """Zeros in a zstd frame, some thirty thousand times smaller than its content."""
     compressor = zstandard.ZstdCompressor(write_content_size=False).compressobj()
-    zeros = bytes(BLOCK)
-    parts = [compressor.compress(zeros) for _ in range(size // BLOCK)]
+    zeros = bytes(MEBIBYTE)
+    parts = [compressor.compress(zeros) for _ in range(size // MEBIBYTE)]
     return b"".join(parts) + compressor.flush()
 
 
@@ -185,6 +187,6 @@ def media_zip(files):
 def copy(source, path):
     length = 0
     with open(path, "wb") as file:
-        while block := source.read(BLOCK):
+        while block := source.read(MEBIBYTE):
             length += file.write(block)
     return length

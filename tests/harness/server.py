@@ -12,7 +12,7 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parents[2]
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR", REPOSITORY / "target"))
 COMMANDS = {
-    "ours": [str(TARGET / "release" / "anki-syncd")],
+    "ours": [str(TARGET / "release" / "anki-syncd"), "--allow-root"],
     "reference": [sys.executable, "-m", "anki.syncserver"],
 }
 USERS = {"anna": "anna's pass:wörd", "ben": "b"}
@@ -21,13 +21,14 @@ USERS = {"anna": "anna's pass:wörd", "ben": "b"}
 class Server:
     """One server over one folder of users; the address stays the same over restarts."""
 
-    def __init__(self, kind, base, log, users=USERS, host="127.0.0.1", **settings):
+    def __init__(self, kind, base, log, users=USERS, host="127.0.0.1", arguments=(), **settings):
         self.kind = kind
         self.base = Path(base)
         self.log = Path(log)
         self.users = users
         self.host = host
         self.port = free_port()
+        self.command = [*COMMANDS[kind], *map(str, arguments)]
         self.settings = settings
         self.process = None
 
@@ -59,11 +60,11 @@ class Server:
         return self.base / user
 
     def start(self):
-        command = COMMANDS[self.kind]
         with open(self.log, "ab") as log:
-            assert Path(command[0]).exists(), f"{command[0]} is missing: cargo build --release"
+            program = Path(self.command[0])
+            assert program.exists(), f"{program} is missing: cargo build --release"
             self.process = subprocess.Popen(
-                command,
+                self.command,
                 env=self.environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=log,

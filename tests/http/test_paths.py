@@ -2,9 +2,7 @@
 
 import pytest
 
-from harness.raw import CLIENT, Account, Connection
-
-META = {"v": 11, "cv": CLIENT}
+from harness.raw import CLIENT, META, Account, Connection
 
 
 @pytest.mark.parametrize("path", ["/sync/meta", "//sync/meta", "/sync/sync/meta"])

@@ -6,9 +6,20 @@ import subprocess
 import pytest
 
 from harness.raw import Account
-from harness.server import COMMANDS, Server
+from harness.server import Server
 
 CONFIGURATION_ERROR = 78
+
+
+def run(server, *arguments):
+    """Runs the program in the foreground, where it is expected to end."""
+    return subprocess.run(
+        [*server.command, *arguments],
+        env=server.environment(),
+        capture_output=True,
+        text=True,
+        timeout=20,
+    )
 
 
 @pytest.mark.parametrize(
@@ -37,9 +48,7 @@ CONFIGURATION_ERROR = 78
 )
 def test_a_mistake_is_named_and_leaves_nothing_behind(tmp_path, named, settings):
     server = Server("ours", tmp_path / "base", tmp_path / "log", users={}, **settings)
-    ended = subprocess.run(
-        COMMANDS["ours"], env=server.environment(), capture_output=True, text=True, timeout=20
-    )
+    ended = run(server)
     assert ended.returncode == CONFIGURATION_ERROR
     assert re.search(named, ended.stderr)
     assert list(tmp_path.iterdir()) == []
@@ -61,6 +70,29 @@ def test_hosts_as_people_write_them(start_server, host):
 def test_a_user_name_with_spaces_and_umlauts(start_server):
     server = start_server("ours", users={"Jürgen Groß": "ö:ö "})
     assert Account(server, "Jürgen Groß").meta()["empty"]
+
+
+def test_a_mistake_in_the_file_is_named_with_its_line(tmp_path):
+    file = tmp_path / "anki-syncd.toml"
+    file.write_text('host = "127.0.0.1"\nprot = 8080\n')
+    server = Server("ours", tmp_path / "base", tmp_path / "log", arguments=["--config", file])
+    ended = run(server)
+    assert ended.returncode == CONFIGURATION_ERROR
+    assert re.search(rf"{file}.*line 2", ended.stderr)
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_the_environment_wins_over_the_file(start_server, tmp_path):
+    file = tmp_path / "anki-syncd.toml"
+    file.write_text('port = 1\nusers = ["clara:c"]\nmax_sync_payload_megs = 1\n')
+    server = start_server("ours", arguments=["--config", file])
+    assert Account(server, "anna").meta()["empty"]
+
+
+def test_the_health_check_tells_whether_a_server_is_there(ours):
+    assert run(ours, "--healthcheck").returncode == 0
+    ours.stop()
+    assert run(ours, "--healthcheck").returncode != 0
 
 
 def test_a_folder_that_a_server_is_using_is_refused(ours, tmp_path):

@@ -2,11 +2,11 @@
 
 import pytest
 
-from harness import collection
+from harness import MEBIBYTE, collection
 from harness.raw import Account, Connection, bomb
 
-BOUND = 64 << 20
-GIBIBYTE = 1 << 30
+BOUND = 64 * MEBIBYTE
+GIBIBYTE = 1024 * MEBIBYTE
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,7 @@ def test_a_bomb_as_upload_stops_at_the_limit_and_tells_the_person(ours, zeros):
     assert ours.peak_memory() < BOUND
     assert ours.stop() == 0
     left = sum(path.stat().st_size for path in ours.base.rglob("*") if path.is_file())
-    assert left < 1 << 20
+    assert left < MEBIBYTE
 
 
 def test_memory_does_not_grow_with_the_collection(start_server, template, tmp_path):
@@ -61,13 +61,13 @@ def test_memory_does_not_grow_with_the_collection(start_server, template, tmp_pa
     assert account.upload(large).text() == "OK"
     account.download(tmp_path / "back.anki2")
     assert server.peak_memory() < BOUND
-    assert (tmp_path / "back.anki2").stat().st_size >= 200 << 20
+    assert (tmp_path / "back.anki2").stat().st_size >= 200 * MEBIBYTE
 
 
 def test_memory_does_not_grow_with_the_media(start_server, tmp_path):
     server = start_server("ours")
     account = Account(server)
-    content = {f"{number}.bin": bytes([number]) * (9 << 20) for number in range(10)}
+    content = {f"{number}.bin": bytes([number]) * (9 * MEBIBYTE) for number in range(10)}
     assert account.upload_media(content).json()["data"][0] == 10
     for name in content:
         reply = account.post("/msync/downloadFiles", {"files": [name]})

@@ -4,10 +4,8 @@ import random
 
 import pytest
 
-from harness import collection
+from harness import MEBIBYTE, collection
 from harness.raw import Account
-
-MEBIBYTE = 1 << 20
 
 
 @pytest.fixture

@@ -1,0 +1,129 @@
+//! The users, from wherever they are listed.
+
+use std::{collections::HashMap, fs, io, path::Path};
+
+use super::{
+    fragment::{Fragment, Given},
+    problem::Problems,
+};
+use crate::account::{
+    name::UserName,
+    password::{Credential, CredentialError},
+};
+
+/// The credential that lists them.
+const CREDENTIAL: &str = "users";
+
+type Users = HashMap<UserName, Credential>;
+type ReadPassword = fn(&str) -> Result<Credential, CredentialError>;
+
+/// The users of the environment; or else those of the file, of the users file and of the
+/// credential together. There may be none yet if a place for them is known.
+pub fn all(
+    fragment: &Fragment,
+    credentials: Option<&Path>,
+    problems: &mut Problems,
+    warnings: &mut Vec<String>,
+) -> Users {
+    let mut users = Users::new();
+    let hashed = fragment
+        .passwords_hashed
+        .as_ref()
+        .is_some_and(|given| given.value);
+    let read: ReadPassword = if hashed {
+        Credential::hashed
+    } else {
+        Credential::plain
+    };
+    for Given { setting, value } in &fragment.users {
+        add(&mut users, setting, value, read, problems);
+        if !hashed
+            && value
+                .split_once(':')
+                .is_some_and(|(_, password)| is_hash(password))
+        {
+            warnings.push(format!("{setting}: the password looks like a hash, but PASSWORDS_HASHED is off, so it is taken as the password itself"));
+        }
+    }
+    let from_environment = fragment
+        .users
+        .iter()
+        .any(|given| given.setting.starts_with("SYNC_USER"));
+    let credential = credentials
+        .map(|folder| folder.join(CREDENTIAL))
+        .filter(|path| path.exists());
+    let files = [
+        fragment
+            .users_file
+            .as_ref()
+            .map(|given| given.value.clone()),
+        credential,
+    ];
+    let files: Vec<_> = files
+        .into_iter()
+        .flatten()
+        .filter(|_| !from_environment)
+        .collect();
+    for path in &files {
+        read_file(&mut users, path, problems);
+    }
+    if users.is_empty() && problems.0.is_empty() {
+        match files.last() {
+            Some(path) => warnings.push(format!(
+                "there are no users yet, so nobody can log in: add a line name:password to {} and restart", path.display()
+            )),
+            None => problems.add("SYNC_USER1", "no user is configured: set it to name:password, or list `users` in the configuration file"),
+        }
+    }
+    users
+}
+
+fn is_hash(password: &str) -> bool {
+    password.starts_with('$') && Credential::hashed(password).is_ok()
+}
+
+/// One `name:password` a line; `#` begins a comment.
+fn read_file(users: &mut Users, path: &Path, problems: &mut Problems) {
+    let text = match fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) => {
+            let what = match error.kind() {
+                io::ErrorKind::InvalidData => "is not UTF-8".to_owned(),
+                _ => format!("cannot be read: {error}"),
+            };
+            return problems.add(path.display().to_string(), what);
+        }
+    };
+    for (number, line) in (1..).zip(text.lines()) {
+        if !line.trim().is_empty() && !line.starts_with('#') {
+            let setting = format!("{}, line {number}", path.display());
+            add(users, &setting, line, Credential::plain_or_hashed, problems);
+        }
+    }
+}
+
+/// Splits at the first colon, so that a password may have colons.
+fn add(users: &mut Users, setting: &str, value: &str, read: ReadPassword, problems: &mut Problems) {
+    let Some((name, password)) = value.split_once(':') else {
+        return problems.add(setting, "has no colon: write name:password");
+    };
+    match (name.parse::<UserName>(), read(password)) {
+        (Ok(name), Ok(credential)) => {
+            if users.insert(name.clone(), credential).is_some() {
+                problems.add(
+                    setting,
+                    format_args!("there is a user {name} already: each name may be used once"),
+                );
+            }
+        }
+        (name, credential) => {
+            let wrong = [
+                name.err().map(|error| error.to_string()),
+                credential.err().map(|error| error.to_string()),
+            ];
+            for what in wrong.iter().flatten() {
+                problems.add(setting, what);
+            }
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! Where connections come from: TCP or a unix socket.
+
+use std::{io, net::IpAddr};
+
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio_util::either::Either;
+
+/// A socket that connections are accepted from.
+#[derive(Debug)]
+pub enum Listener {
+    /// An address and port.
+    Tcp(TcpListener),
+    /// A path.
+    Unix(UnixListener),
+}
+
+/// One connection.
+pub type Stream = Either<TcpStream, UnixStream>;
+
+impl Listener {
+    /// The next connection, with the address it comes from; none over a unix socket.
+    ///
+    /// # Errors
+    /// As the system says.
+    pub async fn accept(&self) -> io::Result<(Stream, Option<IpAddr>)> {
+        match self {
+            Self::Tcp(listener) => {
+                let (stream, peer) = listener.accept().await?;
+                // Answers are written whole; waiting for more would only delay them.
+                stream.set_nodelay(true)?;
+                Ok((Either::Left(stream), Some(peer.ip().to_canonical())))
+            }
+            Self::Unix(listener) => Ok((Either::Right(listener.accept().await?.0), None)),
+        }
+    }
+}

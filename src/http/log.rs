@@ -1,0 +1,274 @@
+//! One line in the log for each thing that happened to a device, for people and for programs.
+
+use std::{fmt, net::IpAddr, time::Instant};
+
+use hyper::StatusCode;
+
+use super::error::HttpError;
+use crate::{account::Device, sync::normal::Finished, vault::activity::Traffic};
+
+/// What is known of a request, as it becomes known.
+pub struct Entry {
+    method: &'static str,
+    address: Option<IpAddr>,
+    began: Instant,
+    /// The name that was given at a login, or the user that the host key belongs to.
+    pub user: String,
+    /// Which device; empty before one is known.
+    pub device: String,
+    /// Version, build and platform, as the client says.
+    pub client: String,
+    /// What the client calls the operation that this request belongs to.
+    pub request: String,
+    /// What the person would like to know of it, if anything.
+    pub outcome: Option<Outcome>,
+}
+
+/// What a device has achieved.
+#[derive(Debug, Clone, Copy)]
+pub enum Outcome {
+    /// Logged in.
+    Login,
+    /// Finished a normal sync.
+    Sync(Finished),
+    /// Replaced the collection.
+    Upload,
+    /// Fetched the whole collection.
+    Download,
+    /// Sent media files, or removed some.
+    MediaSent(usize),
+    /// Fetched media files.
+    MediaReceived,
+}
+
+impl Entry {
+    /// Begins one.
+    pub fn new(method: &'static str, address: Option<IpAddr>) -> Self {
+        Self {
+            method,
+            address,
+            began: Instant::now(),
+            user: String::new(),
+            device: String::new(),
+            client: String::new(),
+            request: String::new(),
+            outcome: None,
+        }
+    }
+
+    /// Where the request comes from.
+    pub fn address(&self) -> Option<IpAddr> {
+        self.address
+    }
+
+    /// Notes whose request it is.
+    pub fn identify(&mut self, device: &Device) {
+        self.user = device.user.to_string();
+        self.device = device.id.to_string();
+    }
+
+    /// Logs a success: what is worth a line to a person as such, all else for debugging.
+    pub fn succeeded(self, traffic: Traffic) {
+        let Self {
+            method,
+            user,
+            device,
+            client,
+            request,
+            ..
+        } = &self;
+        let (address, ms) = (self.place(), self.millis());
+        let (bytes_in, bytes_out) = (traffic.received, traffic.sent);
+        match self.outcome {
+            Some(Outcome::Sync(Finished {
+                sent,
+                received,
+                took,
+                ..
+            })) => {
+                let ms = millis(took);
+                tracing::info!(
+                    method,
+                    user,
+                    device,
+                    client,
+                    address,
+                    request,
+                    sent,
+                    received,
+                    bytes_in,
+                    bytes_out,
+                    ms,
+                    "{}: sent {received}, received {sent}, {:.1} s",
+                    self.who(),
+                    took.as_secs_f32()
+                );
+            }
+            Some(outcome) => tracing::info!(
+                method,
+                user,
+                device,
+                client,
+                address,
+                request,
+                bytes_in,
+                bytes_out,
+                ms,
+                "{}: {outcome}",
+                self.who()
+            ),
+            None => tracing::debug!(
+                method,
+                user,
+                device,
+                client,
+                address,
+                request,
+                bytes_in,
+                bytes_out,
+                ms,
+                "{}: {method}",
+                self.who()
+            ),
+        }
+    }
+
+    /// Logs a failure with its cause. What a client may well meet is no warning; what is
+    /// wrong with us is an error.
+    pub fn failed(self, error: &HttpError) {
+        let Self {
+            method,
+            user,
+            device,
+            client,
+            request,
+            ..
+        } = &self;
+        let (address, ms, status, cause) = (
+            self.place(),
+            self.millis(),
+            error.status.as_u16(),
+            &error.cause,
+        );
+        if error.status.is_server_error() && error.status != StatusCode::NOT_IMPLEMENTED {
+            tracing::error!(
+                method,
+                user,
+                device,
+                client,
+                address,
+                request,
+                ms,
+                status,
+                "{}: {method} failed: {cause}",
+                self.who()
+            );
+        } else if error.status == StatusCode::CONFLICT {
+            tracing::info!(
+                method,
+                user,
+                device,
+                client,
+                address,
+                request,
+                ms,
+                status,
+                "{}: {method} has to be tried again: {cause}",
+                self.who()
+            );
+        } else if self.method == "hostKey" {
+            // Read by fail2ban: the address comes before anything that a stranger chose.
+            tracing::warn!(
+                method,
+                user,
+                client,
+                address,
+                ms,
+                status,
+                "login failed ip={address} user={user:?}: {cause}"
+            );
+        } else {
+            tracing::warn!(
+                method,
+                user,
+                device,
+                client,
+                address,
+                request,
+                ms,
+                status,
+                "{}: {method} refused: {cause}",
+                self.who()
+            );
+        }
+    }
+
+    /// Logs an upload that was answered with a sentence instead of being taken.
+    pub fn upload_refused(&self, sentence: &str) {
+        let Self {
+            method,
+            user,
+            device,
+            client,
+            request,
+            ..
+        } = self;
+        let address = self.place();
+        tracing::warn!(
+            method,
+            user,
+            device,
+            client,
+            address,
+            request,
+            "{}: {sentence}",
+            self.who()
+        );
+    }
+
+    fn place(&self) -> String {
+        self.address
+            .map_or_else(|| "unix-socket".to_owned(), |address| address.to_string())
+    }
+
+    fn millis(&self) -> u64 {
+        millis(self.began.elapsed())
+    }
+
+    /// `alice (26.09.3, linux, from 192.168.1.20)`.
+    fn who(&self) -> String {
+        let mut parts = self.client.split(',');
+        let version = parts.next().unwrap_or_default();
+        let platform = parts.nth(1).unwrap_or_default();
+        let user = if self.user.is_empty() {
+            "someone"
+        } else {
+            &self.user
+        };
+        // Whoever has no valid key may have put anything there.
+        format!(
+            "{user} ({}, {}, from {})",
+            version.escape_debug(),
+            platform.escape_debug(),
+            self.place()
+        )
+    }
+}
+
+fn millis(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Login => f.write_str("logged in"),
+            Self::Sync(_) => f.write_str("synced"),
+            Self::Upload => f.write_str("uploaded the collection"),
+            Self::Download => f.write_str("downloaded the collection"),
+            Self::MediaSent(1) => f.write_str("sent or removed 1 media file"),
+            Self::MediaSent(files) => write!(f, "sent or removed {files} media files"),
+            Self::MediaReceived => f.write_str("received media files"),
+        }
+    }
+}

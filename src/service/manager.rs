@@ -1,0 +1,25 @@
+//! What systemd tells the process in its environment. Nothing else reads these variables.
+
+use std::{env, path::PathBuf};
+
+/// The folder of the unit's credentials.
+#[must_use]
+pub fn credentials() -> Option<PathBuf> {
+    folder("CREDENTIALS_DIRECTORY")
+}
+
+/// The folder that the unit's `StateDirectory=` keeps for our data.
+#[must_use]
+pub fn state() -> Option<PathBuf> {
+    folder("STATE_DIRECTORY")
+}
+
+/// Which file standard error is, as device and inode, when it is the journal.
+pub(super) fn journal_stream() -> Option<String> {
+    env::var("JOURNAL_STREAM").ok()
+}
+
+fn folder(variable: &str) -> Option<PathBuf> {
+    let folder = env::var_os(variable).filter(|folder| !folder.is_empty())?;
+    Some(PathBuf::from(folder))
+}

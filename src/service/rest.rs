@@ -1,0 +1,38 @@
+//! When to end: a daemon that was started by a connection ends when there is nothing to
+//! do, and one that is told to stop waits until nothing is under way.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use super::notify;
+use crate::http::Server;
+
+/// Below the unit's `TimeoutStopSec=`.
+const LONGEST_DRAIN: Duration = Duration::from_secs(75);
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
+/// Waits until nothing has been going on for this long.
+pub async fn until_idle(server: &Server, idle: Duration) {
+    let mut since = Instant::now();
+    while since.elapsed() < idle {
+        sleep(LOOK_AGAIN.min(idle)).await;
+        if server.pulse.connections() > 0 || is_busy(server) {
+            since = Instant::now();
+        }
+    }
+}
+
+/// Waits for a moment without a request or conversation under way. Until then everything is
+/// served as ever, since a conversation may go on over a new connection.
+pub async fn until_quiet(server: &Server) {
+    let began = Instant::now();
+    while is_busy(server) && began.elapsed() < LONGEST_DRAIN {
+        notify::extend_timeout(LONGEST_DRAIN);
+        sleep(LOOK_AGAIN).await;
+    }
+}
+
+fn is_busy(server: &Server) -> bool {
+    server.pulse.requests() > 0 || server.vaults.is_in_conversation()
+}

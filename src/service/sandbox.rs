@@ -1,0 +1,47 @@
+//! Confines writing to `SYNC_BASE` where the kernel can, also outside systemd.
+
+use std::path::Path;
+
+use landlock::{
+    ABI, AccessFs, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset, RulesetAttr,
+    RulesetCreatedAttr, RulesetError, RulesetStatus,
+};
+
+/// The newest set of rights that is asked for; an older kernel enforces what it knows.
+const ABI_WANTED: ABI = ABI::V5;
+
+/// Forbids the process to change anything outside the folder. To be called before there are threads.
+///
+/// # Errors
+/// When the folder cannot be opened, or a kernel that knows Landlock refuses.
+pub fn confine(base: &Path) -> Result<(), Box<dyn std::error::Error>> {
+    let status = restrict(base)?;
+    match status {
+        RulesetStatus::FullyEnforced => {
+            tracing::info!("Landlock confines writing to {}", base.display());
+        }
+        RulesetStatus::PartiallyEnforced => {
+            tracing::info!(
+                "Landlock confines writing to {}, as far as this kernel can",
+                base.display()
+            );
+        }
+        RulesetStatus::NotEnforced => tracing::info!(
+            "this kernel has no Landlock; writing is confined by the unit only, if at all"
+        ),
+    }
+    Ok(())
+}
+
+fn restrict(base: &Path) -> Result<RulesetStatus, Box<dyn std::error::Error>> {
+    let writing = AccessFs::from_write(ABI_WANTED);
+    let rules = |base: PathFd| -> Result<RulesetStatus, RulesetError> {
+        let ruleset = Ruleset::default()
+            .set_compatibility(CompatLevel::BestEffort)
+            .handle_access(writing)?
+            .create()?
+            .add_rule(PathBeneath::new(base, writing))?;
+        Ok(ruleset.restrict_self()?.ruleset)
+    };
+    Ok(rules(PathFd::new(base)?)?)
+}

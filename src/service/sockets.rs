@@ -1,0 +1,188 @@
+//! Where to listen: on sockets that systemd passes, or on an address.
+
+use std::{
+    io,
+    net::{TcpListener, ToSocketAddrs},
+    os::{fd::AsFd, unix::net::UnixListener},
+};
+
+use listenfd::ListenFd;
+use nix::sys::socket::{getsockopt, sockopt::AcceptConn};
+
+/// A socket that listens, not yet given to the runtime.
+#[derive(Debug)]
+pub enum Socket {
+    /// An address and port.
+    Tcp(TcpListener),
+    /// A path.
+    Unix(UnixListener),
+}
+
+/// Why there is nothing to listen on.
+#[derive(Debug, thiserror::Error)]
+pub enum SocketError {
+    /// A socket unit that passes something else.
+    #[error(
+        "socket {0} that systemd passes is no listening stream socket; the socket unit needs ListenStream= and Accept=no"
+    )]
+    Foreign(usize),
+    /// A name that does not resolve.
+    #[error("SYNC_HOST: {host:?} is not an address of this machine: {source}")]
+    Host {
+        /// As it was set.
+        host: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// An address that is taken or forbidden.
+    #[error(
+        "cannot listen on {address}: {source}; is another server running there? SYNC_HOST and SYNC_PORT choose another address"
+    )]
+    Listen {
+        /// Where.
+        address: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// The system gives no socket.
+    #[error("the sockets cannot be set up: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// The sockets that systemd passes; none when it does not. To be called once, before there are threads.
+///
+/// # Errors
+/// [`SocketError::Foreign`].
+pub fn inherited() -> Result<Vec<Socket>, SocketError> {
+    let mut passed = ListenFd::from_env();
+    (0..passed.len())
+        .map(|number| take(&mut passed, number))
+        .collect()
+}
+
+fn take(passed: &mut ListenFd, number: usize) -> Result<Socket, SocketError> {
+    // A socket of another kind is an error there, and may be tried as the next kind.
+    let socket = match passed.take_tcp_listener(number) {
+        Ok(Some(listener)) => Socket::Tcp(listener),
+        _ => match passed.take_unix_listener(number) {
+            Ok(Some(listener)) => Socket::Unix(listener),
+            _ => return Err(SocketError::Foreign(number)),
+        },
+    };
+    if socket.is_listening() {
+        Ok(socket)
+    } else {
+        Err(SocketError::Foreign(number))
+    }
+}
+
+/// Listens on every address that the host name stands for.
+///
+/// # Errors
+/// [`SocketError`].
+pub fn bind(host: &str, port: u16) -> Result<Vec<Socket>, SocketError> {
+    let bare = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'))
+        .unwrap_or(host);
+    let host_error = |source| SocketError::Host {
+        host: host.to_owned(),
+        source,
+    };
+    let mut sockets = Vec::new();
+    let mut failure = host_error(io::ErrorKind::AddrNotAvailable.into());
+    for address in (bare, port).to_socket_addrs().map_err(host_error)? {
+        match TcpListener::bind(address) {
+            Ok(listener) => sockets.push(Socket::Tcp(listener)),
+            Err(source) if source.kind() == io::ErrorKind::AddrNotAvailable => {
+                failure = host_error(source);
+            }
+            Err(source) => {
+                failure = SocketError::Listen {
+                    address: address.to_string(),
+                    source,
+                }
+            }
+        }
+    }
+    if sockets.is_empty() {
+        Err(failure)
+    } else {
+        Ok(sockets)
+    }
+}
+
+impl Socket {
+    /// Gives it to the runtime, which must be running.
+    ///
+    /// # Errors
+    /// As the system says.
+    pub fn into_listener(self) -> io::Result<crate::http::listener::Listener> {
+        use crate::http::listener::Listener;
+        match self {
+            Self::Tcp(listener) => {
+                listener.set_nonblocking(true)?;
+                Ok(Listener::Tcp(tokio::net::TcpListener::from_std(listener)?))
+            }
+            Self::Unix(listener) => {
+                listener.set_nonblocking(true)?;
+                Ok(Listener::Unix(tokio::net::UnixListener::from_std(
+                    listener,
+                )?))
+            }
+        }
+    }
+
+    /// Where it listens, for the log.
+    #[must_use]
+    pub fn place(&self) -> String {
+        let place = match self {
+            Self::Tcp(listener) => listener.local_addr().map(|address| address.to_string()),
+            Self::Unix(listener) => {
+                let path = |address: std::os::unix::net::SocketAddr| {
+                    address.as_pathname().map(|path| path.display().to_string())
+                };
+                listener
+                    .local_addr()
+                    .map(|address| path(address).unwrap_or_else(|| "a unix socket".to_owned()))
+            }
+        };
+        place.unwrap_or_else(|error| format!("an unknown place ({error})"))
+    }
+
+    fn is_listening(&self) -> bool {
+        match self {
+            Self::Tcp(listener) => getsockopt(&listener.as_fd(), AcceptConn).unwrap_or(false),
+            Self::Unix(listener) => getsockopt(&listener.as_fd(), AcceptConn).unwrap_or(false),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_way_to_write_this_machine_is_understood() {
+        for host in ["127.0.0.1", "localhost", "0.0.0.0"] {
+            let sockets = bind(host, 0).unwrap();
+            assert!(sockets.iter().all(Socket::is_listening), "{host}");
+        }
+        for host in ["nowhere.invalid", "192.0.2.1", ""] {
+            assert!(
+                matches!(bind(host, 0), Err(SocketError::Host { .. })),
+                "{host}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_address_that_is_taken_is_told_as_such() {
+        let first = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = first.local_addr().unwrap().port();
+        assert!(matches!(
+            bind("127.0.0.1", port),
+            Err(SocketError::Listen { .. })
+        ));
+    }
+}

@@ -1,0 +1,82 @@
+//! The line that `systemctl status` shows, as a sentence for whoever runs the server.
+
+use std::time::Duration;
+
+use tokio::time::interval;
+
+use super::notify;
+use crate::http::{Server, pulse::LastSync};
+
+/// Keeps the line up to date.
+pub async fn run(server: &Server) {
+    let mut shown = String::new();
+    let mut ticks = interval(Duration::from_secs(1));
+    loop {
+        ticks.tick().await;
+        let sentence = sentence(
+            server.vaults.devices(),
+            server.accounts.count(),
+            server.pulse.last_sync(),
+        );
+        if sentence != shown {
+            notify::status(&sentence);
+            shown = sentence;
+        }
+    }
+}
+
+fn sentence(devices: usize, users: usize, last: Option<LastSync>) -> String {
+    match (devices, users) {
+        (0, 0) => "No users yet: nobody can log in".to_owned(),
+        (0, users) => {
+            let users = if users == 1 {
+                "1 user".to_owned()
+            } else {
+                format!("{users} users")
+            };
+            let last = last.map_or_else(
+                || "no sync since the start".to_owned(),
+                |last| format!("last sync: {}, {}", last.user, time_of_day(last.at_secs)),
+            );
+            format!("Idle; {users}; {last}")
+        }
+        (1, _) => "1 device syncing".to_owned(),
+        (devices, _) => format!("{devices} devices syncing"),
+    }
+}
+
+fn time_of_day(secs: i64) -> String {
+    let minutes = secs.div_euclid(60);
+    format!(
+        "{:02}:{:02} UTC",
+        minutes.div_euclid(60).rem_euclid(24),
+        minutes.rem_euclid(60)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_a_sentence_that_a_person_understands() {
+        let last = LastSync {
+            user: "alice".parse().unwrap(),
+            at_secs: 1_700_000_000,
+        };
+        for (devices, users, last, expected) in [
+            (0, 0, None, "No users yet: nobody can log in"),
+            (0, 1, None, "Idle; 1 user; no sync since the start"),
+            (
+                0,
+                3,
+                Some(last.clone()),
+                "Idle; 3 users; last sync: alice, 22:13 UTC",
+            ),
+            (1, 3, Some(last.clone()), "1 device syncing"),
+            (2, 3, Some(last), "2 devices syncing"),
+        ] {
+            assert_eq!(sentence(devices, users, last), expected);
+        }
+    }
+}
