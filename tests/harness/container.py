@@ -52,7 +52,7 @@ raise SystemExit("connected")
 """
 CANARIES = [
     (["IPAddressDeny=any"], ["python3", "-c", REFUSED_CONNECTION]),
-    (["PrivateNetwork=yes"], ["sh", "-c", "test $(ls /sys/class/net | wc -l) = 1"]),
+    (["PrivateNetwork=yes"], ["sh", "-c", "test $(ip -oneline link | wc -l) = 1"]),
     (["ProtectSystem=strict"], ["sh", "-c", "! touch /etc/canary 2>/dev/null"]),
     (["DevicePolicy=closed"], ["sh", "-c", "! (: < /dev/kmsg) 2>/dev/null"]),
     (
