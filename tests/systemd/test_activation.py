@@ -9,7 +9,7 @@ from contextlib import closing
 
 import pytest
 
-from harness.daemon import SERVICE, SOCKET
+from harness.daemon import DROP_INS, SERVICE, SOCKET, UNITS
 from harness.raw import Connection
 from harness.server import Server
 
@@ -37,7 +37,8 @@ def test_the_first_login_starts_it_and_everything_passes(daemon, new_device):
 
 
 def test_after_the_idle_time_it_is_gone_and_the_next_sync_starts_it_again(daemon, new_device):
-    daemon.configure(idle_exit_secs=2)
+    # An open connection counts as use, and clients keep theirs.
+    daemon.configure(idle_exit_secs=2, header_timeout_secs=2)
     device = new_device(daemon)
     device.login()
     device.upload()
@@ -86,7 +87,8 @@ def test_many_syncs_across_many_sigterms_lose_none(daemon, new_device, chance):
     def terminate():
         while not over.wait(chance.uniform(0.1, 0.6)):
             if process := daemon.pid():
-                daemon.container.run("kill", "-TERM", str(process), check=False)
+                done = daemon.container.run("kill", "-TERM", str(process), check=False)
+                print(time.time(), process, done.returncode)
                 sent.append(process)
 
     terminating = threading.Thread(target=terminate)
@@ -153,8 +155,6 @@ def test_without_its_socket_it_is_told_to_listen_by_itself_and_says_what_is_wron
 
 
 def test_standalone_it_listens_by_itself(daemon, new_device):
-    from harness.daemon import DROP_INS, UNITS  # noqa: PLC0415
-
     daemon.systemctl("mask", "--now", SOCKET)
     try:
         daemon.configure(port=daemon.port, idle_exit_secs=1)

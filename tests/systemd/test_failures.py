@@ -53,12 +53,13 @@ def test_a_crash_loop_leaves_the_socket_listening(daemon, new_device):
 
 def test_kills_leave_the_socket_listening(daemon, new_device):
     daemon.drop_in("[Service]\nRestartSec=100ms\n")
-    device = new_device(daemon)
     for _ in range(10):
-        device.login()
+        assert daemon.health() == 200
+        process = daemon.pid()
         daemon.signal("KILL")
-    device.login()
+        daemon.wait_for(lambda: daemon.pid() not in (0, process))  # noqa: B023
     assert daemon.listening()
+    assert new_device(daemon).login()
 
 
 def test_a_missing_configuration_leaves_the_socket_listening(daemon, new_device):

@@ -67,6 +67,13 @@ def under_way(daemon, template, tmp_path, new_device, new_gate):
     return lambda: UnderWay(daemon, template, tmp_path, new_device, new_gate)
 
 
+def users_from_a_plain_file(daemon):
+    """And from nowhere else: a name in both would be one too many."""
+    daemon.configure(users_file=PLAIN_FILE)
+    daemon.write_users(PLAIN_FILE, owner="root:anki-syncd")
+    daemon.container.write(USERS_CREDENTIAL, "", mode=0o600)
+
+
 def add_new_user(daemon, **where):
     daemon.users.update(NEW_USER)
     daemon.write_users(**where)
@@ -94,8 +101,7 @@ def test_a_restart_lets_a_new_user_in_and_completes_what_is_under_way(
 def test_a_reload_lets_a_new_user_in_and_drops_no_connection(
     daemon, under_way, new_device, tmp_path
 ):
-    daemon.configure(users_file=PLAIN_FILE)
-    daemon.write_users(PLAIN_FILE, owner="root:anki-syncd")
+    users_from_a_plain_file(daemon)
     work = under_way()
     process = daemon.pid()
     stranger = new_device(daemon, "dora")
@@ -117,8 +123,7 @@ def reload(daemon):
 
 
 def test_a_reload_with_a_broken_users_file_says_where_and_keeps_the_old_users(daemon, new_device):
-    daemon.configure(users_file=PLAIN_FILE)
-    daemon.write_users(PLAIN_FILE, owner="root:anki-syncd")
+    users_from_a_plain_file(daemon)
     device = new_device(daemon)
     device.login()
     daemon.container.write(PLAIN_FILE, BROKEN, mode=0o640, owner="root:anki-syncd")
