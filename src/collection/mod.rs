@@ -15,6 +15,7 @@ pub mod deck_config;
 mod deck_name;
 mod downgrade;
 mod error;
+pub mod file;
 pub mod grave;
 mod legacy;
 pub mod note;
@@ -38,7 +39,7 @@ mod upgrade;
 pub use create::create;
 pub use downgrade::downgrade;
 pub use error::Error;
-pub use upgrade::upgrade;
+pub use upgrade::{is_upgradable, upgrade};
 
 /// What the functions of this module return.
 pub type Result<T> = std::result::Result<T, Error>;

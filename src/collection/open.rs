@@ -4,7 +4,8 @@ use std::{fmt::Write, os::unix::ffi::OsStrExt, path::Path, time::Duration};
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, config::DbConfig, ffi::ErrorCode};
 
-use super::{create, schema, unicase};
+use super::{create, is_upgradable, schema, unicase, upgrade};
+use crate::wire::Usn;
 
 /// How long to wait for another program that has the file locked, such as `sqlite3`.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -36,6 +37,9 @@ pub enum OpenError {
     /// There was none, and it could not be created.
     #[error("a new collection cannot be created: {0}")]
     Create(#[source] super::Error),
+    /// Left in an older schema by the reference server, and damaged.
+    #[error("the collection cannot be upgraded: {0}")]
+    Upgrade(#[source] super::Error),
     /// Written by a version of Anki that this server does not know.
     #[error(
         "the collection has schema version {0}, which this server cannot serve; upload it again with a current Anki client"
@@ -61,8 +65,14 @@ impl Collection {
         // In WAL mode anything less can lose a sync that a device was told is done.
         conn.pragma_update(None, "synchronous", "full")?;
         conn.pragma_update(None, "cache_size", -8192)?;
-        if version(&conn)?.is_none() {
-            create(&mut conn, now_ms).map_err(OpenError::Create)?;
+        match version(&conn)? {
+            None => create(&mut conn, now_ms).map_err(OpenError::Create)?,
+            Some(old) if is_upgradable(old) => {
+                // The reference server leaves the file like this after an old client's download.
+                let usn = conn.query_row("select usn from col", [], |row| row.get(0))?;
+                upgrade(&mut conn, Usn(usn), now_ms / 1000).map_err(OpenError::Upgrade)?;
+            }
+            Some(_) => {}
         }
         match version(&conn)? {
             Some(schema::VERSION) => Ok(Self { conn }),
@@ -147,7 +157,7 @@ fn version(conn: &Connection) -> rusqlite::Result<Option<i64>> {
 }
 
 /// Nothing in a file may run code of its own when it is queried.
-fn distrust(conn: &Connection) -> rusqlite::Result<()> {
+pub(super) fn distrust(conn: &Connection) -> rusqlite::Result<()> {
     for (option, on) in [
         (DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true),
         (DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false),
@@ -203,14 +213,18 @@ pub enum CheckError {
     /// Disk or memory is.
     #[error("the upload could not be checked: {0}")]
     Failed(#[source] rusqlite::Error),
+    /// Disk or memory is, while an old client's file was upgraded.
+    #[error("the upload could not be upgraded: {0}")]
+    Upgrade(#[source] super::Error),
 }
 
 /// Checks an uploaded file without writing to it: a whole `SQLite` file, whose indexes
-/// are ordered as Anki orders them, with the tables of a collection.
+/// are ordered as Anki orders them, with the tables of a collection. What an older schema
+/// should hold is left for its upgrade to find out. Returns the schema version.
 ///
 /// # Errors
 /// [`CheckError`].
-pub fn check_upload(path: &Path) -> Result<(), CheckError> {
+pub fn check_upload(path: &Path) -> Result<i64, CheckError> {
     check_upload_inner(path).map_err(|error| match error {
         Fault::Refused(refusal) => CheckError::Refused(refusal),
         Fault::Sqlite(error) => match error.sqlite_error_code() {
@@ -234,7 +248,7 @@ enum Fault {
     Sqlite(#[from] rusqlite::Error),
 }
 
-fn check_upload_inner(path: &Path) -> Result<(), Fault> {
+fn check_upload_inner(path: &Path) -> Result<i64, Fault> {
     if std::fs::metadata(path).is_ok_and(|metadata| metadata.len() == 0) {
         return Err(Refusal::Empty.into());
     }
@@ -246,17 +260,20 @@ fn check_upload_inner(path: &Path) -> Result<(), Fault> {
     )?;
     distrust(&conn)?;
     conn.pragma_update(None, "cell_size_check", true)?;
-    match version(&conn)? {
+    let version = match version(&conn)? {
         None => return Err(Refusal::Foreign.into()),
-        Some(schema::VERSION) => {}
+        Some(known) if known == schema::VERSION || is_upgradable(known) => known,
         Some(other) => return Err(Refusal::Schema(other).into()),
-    }
+    };
     let verdict: String = conn.query_row("pragma integrity_check(1)", [], |row| row.get(0))?;
     if verdict != "ok" {
         return Err(Refusal::Corrupt.into());
     }
+    if version != schema::VERSION {
+        return Ok(version);
+    }
     match schema::missing(&conn) {
-        Ok(None) => Ok(()),
+        Ok(None) => Ok(version),
         Ok(Some(_)) => Err(Refusal::Foreign.into()),
         Err(_) => Err(Refusal::Corrupt.into()),
     }
@@ -313,6 +330,40 @@ mod tests {
     }
 
     #[test]
+    fn what_the_reference_server_left_in_schema_11_is_upgraded_with_the_servers_usn() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("collection.anki2");
+        std::fs::copy("tests/vectors/upgrade_in_schema11.anki2", &path).unwrap();
+        let stamps = |conn: &Connection| {
+            conn.query_row("select mod, scm, usn, ls from col", [], |row| {
+                Ok([0, 1, 2, 3].map(|column| row.get::<_, i64>(column).unwrap()))
+            })
+            .unwrap()
+        };
+        let before = stamps(&Connection::open(&path).unwrap());
+        let collection = Collection::open(&path, 1_800_000_000_000).unwrap();
+        assert_eq!(stamps(collection.connection()), before);
+        let renamed: i64 = collection
+            .connection()
+            .query_row(
+                "select max(usn) from decks where mtime_secs = 1800000000",
+                [],
+                |row| row.get(0),
+            )
+            .unwrap();
+        assert_eq!(renamed, before[2]);
+        drop(collection);
+        Connection::open(&path)
+            .unwrap()
+            .execute_batch("update col set ver = 12")
+            .unwrap();
+        assert!(matches!(
+            Collection::open(&path, 0),
+            Err(OpenError::Schema(12))
+        ));
+    }
+
+    #[test]
     fn a_download_adds_one_to_the_usn_and_is_a_modification() {
         let (_folder, path) = folder_with_collection();
         let collection = Collection::open(&path, 0).unwrap();
@@ -342,9 +393,9 @@ mod tests {
         assert!(matches!(refused(&path), Refusal::Foreign));
         Connection::open(&path)
             .unwrap()
-            .execute_batch("update col set ver = 11")
+            .execute_batch("update col set ver = 13")
             .unwrap();
-        assert!(matches!(refused(&path), Refusal::Schema(11)));
+        assert!(matches!(refused(&path), Refusal::Schema(13)));
     }
 
     #[test]

@@ -62,6 +62,19 @@ fn any_unsent(conn: &Connection) -> Result<bool> {
     Ok(false)
 }
 
+/// Takes everything for sent.
+///
+/// # Errors
+///
+/// As `SQLite` says.
+pub fn mark_all_sent(conn: &Connection) -> Result<()> {
+    for table in TABLES_WITH_USN {
+        let sql = format!("update {table} set usn = 0 where usn = ?");
+        conn.execute(&sql, [Usn::UNSENT])?;
+    }
+    Ok(())
+}
+
 fn counts(conn: &Connection) -> Result<Counts> {
     let count = |table| {
         conn.query_row(&format!("select count(*) from {table}"), [], |row| {

@@ -43,7 +43,7 @@ pub fn upgrade(conn: &mut Connection, usn: Usn, now_secs: i64) -> Result<()> {
     if version == schema::VERSION {
         return Ok(());
     }
-    if version != 11 && !(14..schema::VERSION).contains(&version) {
+    if !is_upgradable(version) {
         return Err(Error::Version(version));
     }
     let transaction = conn.transaction_with_behavior(TransactionBehavior::Exclusive)?;
@@ -53,6 +53,12 @@ pub fn upgrade(conn: &mut Connection, usn: Usn, now_secs: i64) -> Result<()> {
     transaction.execute("update col set ver = ?", [schema::VERSION])?;
     transaction.commit()?;
     Ok(())
+}
+
+/// Whether this is one of the older schemas that clients have used.
+#[must_use]
+pub fn is_upgradable(version: i64) -> bool {
+    version == 11 || (14..schema::VERSION).contains(&version)
 }
 
 fn tags_to_17(conn: &Connection) -> Result<()> {

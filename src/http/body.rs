@@ -1,20 +1,15 @@
-//! Receives request bodies as they arrive, and reads every one to its end.
+//! What a request body may be, why it is refused, and reading it to its end.
 
-use std::{io::Write, time::Duration};
+use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use tokio::{
-    task::{JoinError, spawn_blocking},
-    time::timeout,
-};
+use tokio::{task::JoinError, time::timeout};
 
-use super::inflate::{Inflate, InflateError};
+use super::decode::DecodeError;
 use crate::config::Limits;
 
-/// Collected before a blocking thread is asked to decode it.
-const PIECE: usize = 64 * 1024;
 /// What is read of a body that nobody has a right to send, so that the sender sees the answer.
 const UNWANTED: u64 = 1024 * 1024;
 
@@ -39,14 +34,6 @@ impl From<&Limits> for BodyLimits {
     }
 }
 
-/// A body that has come whole.
-pub struct Received<W> {
-    /// What it was decoded into.
-    pub content: W,
-    /// Bytes as sent.
-    pub sent: u64,
-}
-
 /// Why a body could not be received.
 #[derive(Debug, thiserror::Error)]
 pub enum BodyError {
@@ -56,12 +43,18 @@ pub enum BodyError {
     /// More bytes than the limit, as sent or decoded.
     #[error("the request body is larger than the limit")]
     TooLarge,
-    /// Not one whole zstd frame.
-    #[error("the request body is not one whole zstd frame")]
+    /// Not one whole zstd frame or gzip member.
+    #[error("the request body cannot be decompressed")]
     Malformed,
+    /// Not multipart/form-data as its head says.
+    #[error("the request body is no multipart form: {0}")]
+    Multipart(String),
     /// No byte for too long.
     #[error("the request body stood still for too long")]
     Stalled,
+    /// Strangers fill all the room that there is for them.
+    #[error("too many uploads at a time have not shown a host key yet")]
+    Crowded,
     /// The client went away.
     #[error("the connection broke off: {0}")]
     Connection(#[from] hyper::Error),
@@ -73,84 +66,31 @@ pub enum BodyError {
     Panicked(#[from] JoinError),
 }
 
-impl From<InflateError> for BodyError {
-    fn from(error: InflateError) -> Self {
+impl From<DecodeError> for BodyError {
+    fn from(error: DecodeError) -> Self {
         match error {
-            InflateError::Malformed => Self::Malformed,
-            InflateError::TooLarge => Self::TooLarge,
-            InflateError::Io(error) => Self::Io(error),
+            DecodeError::Malformed => Self::Malformed,
+            DecodeError::TooLarge => Self::TooLarge,
+            DecodeError::Io(error) => Self::Io(error),
         }
     }
 }
 
-/// Decodes a body into `to`. Whatever is wrong with it, it is read to its end: a client
-/// that is answered before it has sent everything sees a broken connection instead.
-///
-/// # Errors
-/// [`BodyError`].
-pub async fn receive<W: Write + Send + 'static>(
-    mut body: Incoming,
-    to: W,
-    limits: BodyLimits,
-) -> Result<Received<W>, BodyError> {
-    let decoded = decode(&mut body, to, limits).await;
-    if matches!(
-        decoded,
-        Err(BodyError::TooLarge | BodyError::Malformed | BodyError::Io(_))
-    ) {
-        while next(&mut body, limits.stall).await?.is_some() {}
-    }
-    decoded
-}
-
 /// Reads some of a body and forgets it.
-pub async fn discard(mut body: Incoming, stall: Duration) {
+pub async fn discard(body: &mut Incoming, stall: Duration) {
     let mut read = 0;
     while read < UNWANTED
-        && let Ok(Some(piece)) = next(&mut body, stall).await
+        && let Ok(Some(piece)) = next(body, stall).await
     {
         read += piece.len() as u64;
     }
 }
 
-async fn decode<W: Write + Send + 'static>(
-    body: &mut Incoming,
-    to: W,
-    limits: BodyLimits,
-) -> Result<Received<W>, BodyError> {
-    let mut inflate = Inflate::new(to, limits.decoded)?;
-    let mut collected = BytesMut::new();
-    let mut sent = 0;
-    while let Some(piece) = next(body, limits.stall).await? {
-        sent += piece.len() as u64;
-        if sent > limits.sent {
-            return Err(BodyError::TooLarge);
-        }
-        collected.extend_from_slice(&piece);
-        if collected.len() >= PIECE {
-            inflate = feed(inflate, collected.split().freeze()).await?;
-        }
-    }
-    if sent == 0 {
-        return Err(BodyError::Empty);
-    }
-    let content = feed(inflate, collected.freeze()).await?.finish()?;
-    Ok(Received { content, sent })
-}
-
-/// Decodes, and perhaps writes to disk, off the async threads.
-async fn feed<W: Write + Send + 'static>(
-    mut inflate: Inflate<W>,
-    piece: Bytes,
-) -> Result<Inflate<W>, BodyError> {
-    spawn_blocking(move || {
-        inflate.feed(&piece)?;
-        Ok(inflate)
-    })
-    .await?
-}
-
-async fn next(body: &mut Incoming, stall: Duration) -> Result<Option<Bytes>, BodyError> {
+/// The next piece, however small; none at the end.
+///
+/// # Errors
+/// [`BodyError::Stalled`], or when the client went away.
+pub async fn next(body: &mut Incoming, stall: Duration) -> Result<Option<Bytes>, BodyError> {
     loop {
         match timeout(stall, body.frame()).await {
             Err(_) => return Err(BodyError::Stalled),

@@ -90,9 +90,11 @@ impl From<BodyError> for HttpError {
         match error {
             BodyError::TooLarge => Self::new(StatusCode::PAYLOAD_TOO_LARGE, error),
             BodyError::Stalled => Self::new(StatusCode::REQUEST_TIMEOUT, error),
-            BodyError::Empty | BodyError::Malformed | BodyError::Connection(_) => {
-                Self::new(StatusCode::BAD_REQUEST, error)
-            }
+            BodyError::Empty
+            | BodyError::Malformed
+            | BodyError::Multipart(_)
+            | BodyError::Connection(_) => Self::new(StatusCode::BAD_REQUEST, error),
+            BodyError::Crowded => Self::new(StatusCode::SERVICE_UNAVAILABLE, error),
             BodyError::Io(_) | BodyError::Panicked(_) => {
                 Self::internal(StatusCode::INTERNAL_SERVER_ERROR, error)
             }

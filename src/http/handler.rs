@@ -1,23 +1,23 @@
 //! One request: route, key, body, method, answer, and one line in the log.
 
 use std::{
-    io::{Read, Seek, Write},
+    io::{Read, Seek, SeekFrom},
     net::IpAddr,
     sync::Arc,
 };
 
 use hyper::{
-    HeaderMap, Request, Response, StatusCode,
+    Request, Response, StatusCode,
     body::Incoming,
     header::{ALLOW, HeaderValue},
 };
 use serde::de::DeserializeOwned;
-use tempfile::SpooledTempFile;
 
 use super::{
-    Policy, Server,
-    body::{BodyError, BodyLimits, Received, discard, receive},
+    Server,
+    body::{BodyError, BodyLimits, discard},
     client_address::client_address,
+    envelope::{self, Caller, Content},
     error::HttpError,
     log::{Entry, Outcome},
     reply::{Reply, ReplyBody, whole},
@@ -26,6 +26,7 @@ use super::{
 use crate::{
     account::host_key::DeviceId,
     collection::open::Refusal,
+    config::Limits,
     sync::{full, media, meta, normal},
     vault::{
         Vault,
@@ -33,7 +34,6 @@ use crate::{
         conversation::Speaker,
     },
     wire::{
-        header::SyncHeader,
         login::{LoginReply, LoginRequest},
         media::{BeginRequest, MediaReply},
         parse,
@@ -55,7 +55,11 @@ pub async fn handle(
         Err(NoRoute::NotFound) => not_found(),
         Err(NoRoute::WrongVerb(verbs)) => wrong_verb(verbs),
     };
-    discard(request.into_body(), server.policy().limits.body_timeout).await;
+    discard(
+        &mut request.into_body(),
+        server.policy().limits.body_timeout,
+    )
+    .await;
     response
 }
 
@@ -81,11 +85,9 @@ async fn run(
     request: Request<Incoming>,
 ) -> Response<ReplyBody> {
     let policy = server.policy();
-    let mut entry = Entry::new(
-        method.name(),
-        client_address(&policy, request.headers(), peer),
-    );
-    match answer(server, &policy, method, request, &mut entry).await {
+    let address = client_address(&policy, request.headers(), peer);
+    let mut entry = Entry::new(method.name(), address);
+    match answer(server, &policy.limits, method, request, &mut entry).await {
         Ok((response, traffic)) => {
             entry.succeeded(traffic);
             response
@@ -99,30 +101,25 @@ async fn run(
 
 async fn answer(
     server: &Server,
-    policy: &Policy,
+    limits: &Limits,
     method: Method,
     request: Request<Incoming>,
     entry: &mut Entry,
 ) -> Result<(Response<ReplyBody>, Traffic), HttpError> {
     let (head, body) = request.into_parts();
-    let limits = BodyLimits::from(&policy.limits);
-    let header = match read_header(&head.headers) {
-        Ok(header) => header,
-        Err(error) => {
-            discard(body, limits.stall).await;
-            return Err(error);
-        }
-    };
-    entry.client.clone_from(&header.client);
-    entry.request.clone_from(&header.session_key);
+    let mut limits = BodyLimits::from(limits);
+    if method == Method::HostKey {
+        (limits.sent, limits.decoded) = (LOGIN_BYTES, LOGIN_BYTES);
+    }
+    let (caller, content) = envelope::open(server, &head, body, limits).await?;
+    entry.client.clone_from(&caller.client);
+    entry.request.clone_from(&caller.session_key);
     let (reply, traffic) = if method == Method::HostKey {
-        (
-            login(server, body, limits, entry).await?,
-            Traffic::default(),
-        )
+        let reply = login(server, content, entry).await?;
+        (reply, Traffic::default())
     } else {
-        let Some(device) = server.accounts.authenticate(&header.host_key) else {
-            discard(body, limits.stall).await;
+        let Some(device) = server.accounts.authenticate(&caller.host_key) else {
+            content.discard().await;
             return Err(HttpError::new(
                 StatusCode::FORBIDDEN,
                 "the host key is not valid (any more); log in again",
@@ -133,14 +130,14 @@ async fn answer(
         // From the head on: while a body is under way, its device is not silent.
         let attendance = vault.attend(device.id);
         let mut call = Call {
-            header: &header,
+            caller: &caller,
             device: device.id,
             vault,
             attendance,
             limits,
             entry,
         };
-        let reply = call.dispatch(method, body).await?;
+        let reply = call.dispatch(method, content).await?;
         call.attendance.answered(reply.length());
         if let Some(Outcome::Sync(_) | Outcome::Upload | Outcome::Download) = call.entry.outcome {
             server.pulse.synced(&device.user);
@@ -149,36 +146,12 @@ async fn answer(
         let traffic = call.entry.outcome.map(|_| call.attendance.take_traffic());
         (reply, traffic.unwrap_or_default())
     };
-    let response = if header.wants_zstd() {
-        reply.into_zstd()?
-    } else {
-        reply.into_plain()?
-    };
-    Ok((response, traffic))
+    Ok((caller.wrap(reply)?, traffic))
 }
 
-fn read_header(headers: &HeaderMap) -> Result<SyncHeader, HttpError> {
-    let value = headers.get("anki-sync").ok_or_else(|| {
-        HttpError::new(
-            StatusCode::BAD_REQUEST,
-            "there is no anki-sync header: not an Anki client of version 2.1.57 or newer",
-        )
-    })?;
-    Ok(SyncHeader::parse(value.as_bytes())?)
-}
-
-async fn login(
-    server: &Server,
-    body: Incoming,
-    limits: BodyLimits,
-    entry: &mut Entry,
-) -> Result<Reply, HttpError> {
-    let limits = BodyLimits {
-        sent: LOGIN_BYTES,
-        decoded: LOGIN_BYTES,
-        ..limits
-    };
-    let LoginRequest { user, password } = parse(&receive(body, Vec::new(), limits).await?.content)?;
+async fn login(server: &Server, content: Content, entry: &mut Entry) -> Result<Reply, HttpError> {
+    let body = content.receive_object(Vec::new()).await?;
+    let LoginRequest { user, password } = parse(&body)?;
     entry.user.clone_from(&user);
     let (device, key) = server
         .accounts
@@ -193,7 +166,7 @@ async fn login(
 
 /// A method called by a device that may.
 struct Call<'a> {
-    header: &'a SyncHeader,
+    caller: &'a Caller,
     device: DeviceId,
     vault: Arc<Vault>,
     attendance: Attendance,
@@ -202,52 +175,50 @@ struct Call<'a> {
 }
 
 impl Call<'_> {
-    async fn dispatch(&mut self, method: Method, body: Incoming) -> Result<Reply, HttpError> {
+    async fn dispatch(&mut self, method: Method, content: Content) -> Result<Reply, HttpError> {
         match method {
-            Method::Upload => self.upload(body).await,
+            Method::Upload => self.upload(content).await,
             Method::Download => {
-                self.spool(body).await?;
+                self.ignore(content).await?;
+                let file = full::download(&self.vault, self.device, self.caller.schema()).await?;
                 self.entry.outcome = Some(Outcome::Download);
-                Ok(Reply::file(
-                    full::download(&self.vault, self.device).await?,
-                )?)
+                Ok(Reply::file(file)?)
             }
             Method::Meta => {
-                let request = self.read(body).await?;
+                let request = self.read(content).await?;
                 json(meta::meta(&self.vault, self.device, request).await?)
             }
             Method::MediaBegin
             | Method::MediaChanges
             | Method::MediaUpload
             | Method::MediaDownload
-            | Method::MediaSanity => self.media(method, body).await,
-            _ => self.converse(method, body).await,
+            | Method::MediaSanity => self.media(method, content).await,
+            _ => self.converse(method, content).await,
         }
     }
 
-    async fn converse(&mut self, method: Method, body: Incoming) -> Result<Reply, HttpError> {
+    async fn converse(&mut self, method: Method, content: Content) -> Result<Reply, HttpError> {
         let vault = &Arc::clone(&self.vault);
         let speaker = Speaker {
             device: self.device,
-            session_key: self.header.session_key.clone(),
+            session_key: self.caller.session_key.clone(),
         };
         match method {
-            Method::Start => json(normal::start(vault, speaker, self.read(body).await?).await?),
+            Method::Start => json(normal::start(vault, speaker, self.read(content).await?).await?),
             Method::ApplyGraves => {
-                json(normal::apply_graves(vault, speaker, self.read(body).await?).await?)
+                json(normal::apply_graves(vault, speaker, self.read(content).await?).await?)
             }
             Method::ApplyChanges => {
-                json(normal::apply_changes(vault, speaker, self.read(body).await?).await?)
+                json(normal::apply_changes(vault, speaker, self.read(content).await?).await?)
             }
             Method::ApplyChunk => {
-                json(normal::apply_chunk(vault, speaker, self.read(body).await?).await?)
+                json(normal::apply_chunk(vault, speaker, self.read(content).await?).await?)
             }
             Method::SanityCheck => {
-                json(normal::sanity_check(vault, speaker, self.read(body).await?).await?)
+                json(normal::sanity_check(vault, speaker, self.read(content).await?).await?)
             }
             _ => {
-                // Whatever an empty request carries is ignored.
-                self.spool(body).await?;
+                self.ignore(content).await?;
                 match method {
                     Method::Chunk => json(normal::chunk(vault, speaker).await?),
                     Method::Finish => {
@@ -261,45 +232,52 @@ impl Call<'_> {
         }
     }
 
-    async fn media(&mut self, method: Method, body: Incoming) -> Result<Reply, HttpError> {
+    async fn media(&mut self, method: Method, content: Content) -> Result<Reply, HttpError> {
         let vault = &Arc::clone(&self.vault);
         match method {
             Method::MediaBegin => {
-                let _: BeginRequest = self.read(body).await?;
+                if self.caller.media_client.is_none() {
+                    let _: BeginRequest = self.read(content).await?;
+                }
                 json(MediaReply::ok(
-                    media::begin(vault, self.header.host_key.clone()).await?,
+                    media::begin(vault, self.caller.host_key.clone()).await?,
                 ))
             }
             Method::MediaChanges => json(MediaReply::ok(
-                media::changes(vault, self.read(body).await?).await?,
+                media::changes(vault, self.read(content).await?).await?,
             )),
             Method::MediaUpload => {
-                let uploaded = media::upload(vault, self.spool(body).await?).await?;
+                let mut zip = content.receive(vault.spool()).await?;
+                self.attendance.received(zip.seek(SeekFrom::End(0))?);
+                let uploaded = media::upload(vault, zip).await?;
                 self.entry.outcome = Some(Outcome::MediaSent(uploaded.0));
                 json(MediaReply::ok(uploaded))
             }
             Method::MediaDownload => {
-                let request = self.read(body).await?;
+                let request = self.read(content).await?;
                 let zip = media::download(vault, request, vault.spool()).await?;
                 self.entry.outcome = Some(Outcome::MediaReceived);
                 Ok(Reply::file(zip)?)
             }
             _ => json(MediaReply::ok(
-                media::sanity(vault, &self.read(body).await?).await?,
+                media::sanity(vault, &self.read(content).await?).await?,
             )),
         }
     }
 
     /// What is wrong with an upload is told with status 200, since only then clients show it.
-    async fn upload(&mut self, body: Incoming) -> Result<Reply, HttpError> {
-        let refusal = match self.receive(body, self.vault.upload_file()?).await {
-            Ok(file) => match full::upload(&self.vault, self.device, file).await? {
-                Ok(()) => {
-                    self.entry.outcome = Some(Outcome::Upload);
-                    return Ok(Reply::text(full::OK));
+    async fn upload(&mut self, content: Content) -> Result<Reply, HttpError> {
+        let refusal = match content.receive(self.vault.upload_file()?).await {
+            Ok(file) => {
+                self.attendance.received(file.as_file().metadata()?.len());
+                match full::upload(&self.vault, self.device, file).await? {
+                    Ok(()) => {
+                        self.entry.outcome = Some(Outcome::Upload);
+                        return Ok(Reply::text(full::OK));
+                    }
+                    Err(refusal) => refusal,
                 }
-                Err(refusal) => refusal,
-            },
+            }
             Err(BodyError::Empty) => Refusal::Empty,
             Err(BodyError::TooLarge) => Refusal::TooLarge {
                 sent: self.limits.sent,
@@ -312,25 +290,18 @@ impl Call<'_> {
         Ok(Reply::text(sentence))
     }
 
-    async fn spool(&mut self, body: Incoming) -> Result<SpooledTempFile, HttpError> {
-        Ok(self.receive(body, self.vault.spool()).await?)
+    /// Whatever an empty request carries does not matter.
+    async fn ignore(&self, content: Content) -> Result<(), HttpError> {
+        content.receive_object(self.vault.spool()).await?;
+        Ok(())
     }
 
-    async fn receive<W: Write + Send + 'static>(
-        &mut self,
-        body: Incoming,
-        to: W,
-    ) -> Result<W, BodyError> {
-        let Received { content, sent } = receive(body, to, self.limits).await?;
-        self.attendance.received(sent);
-        Ok(content)
-    }
-
-    async fn read<T: DeserializeOwned>(&mut self, body: Incoming) -> Result<T, HttpError> {
-        let mut spooled = self.spool(body).await?;
+    async fn read<T: DeserializeOwned>(&self, content: Content) -> Result<T, HttpError> {
+        let mut spooled = content.receive_object(self.vault.spool()).await?;
         spooled.rewind()?;
         let mut bytes = Vec::new();
         spooled.read_to_end(&mut bytes)?;
+        self.attendance.received(bytes.len() as u64);
         Ok(parse(&bytes)?)
     }
 }

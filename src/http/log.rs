@@ -80,13 +80,10 @@ impl Entry {
         let (address, ms) = (self.place(), self.millis());
         let (bytes_in, bytes_out) = (traffic.received, traffic.sent);
         match self.outcome {
-            Some(Outcome::Sync(Finished {
-                sent,
-                received,
-                took,
-                ..
-            })) => {
-                let ms = millis(took);
+            Some(Outcome::Sync(finished)) => {
+                // As the device sees it.
+                let (sent, received) = (finished.received, finished.sent);
+                let ms = millis(finished.took);
                 tracing::info!(
                     method,
                     user,
@@ -99,9 +96,9 @@ impl Entry {
                     bytes_in,
                     bytes_out,
                     ms,
-                    "{}: sent {received}, received {sent}, {:.1} s",
+                    "{}: sent {sent}, received {received}, {:.1} s",
                     self.who(),
-                    took.as_secs_f32()
+                    finished.took.as_secs_f32()
                 );
             }
             Some(outcome) => tracing::info!(

@@ -1,17 +1,21 @@
-//! Connections, limits and time-outs, the envelope, routing and replies.
+//! Connections, limits and time-outs, the two envelopes, routing and replies.
 //!
 //! A listener comes from outside, so that tests and systemd can hand one in.
 
 mod body;
 mod client_address;
+mod decode;
+mod direct;
+mod envelope;
 mod error;
 mod handler;
-mod inflate;
 pub mod listener;
 mod log;
+mod multipart;
 pub mod pulse;
 mod reply;
 mod route;
+mod spool;
 mod tracked;
 
 use std::{

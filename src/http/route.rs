@@ -93,6 +93,10 @@ pub fn route(verb: &Verb, path: &str) -> Result<Route, NoRoute> {
                 .find(|(prefix, name, _)| *prefix == before && *name == last);
             match found {
                 Some((_, _, method)) if verb == Verb::POST => Ok(Route::Method(*method)),
+                Some((_, _, Method::MediaBegin)) if verb == Verb::GET => {
+                    Ok(Route::Method(Method::MediaBegin))
+                }
+                Some((_, _, Method::MediaBegin)) => Err(NoRoute::WrongVerb("GET, POST")),
                 Some(_) => Err(NoRoute::WrongVerb("POST")),
                 None => Err(NoRoute::NotFound),
             }
@@ -145,6 +149,14 @@ mod tests {
         assert_eq!(
             route(&Verb::GET, "/sync/meta"),
             Err(NoRoute::WrongVerb("POST"))
+        );
+        assert_eq!(
+            route(&Verb::GET, "/msync/begin"),
+            Ok(Route::Method(Method::MediaBegin))
+        );
+        assert_eq!(
+            route(&Verb::PUT, "/msync/begin"),
+            Err(NoRoute::WrongVerb("GET, POST"))
         );
         assert_eq!(
             route(&Verb::POST, "/health"),

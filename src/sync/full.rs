@@ -14,6 +14,15 @@ use crate::{
 /// What an upload is answered when it was taken; anything else is shown to the person.
 pub const OK: &str = "OK";
 
+/// What a client can open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Schema {
+    /// 18, since sync version 11.
+    Current,
+    /// 11, before.
+    Old,
+}
+
 /// Replaces the collection, or says in a sentence why not.
 ///
 /// # Errors
@@ -30,10 +39,13 @@ pub async fn upload(
     }
 }
 
-/// The collection as a file.
+/// The collection as a file, in the schema that the client reads.
 ///
 /// # Errors
 /// [`Error`].
-pub async fn download(vault: &Vault, device: DeviceId) -> Result<File, Error> {
-    Ok(vault.copy_collection(device).await?)
+pub async fn download(vault: &Vault, device: DeviceId, schema: Schema) -> Result<File, Error> {
+    Ok(match schema {
+        Schema::Current => vault.copy_collection(device).await?,
+        Schema::Old => vault.copy_for_old_clients(device).await?,
+    })
 }

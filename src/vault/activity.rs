@@ -14,7 +14,7 @@ use crate::account::host_key::DeviceId;
 /// Bytes of a device's requests and answers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Traffic {
-    /// Of requests, as they came: compressed.
+    /// Of requests, decompressed.
     pub received: u64,
     /// Of answers, before compression.
     pub sent: u64,

@@ -58,13 +58,25 @@ impl Base {
             .open(&lock_path)
             .map_err(|source| failed(&lock_path, source))?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self {
-                path: path.to_owned(),
-                _lock: lock,
-            }),
-            Err(TryLockError::WouldBlock) => Err(BaseError::InUse(path.to_owned())),
-            Err(TryLockError::Error(source)) => Err(failed(&lock_path, source)),
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(BaseError::InUse(path.to_owned())),
+            Err(TryLockError::Error(source)) => return Err(failed(&lock_path, source)),
         }
+        let base = Self {
+            path: path.to_owned(),
+            _lock: lock,
+        };
+        let temporary = base.temporary();
+        create_folder(&temporary)
+            .and_then(|()| empty_folder(&temporary))
+            .map_err(|source| failed(&temporary, source))?;
+        Ok(base)
+    }
+
+    /// The server's own folder for temporary files, which is empty at the start.
+    #[must_use]
+    pub fn temporary(&self) -> PathBuf {
+        self.path.join(OWN_FOLDER).join("tmp")
     }
 
     /// Creates the folder if it is missing and gives it to the account that the server will run as.

@@ -7,6 +7,7 @@
 pub mod activity;
 pub mod base;
 pub mod conversation;
+pub mod lobby;
 mod slot;
 
 use std::{
@@ -30,13 +31,15 @@ use crate::{
     clock,
     collection::{
         self,
-        open::{CheckError, Collection, OpenError, check_upload},
+        file::{accept_upload, downgrade_copy},
+        open::{CheckError, Collection, OpenError},
     },
     media::{self, MediaStore},
 };
 use activity::Activity;
 use base::{Base, create_folder, empty_folder, sync_folder};
 use conversation::{ABANDONED, Conversation, SILENCE};
+use lobby::Lobby;
 use slot::Slot;
 
 /// After this long without a request, a user's databases are closed, so that
@@ -50,7 +53,8 @@ const IN_MEMORY: usize = 64 * 1024;
 /// All users' vaults.
 pub struct Vaults {
     base: Base,
-    vaults: Mutex<HashMap<UserName, Arc<OnceCell<Arc<Vault>>>>>,
+    lobby: Lobby,
+    by_user: Mutex<HashMap<UserName, Arc<OnceCell<Arc<Vault>>>>>,
 }
 
 impl Vaults {
@@ -58,9 +62,16 @@ impl Vaults {
     #[must_use]
     pub fn new(base: Base) -> Self {
         Self {
+            lobby: Lobby::new(base.temporary()),
             base,
-            vaults: Mutex::default(),
+            by_user: Mutex::default(),
         }
+    }
+
+    /// Room for what comes from clients that are not known yet.
+    #[must_use]
+    pub fn lobby(&self) -> &Lobby {
+        &self.lobby
     }
 
     /// A user's vault. The first time, what a crash left behind is cleared away.
@@ -128,7 +139,7 @@ impl Vaults {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<UserName, Arc<OnceCell<Arc<Vault>>>>> {
-        self.vaults.lock().unwrap_or_else(PoisonError::into_inner)
+        self.by_user.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -258,7 +269,7 @@ impl Vault {
         upload: NamedTempFile,
     ) -> Result<(), Error> {
         let checked = spawn_blocking(|| {
-            check_upload(upload.path())?;
+            accept_upload(upload.path(), clock::now_secs())?;
             upload.as_file().sync_all()?;
             Ok::<_, Error>(upload)
         });
@@ -273,13 +284,31 @@ impl Vault {
     /// # Errors
     /// [`Error`].
     pub async fn copy_collection(&self, device: DeviceId) -> Result<File, Error> {
+        Ok(self.copy_into_file(device).await?.into_file())
+    }
+
+    /// As [`Vault::copy_collection`], in schema 11, the only one that old clients read.
+    /// The collection itself stays as it is.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn copy_for_old_clients(&self, device: DeviceId) -> Result<File, Error> {
+        let copy = self.copy_into_file(device).await?;
+        let downgraded = spawn_blocking(move || {
+            downgrade_copy(copy.path())?;
+            Ok::<_, Error>(copy.into_file())
+        });
+        downgraded.await?
+    }
+
+    async fn copy_into_file(&self, device: DeviceId) -> Result<NamedTempFile, Error> {
         let (path, temporary) = (self.collection_path(), self.temporary());
         self.collection(device, move |collection| {
             collection.stamp_download(clock::now_ms())?;
             fold(collection)?;
-            let mut copy = tempfile::tempfile_in(temporary)?;
+            let mut copy = NamedTempFile::new_in(temporary)?;
             // The kernel shares the blocks where the file system can.
-            io::copy(&mut File::open(&path)?, &mut copy)?;
+            io::copy(&mut File::open(&path)?, copy.as_file_mut())?;
             copy.rewind()?;
             Ok(copy)
         })
@@ -367,6 +396,7 @@ fn is_damaged(error: &Error) -> bool {
             )
         }
         Error::Open(OpenError::Schema(_)) => true,
+        Error::Open(OpenError::Upgrade(error)) => !error.is_environment(),
         _ => false,
     }
 }

@@ -3,7 +3,7 @@ use std::io::Read;
 use rusqlite::Connection;
 
 use super::*;
-use crate::collection::open::Refusal;
+use crate::collection::open::{Refusal, check_upload};
 
 fn me() -> DeviceId {
     DeviceId::from([1; 12])
@@ -161,6 +161,44 @@ async fn a_download_is_one_whole_file_that_carries_the_new_stamps() {
     assert_eq!(downloaded.usn, 1);
     assert_eq!(downloaded.modified, modified(&vault).await);
     assert!(downloaded.modified > 42);
+}
+
+#[tokio::test]
+async fn an_old_client_gets_schema_11_and_the_collection_stays_at_18() {
+    let (folder, _vaults, vault) = vault().await;
+    vault
+        .replace_collection(me(), upload(&vault, 42))
+        .await
+        .unwrap();
+    let mut bytes = Vec::new();
+    vault
+        .copy_for_old_clients(me())
+        .await
+        .unwrap()
+        .read_to_end(&mut bytes)
+        .unwrap();
+    assert_eq!(bytes[18..20], [1, 1]);
+    let path = folder.path().join("downloaded");
+    fs::write(&path, bytes).unwrap();
+    assert_eq!(check_upload(&path).unwrap(), 11);
+    let sent = "select mod, usn from col";
+    let stamps = |row: &rusqlite::Row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?));
+    let downloaded = Connection::open(&path)
+        .unwrap()
+        .query_row(sent, [], stamps)
+        .unwrap();
+    assert_eq!(downloaded, (modified(&vault).await, 1));
+    assert!(names(&vault.temporary()).is_empty());
+    let live = Connection::open(folder.path().join("alice/collection.anki2")).unwrap();
+    let version: i64 = live
+        .query_row("select ver from col", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(version, 18);
+    // And back again.
+    let returned = vault.upload_file().unwrap();
+    fs::copy(&path, returned.path()).unwrap();
+    vault.replace_collection(me(), returned).await.unwrap();
+    assert_eq!(modified(&vault).await, downloaded.0);
 }
 
 /// Someone's `sqlite3` in the middle of a query is waited for, and then told of.

@@ -5,8 +5,8 @@ use serde::Deserialize;
 /// The sync versions that any client still in use speaks.
 pub const VERSIONS: std::ops::RangeInclusive<u8> = 8..=11;
 
-/// The version whose envelope is zstd in both directions.
-const DIRECT_POST: u8 = 11;
+/// The version whose envelope is zstd in both directions, and whose collections have schema 18.
+pub const DIRECT_POST: u8 = 11;
 
 /// What a client says about itself with every request.
 #[derive(Debug, Deserialize)]
@@ -49,13 +49,6 @@ impl SyncHeader {
             Err(HeaderError::Version(header.version))
         }
     }
-
-    /// Whether the answer is to be zstd; the reference server answers a header
-    /// with an older version plainly.
-    #[must_use]
-    pub fn wants_zstd(&self) -> bool {
-        self.version == DIRECT_POST
-    }
 }
 
 #[cfg(test)]
@@ -69,7 +62,7 @@ mod tests {
                 .unwrap();
         assert_eq!(header.host_key, "abc");
         assert_eq!(header.session_key, "bVnxjY");
-        assert!(header.wants_zstd());
+        assert_eq!(header.version, DIRECT_POST);
     }
 
     #[test]

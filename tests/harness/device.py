@@ -25,10 +25,10 @@ class ClientError(Exception):
 class Device:
     """One collection with its media folder, syncing as one user.
 
-    `python` belongs to the virtual environment of the Anki version to run.
+    `worker` is the command that runs a client: the newest one, or `Version.worker()`.
     """
 
-    def __init__(self, folder, server, user, python=sys.executable):
+    def __init__(self, folder, server, user, worker=(sys.executable, WORKER)):
         self.folder = Path(folder)
         self.folder.mkdir(parents=True)
         self.path = self.folder / "collection.anki2"
@@ -38,7 +38,7 @@ class Device:
         self.key = ""
         self.ticks = itertools.count(1)
         self.worker = subprocess.Popen(
-            [python, str(WORKER), str(self.path)],
+            [*worker, self.path],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -107,6 +107,13 @@ class Device:
         """What the client says; `NOTHING_FOUND` if all is well."""
         return self.call("check_database")
 
+    def select(self, sql):
+        """Rows as the client itself sees them."""
+        return self.call("select", sql=sql)
+
+    def named(self):
+        return self.call("named")
+
     def rows(self):
         # The client locks the file for as long as it has it open.
         self.call("close")
@@ -118,6 +125,7 @@ class Device:
         return {path.name: path.read_bytes() for path in self.media_folder.iterdir()}
 
     def put_media(self, name, content):
+        self.media_folder.mkdir(exist_ok=True)
         path = self.media_folder / name
         path.write_bytes(content)
         self.let_time_pass(path, self.media_folder)

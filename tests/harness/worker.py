@@ -4,13 +4,12 @@ Reads one JSON request a line, `{"do": NAME, "with": {…}}`, and answers with o
 `{"value": …}` or `{"error": CLASS, "kind": …, "message": …}`. Needs nothing but the client itself.
 """
 
-import json
-import os
 import sys
 import time
 
 from anki.collection import Collection
 from anki.sync import SyncAuth
+from answering import answer_requests
 
 
 class Client:
@@ -68,7 +67,7 @@ class Client:
 
     def add_note(self, fields, notetype="Basic", deck="Default", tags=()):
         note = self.col.new_note(self.col.models.by_name(notetype))
-        note.fields = list(fields)
+        note.fields = list(fields) + note.fields[len(fields) :]
         note.tags = list(tags)
         self.col.add_note(note, self.col.decks.id(deck))
         return note.id
@@ -94,6 +93,38 @@ class Client:
         """What "Check Database" says, and whether it is content."""
         return self.col.fix_integrity()
 
+    def set_unknown(self, key, value):
+        """Puts a key that no version knows into one object of every kind."""
+        savers, objects = self.objects()
+        for save, found in zip(savers, objects):
+            save({**found, key: value})
+        self.col.set_config(key, value)
+
+    def get_unknown(self, key):
+        return [found.get(key) for found in self.objects()[1]] + [self.col.get_config(key)]
+
+    def objects(self):
+        """How to save a deck, a deck config and a notetype, and one of each."""
+        decks, notetypes = self.col.decks, self.col.models
+        return (
+            [decks.save, decks.update_config, notetypes.update_dict],
+            [decks.get(1), decks.get_config(1), notetypes.by_name("Basic")],
+        )
+
+    def select(self, sql):
+        return self.col.db.all(sql)
+
+    def execute(self, sql):
+        self.col.db.execute(sql)
+
+    def named(self):
+        """The names of what the tables of each version hold in another way."""
+        return {
+            "decks": sorted(deck["name"] for deck in self.col.decks.all()),
+            "notetypes": sorted(notetype["name"] for notetype in self.col.models.all()),
+            "tags": sorted(self.col.tags.all()),
+        }
+
 
 def auth(endpoint, key):
     return SyncAuth(hkey=key, endpoint=endpoint)
@@ -105,29 +136,5 @@ def required(answer):
     return names[answer.required].name
 
 
-def failure(error):
-    kind = getattr(error, "kind", None)
-    return {
-        "error": type(error).__name__,
-        "kind": getattr(kind, "name", None),
-        "message": str(error),
-    }
-
-
-def main(path):
-    # What the client prints must not end up between the answers.
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)
-    client = Client(path)
-    for line in sys.stdin:
-        request = json.loads(line)
-        try:
-            answer = {"value": getattr(client, request["do"])(**request["with"])}
-        except Exception as error:
-            answer = failure(error)
-        print(json.dumps(answer), file=answers, flush=True)
-    client.close()
-
-
 if __name__ == "__main__":
-    main(sys.argv[1])
+    answer_requests(Client(sys.argv[1]))

@@ -1,7 +1,8 @@
-//! Decodes a request body of one zstd frame as it arrives, up to a limit.
+//! Decodes request bodies up to a limit: zstd as it arrives, gzip from a file.
 
-use std::io::{self, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 
+use flate2::bufread::GzDecoder;
 use zstd::{
     stream::raw::{DParameter, Decoder, InBuffer, Operation, OutBuffer},
     zstd_safe::DCtx,
@@ -21,9 +22,9 @@ pub struct Inflate<W> {
 
 /// Why a body cannot be decoded.
 #[derive(Debug, thiserror::Error)]
-pub enum InflateError {
-    /// Not zstd, cut off, or something behind the frame's end.
-    #[error("the request body is not one whole zstd frame")]
+pub enum DecodeError {
+    /// Not compressed as it should be, cut off, or something behind its end.
+    #[error("the request body is not one whole zstd frame or gzip member")]
     Malformed,
     /// Larger than the limit once decoded.
     #[error("the request body is larger than the limit once decoded")]
@@ -53,27 +54,27 @@ impl<W: Write> Inflate<W> {
     /// Decodes a piece of the body.
     ///
     /// # Errors
-    /// [`InflateError`]; the rest of the body is then not worth decoding.
-    pub fn feed(&mut self, piece: &[u8]) -> Result<(), InflateError> {
+    /// [`DecodeError`]; the rest of the body is then not worth decoding.
+    pub fn feed(&mut self, piece: &[u8]) -> Result<(), DecodeError> {
         let mut input = InBuffer::around(piece);
         loop {
             if self.frame_ended {
                 return if input.pos() == piece.len() {
                     Ok(())
                 } else {
-                    Err(InflateError::Malformed)
+                    Err(DecodeError::Malformed)
                 };
             }
             let mut output = OutBuffer::around(self.buffer.as_mut_slice());
             let hint = self
                 .decoder
                 .run(&mut input, &mut output)
-                .map_err(|_| InflateError::Malformed)?;
+                .map_err(|_| DecodeError::Malformed)?;
             let decoded = output.as_slice();
             self.room = self
                 .room
                 .checked_sub(decoded.len() as u64)
-                .ok_or(InflateError::TooLarge)?;
+                .ok_or(DecodeError::TooLarge)?;
             self.to.write_all(decoded)?;
             self.frame_ended = hint == 0;
             let buffer_was_filled = decoded.len() == self.buffer.len();
@@ -86,21 +87,100 @@ impl<W: Write> Inflate<W> {
     /// Gives back what was written to, if the body was whole.
     ///
     /// # Errors
-    /// [`InflateError::Malformed`] when the frame was cut off.
-    pub fn finish(self) -> Result<W, InflateError> {
+    /// [`DecodeError::Malformed`] when the frame was cut off.
+    pub fn finish(self) -> Result<W, DecodeError> {
         if self.frame_ended {
             Ok(self.to)
         } else {
-            Err(InflateError::Malformed)
+            Err(DecodeError::Malformed)
         }
     }
+}
+
+/// Writes what one gzip member holds to `to`, at most `limit` bytes.
+///
+/// # Errors
+/// [`DecodeError`].
+pub fn gunzip<W: Write>(from: impl Read, to: W, limit: u64) -> Result<W, DecodeError> {
+    let mut decoder = GzDecoder::new(BufReader::new(from));
+    let to = copy(&mut decoder, to, limit)?;
+    if decoder.into_inner().fill_buf()?.is_empty() {
+        Ok(to)
+    } else {
+        Err(DecodeError::Malformed)
+    }
+}
+
+/// Writes everything to `to`, at most `limit` bytes.
+///
+/// # Errors
+/// [`DecodeError`].
+pub fn copy<W: Write>(mut from: impl Read, mut to: W, limit: u64) -> Result<W, DecodeError> {
+    let mut buffer = vec![0; DCtx::out_size()];
+    let mut room = limit;
+    loop {
+        let length = match from.read(&mut buffer) {
+            Ok(0) => return Ok(to),
+            Ok(length) => length,
+            Err(error) if is_malformed(&error) => return Err(DecodeError::Malformed),
+            Err(error) => return Err(error.into()),
+        };
+        room = room
+            .checked_sub(length as u64)
+            .ok_or(DecodeError::TooLarge)?;
+        to.write_all(&buffer[..length])?;
+    }
+}
+
+/// Whether the decoder speaks, and not the file system.
+fn is_malformed(error: &io::Error) -> bool {
+    use io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
+    matches!(error.kind(), InvalidData | InvalidInput | UnexpectedEof)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn inflate(body: &[u8], limit: u64, piece: usize) -> Result<Vec<u8>, InflateError> {
+    fn gzip(content: &[u8]) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(content).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    #[test]
+    fn gzip_is_decoded_up_to_the_limit() {
+        let content = b"hello".repeat(100_000);
+        let body = gzip(&content);
+        assert_eq!(gunzip(&*body, Vec::new(), 500_000).unwrap(), content);
+        assert!(matches!(
+            gunzip(&*body, Vec::new(), 499_999),
+            Err(DecodeError::TooLarge)
+        ));
+        assert!(gunzip(&*gzip(b""), Vec::new(), 0).unwrap().is_empty());
+    }
+
+    #[test]
+    fn what_is_not_one_whole_gzip_member_is_refused() {
+        let body = gzip(b"hello");
+        let mut wrong_checksum = body.clone();
+        wrong_checksum[body.len() - 8] ^= 1;
+        for body in [
+            &b""[..],
+            b"{}",
+            &body[..body.len() - 1],
+            &body[..12],
+            &wrong_checksum,
+            &[&body[..], b"x"].concat(),
+        ] {
+            assert!(
+                matches!(gunzip(body, Vec::new(), 1000), Err(DecodeError::Malformed)),
+                "{body:?}"
+            );
+        }
+    }
+
+    fn inflate(body: &[u8], limit: u64, piece: usize) -> Result<Vec<u8>, DecodeError> {
         let mut inflate = Inflate::new(Vec::new(), limit).unwrap();
         for piece in body.chunks(piece) {
             inflate.feed(piece)?;
@@ -133,7 +213,7 @@ mod tests {
         let bomb = deflate(&vec![0; 50_000_000]);
         assert!(bomb.len() < 10_000);
         let mut inflate = Inflate::new(Vec::new(), 1_000_000).unwrap();
-        assert!(matches!(inflate.feed(&bomb), Err(InflateError::TooLarge)));
+        assert!(matches!(inflate.feed(&bomb), Err(DecodeError::TooLarge)));
         assert!(inflate.to.len() <= 1_000_000);
     }
 
@@ -150,7 +230,7 @@ mod tests {
         ] {
             for piece in [1, 4096] {
                 assert!(
-                    matches!(inflate(body, 1000, piece), Err(InflateError::Malformed)),
+                    matches!(inflate(body, 1000, piece), Err(DecodeError::Malformed)),
                     "{body:?}"
                 );
             }

@@ -1,0 +1,170 @@
+//! Whole files that nobody else has open: an upload of any schema, and a copy for an old client.
+
+use std::path::Path;
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::{
+    Error, Result, downgrade,
+    open::{CheckError, Refusal, check_upload, distrust},
+    sanity, schema, upgrade,
+};
+use crate::wire::Usn;
+
+/// Checks a file that nobody else has open, and upgrades it. The stamps stay as the client set them.
+///
+/// # Errors
+/// [`CheckError`]; the file is of no use then.
+pub fn accept_upload(path: &Path, now_secs: i64) -> std::result::Result<(), CheckError> {
+    let version = check_upload(path)?;
+    if version == schema::VERSION {
+        return Ok(());
+    }
+    let complete = bring_up(path, now_secs).map_err(|error| match error {
+        Error::Version(version) => Refusal::Schema(version).into(),
+        error if error.is_environment() => CheckError::Upgrade(error),
+        error => {
+            tracing::warn!("an upload of schema {version} cannot be upgraded: {error}");
+            CheckError::Refused(Refusal::Corrupt)
+        }
+    })?;
+    if complete {
+        Ok(())
+    } else {
+        Err(Refusal::Foreign.into())
+    }
+}
+
+/// Whether the upgrade has led to everything that schema 18 has.
+fn bring_up(path: &Path, now_secs: i64) -> Result<bool> {
+    let mut conn = open_alone(path)?;
+    upgrade(&mut conn, Usn::UNSENT, now_secs)?;
+    // What the client believes to be unsent would fail every sanity check from now on.
+    sanity::mark_all_sent(&conn)?;
+    Ok(schema::missing(&conn)?.is_none())
+}
+
+/// Brings a copy of a collection to schema 11.
+///
+/// # Errors
+/// [`Error`]; the copy is of no use then.
+pub fn downgrade_copy(path: &Path) -> Result<()> {
+    downgrade(&mut open_alone(path)?)
+}
+
+/// With settings for a file that is thrown away when anything happens to it.
+fn open_alone(path: &Path) -> rusqlite::Result<Connection> {
+    let conn = Connection::open_with_flags(
+        path,
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )?;
+    distrust(&conn)?;
+    conn.pragma_update(None, "journal_mode", "delete")?;
+    conn.pragma_update(None, "synchronous", "off")?;
+    Ok(conn)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::collection::testing::rows;
+
+    const NOW: i64 = 1_800_000_000;
+
+    /// A recorded file, in a folder of its own.
+    fn upload(name: &str) -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("upload");
+        let recorded = format!("{}/tests/vectors/{name}.anki2", env!("CARGO_MANIFEST_DIR"));
+        std::fs::copy(recorded, &path).unwrap();
+        (folder, path)
+    }
+
+    fn open(path: &Path) -> Connection {
+        let conn = Connection::open(path).unwrap();
+        distrust(&conn).unwrap();
+        conn
+    }
+
+    fn refused(path: &Path) -> Refusal {
+        match accept_upload(path, NOW) {
+            Err(CheckError::Refused(refusal)) => refusal,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_file_of_schema_11_is_upgraded_and_keeps_its_stamps() {
+        let (folder, path) = upload("upgrade_in_schema11");
+        let stamps = "select mod, scm, usn, ls, crt from col";
+        let before = rows(&open(&path), stamps);
+        accept_upload(&path, NOW).unwrap();
+        let names: Vec<_> = std::fs::read_dir(folder.path()).unwrap().collect();
+        assert_eq!(names.len(), 1, "nothing is left beside the file");
+        let conn = open(&path);
+        assert_eq!(rows(&conn, stamps), before);
+        assert_eq!(schema::version(&conn).unwrap(), schema::VERSION);
+        assert_eq!(rows(&conn, "pragma integrity_check"), [["ok"]]);
+    }
+
+    #[test]
+    fn nothing_in_an_upgraded_file_waits_to_be_sent() {
+        let (_folder, path) = upload("upgrade_in_schema11");
+        open(&path)
+            .execute_batch("update notes set usn = -1; update cards set usn = -1")
+            .unwrap();
+        accept_upload(&path, NOW).unwrap();
+        let conn = open(&path);
+        for table in ["notes", "cards", "decks", "tags"] {
+            let unsent = format!("select count(*) from {table} where usn = -1");
+            assert_eq!(rows(&conn, &unsent), [[0]], "{table}");
+        }
+    }
+
+    #[test]
+    fn a_file_of_schema_18_is_not_written_to() {
+        let (_folder, path) = upload("upgrade_out_schema18");
+        let before = std::fs::read(&path).unwrap();
+        accept_upload(&path, NOW).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), before);
+    }
+
+    #[test]
+    fn a_copy_becomes_one_file_that_old_clients_read() {
+        let (folder, path) = upload("upgrade_out_schema18");
+        downgrade_copy(&path).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap()[18..20], [1, 1]);
+        let names: Vec<_> = std::fs::read_dir(folder.path()).unwrap().collect();
+        assert_eq!(names.len(), 1);
+        assert_eq!(schema::version(&open(&path)).unwrap(), 11);
+    }
+
+    #[test]
+    fn what_cannot_be_upgraded_is_refused() {
+        for (change, sentence) in [
+            ("update col set decks = '[]'", "is damaged"),
+            ("update col set models = ''", "is damaged"),
+            ("alter table notes drop column data", "is not an Anki"),
+            ("update col set ver = 10", "schema version 10"),
+            ("update col set ver = 13", "schema version 13"),
+            ("update col set ver = 19", "schema version 19"),
+        ] {
+            let (_folder, path) = upload("upgrade_in_schema11");
+            open(&path).execute_batch(change).unwrap();
+            let told = refused(&path).to_string();
+            assert!(told.contains(sentence), "{change}: {told}");
+        }
+    }
+
+    #[test]
+    fn a_damaged_file_of_schema_11_is_refused_as_such() {
+        let (_folder, path) = upload("upgrade_in_schema11");
+        let mut bytes = std::fs::read(&path).unwrap();
+        let end = bytes.len();
+        bytes[end - 4096 * 4..].fill(0x55);
+        std::fs::write(&path, bytes).unwrap();
+        assert!(matches!(refused(&path), Refusal::Corrupt));
+    }
+}

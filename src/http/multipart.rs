@@ -1,0 +1,224 @@
+//! The multipart form, the envelope of sync versions 8 to 10.
+//!
+//! Most clients send the body first, then whether it is gzip, and the host key last. So the
+//! body is kept as it came, and nothing of it is decoded before the key has been verified.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures_util::{Stream, stream};
+use hyper::{StatusCode, body::Incoming, header::HeaderValue};
+use multer::{Field, Multipart};
+use tokio::task::yield_now;
+
+use super::{
+    Server,
+    body::{BodyError, BodyLimits, discard, next},
+    envelope::Caller,
+    error::HttpError,
+    spool::{Data, Spool},
+};
+
+/// The envelope does not tell its version; this is what all clients still in use speak.
+const VERSION: u8 = 10;
+/// Bytes of a part other than `data`.
+const TEXT: usize = 4096;
+/// Bytes between two parts, or before the first: a few lines, in the largest pieces that arrive at once.
+const BETWEEN: u64 = 1024 * 1024;
+
+/// What separates the parts.
+///
+/// # Errors
+/// When the request is not a multipart form.
+pub fn boundary(content_type: Option<&HeaderValue>) -> Result<String, HttpError> {
+    let content_type = content_type.and_then(|value| value.to_str().ok());
+    multer::parse_boundary(content_type.unwrap_or_default()).map_err(|error| {
+        HttpError::new(
+            StatusCode::BAD_REQUEST,
+            format_args!(
+                "neither an anki-sync header nor a multipart form, so no Anki client: {error}"
+            ),
+        )
+    })
+}
+
+/// Who asks with `GET /msync/begin?k=…&v=…`.
+///
+/// # Errors
+/// When the key is missing.
+pub fn caller_in_query(query: &str) -> Result<Caller, HttpError> {
+    let mut parts = Texts::default();
+    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        parts.take(&name, value.into_owned());
+    }
+    if parts.key.is_none() {
+        return Err(HttpError::new(
+            StatusCode::BAD_REQUEST,
+            "there is no k in the query",
+        ));
+    }
+    Ok(parts.into_caller())
+}
+
+/// Reads the whole body. Whatever is wrong with `data` is for later.
+///
+/// # Errors
+/// [`BodyError`] when it is no form, or never ends.
+pub async fn read(
+    server: &Server,
+    boundary: String,
+    mut body: Incoming,
+    limits: BodyLimits,
+) -> Result<(Caller, Data), BodyError> {
+    let form = read_form(server, boundary, &mut body, limits).await;
+    // The form may end before the body does.
+    discard(&mut body, limits.stall).await;
+    form
+}
+
+async fn read_form(
+    server: &Server,
+    boundary: String,
+    body: &mut Incoming,
+    limits: BodyLimits,
+) -> Result<(Caller, Data), BodyError> {
+    let mut form = Form::new(boundary, body, limits.stall);
+    let mut texts = Texts::default();
+    let mut spool = Spool::new(server.vaults.lobby(), limits);
+    while let Some(mut part) = form.next_part().await? {
+        let name = part.name().unwrap_or_default().to_owned();
+        if Texts::NAMES.contains(&name.as_str()) {
+            let text = form.text(&mut part).await?;
+            texts.take(&name, text);
+            continue;
+        }
+        let known = match &texts.key {
+            None => false,
+            Some(key) if server.accounts.authenticate(key).is_some() => true,
+            // To be told so, as soon as possible.
+            Some(_) => return Ok((texts.into_caller(), Data::Missing)),
+        };
+        while let Some(piece) = form.piece(&mut part).await? {
+            if name == "data" {
+                spool.add(&piece, known).await?;
+            } else {
+                spool.pass_over(&piece)?;
+            }
+        }
+    }
+    let data = spool.into_data(texts.gzip).await?;
+    Ok((texts.into_caller(), data))
+}
+
+/// The parts that are a few letters each.
+#[derive(Default)]
+struct Texts {
+    key: Option<String>,
+    session_key: String,
+    client: Option<String>,
+    gzip: bool,
+}
+
+impl Texts {
+    const NAMES: [&str; 5] = ["k", "sk", "s", "v", "c"];
+
+    fn take(&mut self, name: &str, text: String) {
+        match name {
+            "k" | "sk" => self.key = Some(text),
+            "s" => self.session_key = text,
+            "v" => self.client = Some(text),
+            "c" => self.gzip = text != "0",
+            _ => {}
+        }
+    }
+
+    fn into_caller(self) -> Caller {
+        Caller {
+            version: VERSION,
+            host_key: self.key.unwrap_or_default(),
+            session_key: self.session_key,
+            client: self.client.clone().unwrap_or_default(),
+            media_client: self.client,
+        }
+    }
+}
+
+/// The form, and how much of it has been read since the last piece of a part.
+struct Form<'a> {
+    parts: Multipart<'a>,
+    between: Arc<AtomicU64>,
+}
+
+impl<'a> Form<'a> {
+    fn new(boundary: String, body: &'a mut Incoming, stall: Duration) -> Self {
+        let between = Arc::default();
+        let pieces = one_at_a_time(body, stall, Arc::clone(&between));
+        Self {
+            parts: Multipart::new(pieces, boundary),
+            between,
+        }
+    }
+
+    async fn next_part(&mut self) -> Result<Option<Field<'a>>, BodyError> {
+        let part = self.parts.next_field().await.map_err(failure)?;
+        self.between.store(0, Ordering::Relaxed);
+        Ok(part)
+    }
+
+    async fn piece(&self, part: &mut Field<'a>) -> Result<Option<Bytes>, BodyError> {
+        let piece = part.chunk().await.map_err(failure)?;
+        self.between.store(0, Ordering::Relaxed);
+        Ok(piece)
+    }
+
+    /// Session keys of some clients are any bytes at all, which only have to stay the same.
+    async fn text(&self, part: &mut Field<'a>) -> Result<String, BodyError> {
+        let mut text = Vec::new();
+        while let Some(piece) = self.piece(part).await? {
+            text.extend_from_slice(&piece);
+            if text.len() > TEXT {
+                return Err(BodyError::Multipart("a part is too long".to_owned()));
+            }
+        }
+        Ok(String::from_utf8_lossy(&text).into_owned())
+    }
+}
+
+/// The body in pieces as they arrive. The parser would take all that the network has ready
+/// at once if it could, and look for the end of a part's head without limit.
+fn one_at_a_time(
+    body: &mut Incoming,
+    stall: Duration,
+    between: Arc<AtomicU64>,
+) -> impl Stream<Item = Result<Bytes, BodyError>> {
+    stream::try_unfold((body, between), move |(body, between)| async move {
+        // The parser stops asking when nothing is ready.
+        yield_now().await;
+        let Some(piece) = next(body, stall).await? else {
+            return Ok(None);
+        };
+        let length = piece.len() as u64;
+        if between.fetch_add(length, Ordering::Relaxed) > BETWEEN {
+            return Err(BodyError::Multipart(
+                "too much between two parts".to_owned(),
+            ));
+        }
+        Ok(Some((piece, (body, between))))
+    })
+}
+
+fn failure(error: multer::Error) -> BodyError {
+    match error {
+        multer::Error::StreamReadFailed(error) => match error.downcast() {
+            Ok(error) => *error,
+            Err(error) => BodyError::Multipart(error.to_string()),
+        },
+        error => BodyError::Multipart(error.to_string()),
+    }
+}

@@ -1,0 +1,175 @@
+//! A body that is kept as it comes, because its sender is not known yet.
+
+use std::io::{Seek, Write};
+
+use bytes::{Bytes, BytesMut};
+use tempfile::SpooledTempFile;
+use tokio::{task::spawn_blocking, time::Instant};
+
+use super::{
+    body::{BodyError, BodyLimits},
+    decode::{copy, gunzip},
+};
+use crate::vault::lobby::{Lobby, Place};
+
+/// Collected before a blocking thread is asked to write it.
+const PIECE: usize = 64 * 1024;
+
+/// The part `data` of a multipart form.
+pub enum Data {
+    /// Not there, or empty.
+    Missing,
+    /// Larger than the limit as sent.
+    TooLarge,
+    /// As it came.
+    Kept {
+        /// The bytes.
+        file: SpooledTempFile,
+        /// Whether they are gzip.
+        gzip: bool,
+    },
+}
+
+impl Data {
+    /// Decodes into `to`.
+    ///
+    /// # Errors
+    /// [`BodyError`].
+    pub async fn decode<W: Write + Send + 'static>(
+        self,
+        to: W,
+        limit: u64,
+    ) -> Result<W, BodyError> {
+        let (mut file, gzip) = match self {
+            Self::Missing => return Err(BodyError::Empty),
+            Self::TooLarge => return Err(BodyError::TooLarge),
+            Self::Kept { file, gzip } => (file, gzip),
+        };
+        spawn_blocking(move || {
+            file.rewind()?;
+            Ok(if gzip {
+                gunzip(file, to, limit)?
+            } else {
+                copy(file, to, limit)?
+            })
+        })
+        .await?
+    }
+}
+
+/// Takes in `data`.
+pub struct Spool<'a> {
+    lobby: &'a Lobby,
+    limits: BodyLimits,
+    sent: u64,
+    collected: BytesMut,
+    /// None once there is too much of it.
+    file: Option<SpooledTempFile>,
+    stay: Option<Stay>,
+}
+
+/// A stranger's place on the disk, and since when not even a piece has come.
+struct Stay {
+    _place: Place,
+    since: Instant,
+    received: usize,
+}
+
+impl<'a> Spool<'a> {
+    /// An empty one.
+    #[must_use]
+    pub fn new(lobby: &'a Lobby, limits: BodyLimits) -> Self {
+        Self {
+            lobby,
+            limits,
+            sent: 0,
+            collected: BytesMut::new(),
+            file: Some(lobby.spool()),
+            stay: None,
+        }
+    }
+
+    /// Keeps a piece. `known` says whether its sender has shown a valid host key: one who has
+    /// not waits for a place as soon as it is more than a little, and then has to be quick.
+    ///
+    /// # Errors
+    /// [`BodyError`]; being larger than the limit is none until it is hopelessly so.
+    pub async fn add(&mut self, piece: &Bytes, known: bool) -> Result<(), BodyError> {
+        self.pass_over(piece)?;
+        if self.file.is_none() {
+            return Ok(());
+        }
+        if !known && self.sent > PIECE as u64 {
+            self.stay(piece.len()).await?;
+        }
+        self.collected.extend_from_slice(piece);
+        if self.collected.len() >= PIECE {
+            self.flush().await?;
+        }
+        Ok(())
+    }
+
+    /// Counts a piece that is not wanted.
+    ///
+    /// # Errors
+    /// [`BodyError::TooLarge`] when not even the answer is worth reading on for.
+    pub fn pass_over(&mut self, piece: &Bytes) -> Result<(), BodyError> {
+        self.sent += piece.len() as u64;
+        if self.sent > self.limits.decoded {
+            return Err(BodyError::TooLarge);
+        }
+        if self.sent > self.limits.sent {
+            self.file = None;
+            self.stay = None;
+        }
+        Ok(())
+    }
+
+    /// What has been taken in.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub async fn into_data(mut self, gzip: bool) -> Result<Data, BodyError> {
+        self.flush().await?;
+        let Some(mut file) = self.file else {
+            return Ok(Data::TooLarge);
+        };
+        Ok(if file.stream_position()? == 0 {
+            Data::Missing
+        } else {
+            Data::Kept { file, gzip }
+        })
+    }
+
+    async fn stay(&mut self, length: usize) -> Result<(), BodyError> {
+        let stay = match &mut self.stay {
+            Some(stay) => stay,
+            none => none.insert(Stay {
+                _place: self.lobby.place().await.ok_or(BodyError::Crowded)?,
+                since: Instant::now(),
+                received: 0,
+            }),
+        };
+        stay.received += length;
+        if stay.received >= PIECE {
+            stay.since = Instant::now();
+            stay.received = 0;
+        } else if stay.since.elapsed() > self.limits.stall {
+            return Err(BodyError::Stalled);
+        }
+        Ok(())
+    }
+
+    async fn flush(&mut self) -> Result<(), BodyError> {
+        let Some(mut file) = self.file.take() else {
+            return Ok(());
+        };
+        let collected = self.collected.split().freeze();
+        let written = spawn_blocking(move || {
+            file.write_all(&collected)?;
+            Ok::<_, std::io::Error>(file)
+        });
+        self.file = Some(written.await??);
+        Ok(())
+    }
+}
