@@ -81,36 +81,31 @@ def test_many_syncs_across_many_sigterms_lose_none(daemon, new_device, chance):
     device, witness = new_device(daemon), new_device(daemon)
     device.login(), witness.login()
     device.upload()
-    over = threading.Event()
-    sent = []
-
-    def terminate():
-        while not over.wait(chance.uniform(0.1, 0.6)):
-            if process := daemon.pid():
-                done = daemon.container.run("kill", "-TERM", str(process), check=False)
-                print(time.time(), process, done.returncode)
-                sent.append(process)
-
-    terminating = threading.Thread(target=terminate)
-    terminating.start()
-    try:
-        for number in range(MANY_SYNCS):
-            device.add_note(f"note {number}", "")
-            device.put_media(f"{number}.txt", str(number).encode())
-            device.sync()
-            device.sync_media()
-    finally:
-        over.set()
+    processes = set()
+    for number in range(MANY_SYNCS):
+        device.add_note(f"note {number}", "")
+        device.put_media(f"{number}.txt", str(number).encode())
+        terminating = threading.Timer(chance.uniform(0, 0.15), terminate, [daemon, processes])
+        terminating.start()
+        device.sync()
+        device.sync_media()
         terminating.join()
-    processes = len(set(sent))
-    print(f"{MANY_SYNCS} syncs across {len(sent)} signals to {processes} processes")
-    assert processes >= MANY_SYNCS // 3
+    print(f"{MANY_SYNCS} syncs across the SIGTERMs of {len(processes)} processes")
+    assert len(processes) >= MANY_SYNCS // 2
     witness.download()
     witness.sync_media()
     assert len(witness.rows()["notes"]) == MANY_SYNCS
     assert len(witness.media()) == MANY_SYNCS
     assert daemon.listening()
     assert daemon.show("NRestarts") == "0", "each of them ended with status 0"
+
+
+def terminate(daemon, processes):
+    """One that is still starting dies of it, as any would; systemd starts another later."""
+    daemon.wait_for(lambda: daemon.state() == "active")
+    process = daemon.pid()
+    daemon.signal("TERM")
+    processes.add(process)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
