@@ -86,6 +86,13 @@ def execute_a_copy(folder):
         os.unlink(copy)
 
 
+def execute_from_memory(folder):
+    file = os.memfd_create("copy")
+    with open(os.path.realpath("/usr/bin/env"), "rb") as program:
+        os.write(file, program.read())
+    subprocess.run([f"/proc/self/fd/{file}", "--version"], pass_fds=[file], check=True)
+
+
 def writable_and_executable_memory(folder):
     mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC).close()
 
@@ -170,7 +177,9 @@ PROBES = {
     "bus": talk_to_the_bus,
     "execute-sh": lambda folder: execute("/bin/sh"),
     "execute-env": lambda folder: execute("/usr/bin/env"),
+    "execute-helper": lambda folder: execute("/usr/lib/systemd/systemd"),
     "execute-copy": execute_a_copy,
+    "execute-memory": execute_from_memory,
     "write-execute-memory": writable_and_executable_memory,
     "setuid": in_child(lambda folder: os.setuid(0)),
     "setgid": in_child(lambda folder: os.setgid(0)),

@@ -20,7 +20,7 @@ Restart=no
 WatchdogSec=0
 ExecStart=
 ExecStart={python} {program} {folder} {folder}/outcomes.json
-ExecPaths={python}
+ExecPaths={python} /usr/lib/{name}
 """
 
 
@@ -36,7 +36,7 @@ def opened(installed):
 
 def probed(installed, python, folder):
     """Runs the probes in place of the daemon, with everything else as in its unit."""
-    installed.drop_in(REPLACED.format(python=python, program=PROGRAM, folder=folder))
+    installed.drop_in(REPLACED.format(python=python, name=Path(python).name, program=PROGRAM, folder=folder))
     installed.systemctl("start", SERVICE)
     return json.loads(installed.container.path(f"{folder}/outcomes.json").read_text())
 

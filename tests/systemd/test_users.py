@@ -6,7 +6,7 @@ from contextlib import closing
 import pytest
 
 from harness import collection
-from harness.daemon import SERVICE, USERS_CREDENTIAL
+from harness.daemon import DROP_INS, SERVICE, UNITS, USERS_CREDENTIAL
 from harness.device import ClientError
 from harness.raw import Account, Connection, frame
 
@@ -120,6 +120,23 @@ def reload(daemon):
     before = len(daemon.messages())
     daemon.systemctl("reload", SERVICE)
     daemon.wait_for(lambda: len(daemon.messages()) > before)
+
+
+def test_with_the_drop_in_for_it_reload_returns_when_it_is_done(daemon, new_device):
+    if daemon.container.systemd_version() < 253:
+        pytest.skip("Type=notify-reload needs systemd 253")
+    daemon.container.install(
+        UNITS / "notify-reload.conf", f"{DROP_INS}/{SERVICE}.d/notify-reload.conf"
+    )
+    daemon.systemctl("daemon-reload")
+    users_from_a_plain_file(daemon)
+    daemon.systemctl("start", SERVICE)
+    process = daemon.pid()
+    add_new_user(daemon, path=PLAIN_FILE, owner="root:anki-syncd")
+    daemon.systemctl("reload", SERVICE)
+    assert any("read again" in text for text in daemon.messages())
+    assert new_device(daemon, "dora").login()
+    assert daemon.pid() == process
 
 
 def test_a_reload_with_a_broken_users_file_says_where_and_keeps_the_old_users(daemon, new_device):
