@@ -185,16 +185,6 @@ def test_nothing_of_a_broken_line_gets_into_the_journal(daemon):
     assert "topsecret" not in daemon.log_text()
 
 
-def test_without_users_it_starts_and_says_how_to_add_one(daemon, new_device):
-    daemon.container.write(USERS_CREDENTIAL, "", mode=0o600)
-    assert daemon.health() == 200
-    assert "No users yet" in daemon.show("StatusText")
-    assert any(USERS_CREDENTIAL in text for text in daemon.messages())
-    with pytest.raises(ClientError):
-        new_device(daemon).login()
-    assert daemon.show("NRestarts") == "0"
-
-
 def test_a_conversation_survives_a_restart_also_over_new_connections(
     daemon, under_way, tmp_path
 ):
@@ -208,3 +198,13 @@ def test_a_conversation_survives_a_restart_also_over_new_connections(
     assert reply.status == 200
     work.complete(tmp_path)
     restarting.join()
+
+
+def test_without_users_it_starts_and_says_how_to_add_one(daemon, new_device):
+    daemon.container.write(USERS_CREDENTIAL, "", mode=0o600)
+    assert daemon.health() == 200
+    assert "No users yet" in daemon.show("StatusText")
+    assert any("name:password" in text for text in daemon.messages())
+    with pytest.raises(ClientError):
+        new_device(daemon).login()
+    assert daemon.show("NRestarts") == "0"
