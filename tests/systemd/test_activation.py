@@ -141,6 +141,18 @@ def test_it_says_that_it_is_idle_and_who_synced_last(daemon, new_device):
     daemon.wait_for(lambda: "Idle; 3 users; last sync: anna" in daemon.show("StatusText"))
 
 
+def test_without_its_socket_it_fails_and_names_the_socket(daemon):
+    """It has no network of its own: better an error with a remedy than a server for nobody."""
+    daemon.systemctl("mask", "--now", SOCKET)
+    try:
+        started = daemon.container.run("systemctl", "start", SERVICE, check=False)
+        assert started.returncode != 0
+        assert any(SOCKET in text for text in daemon.messages())
+    finally:
+        daemon.systemctl("unmask", SOCKET)
+        daemon.systemctl("stop", SERVICE)
+
+
 def test_standalone_it_listens_by_itself(daemon, new_device):
     daemon.systemctl("mask", "--now", SOCKET)
     try:

@@ -204,7 +204,7 @@ def test_without_users_it_starts_and_says_how_to_add_one(daemon, new_device):
     daemon.container.write(USERS_CREDENTIAL, "", mode=0o600)
     assert daemon.health() == 200
     assert "No users yet" in daemon.show("StatusText")
-    assert any("name:password" in text for text in daemon.messages())
+    assert any(USERS_CREDENTIAL in text for text in daemon.messages())
     with pytest.raises(ClientError):
         new_device(daemon).login()
     assert daemon.show("NRestarts") == "0"
