@@ -206,9 +206,9 @@ fn a_credential_lists_users_line_by_line_with_comments_and_either_kind_of_passwo
 #[test]
 fn a_mistake_in_the_credential_is_named_with_its_line() {
     for (users, line) in [
-        ("alice:a\nbob\n", "users, line 2"),
-        ("alice:a\n\n# x\nalice:b", "users, line 4"),
-        ("bob:$argon2id$hunter2", "users, line 1"),
+        ("alice:a\nbob\n", "line 2"),
+        ("alice:a\n\n# x\nalice:b", "line 4"),
+        ("bob:$argon2id$hunter2", "line 1"),
     ] {
         let problems = load_credential(users, "").unwrap_err();
         let told = problems.0[0].to_string();

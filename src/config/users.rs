@@ -13,6 +13,9 @@ use crate::account::{
 
 /// The credential that lists them.
 const CREDENTIAL: &str = "users";
+/// Where a person finds what the credential is a copy of.
+const CREDENTIAL_SOURCE: &str =
+    "/etc/anki-syncd/users (or what else the unit's LoadCredential=users: names)";
 
 type Users = HashMap<UserName, Credential>;
 type ReadPassword = fn(&str) -> Result<Credential, CredentialError>;
@@ -49,28 +52,25 @@ pub fn all(
         .users
         .iter()
         .any(|given| given.setting.starts_with("SYNC_USER"));
+    let in_file = fragment.users_file.as_ref().map(|given| {
+        let path = given.value.clone();
+        (path.display().to_string(), path)
+    });
     let credential = credentials
-        .map(|folder| folder.join(CREDENTIAL))
-        .filter(|path| path.exists());
-    let files = [
-        fragment
-            .users_file
-            .as_ref()
-            .map(|given| given.value.clone()),
-        credential,
-    ];
-    let files: Vec<_> = files
+        .map(|folder| (CREDENTIAL_SOURCE.to_owned(), folder.join(CREDENTIAL)))
+        .filter(|(_, path)| path.exists());
+    let lists: Vec<_> = [in_file, credential]
         .into_iter()
         .flatten()
         .filter(|_| !from_environment)
         .collect();
-    for path in &files {
-        read_file(&mut users, path, problems);
+    for (name, path) in &lists {
+        read_list(&mut users, name, path, problems);
     }
     if users.is_empty() && problems.0.is_empty() {
-        match files.last() {
-            Some(path) => warnings.push(format!(
-                "there are no users yet, so nobody can log in: add a line name:password to {} and restart", path.display()
+        match lists.last() {
+            Some((name, _)) => warnings.push(format!(
+                "there are no users yet, so nobody can log in: add a line name:password to {name}, then restart the server"
             )),
             None => problems.add("SYNC_USER1", "no user is configured: set it to name:password, or list `users` in the configuration file"),
         }
@@ -83,7 +83,7 @@ fn is_hash(password: &str) -> bool {
 }
 
 /// One `name:password` a line; `#` begins a comment.
-fn read_file(users: &mut Users, path: &Path, problems: &mut Problems) {
+fn read_list(users: &mut Users, name: &str, path: &Path, problems: &mut Problems) {
     let text = match fs::read_to_string(path) {
         Ok(text) => text,
         Err(error) => {
@@ -91,12 +91,12 @@ fn read_file(users: &mut Users, path: &Path, problems: &mut Problems) {
                 io::ErrorKind::InvalidData => "is not UTF-8".to_owned(),
                 _ => format!("cannot be read: {error}"),
             };
-            return problems.add(path.display().to_string(), what);
+            return problems.add(name, what);
         }
     };
     for (number, line) in (1..).zip(text.lines()) {
         if !line.trim().is_empty() && !line.starts_with('#') {
-            let setting = format!("{}, line {number}", path.display());
+            let setting = format!("{name}, line {number}");
             add(users, &setting, line, Credential::plain_or_hashed, problems);
         }
     }

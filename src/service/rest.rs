@@ -10,6 +10,8 @@ use crate::http::Server;
 
 /// Below the unit's `TimeoutStopSec=`.
 const LONGEST_DRAIN: Duration = Duration::from_secs(75);
+/// Between two requests of one client, whose connection is not to be closed under it.
+const LULL: Duration = Duration::from_secs(2);
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// Waits until nothing has been going on for this long.
@@ -23,12 +25,19 @@ pub async fn until_idle(server: &Server, idle: Duration) {
     }
 }
 
-/// Waits for a moment without a request or conversation under way. Until then everything is
-/// served as ever, since a conversation may go on over a new connection.
+/// Waits for a moment without a request or conversation under way; a longer one while clients
+/// are connected, who may be about to send the next request. Until then everything is served
+/// as ever, since a conversation may go on over a new connection.
 pub async fn until_quiet(server: &Server) {
     let began = Instant::now();
-    while is_busy(server) && began.elapsed() < LONGEST_DRAIN {
-        notify::extend_timeout(LONGEST_DRAIN);
+    let mut since = began;
+    while began.elapsed() < LONGEST_DRAIN {
+        if is_busy(server) {
+            notify::extend_timeout(LONGEST_DRAIN);
+            since = Instant::now();
+        } else if server.pulse.connections() == 0 || since.elapsed() >= LULL {
+            return;
+        }
         sleep(LOOK_AGAIN).await;
     }
 }

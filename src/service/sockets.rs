@@ -7,6 +7,7 @@ use std::{
 };
 
 use listenfd::ListenFd;
+use nix::errno::Errno;
 use nix::sys::socket::{getsockopt, sockopt::AcceptConn};
 
 /// A socket that listens, not yet given to the runtime.
@@ -44,6 +45,11 @@ pub enum SocketError {
         /// Why.
         source: io::Error,
     },
+    /// Confined by a unit that leaves it no network, and no socket unit to make up for that.
+    #[error(
+        "systemd passes no socket, and the unit allows no other: `systemctl enable --now anki-syncd.socket`, or use the drop-in standalone.conf"
+    )]
+    NoneAllowed,
     /// The system gives no socket.
     #[error("the sockets cannot be set up: {0}")]
     Io(#[from] io::Error),
@@ -94,6 +100,9 @@ pub fn bind(host: &str, port: u16) -> Result<Vec<Socket>, SocketError> {
     for address in (bare, port).to_socket_addrs().map_err(host_error)? {
         match TcpListener::bind(address) {
             Ok(listener) => sockets.push(Socket::Tcp(listener)),
+            Err(source) if source.raw_os_error() == Some(Errno::EAFNOSUPPORT as i32) => {
+                failure = SocketError::NoneAllowed;
+            }
             Err(source) if source.kind() == io::ErrorKind::AddrNotAvailable => {
                 failure = host_error(source);
             }

@@ -1,0 +1,51 @@
+"""Booted containers, and the daemon in them as freshly installed."""
+
+import os
+
+import pytest
+
+from harness.container import booted, prepare
+from harness.daemon import SOCKET, Daemon
+from harness.gate import Gate
+
+# Debian 12 has systemd 252, the oldest that is supported; Debian 13 has 257.
+SUITES = ["bookworm", "trixie"]
+
+
+@pytest.fixture(scope="session", params=SUITES)
+def container(request, tmp_path_factory):
+    prepare()
+    name = f"{request.param}-{os.getpid()}"
+    with booted(name, request.param, tmp_path_factory.mktemp(name)) as container:
+        yield container
+
+
+@pytest.fixture(scope="session")
+def installed(container):
+    daemon = Daemon(container)
+    daemon.install()
+    return daemon
+
+
+@pytest.fixture
+def daemon(installed):
+    """Its socket listens; nothing has connected yet."""
+    installed.reset()
+    installed.systemctl("enable", "--now", SOCKET)
+    yield installed
+    # pytest shows it with a failure only.
+    print(f"--- journal of {installed.container.name}\n{installed.log_text()}")
+
+
+@pytest.fixture
+def new_gate():
+    """Makes proxies that hold back the first request with the given path."""
+    gates = []
+
+    def make(server, path):
+        gates.append(Gate(server, path))
+        return gates[-1]
+
+    yield make
+    for gate in gates:
+        gate.close()

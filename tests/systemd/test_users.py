@@ -1,0 +1,210 @@
+"""New users, and nobody who is syncing is disturbed by it."""
+
+import threading
+from contextlib import closing
+
+import pytest
+
+from harness import collection
+from harness.daemon import DROP_INS, SERVICE, UNITS, USERS_CREDENTIAL
+from harness.device import ClientError
+from harness.raw import Account, Connection, frame
+
+PLAIN_FILE = "/etc/anki-syncd/users.plain"
+NEW_USER = {"dora": "d0ra's first"}
+# The third line is wrong.
+BROKEN = "# who may sync\nanna:pass\nnobody knows what this is\n"
+
+
+class UnderWay:
+    """One user's upload, half sent, and another's conversation, stopped in its middle."""
+
+    def __init__(self, daemon, template, tmp_path, new_device, new_gate):
+        self.daemon = daemon
+        self.offered = collection.grown(template, tmp_path / "offered.anki2", 3)
+        self.body = frame(self.offered)
+        self.uploader = Account(daemon, "anna")
+        self.connection = Connection(daemon)
+        self.connection.send_head("/sync/upload", self.uploader.key)
+        self.connection.send_chunk(self.body[: len(self.body) // 2])
+
+        self.device, self.witness = new_device(daemon, "ben"), new_device(daemon, "ben")
+        self.device.login(), self.witness.login()
+        self.device.upload()
+        self.device.add_note("in the", "middle")
+        self.gate = self.device.server = new_gate(daemon, "/sync/applyChunk")
+        self.failures = []
+        self.syncing = threading.Thread(target=self.sync)
+        self.syncing.start()
+        self.gate.wait()
+
+    def sync(self):
+        try:
+            self.device.sync()
+        except ClientError as error:
+            self.failures.append(error)
+
+    def complete(self, tmp_path):
+        """Lets both go on, and looks whether all of it has arrived."""
+        self.gate.release()
+        self.connection.send_chunk(self.body[len(self.body) // 2 :])
+        self.connection.send_end()
+        assert self.connection.reply().text() == "OK"
+        self.connection.close()
+        self.syncing.join()
+        assert self.failures == []
+
+    def check(self, tmp_path):
+        served = self.uploader.download(tmp_path / "served.anki2")
+        assert collection.rows(served)["notes"] == collection.rows(self.offered)["notes"]
+        self.witness.download()
+        assert self.witness.rows()["notes"] == self.device.rows()["notes"]
+        assert len(self.device.rows()["notes"]) == 1
+
+
+@pytest.fixture
+def under_way(daemon, template, tmp_path, new_device, new_gate):
+    return lambda: UnderWay(daemon, template, tmp_path, new_device, new_gate)
+
+
+def users_from_a_plain_file(daemon):
+    """And from nowhere else: a name in both would be one too many."""
+    daemon.configure(users_file=PLAIN_FILE)
+    daemon.write_users(PLAIN_FILE, owner="root:anki-syncd")
+    daemon.container.write(USERS_CREDENTIAL, "", mode=0o600)
+
+
+def add_new_user(daemon, **where):
+    daemon.users.update(NEW_USER)
+    daemon.write_users(**where)
+
+
+def test_a_restart_lets_a_new_user_in_and_completes_what_is_under_way(
+    daemon, under_way, new_device, tmp_path
+):
+    work = under_way()
+    process = daemon.pid()
+    add_new_user(daemon)
+    restarting = threading.Thread(target=daemon.systemctl, args=("restart", SERVICE))
+    restarting.start()
+    daemon.wait_for(lambda: daemon.state() == "deactivating")
+    # Not yet ended: it waits for both of them.
+    restarting.join(1)
+    assert restarting.is_alive()
+    work.complete(tmp_path)
+    restarting.join()
+    assert daemon.pid() not in (0, process)
+    assert new_device(daemon, "dora").login()
+    work.check(tmp_path)
+
+
+def test_a_reload_lets_a_new_user_in_and_drops_no_connection(
+    daemon, under_way, new_device, tmp_path
+):
+    users_from_a_plain_file(daemon)
+    work = under_way()
+    process = daemon.pid()
+    stranger = new_device(daemon, "dora")
+    with pytest.raises(ClientError):
+        stranger.login(NEW_USER["dora"])
+    add_new_user(daemon, path=PLAIN_FILE, owner="root:anki-syncd")
+    reload(daemon)
+    assert stranger.login()
+    work.complete(tmp_path)
+    work.check(tmp_path)
+    assert daemon.pid() == process
+
+
+def reload(daemon):
+    """Before systemd 253 the command returns when the reload has been asked for."""
+    before = len(daemon.messages())
+    daemon.systemctl("reload", SERVICE)
+    daemon.wait_for(lambda: len(daemon.messages()) > before)
+
+
+def test_with_the_drop_in_for_it_reload_returns_when_it_is_done(daemon, new_device):
+    if daemon.container.systemd_version() < 253:
+        pytest.skip("Type=notify-reload needs systemd 253")
+    daemon.container.install(
+        UNITS / "notify-reload.conf", f"{DROP_INS}/{SERVICE}.d/notify-reload.conf"
+    )
+    daemon.systemctl("daemon-reload")
+    users_from_a_plain_file(daemon)
+    daemon.systemctl("start", SERVICE)
+    process = daemon.pid()
+    add_new_user(daemon, path=PLAIN_FILE, owner="root:anki-syncd")
+    daemon.systemctl("reload", SERVICE)
+    assert any("read again" in text for text in daemon.messages())
+    assert new_device(daemon, "dora").login()
+    assert daemon.pid() == process
+
+
+def test_a_reload_with_a_broken_users_file_says_where_and_keeps_the_old_users(daemon, new_device):
+    users_from_a_plain_file(daemon)
+    device = new_device(daemon)
+    device.login()
+    daemon.container.write(PLAIN_FILE, BROKEN, mode=0o640, owner="root:anki-syncd")
+    reload(daemon)
+    assert names_the_line(daemon)
+    device.upload()
+    assert new_device(daemon, "ben").login()
+    assert daemon.state() == "active"
+
+
+def test_a_reload_with_a_broken_configuration_keeps_the_old_one(daemon, new_device):
+    device = new_device(daemon)
+    device.login()
+    daemon.container.write("/etc/anki-syncd/anki-syncd.toml", "idle_exit_secs = 1\nbsae = '/'\n")
+    reload(daemon)
+    assert any("bsae" in text for text in daemon.messages())
+    device.upload()
+    assert daemon.state() == "active"
+
+
+def test_a_broken_users_credential_is_named_with_its_line_and_repaired_without_ado(
+    daemon, new_device
+):
+    daemon.drop_in("[Service]\nRestartSec=1s\n")
+    daemon.container.write(USERS_CREDENTIAL, BROKEN, mode=0o600)
+    daemon.container.run("systemctl", "restart", SERVICE, check=False)
+    daemon.wait_for(lambda: names_the_line(daemon))
+    assert daemon.listening()
+    daemon.write_users()
+    assert new_device(daemon).login()
+
+
+def names_the_line(daemon):
+    return any("users" in text and "3" in text for text in daemon.messages())
+
+
+def test_nothing_of_a_broken_line_gets_into_the_journal(daemon):
+    daemon.container.write(USERS_CREDENTIAL, "anna:fine\ntopsecretbutnocolon\n", mode=0o600)
+    daemon.container.run("systemctl", "start", SERVICE, check=False)
+    daemon.wait_for(lambda: daemon.messages() != [])
+    daemon.systemctl("stop", SERVICE)
+    assert "topsecret" not in daemon.log_text()
+
+
+def test_a_conversation_survives_a_restart_also_over_new_connections(
+    daemon, under_way, tmp_path
+):
+    """As behind a proxy that makes one for each request."""
+    work = under_way()
+    restarting = threading.Thread(target=daemon.systemctl, args=("restart", SERVICE))
+    restarting.start()
+    daemon.wait_for(lambda: daemon.state() == "deactivating")
+    with closing(Connection(daemon)) as connection:
+        reply = connection.post("/sync/meta", {"v": 11, "cv": "x"}, work.uploader.key)
+    assert reply.status == 200
+    work.complete(tmp_path)
+    restarting.join()
+
+
+def test_without_users_it_starts_and_says_how_to_add_one(daemon, new_device):
+    daemon.container.write(USERS_CREDENTIAL, "", mode=0o600)
+    assert daemon.health() == 200
+    assert "No users yet" in daemon.show("StatusText")
+    assert any(USERS_CREDENTIAL in text for text in daemon.messages())
+    with pytest.raises(ClientError):
+        new_device(daemon).login()
+    assert daemon.show("NRestarts") == "0"
