@@ -41,6 +41,22 @@ pub enum Outcome {
     MediaReceived,
 }
 
+/// Logs a line with the fields that every one has, and those that are named.
+macro_rules! line {
+    ($level:ident, $entry:ident, $($field:ident),+; $($message:tt)+) => {
+        tracing::$level!(
+            method = $entry.method,
+            user = $entry.user,
+            device = $entry.device,
+            client = $entry.client,
+            address = $entry.place(),
+            request = $entry.request,
+            $($field,)+
+            $($message)+
+        )
+    };
+}
+
 impl Entry {
     /// Begins one.
     pub fn new(method: &'static str, address: Option<IpAddr>) -> Self {
@@ -69,158 +85,45 @@ impl Entry {
 
     /// Logs a success: what is worth a line to a person as such, all else for debugging.
     pub fn succeeded(self, traffic: Traffic) {
-        let Self {
-            method,
-            user,
-            device,
-            client,
-            request,
-            ..
-        } = &self;
-        let (address, ms) = (self.place(), self.millis());
-        let (bytes_in, bytes_out) = (traffic.received, traffic.sent);
+        let (bytes_in, bytes_out, ms) = (traffic.received, traffic.sent, self.millis());
+        let (who, method) = (self.who(), self.method);
         match self.outcome {
             Some(Outcome::Sync(finished)) => {
                 // As the device sees it.
                 let (sent, received) = (finished.received, finished.sent);
-                let ms = millis(finished.took);
-                tracing::info!(
-                    method,
-                    user,
-                    device,
-                    client,
-                    address,
-                    request,
-                    sent,
-                    received,
-                    bytes_in,
-                    bytes_out,
-                    ms,
-                    "{}: sent {sent}, received {received}, {:.1} s",
-                    self.who(),
-                    finished.took.as_secs_f32()
+                let (ms, secs) = (millis(finished.took), finished.took.as_secs_f32());
+                line!(
+                    info, self, sent, received, bytes_in, bytes_out, ms;
+                    "{who}: sent {sent}, received {received}, {secs:.1} s"
                 );
             }
-            Some(outcome) => tracing::info!(
-                method,
-                user,
-                device,
-                client,
-                address,
-                request,
-                bytes_in,
-                bytes_out,
-                ms,
-                "{}: {outcome}",
-                self.who()
-            ),
-            None => tracing::debug!(
-                method,
-                user,
-                device,
-                client,
-                address,
-                request,
-                bytes_in,
-                bytes_out,
-                ms,
-                "{}: {method}",
-                self.who()
-            ),
+            Some(outcome) => line!(info, self, bytes_in, bytes_out, ms; "{who}: {outcome}"),
+            None => line!(debug, self, bytes_in, bytes_out, ms; "{who}: {method}"),
         }
     }
 
     /// Logs a failure with its cause. What a client may well meet is no warning; what is
     /// wrong with us is an error.
     pub fn failed(self, error: &HttpError) {
-        let Self {
-            method,
-            user,
-            device,
-            client,
-            request,
-            ..
-        } = &self;
-        let (address, ms, status, cause) = (
-            self.place(),
-            self.millis(),
-            error.status.as_u16(),
-            &error.cause,
-        );
+        let (ms, status, cause) = (self.millis(), error.status.as_u16(), &error.cause);
+        let (who, method) = (self.who(), self.method);
         if error.status.is_server_error() && error.status != StatusCode::NOT_IMPLEMENTED {
-            tracing::error!(
-                method,
-                user,
-                device,
-                client,
-                address,
-                request,
-                ms,
-                status,
-                "{}: {method} failed: {cause}",
-                self.who()
-            );
+            line!(error, self, ms, status; "{who}: {method} failed: {cause}");
         } else if error.status == StatusCode::CONFLICT {
-            tracing::info!(
-                method,
-                user,
-                device,
-                client,
-                address,
-                request,
-                ms,
-                status,
-                "{}: {method} has to be tried again: {cause}",
-                self.who()
-            );
-        } else if self.method == "hostKey" {
+            line!(info, self, ms, status; "{who}: {method} has to be tried again: {cause}");
+        } else if method == "hostKey" {
             // Read by fail2ban: the address comes before anything that a stranger chose.
-            tracing::warn!(
-                method,
-                user,
-                client,
-                address,
-                ms,
-                status,
-                "login failed ip={address} user={user:?}: {cause}"
-            );
+            let (address, user) = (self.place(), &self.user);
+            line!(warn, self, ms, status; "login failed ip={address} user={user:?}: {cause}");
         } else {
-            tracing::warn!(
-                method,
-                user,
-                device,
-                client,
-                address,
-                request,
-                ms,
-                status,
-                "{}: {method} refused: {cause}",
-                self.who()
-            );
+            line!(warn, self, ms, status; "{who}: {method} refused: {cause}");
         }
     }
 
     /// Logs an upload that was answered with a sentence instead of being taken.
     pub fn upload_refused(&self, sentence: &str) {
-        let Self {
-            method,
-            user,
-            device,
-            client,
-            request,
-            ..
-        } = self;
-        let address = self.place();
-        tracing::warn!(
-            method,
-            user,
-            device,
-            client,
-            address,
-            request,
-            "{}: {sentence}",
-            self.who()
-        );
+        let (who, ms) = (self.who(), self.millis());
+        line!(warn, self, ms; "{who}: {sentence}");
     }
 
     fn place(&self) -> String {

@@ -77,27 +77,26 @@ async fn a_refused_upload_leaves_the_collection_as_it_was() {
     assert_eq!(modified(&vault).await, 42);
 }
 
-/// A server that was killed leaves its journal behind. Applied to another file it would be ruinous.
-#[tokio::test]
-async fn a_journal_left_by_a_crash_is_not_applied_to_the_upload_that_follows() {
-    let (folder, vaults, vault) = vault().await;
-    vault
-        .replace_collection(me(), upload(&vault, 42))
-        .await
-        .unwrap();
+/// The state that a kill leaves: what was committed last is in the journal only.
+async fn crash(folder: &Path, vaults: &Vaults, vault: &Vault) {
     vault
         .collection(me(), |collection| Ok(collection.stamp_download(43)?))
         .await
         .unwrap();
-    let path = folder.path().join("alice");
-    let (database, journal) = (
-        path.join("collection.anki2"),
-        path.join("collection.anki2-wal"),
-    );
-    let crashed = (fs::read(&database).unwrap(), fs::read(&journal).unwrap());
+    let files =
+        ["collection.anki2", "collection.anki2-wal"].map(|name| folder.join("alice").join(name));
+    let contents = files.each_ref().map(|file| fs::read(file).unwrap());
     vaults.close_all().await;
-    fs::write(&database, crashed.0).unwrap();
-    fs::write(&journal, crashed.1).unwrap();
+    for (file, content) in files.iter().zip(contents) {
+        fs::write(file, content).unwrap();
+    }
+}
+
+/// A journal of the old file, applied to the new one, would be ruinous.
+#[tokio::test]
+async fn a_journal_left_by_a_crash_is_not_applied_to_the_upload_that_follows() {
+    let (folder, vaults, vault) = vault().await;
+    crash(folder.path(), &vaults, &vault).await;
     vault
         .replace_collection(me(), upload(&vault, 99))
         .await
@@ -108,19 +107,7 @@ async fn a_journal_left_by_a_crash_is_not_applied_to_the_upload_that_follows() {
 #[tokio::test]
 async fn a_journal_left_by_a_crash_is_brought_in() {
     let (folder, vaults, vault) = vault().await;
-    vault
-        .collection(me(), |collection| Ok(collection.stamp_download(43)?))
-        .await
-        .unwrap();
-    let path = folder.path().join("alice");
-    let (database, journal) = (
-        path.join("collection.anki2"),
-        path.join("collection.anki2-wal"),
-    );
-    let crashed = (fs::read(&database).unwrap(), fs::read(&journal).unwrap());
-    vaults.close_all().await;
-    fs::write(&database, crashed.0).unwrap();
-    fs::write(&journal, crashed.1).unwrap();
+    crash(folder.path(), &vaults, &vault).await;
     assert_eq!(modified(&vault).await, 43);
 }
 
