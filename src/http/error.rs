@@ -129,7 +129,7 @@ impl From<vault::Error> for HttpError {
                 Self::new(StatusCode::BAD_REQUEST, refusal)
             }
             vault::Error::Media(media::Error::Missing(_)) => Self::new(StatusCode::CONFLICT, error),
-            vault::Error::NotInSync | vault::Error::Occupied => {
+            vault::Error::NotInSync | vault::Error::Replaced | vault::Error::Occupied => {
                 Self::new(StatusCode::CONFLICT, error)
             }
             // Clients answer 400 with "check your database", which helps.

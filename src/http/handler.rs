@@ -177,8 +177,12 @@ struct Call<'a> {
 impl Call<'_> {
     async fn dispatch(&mut self, method: Method, content: Content) -> Result<Reply, HttpError> {
         match method {
-            Method::Upload => self.upload(content).await,
+            Method::Upload => {
+                self.attendance.tell_schema(None);
+                self.upload(content).await
+            }
             Method::Download => {
+                self.attendance.tell_schema(None);
                 self.ignore(content).await?;
                 let file = full::download(&self.vault, self.device, self.caller.schema()).await?;
                 self.entry.outcome = Some(Outcome::Download);
@@ -186,7 +190,9 @@ impl Call<'_> {
             }
             Method::Meta => {
                 let request = self.read(content).await?;
-                json(meta::meta(&self.vault, self.device, request).await?)
+                let meta = meta::meta(&self.vault, self.device, request).await?;
+                self.attendance.tell_schema(Some(meta.schema_changed));
+                json(meta)
             }
             Method::MediaBegin
             | Method::MediaChanges

@@ -27,7 +27,9 @@ impl Listener {
             Self::Tcp(listener) => {
                 let (stream, peer) = listener.accept().await?;
                 // Answers are written whole; waiting for more would only delay them.
-                stream.set_nodelay(true)?;
+                if let Err(error) = stream.set_nodelay(true) {
+                    tracing::debug!(%error, "a connection broke off before it began");
+                }
                 Ok((Either::Left(stream), Some(peer.ip().to_canonical())))
             }
             Self::Unix(listener) => Ok((Either::Right(listener.accept().await?.0), None)),

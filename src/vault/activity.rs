@@ -28,9 +28,15 @@ struct Seen {
     requests: usize,
     last: Instant,
     traffic: Traffic,
+    schema_told: Option<i64>,
 }
 
 impl Activity {
+    /// Which schema stamp the device has seen last, if it has lately.
+    pub(super) fn schema_told(&self, device: DeviceId) -> Option<i64> {
+        self.lock().get(&device)?.schema_told
+    }
+
     /// For how long the device has had no request under way.
     pub(super) fn silence(&self, device: DeviceId) -> Duration {
         match self.lock().get(&device) {
@@ -68,6 +74,7 @@ impl Vault {
             requests: 0,
             last: now,
             traffic: Traffic::default(),
+            schema_told: None,
         };
         devices.entry(device).or_insert(seen).requests += 1;
         drop(devices);
@@ -85,6 +92,13 @@ pub struct Attendance {
 }
 
 impl Attendance {
+    /// Notes the schema stamp that the device is told, or that what it was told is out of date
+    /// by its own doing.
+    pub fn tell_schema(&self, stamp: Option<i64>) {
+        self.activity
+            .with(self.device, |seen| seen.schema_told = stamp);
+    }
+
     /// Counts a request's body.
     pub fn received(&self, bytes: u64) {
         self.activity

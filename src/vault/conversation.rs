@@ -140,18 +140,24 @@ impl Vault {
     /// Begins a conversation: a transaction, in which the work is done first.
     ///
     /// # Errors
-    /// As [`Vault::in_turn`], or as the work does; nothing is under way then.
+    /// [`Error::Replaced`] when the device decided on this sync before another one put a new
+    /// collection in place. As [`Vault::in_turn`], or as the work does. Nothing is under way then.
     pub async fn start<R: Send + 'static>(
         &self,
         device: DeviceId,
         work: impl FnOnce(&Connection) -> collection::Result<(Conversation, R)> + Send + 'static,
     ) -> Result<R, Error> {
         let path = self.collection_path();
+        let told = self.activity.schema_told(device);
         self.in_turn(device, move |open| {
             let Open {
                 collection,
                 conversation,
             } = opened(open, &path)?;
+            let schema = collection.stamps()?.schema_changed;
+            if told.is_some_and(|told| told != schema) {
+                return Err(Error::Replaced);
+            }
             collection.begin()?;
             match work(collection.connection()) {
                 Ok((begun, result)) => {

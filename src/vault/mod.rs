@@ -158,6 +158,9 @@ pub enum Error {
     /// No normal sync is under way, or another one.
     #[error("no sync is under way, or another one than this request belongs to")]
     NotInSync,
+    /// Merging with another collection than the device had in mind would mix the two.
+    #[error("another device has replaced the collection meanwhile; sync again")]
+    Replaced,
     /// Another device of the user has been in the middle of a sync all the time.
     #[error("another device of this user is syncing; try again when it has finished")]
     Occupied,

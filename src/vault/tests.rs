@@ -342,6 +342,24 @@ mod conversations {
     }
 
     #[tokio::test]
+    async fn a_sync_with_a_collection_that_was_replaced_meanwhile_does_not_begin() {
+        let (_folder, _vaults, vault) = vault().await;
+        let attendance = vault.attend(speaker(1, "a").device);
+        let stamps = vault.collection(me(), |collection| Ok(collection.stamps()?));
+        let schema = stamps.await.unwrap().schema_changed;
+        attendance.tell_schema(Some(schema));
+        start(&vault, speaker(1, "a")).await.unwrap();
+        vault
+            .replace_collection(speaker(1, "a").device, upload(&vault, 42))
+            .await
+            .unwrap();
+        let refused = start(&vault, speaker(1, "b")).await;
+        assert!(matches!(refused, Err(Error::Replaced)));
+        attendance.tell_schema(None);
+        start(&vault, speaker(1, "b")).await.unwrap();
+    }
+
+    #[tokio::test]
     async fn the_same_device_starting_over_takes_over_at_once() {
         let (_folder, _vaults, vault) = vault().await;
         start(&vault, speaker(1, "a")).await.unwrap();
