@@ -5,7 +5,7 @@
 //!
 //! - [`cli`][]: arguments, and one file per operator's command.
 //! - [`config`][]: the settings, from file and environment, read once and validated whole.
-//! - [`service`][]: everything that knows the process: its log, signals and exit status.
+//! - [`service`][]: everything that knows systemd or the process: sockets, state, log, signals, rights.
 //! - [`http`][]: connections, limits and time-outs, the two envelopes, routing and replies.
 //! - [`wire`][]: the protocol's messages as plain types; parses and writes bytes, no I/O.
 //! - [`account`][]: who may sync: passwords, host keys, throttling.
