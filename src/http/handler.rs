@@ -30,10 +30,11 @@ use crate::{
     sync::{full, media, meta, normal},
     vault::{
         Vault,
-        activity::{Attendance, Traffic},
+        activity::{Attendance, Told, Traffic},
         conversation::Speaker,
     },
     wire::{
+        Usn,
         login::{LoginReply, LoginRequest},
         media::{BeginRequest, MediaReply},
         parse,
@@ -178,11 +179,11 @@ impl Call<'_> {
     async fn dispatch(&mut self, method: Method, content: Content) -> Result<Reply, HttpError> {
         match method {
             Method::Upload => {
-                self.attendance.tell_schema(None);
+                self.attendance.tell(None);
                 self.upload(content).await
             }
             Method::Download => {
-                self.attendance.tell_schema(None);
+                self.attendance.tell(None);
                 self.ignore(content).await?;
                 let file = full::download(&self.vault, self.device, self.caller.schema()).await?;
                 self.entry.outcome = Some(Outcome::Download);
@@ -191,7 +192,10 @@ impl Call<'_> {
             Method::Meta => {
                 let request = self.read(content).await?;
                 let meta = meta::meta(&self.vault, self.device, request).await?;
-                self.attendance.tell_schema(Some(meta.schema_changed));
+                self.attendance.tell(Some(Told {
+                    schema: meta.schema_changed,
+                    usn: Usn(meta.usn),
+                }));
                 json(meta)
             }
             Method::MediaBegin

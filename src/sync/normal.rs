@@ -29,16 +29,16 @@ pub async fn start(vault: &Vault, speaker: Speaker, request: Start) -> Result<Gr
     if speaker.session_key.is_empty() {
         return Err(Error::NoSessionKey);
     }
+    let min_usn = vault.seen_before(speaker.device, request.min_usn);
     let graves = vault.start(speaker.device, move |conn| {
         let usn = Usn(conn.query_row("select usn from col", [], |row| row.get(0))?);
         timing::unbury_if_new_day(conn, clock::now_secs())?;
-        let graves = grave::pending(conn, request.min_usn)?;
+        let graves = grave::pending(conn, min_usn)?;
         // Only now, or the client would be told of its own.
         if let Some(theirs) = &request.graves {
             grave::apply(conn, theirs, usn)?;
         }
-        let conversation =
-            Conversation::new(speaker, usn, request.min_usn, request.client_is_newer);
+        let conversation = Conversation::new(speaker, usn, min_usn, request.client_is_newer);
         Ok((conversation, graves))
     });
     Ok(graves.await?)

@@ -9,7 +9,7 @@ use std::{
 use tokio::time::Instant;
 
 use super::{Vault, conversation::ABANDONED};
-use crate::account::host_key::DeviceId;
+use crate::{account::host_key::DeviceId, wire::Usn};
 
 /// Bytes of a device's requests and answers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -28,13 +28,44 @@ struct Seen {
     requests: usize,
     last: Instant,
     traffic: Traffic,
-    schema_told: Option<i64>,
+    told: Option<Told>,
+    misjudged: Option<Misjudged>,
+}
+
+/// What `meta` told a device, which decides by it how to sync.
+#[derive(Debug, Clone, Copy)]
+pub struct Told {
+    /// The collection's schema stamp.
+    pub schema: i64,
+    /// The collection's USN.
+    pub usn: Usn,
+}
+
+/// A device counts on from what it was told. When another one has finished a sync between
+/// that and its own, it believes to have seen less than it has.
+#[derive(Debug, Clone, Copy)]
+struct Misjudged {
+    believed: Usn,
+    actual: Usn,
 }
 
 impl Activity {
-    /// Which schema stamp the device has seen last, if it has lately.
-    pub(super) fn schema_told(&self, device: DeviceId) -> Option<i64> {
-        self.lock().get(&device)?.schema_told
+    /// What the device was told last, if lately.
+    pub(super) fn told(&self, device: DeviceId) -> Option<Told> {
+        self.lock().get(&device)?.told
+    }
+
+    /// Notes that the device has finished a sync, whose objects have this number.
+    pub(super) fn finished(&self, device: DeviceId, usn: Usn) {
+        self.with(device, |seen| {
+            seen.misjudged = seen
+                .told
+                .filter(|told| told.usn != usn)
+                .map(|told| Misjudged {
+                    believed: told.usn.next(),
+                    actual: usn.next(),
+                });
+        });
     }
 
     /// For how long the device has had no request under way.
@@ -64,17 +95,36 @@ impl Activity {
 }
 
 impl Vault {
+    /// Everything before which number the device has seen, going by what it says. Without
+    /// this its own objects would count as another's, which prevail over a change of its
+    /// own within the same second.
+    #[must_use]
+    pub fn seen_before(&self, device: DeviceId, claimed: Usn) -> Usn {
+        let misjudged = self
+            .activity
+            .lock()
+            .get(&device)
+            .and_then(|seen| seen.misjudged);
+        match misjudged {
+            Some(Misjudged { believed, actual }) if believed == claimed => actual,
+            _ => claimed,
+        }
+    }
+
     /// Notes that a request of this device is under way, as long as the result lives.
     #[must_use]
     pub fn attend(&self, device: DeviceId) -> Attendance {
         let now = Instant::now();
         let mut devices = self.activity.lock();
-        devices.retain(|_, seen| seen.requests > 0 || now - seen.last < ABANDONED);
+        devices.retain(|_, seen| {
+            seen.requests > 0 || seen.misjudged.is_some() || now - seen.last < ABANDONED
+        });
         let seen = Seen {
             requests: 0,
             last: now,
             traffic: Traffic::default(),
-            schema_told: None,
+            told: None,
+            misjudged: None,
         };
         devices.entry(device).or_insert(seen).requests += 1;
         drop(devices);
@@ -92,11 +142,9 @@ pub struct Attendance {
 }
 
 impl Attendance {
-    /// Notes the schema stamp that the device is told, or that what it was told is out of date
-    /// by its own doing.
-    pub fn tell_schema(&self, stamp: Option<i64>) {
-        self.activity
-            .with(self.device, |seen| seen.schema_told = stamp);
+    /// Notes what the device is told, or that what it was told is out of date by its own doing.
+    pub fn tell(&self, told: Option<Told>) {
+        self.activity.with(self.device, |seen| seen.told = told);
     }
 
     /// Counts a request's body.

@@ -148,14 +148,14 @@ impl Vault {
         work: impl FnOnce(&Connection) -> collection::Result<(Conversation, R)> + Send + 'static,
     ) -> Result<R, Error> {
         let path = self.collection_path();
-        let told = self.activity.schema_told(device);
+        let told = self.activity.told(device);
         self.in_turn(device, move |open| {
             let Open {
                 collection,
                 conversation,
             } = opened(open, &path)?;
             let schema = collection.stamps()?.schema_changed;
-            if told.is_some_and(|told| told != schema) {
+            if told.is_some_and(|told| told.schema != schema) {
                 return Err(Error::Replaced);
             }
             collection.begin()?;
@@ -185,6 +185,7 @@ impl Vault {
         + Send
         + 'static,
     ) -> Result<R, Error> {
+        let activity = self.activity.clone();
         let converse = self.collection.run(move |open| {
             let current = open.as_mut().and_then(
                 |Open {
@@ -200,9 +201,11 @@ impl Vault {
             let Some((collection, conversation)) = current else {
                 return Err(Error::NotInSync);
             };
+            let (device, usn) = (conversation.device(), conversation.usn);
             match step(collection, conversation, work) {
                 Ok(Next::Continue(result)) => Ok(result),
                 Ok(Next::Commit(result)) => {
+                    activity.finished(device, usn);
                     end(open);
                     Ok(result)
                 }

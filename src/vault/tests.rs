@@ -254,7 +254,10 @@ mod conversations {
     use super::*;
     use crate::{
         collection,
-        vault::conversation::{Conversation, Next, Speaker},
+        vault::{
+            activity::Told,
+            conversation::{Conversation, Next, Speaker},
+        },
         wire::Usn,
     };
 
@@ -347,7 +350,10 @@ mod conversations {
         let attendance = vault.attend(speaker(1, "a").device);
         let stamps = vault.collection(me(), |collection| Ok(collection.stamps()?));
         let schema = stamps.await.unwrap().schema_changed;
-        attendance.tell_schema(Some(schema));
+        attendance.tell(Some(Told {
+            schema,
+            usn: Usn(0),
+        }));
         start(&vault, speaker(1, "a")).await.unwrap();
         vault
             .replace_collection(speaker(1, "a").device, upload(&vault, 42))
@@ -355,8 +361,30 @@ mod conversations {
             .unwrap();
         let refused = start(&vault, speaker(1, "b")).await;
         assert!(matches!(refused, Err(Error::Replaced)));
-        attendance.tell_schema(None);
+        attendance.tell(None);
         start(&vault, speaker(1, "b")).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_device_that_waited_is_known_to_have_seen_what_it_sent() {
+        let (_folder, _vaults, vault) = vault().await;
+        let device = speaker(1, "a").device;
+        let attendance = vault.attend(device);
+        for (told, seen_before) in [(Usn(0), Usn(1)), (Usn(-3), Usn(1))] {
+            attendance.tell(Some(Told {
+                schema: vault
+                    .collection(me(), |collection| Ok(collection.stamps()?.schema_changed))
+                    .await
+                    .unwrap(),
+                usn: told,
+            }));
+            start(&vault, speaker(1, "a")).await.unwrap();
+            go_on(&vault, speaker(1, "a"), || Next::Commit(()))
+                .await
+                .unwrap();
+            assert_eq!(vault.seen_before(device, told.next()), seen_before);
+            assert_eq!(vault.seen_before(device, Usn(40)), Usn(40));
+        }
     }
 
     #[tokio::test]

@@ -19,6 +19,12 @@ impl Usn {
         }
     }
 
+    /// The one after it.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+
     /// Raises the number of an object that arrives to the server's own.
     ///
     /// Clients stamp with what `meta` told them. A device that has finished a sync since then has that number
