@@ -32,6 +32,8 @@ def settle(devices):
 # A client that never heard that its sync was finished sends everything again with the next USN;
 # the server, having it already, keeps the first one. Nobody misses anything by that.
 AFTER_LOST_FINISH = ("usn",)
+# A device that waited its turn stamps with what it was told before; the server counts on.
+AFTER_WAITING = ("usn",)
 
 
 class Inspector:

@@ -91,7 +91,8 @@ def test_many_syncs_across_many_sigterms_lose_none(daemon, new_device, chance):
         device.sync_media()
         terminating.join()
     print(f"{MANY_SYNCS} syncs across the SIGTERMs of {len(processes)} processes")
-    assert len(processes) >= MANY_SYNCS // 2
+    # One that is told to stop goes on while the device keeps it busy.
+    assert len(processes) >= MANY_SYNCS // 6
     witness.download()
     witness.sync_media()
     assert len(witness.rows()["notes"]) == MANY_SYNCS
