@@ -14,6 +14,7 @@
 //! - [`collection`][]: `collection.anki2`.
 //! - [`media`][]: the media folder and `media.db`.
 //! - [`clock`][]: the time of day.
+//! - [`durable`][]: what has to survive a power cut.
 //!
 //! Rules that keep it so: `wire`, `collection` and `media` know neither hyper nor
 //! tokio; `http` opens no file; only `vault` and what it owns touch `SYNC_BASE`.
@@ -24,6 +25,7 @@ pub mod cli;
 pub mod clock;
 pub mod collection;
 pub mod config;
+pub mod durable;
 pub mod http;
 pub mod media;
 pub mod service;

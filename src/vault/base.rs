@@ -9,7 +9,7 @@ use std::{
 
 use nix::unistd::{Gid, Uid, chown};
 
-use crate::account::host_key::Secret;
+use crate::{account::host_key::Secret, durable::sync_folder};
 
 /// A name that no user can have; the reference server ignores it.
 const OWN_FOLDER: &str = ".anki-syncd";
@@ -130,14 +130,6 @@ impl Base {
 /// As the file system says.
 pub fn create_folder(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
-}
-
-/// Makes names that were added to or removed from a folder durable.
-///
-/// # Errors
-/// As the file system says.
-pub fn sync_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
 }
 
 fn failed(path: &Path, source: io::Error) -> BaseError {

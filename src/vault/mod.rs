@@ -34,10 +34,11 @@ use crate::{
         file::{accept_upload, downgrade_copy},
         open::{CheckError, Collection, OpenError},
     },
+    durable::sync_folder,
     media::{self, MediaStore},
 };
 use activity::Activity;
-use base::{Base, create_folder, empty_folder, sync_folder};
+use base::{Base, create_folder, empty_folder};
 use conversation::{ABANDONED, Conversation, SILENCE};
 use lobby::Lobby;
 use slot::Slot;
