@@ -5,6 +5,7 @@
 //!
 //! - [`cli`][]: arguments, and one file per operator's command.
 //! - [`config`][]: the settings, from file and environment, read once and validated whole.
+//! - [`control`][]: what the operator's commands ask of the running server.
 //! - [`service`][]: everything that knows systemd or the process: sockets, state, log, signals, rights.
 //! - [`http`][]: connections, limits and time-outs, the two envelopes, routing and replies.
 //! - [`wire`][]: the protocol's messages as plain types; parses and writes bytes, no I/O.
@@ -25,6 +26,7 @@ pub mod cli;
 pub mod clock;
 pub mod collection;
 pub mod config;
+pub mod control;
 pub mod durable;
 pub mod http;
 pub mod media;

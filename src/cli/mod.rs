@@ -1,26 +1,30 @@
-//! The command line.
+//! The command line: the daemon, and one file per operator's command.
 
+mod context;
 mod healthcheck;
 mod serve;
+mod status;
 
 use std::{path::PathBuf, process::ExitCode};
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 
 use crate::{
     config::{Settings, Sources},
     service::{exit::Exit, manager},
 };
+use context::{CommandError, Context};
 
 /// A sync server for Anki flashcards.
 ///
-/// Settings come from the environment (`SYNC_USER1=name:password` and so on) and from
-/// the configuration file; the README lists them.
+/// Without a command it serves. Settings come from the environment
+/// (`SYNC_USER1=name:password` and so on) and from the configuration file; the README
+/// lists them.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
     /// Read settings from this TOML file; the environment wins over it
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
     /// Ask the server at the configured address whether it is well, and exit with 0 if so
     #[arg(long)]
@@ -28,6 +32,23 @@ struct Arguments {
     /// Serve as root; better to name an account to run as in the configuration file
     #[arg(long)]
     allow_root: bool,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+/// What an operator does with a server, while it runs.
+#[derive(Subcommand)]
+enum Command {
+    /// Tell how the running server is
+    Status(status::Arguments),
+}
+
+impl Command {
+    fn run(self, context: &Context) -> Result<(), CommandError> {
+        match self {
+            Self::Status(arguments) => status::run(context, &arguments),
+        }
+    }
 }
 
 /// Runs the program.
@@ -51,19 +72,25 @@ pub fn main() -> ExitCode {
         variables: std::env::vars_os().collect(),
         credentials: manager::credentials(),
         state: manager::state(),
+        users: None,
     };
-    let settings = match Settings::load(&sources) {
-        Ok(settings) => settings,
+    if let Some(command) = arguments.command {
+        return match command.run(&Context::new(sources)) {
+            Ok(()) => Exit::Ok.into(),
+            Err(error) => {
+                eprintln!("anki-syncd: {error}");
+                error.exit().into()
+            }
+        };
+    }
+    match Settings::load(&sources) {
+        Ok(settings) if arguments.healthcheck => healthcheck::run(&settings).into(),
+        Ok(settings) => serve::run(settings, sources, arguments.allow_root).into(),
         Err(problems) => {
             for problem in problems.0 {
                 eprintln!("anki-syncd: {problem}");
             }
-            return Exit::Config.into();
+            Exit::Config.into()
         }
-    };
-    if arguments.healthcheck {
-        healthcheck::run(&settings).into()
-    } else {
-        serve::run(settings, &sources, arguments.allow_root).into()
     }
 }

@@ -1,20 +1,22 @@
 //! The daemon, from its settings to its end.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, os::unix::net::UnixListener, path::Path, sync::Arc, time::Duration};
 
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     account::Accounts,
     config::{Settings, Sources},
+    control::{self, Operator},
     http::{self, Policy, Server},
     service::{
         exit::Exit,
         log, notify,
         privileges::{self, PrivilegeError},
+        reload::{Reloader, log_warnings},
         rest, sandbox,
         signals::Signals,
-        sockets::{self, Socket, SocketError},
+        sockets::{self, Passed, Socket, SocketError},
         status, watchdog,
     },
     vault::{
@@ -52,7 +54,7 @@ impl StartError {
 }
 
 /// Serves until SIGTERM or SIGINT, or until there is nothing to do for a while.
-pub fn run(settings: Settings, sources: &Sources, allow_root: bool) -> Exit {
+pub fn run(settings: Settings, sources: Sources, allow_root: bool) -> Exit {
     log::init();
     match start(settings, sources, allow_root) {
         Ok(()) => Exit::Ok,
@@ -65,15 +67,13 @@ pub fn run(settings: Settings, sources: &Sources, allow_root: bool) -> Exit {
 
 /// Everything that has to happen while there is one thread: sockets before rights are
 /// given up, rights before anything is written.
-fn start(settings: Settings, sources: &Sources, allow_root: bool) -> Result<(), StartError> {
-    warn(&settings);
-    let passed = sockets::inherited()?;
-    let idle_exit = settings.idle_exit.filter(|_| !passed.is_empty());
-    let sockets = if passed.is_empty() {
-        sockets::bind(&settings.host, settings.port)?
-    } else {
-        passed
-    };
+fn start(settings: Settings, sources: Sources, allow_root: bool) -> Result<(), StartError> {
+    log_warnings(&settings);
+    let mut passed = sockets::inherited()?;
+    let idle_exit = settings.idle_exit.filter(|_| !passed.serving.is_empty());
+    if passed.serving.is_empty() {
+        passed.serving = sockets::bind(&settings.host, settings.port)?;
+    }
     if let Some(user) = privileges::account(settings.run_as.as_deref(), allow_root)? {
         Base::hand_over(&settings.base, user.uid, user.gid)?;
         privileges::drop_to(&user)?;
@@ -82,49 +82,66 @@ fn start(settings: Settings, sources: &Sources, allow_root: bool) -> Result<(), 
     let base = Base::open(&settings.base)?;
     sandbox::confine(&settings.base).map_err(StartError::Sandbox)?;
     let secret = base.host_key_secret()?;
-    let policy = policy(&settings);
-    let server = Server::new(
+    if passed.control.is_none() {
+        passed.control = own_control(&settings.base);
+    }
+    let policy = Policy::from(&settings);
+    let server = Arc::new(Server::new(
         Accounts::new(settings.users, secret),
         Vaults::new(base),
         policy,
+    ));
+    let reloader = Arc::new(Reloader::new(Arc::clone(&server), sources));
+    let operator = Operator::new(
+        Arc::clone(&server),
+        Arc::clone(&reloader),
+        settings.base,
+        passed.serving.iter().map(Socket::place).collect(),
     );
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .max_blocking_threads(BLOCKING_THREADS)
         .build()?;
-    runtime.block_on(serve(Arc::new(server), sockets, sources, idle_exit))
+    runtime.block_on(serve(server, passed, &reloader, operator, idle_exit))
 }
 
-fn warn(settings: &Settings) {
-    for warning in &settings.warnings {
-        tracing::warn!("{warning}");
-    }
-}
-
-fn policy(settings: &Settings) -> Policy {
-    Policy {
-        limits: settings.limits,
-        client_address: settings.client_address,
-        trusted_proxies: settings.trusted_proxies.clone(),
-    }
+/// A socket for the operator's commands where systemd passes none. The server serves
+/// without one, too.
+fn own_control(base: &Path) -> Option<UnixListener> {
+    let path = control::own_socket(base);
+    sockets::bind_control(&path)
+        .inspect_err(|error| {
+            tracing::warn!(
+                "{}: {error}; the operator's commands cannot reach this server",
+                path.display()
+            );
+        })
+        .ok()
 }
 
 async fn serve(
     server: Arc<Server>,
-    sockets: Vec<Socket>,
-    sources: &Sources,
+    sockets: Passed,
+    reloader: &Reloader,
+    operator: Operator,
     idle_exit: Option<Duration>,
 ) -> Result<(), StartError> {
     let mut signals = Signals::listen()?;
-    for socket in &sockets {
+    for socket in &sockets.serving {
         tracing::info!("listening on {}", socket.place());
     }
     let listeners = sockets
+        .serving
         .into_iter()
         .map(Socket::into_listener)
         .collect::<io::Result<Vec<_>>>()?;
     let stop = CancellationToken::new();
-    let helpers = spawn_helpers(&server);
+    let mut helpers = spawn_helpers(&server);
+    if let Some(listener) = sockets.control {
+        listener.set_nonblocking(true)?;
+        let listener = tokio::net::UnixListener::from_std(listener)?;
+        helpers.spawn(control::serve(Arc::new(operator), listener));
+    }
     let serving = tokio::spawn(http::serve(Arc::clone(&server), listeners, stop.clone()));
     notify::ready();
     let idle = async {
@@ -134,7 +151,7 @@ async fn serve(
         }
     };
     tokio::select! {
-        signal = signals.termination(|| reload(&server, sources)) => {
+        signal = signals.termination(|| drop(reloader.reload())) => {
             tracing::info!("{signal}: finishing what is under way");
             notify::stopping();
             rest::until_quiet(&server).await;
@@ -164,27 +181,4 @@ fn spawn_helpers(server: &Arc<Server>) -> tokio::task::JoinSet<()> {
         helpers.spawn(watchdog::run(limit));
     }
     helpers
-}
-
-/// Takes over users and policy, if all settings are valid; where to listen and where the
-/// data are stays as it was at the start.
-fn reload(server: &Server, sources: &Sources) {
-    notify::reloading();
-    match Settings::load(sources) {
-        Ok(settings) => {
-            warn(&settings);
-            server.change_policy(policy(&settings));
-            server.accounts.replace(settings.users);
-            tracing::info!(
-                "settings and users read again; {} can log in",
-                server.accounts.count()
-            );
-        }
-        Err(problems) => {
-            for problem in problems.0 {
-                tracing::error!("not reloaded, everything stays as it was: {problem}");
-            }
-        }
-    }
-    notify::ready();
 }

@@ -66,6 +66,8 @@ pub struct Sources {
     pub credentials: Option<PathBuf>,
     /// The folder that systemd keeps for our data.
     pub state: Option<PathBuf>,
+    /// What stands in place of the credential's list of users, which was changed since.
+    pub users: Option<String>,
 }
 
 /// What a client may ask of us.
@@ -111,12 +113,7 @@ impl Settings {
         problems: &mut Problems,
         mut warnings: Vec<String>,
     ) -> Self {
-        let users = users::all(
-            &fragment,
-            sources.credentials.as_deref(),
-            problems,
-            &mut warnings,
-        );
+        let users = users::all(&fragment, sources, problems, &mut warnings);
         let base = match fragment.base {
             Some(given) => given.value,
             None => default_base(sources, problems),

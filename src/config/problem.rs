@@ -21,6 +21,14 @@ impl fmt::Display for Problem {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Problems(pub Vec<Problem>);
 
+impl fmt::Display for Problems {
+    /// One a line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines: Vec<_> = self.0.iter().map(ToString::to_string).collect();
+        f.write_str(&lines.join("\n"))
+    }
+}
+
 impl Problems {
     /// Adds one.
     pub fn add(&mut self, setting: impl Into<String>, what: impl fmt::Display) {

@@ -3,6 +3,7 @@
 use std::{collections::HashMap, fs, io, path::Path};
 
 use super::{
+    Sources,
     fragment::{Fragment, Given},
     problem::Problems,
 };
@@ -24,7 +25,7 @@ type ReadPassword = fn(&str) -> Result<Credential, CredentialError>;
 /// credential together. There may be none yet if a place for them is known.
 pub fn all(
     fragment: &Fragment,
-    credentials: Option<&Path>,
+    sources: &Sources,
     problems: &mut Problems,
     warnings: &mut Vec<String>,
 ) -> Users {
@@ -33,13 +34,13 @@ pub fn all(
         .passwords_hashed
         .as_ref()
         .is_some_and(|given| given.value);
-    let read: ReadPassword = if hashed {
+    let read_password: ReadPassword = if hashed {
         Credential::hashed
     } else {
         Credential::plain
     };
     for Given { setting, value } in &fragment.users {
-        add(&mut users, setting, value, read, problems);
+        add(&mut users, setting, value, read_password, problems);
         if !hashed
             && value
                 .split_once(':')
@@ -52,20 +53,21 @@ pub fn all(
         .users
         .iter()
         .any(|given| given.setting.starts_with("SYNC_USER"));
-    let in_file = fragment.users_file.as_ref().map(|given| {
-        let path = given.value.clone();
-        (path.display().to_string(), path)
-    });
-    let credential = credentials
-        .map(|folder| (CREDENTIAL_SOURCE.to_owned(), folder.join(CREDENTIAL)))
-        .filter(|(_, path)| path.exists());
+    let in_file = fragment
+        .users_file
+        .as_ref()
+        .map(|given| (given.value.display().to_string(), read(&given.value)));
+    let credential = credential(sources).map(|text| (CREDENTIAL_SOURCE.to_owned(), text));
     let lists: Vec<_> = [in_file, credential]
         .into_iter()
         .flatten()
         .filter(|_| !from_environment)
         .collect();
-    for (name, path) in &lists {
-        read_list(&mut users, name, path, problems);
+    for (name, text) in &lists {
+        match text {
+            Ok(text) => add_list(&mut users, name, text, problems),
+            Err(what) => problems.add(name, what),
+        }
     }
     if users.is_empty() && problems.0.is_empty() {
         match lists.last() {
@@ -82,18 +84,24 @@ fn is_hash(password: &str) -> bool {
     password.starts_with('$') && Credential::hashed(password).is_ok()
 }
 
-/// One `name:password` a line; `#` begins a comment.
-fn read_list(users: &mut Users, name: &str, path: &Path, problems: &mut Problems) {
-    let text = match fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(error) => {
-            let what = match error.kind() {
-                io::ErrorKind::InvalidData => "is not UTF-8".to_owned(),
-                _ => format!("cannot be read: {error}"),
-            };
-            return problems.add(name, what);
-        }
+/// The list that systemd passed, or what stands in its place by now.
+fn credential(sources: &Sources) -> Option<Result<String, String>> {
+    let passed = || {
+        let path = sources.credentials.as_ref()?.join(CREDENTIAL);
+        path.exists().then(|| read(&path))
     };
+    sources.users.clone().map(Ok).or_else(passed)
+}
+
+fn read(path: &Path) -> Result<String, String> {
+    fs::read_to_string(path).map_err(|error| match error.kind() {
+        io::ErrorKind::InvalidData => "is not UTF-8".to_owned(),
+        _ => format!("cannot be read: {error}"),
+    })
+}
+
+/// One `name:password` a line; `#` begins a comment.
+fn add_list(users: &mut Users, name: &str, text: &str, problems: &mut Problems) {
     for (number, line) in (1..).zip(text.lines()) {
         if !line.trim().is_empty() && !line.starts_with('#') {
             let setting = format!("{name}, line {number}");

@@ -42,7 +42,7 @@ use tracked::Tracked;
 
 use crate::{
     account::Accounts,
-    config::{Limits, client_address::ClientAddress},
+    config::{Limits, Settings, client_address::ClientAddress},
     vault::Vaults,
 };
 
@@ -73,6 +73,16 @@ pub struct Policy {
     pub client_address: ClientAddress,
     /// From whom that is believed.
     pub trusted_proxies: Vec<IpNet>,
+}
+
+impl From<&Settings> for Policy {
+    fn from(settings: &Settings) -> Self {
+        Self {
+            limits: settings.limits,
+            client_address: settings.client_address,
+            trusted_proxies: settings.trusted_proxies.clone(),
+        }
+    }
 }
 
 impl Server {

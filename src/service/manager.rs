@@ -14,6 +14,12 @@ pub fn state() -> Option<PathBuf> {
     folder("STATE_DIRECTORY")
 }
 
+/// The names of the sockets that systemd passes, in their order.
+pub(super) fn socket_names() -> Vec<String> {
+    let names = env::var("LISTEN_FDNAMES").unwrap_or_default();
+    names.split(':').map(str::to_owned).collect()
+}
+
 /// Which file standard error is, as device and inode, when it is the journal.
 pub(super) fn journal_stream() -> Option<String> {
     env::var("JOURNAL_STREAM").ok()

@@ -1,11 +1,12 @@
 //! Everything that knows systemd or the process: sockets, notifications, watchdog, log,
-//! signals, rest, privileges, sandbox and exit status.
+//! signals, reload, rest, privileges, sandbox and exit status.
 
 pub mod exit;
 pub mod log;
 pub mod manager;
 pub mod notify;
 pub mod privileges;
+pub mod reload;
 pub mod rest;
 pub mod sandbox;
 pub mod signals;

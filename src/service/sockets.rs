@@ -1,14 +1,20 @@
 //! Where to listen: on sockets that systemd passes, or on an address.
 
 use std::{
-    io,
+    fs, io,
     net::{TcpListener, ToSocketAddrs},
     os::{fd::AsFd, unix::net::UnixListener},
+    path::Path,
 };
 
 use listenfd::ListenFd;
 use nix::errno::Errno;
 use nix::sys::socket::{getsockopt, sockopt::AcceptConn};
+
+use super::manager;
+
+/// The `FileDescriptorName=` of the socket for the operator's commands.
+const CONTROL: &str = "control";
 
 /// A socket that listens, not yet given to the runtime.
 #[derive(Debug)]
@@ -55,15 +61,44 @@ pub enum SocketError {
     Io(#[from] io::Error),
 }
 
-/// The sockets that systemd passes; none when it does not. To be called once, before there are threads.
+/// The sockets that systemd passes.
+#[derive(Debug, Default)]
+pub struct Passed {
+    /// For devices; none when the daemon has to listen by itself.
+    pub serving: Vec<Socket>,
+    /// For the operator's commands.
+    pub control: Option<UnixListener>,
+}
+
+/// Takes the sockets that systemd passes. To be called once, before there are threads.
 ///
 /// # Errors
 /// [`SocketError::Foreign`].
-pub fn inherited() -> Result<Vec<Socket>, SocketError> {
-    let mut passed = ListenFd::from_env();
-    (0..passed.len())
-        .map(|number| take(&mut passed, number))
-        .collect()
+pub fn inherited() -> Result<Passed, SocketError> {
+    let names = manager::socket_names();
+    let mut descriptors = ListenFd::from_env();
+    let mut passed = Passed::default();
+    for number in 0..descriptors.len() {
+        let is_control = names.get(number).is_some_and(|name| name == CONTROL);
+        match take(&mut descriptors, number)? {
+            Socket::Unix(listener) if is_control => passed.control = Some(listener),
+            socket => passed.serving.push(socket),
+        }
+    }
+    Ok(passed)
+}
+
+/// Listens for the operator's commands where only the daemon's own user may connect: the
+/// folder has to be that user's alone.
+///
+/// # Errors
+/// As the system says.
+pub fn bind_control(path: &Path) -> io::Result<UnixListener> {
+    // Of a process that is gone: the folder is ours alone.
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => UnixListener::bind(path),
+    }
 }
 
 fn take(passed: &mut ListenFd, number: usize) -> Result<Socket, SocketError> {

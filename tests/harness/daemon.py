@@ -14,6 +14,7 @@ UNITS = REPOSITORY / "systemd"
 BINARY = Path(COMMANDS["ours"][0])
 SERVICE = "anki-syncd.service"
 SOCKET = "anki-syncd.socket"
+CONTROL = "anki-syncd-control.socket"
 CONFIGURATION = "/etc/anki-syncd/anki-syncd.toml"
 USERS_CREDENTIAL = "/etc/anki-syncd/users"
 BASE = "/var/lib/anki-syncd"
@@ -36,7 +37,7 @@ class Daemon:
         assert BINARY.exists(), f"{BINARY} is missing: cargo build --release"
         inside = self.container
         inside.install(BINARY, "/usr/bin/anki-syncd", mode=0o755)
-        for unit in (SERVICE, SOCKET):
+        for unit in (SERVICE, SOCKET, CONTROL):
             inside.install(UNITS / unit, f"/usr/lib/systemd/system/{unit}")
         inside.install(UNITS / "anki-syncd.sysusers", "/usr/lib/sysusers.d/anki-syncd.conf")
         inside.run("systemd-sysusers")
@@ -45,7 +46,7 @@ class Daemon:
 
     def reset(self, **settings):
         """As freshly installed, with users, on a port of its own."""
-        self.systemctl("stop", SOCKET, SERVICE)
+        self.systemctl("stop", SOCKET, CONTROL, SERVICE)
         for unit in (SOCKET, SERVICE):
             shutil.rmtree(self.container.path(f"{DROP_INS}/{unit}.d"), ignore_errors=True)
         shutil.rmtree(self.container.path(BASE), ignore_errors=True)
@@ -53,7 +54,7 @@ class Daemon:
         self.users = dict(USERS)
         self.write_users()
         self.listen_on(self.port)
-        self.container.run("systemctl", "reset-failed", SOCKET, SERVICE, check=False)
+        self.container.run("systemctl", "reset-failed", SOCKET, CONTROL, SERVICE, check=False)
         self.cursor = self.newest_cursor()
 
     # Its files.

@@ -1,0 +1,92 @@
+//! What every operator's command starts from: the settings, and the way to the server.
+
+use std::{
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::{
+    config::{Settings, Sources, problem::Problems},
+    control::{
+        Request,
+        client::{self, AskError},
+    },
+    service::exit::Exit,
+};
+
+/// Where the packages keep the settings, and the list of users that the unit's
+/// `LoadCredential=` passes on.
+const SYSTEM_FOLDER: &str = "/etc/anki-syncd";
+
+/// Why a command failed; each a sentence for the operator.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// The server cannot be asked, or says no.
+    #[error(transparent)]
+    Ask(#[from] AskError),
+    /// Where to write to is full, or not to be written to.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+}
+
+impl CommandError {
+    /// What the process ends with.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Ask(_) => Exit::Unavailable,
+            Self::Io(_) => Exit::CannotCreate,
+        }
+    }
+}
+
+/// Where the settings of the server in question come from.
+pub struct Context {
+    sources: Sources,
+}
+
+impl Context {
+    /// The settings as given to the command, or else those of the packages.
+    #[must_use]
+    pub fn new(mut sources: Sources) -> Self {
+        let existing = |path: PathBuf| path.exists().then_some(path);
+        let folder = Path::new(SYSTEM_FOLDER);
+        if sources.file.is_none() {
+            sources.file = existing(folder.join("anki-syncd.toml"));
+        }
+        if sources.credentials.is_none() && folder.join("users").exists() {
+            sources.credentials = Some(folder.to_owned());
+        }
+        Self { sources }
+    }
+
+    /// The settings, as far as they are this user's to read.
+    ///
+    /// # Errors
+    /// Everything that is wrong with them.
+    pub fn settings(&self) -> Result<Settings, Problems> {
+        Settings::load(&self.sources)
+    }
+
+    /// Asks the running server.
+    ///
+    /// # Errors
+    /// [`AskError`].
+    pub fn ask<A: DeserializeOwned>(&self, request: &Request) -> Result<A, AskError> {
+        // One that systemd runs can be asked even if the settings are in disorder.
+        let base = self.settings().ok().map(|settings| settings.base);
+        client::ask(base.as_deref(), request)
+    }
+}
+
+/// Prints for programs.
+///
+/// # Errors
+/// When standard output is closed.
+pub fn print_json(answer: &impl Serialize) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    serde_json::to_writer_pretty(&mut out, answer)?;
+    writeln!(out)
+}

@@ -1,0 +1,64 @@
+//! The operator's end.
+
+use std::{
+    io::{self, BufRead, BufReader, Write},
+    os::unix::net::UnixStream,
+    path::Path,
+};
+
+use serde::de::DeserializeOwned;
+
+use super::{Reply, Request, SYSTEM_SOCKET, own_socket};
+
+/// Why a command got no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum AskError {
+    /// No server of this data folder, and none of systemd's.
+    #[error("the server is not running; `systemctl start anki-syncd.socket` starts it")]
+    NotRunning,
+    /// The socket is not for everybody.
+    #[error("only root and the server's own user may do that: try it with sudo")]
+    Forbidden,
+    /// The server says no.
+    #[error("{0}")]
+    Refused(String),
+    /// The connection broke, or something else answers there.
+    #[error("the server gave no answer: {0}; `journalctl -u anki-syncd` may say more")]
+    Broken(#[from] io::Error),
+}
+
+/// Asks the server of this data folder, or else the one that systemd runs.
+///
+/// # Errors
+/// [`AskError`].
+pub fn ask<A: DeserializeOwned>(base: Option<&Path>, request: &Request) -> Result<A, AskError> {
+    let mut stream = connect(base)?;
+    let mut line = serde_json::to_vec(request).map_err(io::Error::from)?;
+    line.push(b'\n');
+    stream.write_all(&line)?;
+    let mut answer = String::new();
+    BufReader::new(stream).read_line(&mut answer)?;
+    match serde_json::from_str(&answer).map_err(io::Error::from)? {
+        Reply::Done(answer) => Ok(serde_json::from_value(answer).map_err(io::Error::from)?),
+        Reply::Refused(reason) => Err(AskError::Refused(reason)),
+    }
+}
+
+fn connect(base: Option<&Path>) -> Result<UnixStream, AskError> {
+    let places = base
+        .map(own_socket)
+        .into_iter()
+        .chain([SYSTEM_SOCKET.into()]);
+    let mut failure = AskError::NotRunning;
+    for place in places {
+        match UnixStream::connect(place) {
+            Ok(stream) => return Ok(stream),
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                failure = AskError::Forbidden;
+            }
+            // Nobody there, or nobody there any more.
+            Err(_) => {}
+        }
+    }
+    Err(failure)
+}

@@ -1,0 +1,67 @@
+//! What the operator's commands ask of the running server, over a unix socket that only
+//! the operator may connect to.
+//!
+//! One request a connection: a line with a [`Request`] as JSON, answered by a line with a
+//! [`Reply`]. What changes `SYNC_BASE` is done by the server, as its own user and in each
+//! user's turn; the commands ask and show.
+
+pub mod client;
+mod server;
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+pub use server::{Operator, serve};
+
+/// Where systemd holds the socket, by `anki-syncd-control.socket`.
+pub const SYSTEM_SOCKET: &str = "/run/anki-syncd/control";
+
+/// Where a server that systemd passes no such socket has its own.
+#[must_use]
+pub fn own_socket(base: &Path) -> PathBuf {
+    base.join(".anki-syncd").join("control")
+}
+
+/// What a command asks.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "ask", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Request {
+    /// How is it going? Answered by [`Status`].
+    Status,
+    /// Read the settings again, with this text in place of the credential `users`, of which
+    /// the server has but a copy from its start. Answered by the number of users.
+    Reload {
+        /// What the users file holds now; none where it has not changed.
+        users: Option<String>,
+    },
+}
+
+/// What it is answered.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reply {
+    /// Done; what it is depends on the request.
+    Done(serde_json::Value),
+    /// Not done, and why, as a sentence for the operator.
+    Refused(String),
+}
+
+/// How the server is.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Status {
+    /// Its version.
+    pub version: String,
+    /// Its process.
+    pub pid: u32,
+    /// Since when it runs, in seconds since 1970.
+    pub since_secs: i64,
+    /// Where it listens for devices.
+    pub listening: Vec<String>,
+    /// Its data folder.
+    pub base: PathBuf,
+    /// How many users can log in.
+    pub users: usize,
+    /// How many devices are syncing.
+    pub syncing: usize,
+}

@@ -1,0 +1,84 @@
+//! Settings that are read again while the server runs.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::notify;
+use crate::{
+    config::{Settings, Sources, problem::Problems},
+    http::Server,
+};
+
+/// Tells what works, but is probably not meant.
+pub fn log_warnings(settings: &Settings) {
+    for warning in &settings.warnings {
+        tracing::warn!("{warning}");
+    }
+}
+
+/// Reads the settings again from where they came from.
+pub struct Reloader {
+    server: Arc<Server>,
+    sources: Mutex<Sources>,
+}
+
+impl Reloader {
+    /// For a server whose settings came from there.
+    #[must_use]
+    pub fn new(server: Arc<Server>, sources: Sources) -> Self {
+        Self {
+            server,
+            sources: Mutex::new(sources),
+        }
+    }
+
+    /// Takes over users and policy, if all settings are valid; where to listen and where the
+    /// data are stays as it was at the start.
+    ///
+    /// # Errors
+    /// Everything that is wrong with them; all stays as it was then. It is logged as well.
+    pub fn reload(&self) -> Result<(), Problems> {
+        self.apply(&self.lock())
+    }
+
+    /// The same, with this text in place of the credential that lists the users, now and at
+    /// every later reload: systemd passes a new one only to a new process.
+    ///
+    /// # Errors
+    /// As [`Reloader::reload`].
+    pub fn replace_users(&self, text: String) -> Result<(), Problems> {
+        let mut sources = self.lock();
+        let former = sources.users.replace(text);
+        let applied = self.apply(&sources);
+        if applied.is_err() {
+            sources.users = former;
+        }
+        applied
+    }
+
+    fn apply(&self, sources: &Sources) -> Result<(), Problems> {
+        notify::reloading();
+        let loaded = Settings::load(sources);
+        match &loaded {
+            Ok(settings) => {
+                log_warnings(settings);
+                self.server.change_policy(settings.into());
+                self.server.accounts.replace(settings.users.clone());
+                tracing::info!(
+                    "settings and users read again; {} can log in",
+                    self.server.accounts.count()
+                );
+            }
+            Err(problems) => {
+                for problem in &problems.0 {
+                    tracing::error!("not reloaded, everything stays as it was: {problem}");
+                }
+            }
+        }
+        notify::ready();
+        loaded.map(drop)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Sources> {
+        self.sources.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
