@@ -202,6 +202,16 @@ pub enum Refusal {
         /// Limit in bytes once decoded.
         decoded: u64,
     },
+    /// More than the user may fill.
+    #[error("The collection ({} MiB) and the media on the server ({} MiB) together are larger than your quota of {} MiB, so it was refused. The collection on the server was left as it was. Whoever runs the server can raise quota_megs.", size.div_ceil(1 << 20), media.div_ceil(1 << 20), quota >> 20)]
+    OverQuota {
+        /// Bytes of the upload.
+        size: u64,
+        /// Bytes of the media.
+        media: u64,
+        /// Bytes that both together may have.
+        quota: u64,
+    },
 }
 
 /// A refusal, or a failure of ours.

@@ -34,6 +34,8 @@ struct Keys {
     max_connections: Option<Spanned<usize>>,
     header_timeout_secs: Option<Spanned<u64>>,
     body_timeout_secs: Option<Spanned<u64>>,
+    min_free_megs: Option<Spanned<u64>>,
+    quota_megs: Option<Spanned<u64>>,
 }
 
 /// Reads and parses the file.
@@ -98,6 +100,8 @@ fn parse_text(path: &Path, text: &str, problems: &mut Problems) -> Fragment {
         max_connections: given!(max_connections),
         header_timeout_secs: given!(header_timeout_secs),
         body_timeout_secs: given!(body_timeout_secs),
+        min_free_megs: given!(min_free_megs),
+        quota_megs: given!(quota_megs),
         users_file: given!(users_file),
         run_as: given!(run_as),
         trusted_proxies: given!(trusted_proxies),

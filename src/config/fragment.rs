@@ -46,6 +46,10 @@ pub struct Fragment {
     pub header_timeout_secs: Option<Given<u64>>,
     /// Seconds that a body may stand still.
     pub body_timeout_secs: Option<Given<u64>>,
+    /// MiB of the disk that stay free.
+    pub min_free_megs: Option<Given<u64>>,
+    /// MiB that one user may fill; 0 for no limit.
+    pub quota_megs: Option<Given<u64>>,
 }
 
 impl Fragment {
@@ -73,6 +77,8 @@ impl Fragment {
             max_connections: self.max_connections.or(other.max_connections),
             header_timeout_secs: self.header_timeout_secs.or(other.header_timeout_secs),
             body_timeout_secs: self.body_timeout_secs.or(other.body_timeout_secs),
+            min_free_megs: self.min_free_megs.or(other.min_free_megs),
+            quota_megs: self.quota_megs.or(other.quota_megs),
         }
     }
 }

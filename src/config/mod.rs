@@ -20,7 +20,10 @@ use std::{
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-use crate::account::{name::UserName, password::Credential};
+use crate::{
+    account::{name::UserName, password::Credential},
+    vault::room::Room,
+};
 use client_address::ClientAddress;
 use environment::Variables;
 use fragment::{Fragment, Given};
@@ -51,6 +54,8 @@ pub struct Settings {
     pub idle_exit: Option<Duration>,
     /// What a client may ask of us.
     pub limits: Limits,
+    /// How much may be stored.
+    pub room: Room,
     /// What works, but is probably not meant; to be logged.
     pub warnings: Vec<String>,
 }
@@ -151,9 +156,17 @@ impl Settings {
                 secs => Some(Duration::from_secs(secs)),
             },
             limits,
+            room: Room {
+                reserve: megs(fragment.min_free_megs).unwrap_or(64 * MIB),
+                quota: megs(fragment.quota_megs).filter(|bytes| *bytes > 0),
+            },
             warnings,
         }
     }
+}
+
+fn megs(given: Option<Given<u64>>) -> Option<u64> {
+    given.map(|given| given.value.saturating_mul(MIB))
 }
 
 fn as_u64(given: Given<usize>) -> Given<u64> {

@@ -77,7 +77,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::config::Limits;
+    use crate::{config::Limits, vault::room::Room};
 
     fn policy(source: &str) -> Policy {
         Policy {
@@ -87,6 +87,10 @@ mod tests {
                 connections: 1,
                 header_timeout: Duration::ZERO,
                 body_timeout: Duration::ZERO,
+            },
+            room: Room {
+                reserve: 0,
+                quota: None,
             },
             client_address: source.parse().unwrap(),
             trusted_proxies: vec!["127.0.0.0/8".parse().unwrap()],

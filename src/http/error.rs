@@ -1,5 +1,12 @@
 //! The edge: any failure becomes a status, a sentence for whoever asked, and a cause for the log.
 
+use std::{
+    error::Error,
+    io::{self, ErrorKind},
+};
+
+use rusqlite::ffi::ErrorCode;
+
 use hyper::{
     Response, StatusCode,
     header::{CONTENT_TYPE, HeaderValue},
@@ -37,13 +44,20 @@ impl HttpError {
         }
     }
 
-    /// A failure of ours, whose cause is nobody's business.
-    fn internal(status: StatusCode, cause: impl std::fmt::Display) -> Self {
-        let public = "the server could not do this; its log says why".to_owned();
-        Self {
-            status,
-            public,
-            cause: cause.to_string(),
+    /// A failure of ours, whose cause is nobody's business; but a full disk is told as one.
+    fn internal(cause: &(dyn Error + 'static)) -> Self {
+        if is_out_of_space(cause) {
+            Self {
+                status: StatusCode::INSUFFICIENT_STORAGE,
+                public: "the server's disk is full; nothing was stored".to_owned(),
+                cause: format!("{cause}; nothing was stored: make room on the disk"),
+            }
+        } else {
+            Self {
+                status: StatusCode::INTERNAL_SERVER_ERROR,
+                public: "the server could not do this; its log says why".to_owned(),
+                cause: cause.to_string(),
+            }
         }
     }
 
@@ -56,6 +70,17 @@ impl HttpError {
         response.headers_mut().insert(CONTENT_TYPE, text);
         response
     }
+}
+
+/// Whether a full disk, or a full quota of the file system, is at the bottom of it.
+fn is_out_of_space(error: &(dyn Error + 'static)) -> bool {
+    let io = error.downcast_ref().map(io::Error::kind);
+    let sqlite = error
+        .downcast_ref()
+        .and_then(rusqlite::Error::sqlite_error_code);
+    matches!(io, Some(ErrorKind::StorageFull | ErrorKind::QuotaExceeded))
+        || sqlite == Some(ErrorCode::DiskFull)
+        || error.source().is_some_and(is_out_of_space)
 }
 
 impl From<HeaderError> for HttpError {
@@ -75,13 +100,13 @@ impl From<Malformed> for HttpError {
 
 impl From<serde_json::Error> for HttpError {
     fn from(error: serde_json::Error) -> Self {
-        Self::internal(StatusCode::INTERNAL_SERVER_ERROR, error)
+        Self::internal(&error)
     }
 }
 
-impl From<std::io::Error> for HttpError {
-    fn from(error: std::io::Error) -> Self {
-        Self::internal(StatusCode::INTERNAL_SERVER_ERROR, error)
+impl From<io::Error> for HttpError {
+    fn from(error: io::Error) -> Self {
+        Self::internal(&error)
     }
 }
 
@@ -95,9 +120,7 @@ impl From<BodyError> for HttpError {
             | BodyError::Multipart(_)
             | BodyError::Connection(_) => Self::new(StatusCode::BAD_REQUEST, error),
             BodyError::Crowded => Self::new(StatusCode::SERVICE_UNAVAILABLE, error),
-            BodyError::Io(_) | BodyError::Panicked(_) => {
-                Self::internal(StatusCode::INTERNAL_SERVER_ERROR, error)
-            }
+            BodyError::Io(_) | BodyError::Panicked(_) => Self::internal(&error),
         }
     }
 }
@@ -107,7 +130,7 @@ impl From<LoginError> for HttpError {
         match error {
             LoginError::Wrong => Self::new(StatusCode::FORBIDDEN, error),
             LoginError::Throttled => Self::new(StatusCode::TOO_MANY_REQUESTS, error),
-            LoginError::Failed(_) => Self::internal(StatusCode::INTERNAL_SERVER_ERROR, error),
+            LoginError::Failed(_) => Self::internal(&error),
         }
     }
 }
@@ -136,8 +159,11 @@ impl From<vault::Error> for HttpError {
             vault::Error::Collection(ref cause) if !cause.is_environment() => {
                 Self::new(StatusCode::BAD_REQUEST, error)
             }
+            vault::Error::NearlyFull(_) | vault::Error::Media(media::Error::OverQuota { .. }) => {
+                Self::new(StatusCode::INSUFFICIENT_STORAGE, error)
+            }
             vault::Error::Busy => Self::new(StatusCode::SERVICE_UNAVAILABLE, error),
-            _ => Self::internal(StatusCode::INTERNAL_SERVER_ERROR, error),
+            _ => Self::internal(&error),
         }
     }
 }

@@ -14,7 +14,7 @@ use hyper::{
 use serde::de::DeserializeOwned;
 
 use super::{
-    Server,
+    Policy, Server,
     body::{BodyError, BodyLimits, discard},
     client_address::client_address,
     envelope::{self, Caller, Content},
@@ -26,12 +26,12 @@ use super::{
 use crate::{
     account::host_key::DeviceId,
     collection::open::Refusal,
-    config::Limits,
     sync::{full, media, meta, normal},
     vault::{
         Vault,
         activity::{Attendance, Told, Traffic},
         conversation::Speaker,
+        room::Room,
     },
     wire::{
         Usn,
@@ -88,7 +88,7 @@ async fn run(
     let policy = server.policy();
     let address = client_address(&policy, request.headers(), peer);
     let mut entry = Entry::new(method.name(), address);
-    match answer(server, &policy.limits, method, request, &mut entry).await {
+    match answer(server, &policy, method, request, &mut entry).await {
         Ok((response, traffic)) => {
             entry.succeeded(traffic);
             response
@@ -102,13 +102,14 @@ async fn run(
 
 async fn answer(
     server: &Server,
-    limits: &Limits,
+    policy: &Policy,
     method: Method,
     request: Request<Incoming>,
     entry: &mut Entry,
 ) -> Result<(Response<ReplyBody>, Traffic), HttpError> {
     let (head, body) = request.into_parts();
-    let mut limits = BodyLimits::from(limits);
+    let room = policy.room;
+    let mut limits = BodyLimits::from(&policy.limits);
     if method == Method::HostKey {
         (limits.sent, limits.decoded) = (LOGIN_BYTES, LOGIN_BYTES);
     }
@@ -136,6 +137,7 @@ async fn answer(
             vault,
             attendance,
             limits,
+            room,
             entry,
         };
         let reply = call.dispatch(method, content).await?;
@@ -172,11 +174,19 @@ struct Call<'a> {
     vault: Arc<Vault>,
     attendance: Attendance,
     limits: BodyLimits,
+    room: Room,
     entry: &'a mut Entry,
 }
 
 impl Call<'_> {
     async fn dispatch(&mut self, method: Method, content: Content) -> Result<Reply, HttpError> {
+        if method.begins_storing()
+            && let Err(error) = self.vault.admit(self.room).await
+        {
+            // Read to its end, or the client would not see the answer.
+            content.receive(std::io::sink()).await?;
+            return Err(error.into());
+        }
         match method {
             Method::Upload => {
                 self.attendance.tell(None);
@@ -259,7 +269,7 @@ impl Call<'_> {
             Method::MediaUpload => {
                 let mut zip = content.receive(vault.spool()).await?;
                 self.attendance.received(zip.seek(SeekFrom::End(0))?);
-                let uploaded = media::upload(vault, zip).await?;
+                let uploaded = media::upload(vault, zip, self.room).await?;
                 self.entry.outcome = Some(Outcome::MediaSent(uploaded.0));
                 json(MediaReply::ok(uploaded))
             }
@@ -280,7 +290,7 @@ impl Call<'_> {
         let refusal = match content.receive(self.vault.upload_file()?).await {
             Ok(file) => {
                 self.attendance.received(file.as_file().metadata()?.len());
-                match full::upload(&self.vault, self.device, file).await? {
+                match full::upload(&self.vault, self.device, file, self.room).await? {
                     Ok(()) => {
                         self.entry.outcome = Some(Outcome::Upload);
                         return Ok(Reply::text(full::OK));

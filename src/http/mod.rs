@@ -43,7 +43,7 @@ use tracked::Tracked;
 use crate::{
     account::Accounts,
     config::{Limits, Settings, client_address::ClientAddress},
-    vault::Vaults,
+    vault::{Vaults, room::Room},
 };
 
 /// How long to wait before accepting again when the system is out of something.
@@ -69,6 +69,8 @@ pub struct Server {
 pub struct Policy {
     /// What a client may ask.
     pub limits: Limits,
+    /// How much may be stored.
+    pub room: Room,
     /// Where its address is to be found.
     pub client_address: ClientAddress,
     /// From whom that is believed.
@@ -79,6 +81,7 @@ impl From<&Settings> for Policy {
     fn from(settings: &Settings) -> Self {
         Self {
             limits: settings.limits,
+            room: settings.room,
             client_address: settings.client_address,
             trusted_proxies: settings.trusted_proxies.clone(),
         }

@@ -43,6 +43,12 @@ pub enum NoRoute {
 }
 
 impl Method {
+    /// Whether something may be stored that nothing before it has made room for.
+    #[must_use]
+    pub fn begins_storing(self) -> bool {
+        matches!(self, Self::Start | Self::Upload | Self::MediaUpload)
+    }
+
     const PATHS: [(&'static str, &'static str, Self); 17] = [
         ("sync", "hostKey", Self::HostKey),
         ("sync", "meta", Self::Meta),

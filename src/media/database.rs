@@ -153,6 +153,14 @@ pub fn record(
     Ok(())
 }
 
+/// The bytes of all files.
+///
+/// # Errors
+/// As `SQLite` says.
+pub fn bytes(conn: &Connection) -> rusqlite::Result<u64> {
+    conn.query_row("select total_bytes from meta", [], |row| row.get(0))
+}
+
 /// Drops an entry without a trace, so that the loss of a file does not spread to other devices.
 ///
 /// # Errors

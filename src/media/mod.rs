@@ -65,6 +65,14 @@ pub enum Error {
     /// The media folder.
     #[error("media folder: {0}")]
     Io(#[from] io::Error),
+    /// More than the user may fill.
+    #[error("the media would take {} MiB, of which this user may fill {}; whoever runs the server can raise quota_megs", bytes.div_ceil(1 << 20), allowed >> 20)]
+    OverQuota {
+        /// What they would take.
+        bytes: u64,
+        /// What they may take.
+        allowed: u64,
+    },
 }
 
 impl MediaStore {
@@ -103,18 +111,29 @@ impl MediaStore {
         Ok(database::files(&self.conn)?)
     }
 
-    /// Takes a client's batch of new, changed and removed files: all of it or nothing.
+    /// The bytes of all files.
     ///
     /// # Errors
-    /// [`Error::Refused`] for a batch outside the limits; else a failure of ours.
+    /// [`Error::Database`].
+    pub fn bytes(&self) -> Result<u64, Error> {
+        Ok(database::bytes(&self.conn)?)
+    }
+
+    /// Takes a client's batch of new, changed and removed files: all of it or nothing. What
+    /// makes them more than `allowed` bytes is refused; to make them less is always possible.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] for a batch outside the limits; [`Error::OverQuota`]; else a failure of ours.
     pub fn upload(
         &mut self,
         zip: impl Read + Seek,
         now_secs: i64,
+        allowed: u64,
     ) -> Result<wire::Uploaded, Error> {
         let mut upload = Upload::open(zip)?;
         let entries = upload.entries()?;
         let transaction = self.conn.transaction()?;
+        let before = database::bytes(&transaction)?;
         let mut changes = BTreeMap::new();
         for (number, (name, in_zip)) in entries.iter().enumerate() {
             let recorded = database::entry(&transaction, name.as_str())?;
@@ -143,6 +162,10 @@ impl MediaStore {
             };
             // A name that comes twice ends as its last entry says.
             changes.insert(name.clone(), change);
+        }
+        let bytes = database::bytes(&transaction)?;
+        if bytes > allowed && bytes > before {
+            return Err(Error::OverQuota { bytes, allowed });
         }
         let last_usn = database::last_usn(&transaction)?;
         if !changes.is_empty() {

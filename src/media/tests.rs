@@ -4,6 +4,8 @@ use zip::{ZipArchive, ZipWriter, write::SimpleFileOptions};
 
 use super::*;
 
+const NO_QUOTA: u64 = u64::MAX;
+
 struct Folder(tempfile::TempDir);
 
 impl Folder {
@@ -40,7 +42,9 @@ fn zip_of(files: &[(&str, &[u8])], list: &str) -> Cursor<Vec<u8>> {
 
 fn put(store: &mut MediaStore, name: &str, content: &[u8]) -> wire::Uploaded {
     let list = serde_json::json!([[name, "0"]]).to_string();
-    store.upload(zip_of(&[("0", content)], &list), 1).unwrap()
+    store
+        .upload(zip_of(&[("0", content)], &list), 1, NO_QUOTA)
+        .unwrap()
 }
 
 #[test]
@@ -52,7 +56,10 @@ fn only_real_changes_take_a_usn() {
     assert_eq!(put(&mut store, "é.png", b"two"), wire::Uploaded(1, 2));
     assert_eq!(fs::read(folder.path("media/é.png")).unwrap(), b"two");
     let removal = zip_of(&[], r#"[["é.png",null],["never-there",""]]"#);
-    assert_eq!(store.upload(removal, 1).unwrap(), wire::Uploaded(2, 3));
+    assert_eq!(
+        store.upload(removal, 1, NO_QUOTA).unwrap(),
+        wire::Uploaded(2, 3)
+    );
     assert!(!folder.path("media/é.png").exists());
     assert_eq!(
         store.changes_after(0).unwrap(),
@@ -76,11 +83,19 @@ fn a_name_that_comes_twice_in_a_batch_ends_as_its_last_entry_says() {
     let folder = Folder::new();
     let mut store = folder.open();
     store
-        .upload(zip_of(&[("0", b"x")], r#"[["a","0"],["a",null]]"#), 1)
+        .upload(
+            zip_of(&[("0", b"x")], r#"[["a","0"],["a",null]]"#),
+            1,
+            NO_QUOTA,
+        )
         .unwrap();
     assert!(!folder.path("media/a").exists());
     store
-        .upload(zip_of(&[("0", b"x")], r#"[["a",null],["a","0"]]"#), 1)
+        .upload(
+            zip_of(&[("0", b"x")], r#"[["a",null],["a","0"]]"#),
+            1,
+            NO_QUOTA,
+        )
         .unwrap();
     assert!(folder.path("media/a").exists());
 }
@@ -108,12 +123,12 @@ fn a_batch_with_one_bad_entry_is_refused_whole() {
     ] {
         let zip = zip_of(&[("0", b"good"), ("empty", b"")], list);
         assert!(
-            matches!(store.upload(zip, 1), Err(Error::Refused(_))),
+            matches!(store.upload(zip, 1, NO_QUOTA), Err(Error::Refused(_))),
             "{list}"
         );
     }
     assert!(matches!(
-        store.upload(Cursor::new(b"no zip".to_vec()), 1),
+        store.upload(Cursor::new(b"no zip".to_vec()), 1, NO_QUOTA),
         Err(Error::Refused(Refusal::Zip))
     ));
     assert_eq!(store.last_usn().unwrap(), 0);
@@ -127,7 +142,7 @@ fn a_damaged_file_in_a_zip_is_refused() {
     let mut zip = zip_of(&[("0", &[7; 1000])], r#"[["a","0"]]"#).into_inner();
     zip[40] ^= 0xff;
     assert!(matches!(
-        store.upload(Cursor::new(zip), 1),
+        store.upload(Cursor::new(zip), 1, NO_QUOTA),
         Err(Error::Refused(Refusal::Zip))
     ));
 }
@@ -188,4 +203,27 @@ fn asking_for_nothing_or_too_much_or_the_unknown_is_refused() {
         store.download(&[], Cursor::new(Vec::new())),
         Err(Error::Refused(Refusal::Names))
     ));
+}
+
+#[test]
+fn what_is_over_the_quota_is_refused_whole_unless_it_makes_less() {
+    let folder = Folder::new();
+    let mut store = folder.open();
+    put(&mut store, "a", &[1; 60]);
+    put(&mut store, "b", &[2; 60]);
+    let more = || zip_of(&[("0", &[3; 30])], r#"[["c","0"]]"#);
+    assert!(matches!(
+        store.upload(more(), 1, 149),
+        Err(Error::OverQuota {
+            bytes: 150,
+            allowed: 149
+        })
+    ));
+    let mut store = folder.open();
+    assert_eq!(store.bytes().unwrap(), 120);
+    assert!(!folder.path("media/c").exists());
+    // Over already, as after lowering it.
+    store.upload(zip_of(&[], r#"[["a",null]]"#), 1, 10).unwrap();
+    store.upload(more(), 1, 90).unwrap();
+    assert_eq!(store.bytes().unwrap(), 90);
 }

@@ -5,23 +5,50 @@ use std::time::Duration;
 use tokio::time::interval;
 
 use super::notify;
-use crate::http::{Server, pulse::LastSync};
+use crate::{
+    http::{Server, pulse::LastSync},
+    vault::room::NearlyFull,
+};
 
 /// Keeps the line up to date.
 pub async fn run(server: &Server) {
     let mut shown = String::new();
+    let mut nearly_full = None;
     let mut ticks = interval(Duration::from_secs(1));
     loop {
         ticks.tick().await;
-        let sentence = sentence(
-            server.vaults.devices(),
-            server.accounts.count(),
-            server.pulse.last_sync(),
+        let now = disk(server).await;
+        log_change(nearly_full, now);
+        nearly_full = now;
+        let sentence = nearly_full.map_or_else(
+            || {
+                sentence(
+                    server.vaults.devices(),
+                    server.accounts.count(),
+                    server.pulse.last_sync(),
+                )
+            },
+            |nearly_full| format!("Stores nothing: {nearly_full}"),
         );
         if sentence != shown {
             notify::status(&sentence);
             shown = sentence;
         }
+    }
+}
+
+/// What is wrong with the disk, if anything is. One that cannot be asked is told of when
+/// something is to be stored.
+async fn disk(server: &Server) -> Option<NearlyFull> {
+    let free = server.vaults.free().await.ok()?;
+    server.policy().room.admit(free).err()
+}
+
+fn log_change(before: Option<NearlyFull>, now: Option<NearlyFull>) {
+    match (before, now) {
+        (None, Some(nearly_full)) => tracing::warn!("{nearly_full}"),
+        (Some(_), None) => tracing::info!("there is room on the disk again"),
+        _ => {}
     }
 }
 

@@ -8,7 +8,7 @@ use super::Error;
 use crate::{
     account::host_key::DeviceId,
     collection::open::{CheckError, Refusal},
-    vault::{self, Vault},
+    vault::{self, Vault, room::Room},
 };
 
 /// What an upload is answered when it was taken; anything else is shown to the person.
@@ -31,7 +31,15 @@ pub async fn upload(
     vault: &Vault,
     device: DeviceId,
     file: NamedTempFile,
+    room: Room,
 ) -> Result<Result<(), Refusal>, Error> {
+    if let Some(quota) = room.quota {
+        let size = file.as_file().metadata().map_err(vault::Error::from)?.len();
+        let media = vault.media(|media| media.bytes()).await?;
+        if size.saturating_add(media) > quota {
+            return Ok(Err(Refusal::OverQuota { size, media, quota }));
+        }
+    }
     match vault.replace_collection(device, file).await {
         Ok(()) => Ok(Ok(())),
         Err(vault::Error::Upload(CheckError::Refused(refusal))) => Ok(Err(refusal)),

@@ -5,7 +5,7 @@ use std::io::{Read, Seek, Write};
 use super::Error;
 use crate::{
     clock,
-    vault::Vault,
+    vault::{Vault, room::Room},
     wire::media::{
         Begin, Change, ChangesRequest, DownloadRequest, Sanity, SanityRequest, Uploaded,
     },
@@ -32,16 +32,22 @@ pub async fn changes(vault: &Vault, request: ChangesRequest) -> Result<Vec<Chang
         .await?)
 }
 
-/// Takes a zip of new, changed and removed files.
+/// Takes a zip of new, changed and removed files, which fill what the collection leaves of
+/// the quota.
 ///
 /// # Errors
 /// [`Error`]; nothing of the batch is applied then.
 pub async fn upload(
     vault: &Vault,
     zip: impl Read + Seek + Send + 'static,
+    room: Room,
 ) -> Result<Uploaded, Error> {
+    let allowed = match room.quota {
+        Some(quota) => quota.saturating_sub(vault.collection_bytes()?),
+        None => u64::MAX,
+    };
     Ok(vault
-        .media(move |media| media.upload(zip, clock::now_secs()))
+        .media(move |media| media.upload(zip, clock::now_secs(), allowed))
         .await?)
 }
 

@@ -73,6 +73,12 @@ impl Base {
         Ok(base)
     }
 
+    /// The folder itself.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The server's own folder for temporary files, which is empty at the start.
     #[must_use]
     pub fn temporary(&self) -> PathBuf {

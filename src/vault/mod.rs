@@ -8,6 +8,7 @@ pub mod activity;
 pub mod base;
 pub mod conversation;
 pub mod lobby;
+pub mod room;
 mod slot;
 
 use std::{
@@ -41,6 +42,7 @@ use activity::Activity;
 use base::{Base, create_folder, empty_folder};
 use conversation::{ABANDONED, Conversation, SILENCE};
 use lobby::Lobby;
+use room::{Free, NearlyFull};
 use slot::Slot;
 
 /// After this long without a request, a user's databases are closed, so that
@@ -114,6 +116,15 @@ impl Vaults {
         }
     }
 
+    /// What is left of the disk that they are on.
+    ///
+    /// # Errors
+    /// As the file system says.
+    pub async fn free(&self) -> Result<Free, Error> {
+        let folder = self.base.path().to_owned();
+        Ok(spawn_blocking(move || Free::at(&folder)).await??)
+    }
+
     /// How many devices are syncing: in a conversation or a request, or were a moment ago.
     #[must_use]
     pub fn devices(&self) -> usize {
@@ -168,6 +179,9 @@ pub enum Error {
     /// Another program has the collection open and keeps us from bringing it to one file.
     #[error("another program has the collection open; close it and sync again")]
     Busy,
+    /// The disk is full or nearly so.
+    #[error(transparent)]
+    NearlyFull(#[from] NearlyFull),
     /// An upload was refused, or could not be checked.
     #[error(transparent)]
     Upload(#[from] CheckError),

@@ -7,7 +7,7 @@ use anki_syncd::{
     account::{Accounts, password::Credential},
     config::{Limits, client_address::ClientAddress},
     http::{Policy, Server, listener::Listener, serve},
-    vault::{Vaults, base::Base},
+    vault::{Vaults, base::Base, room::Room},
 };
 use tempfile::TempDir;
 use tokio::{
@@ -37,6 +37,10 @@ pub async fn start() -> Running {
     )]);
     let secret = base.host_key_secret().unwrap();
     let policy = Policy {
+        room: Room {
+            reserve: 0,
+            quota: None,
+        },
         limits: Limits {
             sent: MIB,
             decoded: 3 * MIB,

@@ -1,0 +1,128 @@
+//! How much may be stored: what stays free on the disk, and what one user may fill.
+
+use std::{io, path::Path};
+
+use nix::sys::statvfs::statvfs;
+use tokio::task::spawn_blocking;
+
+use super::{Error, Vault};
+
+const MIB: u64 = 1024 * 1024;
+
+/// The operator's rules.
+#[derive(Debug, Clone, Copy)]
+pub struct Room {
+    /// Bytes of the disk that stay free: enough to finish what is under way, and to start
+    /// the server again.
+    pub reserve: u64,
+    /// Bytes that one user's collection and media may have together; none for no limit.
+    pub quota: Option<u64>,
+}
+
+/// What is left of a disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Free {
+    /// Bytes, for us.
+    pub bytes: u64,
+    /// Files that may still be created; some file systems know no limit.
+    pub files: Option<u64>,
+}
+
+/// The disk is full or nearly so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the disk is nearly full ({} MiB free, {} MiB have to be); nothing more is stored until there is room: delete or move something, or lower min_free_megs",
+    free / MIB,
+    reserve.div_ceil(MIB)
+)]
+pub struct NearlyFull {
+    free: u64,
+    reserve: u64,
+}
+
+impl Free {
+    /// Of the disk that this folder is on.
+    ///
+    /// # Errors
+    /// As the file system says.
+    #[allow(
+        clippy::useless_conversion,
+        reason = "32 bits wide on some architectures"
+    )]
+    pub fn at(folder: &Path) -> io::Result<Self> {
+        let disk = statvfs(folder)?;
+        Ok(Self {
+            bytes: u64::from(disk.blocks_available()) * u64::from(disk.fragment_size()),
+            files: (disk.files() > 0).then(|| u64::from(disk.files_available())),
+        })
+    }
+}
+
+impl Room {
+    /// Whether more may be stored on a disk of which this is left.
+    ///
+    /// # Errors
+    /// [`NearlyFull`].
+    pub fn admit(self, free: Free) -> Result<(), NearlyFull> {
+        if free.bytes < self.reserve || free.files == Some(0) {
+            return Err(NearlyFull {
+                free: free.bytes,
+                reserve: self.reserve,
+            });
+        }
+        Ok(())
+    }
+}
+
+impl Vault {
+    /// Asked before anything is stored, so that what is under way has room to its end.
+    ///
+    /// # Errors
+    /// [`Error::NearlyFull`].
+    pub async fn admit(&self, room: Room) -> Result<(), Error> {
+        let folder = self.folder.clone();
+        let free = spawn_blocking(move || Free::at(&folder)).await??;
+        Ok(room.admit(free)?)
+    }
+
+    /// The bytes of the collection's file.
+    ///
+    /// # Errors
+    /// As the file system says; a collection that is not there yet has none.
+    pub fn collection_bytes(&self) -> Result<u64, Error> {
+        match self.collection_path().metadata() {
+            Ok(file) => Ok(file.len()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_without_room_or_without_names_is_nearly_full() {
+        let room = Room {
+            reserve: 10 * MIB,
+            quota: None,
+        };
+        let free = |bytes, files| Free { bytes, files };
+        assert_eq!(room.admit(free(10 * MIB, Some(1))), Ok(()));
+        assert_eq!(room.admit(free(10 * MIB, None)), Ok(()));
+        let refused = room.admit(free(10 * MIB - 1, None)).unwrap_err();
+        assert!(
+            refused.to_string().contains("9 MiB free, 10 MiB"),
+            "{refused}"
+        );
+        assert!(room.admit(free(10 * MIB, Some(0))).is_err());
+    }
+
+    #[test]
+    fn the_disk_of_a_folder_has_something_left() {
+        let free = Free::at(Path::new("/")).unwrap();
+        assert!(free.bytes > 0);
+        assert!(Free::at(Path::new("/not/there")).is_err());
+    }
+}
