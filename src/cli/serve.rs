@@ -81,7 +81,10 @@ fn start(settings: Settings, sources: Sources, allow_root: bool) -> Result<(), S
     }
     let base = Base::open(&settings.base)?;
     sandbox::confine(&settings.base).map_err(StartError::Sandbox)?;
-    let secret = base.host_key_secret()?;
+    let secret = match &settings.host_key_secret {
+        Some(secret) => secret.clone(),
+        None => base.host_key_secret()?,
+    };
     if passed.control.is_none() {
         passed.control = own_control(&settings.base);
     }
