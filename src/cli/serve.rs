@@ -22,6 +22,7 @@ use crate::{
     vault::{
         Vaults,
         base::{Base, BaseError},
+        hand_over::hand_over,
     },
 };
 
@@ -46,7 +47,9 @@ enum StartError {
 impl StartError {
     fn exit(&self) -> Exit {
         match self {
-            Self::Socket(SocketError::Host { .. }) | Self::Privilege(_) => Exit::Config,
+            Self::Socket(SocketError::Host { .. })
+            | Self::Privilege(_)
+            | Self::Base(BaseError::Shared { .. }) => Exit::Config,
             Self::Socket(_) | Self::System(_) | Self::Sandbox(_) => Exit::Unavailable,
             Self::Base(_) => Exit::CannotCreate,
         }
@@ -75,7 +78,10 @@ fn start(settings: Settings, sources: Sources, allow_root: bool) -> Result<(), S
         passed.serving = sockets::bind(&settings.host, settings.port)?;
     }
     if let Some(user) = privileges::account(settings.run_as.as_deref(), allow_root)? {
-        Base::hand_over(&settings.base, user.uid, user.gid)?;
+        let mut patience = rest::Patience::default();
+        hand_over(&settings.base, user.uid, user.gid, &mut || {
+            patience.working();
+        })?;
         privileges::drop_to(&user)?;
         tracing::info!("running as {}", user.name);
     }

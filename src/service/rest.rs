@@ -13,6 +13,25 @@ const LONGEST_DRAIN: Duration = Duration::from_secs(75);
 /// Between two requests of one client, whose connection is not to be closed under it.
 const LULL: Duration = Duration::from_secs(2);
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
+/// How much longer systemd is asked to wait while work goes on, and how often.
+const EXTENSION: Duration = Duration::from_secs(60);
+const ASK_AGAIN: Duration = Duration::from_secs(10);
+
+/// Asks systemd to wait for work that takes long, before the daemon is ready.
+#[derive(Default)]
+pub struct Patience {
+    asked: Option<std::time::Instant>,
+}
+
+impl Patience {
+    /// To be called again and again while the work goes on.
+    pub fn working(&mut self) {
+        if self.asked.is_none_or(|asked| asked.elapsed() >= ASK_AGAIN) {
+            notify::extend_timeout(EXTENSION);
+            self.asked = Some(std::time::Instant::now());
+        }
+    }
+}
 
 /// Waits until nothing has been going on for this long.
 pub async fn until_idle(server: &Server, idle: Duration) {

@@ -7,6 +7,7 @@
 pub mod activity;
 pub mod base;
 pub mod conversation;
+pub mod hand_over;
 pub mod lobby;
 mod slot;
 
