@@ -2,6 +2,7 @@
 
 use std::{io, os::unix::net::UnixListener, path::Path, sync::Arc, time::Duration};
 
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -111,7 +112,10 @@ fn start(settings: Settings, sources: Sources, allow_root: bool) -> Result<(), S
         .enable_all()
         .max_blocking_threads(BLOCKING_THREADS)
         .build()?;
-    runtime.block_on(serve(server, passed, &reloader, operator, idle_exit))
+    let outcome = runtime.block_on(serve(server, passed, &reloader, operator, idle_exit));
+    // Whatever still runs has been waited for long enough, or is of no use to anybody.
+    runtime.shutdown_background();
+    outcome
 }
 
 /// A socket for the operator's commands where systemd passes none. The server serves
@@ -171,10 +175,14 @@ async fn serve(
         }
     }
     stop.cancel();
-    if let Err(error) = serving.await {
-        tracing::error!("panicked: {error}");
+    match timeout(rest::PARTING, serving).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::error!("panicked: {error}"),
+        Err(_) => tracing::warn!("requests that would not end were broken off"),
     }
-    server.vaults.close_all().await;
+    if !rest::patiently(server.vaults.close_all()).await {
+        tracing::warn!("work on somebody's data would not end; it is rolled back");
+    }
     drop(helpers);
     tracing::info!("stopped");
     Ok(())

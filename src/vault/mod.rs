@@ -106,12 +106,12 @@ impl Vaults {
         }
     }
 
-    /// Closes everything, with all of it brought into the main files. A sync that is
-    /// under way is rolled back.
+    /// Closes everything, with all of it brought into the main files, as soon as nobody is
+    /// working on it: an upgrade or a recovery may be. A sync that is under way is rolled back.
     pub async fn close_all(&self) {
         for vault in self.prepared() {
-            vault.collection.close_if(|_, _| true).await;
-            vault.media.close_if(|_, _| true).await;
+            vault.collection.close().await;
+            vault.media.close().await;
         }
     }
 
