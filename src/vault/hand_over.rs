@@ -113,6 +113,7 @@ impl Giving<'_> {
     }
 
     /// Holds on to what is looked at, lest something else be in its place when it is given.
+    /// A socket is nobody's to give: the server makes its own anew.
     fn give(&mut self, folder: BorrowedFd<'_>, name: &CStr, path: &Path) -> Result<(), BaseError> {
         (self.working)();
         let io_failed = |errno: Errno| failed(path, errno.into());
@@ -124,7 +125,7 @@ impl Giving<'_> {
         if found.st_uid == ROOT && (kind == SFlag::S_IFDIR || is_single) {
             let itself = AtFlags::AT_EMPTY_PATH;
             fchownat(&file, c"", Some(self.uid), Some(self.gid), itself).map_err(io_failed)?;
-        } else if found.st_uid == ROOT {
+        } else if found.st_uid == ROOT && kind != SFlag::S_IFSOCK {
             tracing::warn!(
                 "{} stays root's: it is a link, or has a second name; give it away by hand if the server needs it",
                 path.display()
