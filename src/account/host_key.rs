@@ -51,6 +51,12 @@ impl Secret {
     }
 }
 
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret")
+    }
+}
+
 /// Which device of a user: drawn at login, and part of its host key.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct DeviceId([u8; DeviceId::BYTES]);

@@ -2,6 +2,7 @@
 
 use std::{io, os::unix::net::UnixListener, path::Path, sync::Arc, time::Duration};
 
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -22,6 +23,7 @@ use crate::{
     vault::{
         Vaults,
         base::{Base, BaseError},
+        hand_over::hand_over,
     },
 };
 
@@ -46,7 +48,9 @@ enum StartError {
 impl StartError {
     fn exit(&self) -> Exit {
         match self {
-            Self::Socket(SocketError::Host { .. }) | Self::Privilege(_) => Exit::Config,
+            Self::Socket(SocketError::Host { .. })
+            | Self::Privilege(_)
+            | Self::Base(BaseError::Shared { .. }) => Exit::Config,
             Self::Socket(_) | Self::System(_) | Self::Sandbox(_) => Exit::Unavailable,
             Self::Base(_) => Exit::CannotCreate,
         }
@@ -75,13 +79,19 @@ fn start(settings: Settings, sources: Sources, allow_root: bool) -> Result<(), S
         passed.serving = sockets::bind(&settings.host, settings.port)?;
     }
     if let Some(user) = privileges::account(settings.run_as.as_deref(), allow_root)? {
-        Base::hand_over(&settings.base, user.uid, user.gid)?;
+        let mut patience = rest::Patience::default();
+        hand_over(&settings.base, user.uid, user.gid, &mut || {
+            patience.working();
+        })?;
         privileges::drop_to(&user)?;
         tracing::info!("running as {}", user.name);
     }
     let base = Base::open(&settings.base)?;
     sandbox::confine(&settings.base).map_err(StartError::Sandbox)?;
-    let secret = base.host_key_secret()?;
+    let secret = match &settings.host_key_secret {
+        Some(secret) => secret.clone(),
+        None => base.host_key_secret()?,
+    };
     if passed.control.is_none() {
         passed.control = own_control(&settings.base);
     }
@@ -102,7 +112,10 @@ fn start(settings: Settings, sources: Sources, allow_root: bool) -> Result<(), S
         .enable_all()
         .max_blocking_threads(BLOCKING_THREADS)
         .build()?;
-    runtime.block_on(serve(server, passed, &reloader, operator, idle_exit))
+    let outcome = runtime.block_on(serve(server, passed, &reloader, operator, idle_exit));
+    // Whatever still runs has been waited for long enough, or is of no use to anybody.
+    runtime.shutdown_background();
+    outcome
 }
 
 /// A socket for the operator's commands where systemd passes none. The server serves
@@ -162,10 +175,14 @@ async fn serve(
         }
     }
     stop.cancel();
-    if let Err(error) = serving.await {
-        tracing::error!("panicked: {error}");
+    match timeout(rest::PARTING, serving).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::error!("panicked: {error}"),
+        Err(_) => tracing::warn!("requests that would not end were broken off"),
     }
-    server.vaults.close_all().await;
+    if !rest::patiently(server.vaults.close_all()).await {
+        tracing::warn!("work on somebody's data would not end; it is rolled back");
+    }
     drop(helpers);
     tracing::info!("stopped");
     Ok(())

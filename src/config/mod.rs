@@ -7,6 +7,7 @@ pub mod client_address;
 pub mod environment;
 mod file;
 mod fragment;
+mod host_key_secret;
 pub mod problem;
 mod users;
 
@@ -21,7 +22,7 @@ use std::{
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use crate::{
-    account::{name::UserName, password::Credential},
+    account::{host_key::Secret, name::UserName, password::Credential},
     vault::room::Room,
 };
 use client_address::ClientAddress;
@@ -46,6 +47,8 @@ pub struct Settings {
     pub client_address: ClientAddress,
     /// The users with their passwords.
     pub users: HashMap<UserName, Credential>,
+    /// The secret behind all host keys; none when it is the one in `SYNC_BASE`.
+    pub host_key_secret: Option<Secret>,
     /// The account to run as when started as root.
     pub run_as: Option<String>,
     /// Whose word about clients' addresses is taken, beside that of a unix socket's peers.
@@ -147,6 +150,7 @@ impl Settings {
                 .map(|given| given.value)
                 .unwrap_or_default(),
             users,
+            host_key_secret: host_key_secret::read(sources.credentials.as_deref(), problems),
             run_as: fragment.run_as.map(|given| given.value),
             trusted_proxies: fragment
                 .trusted_proxies

@@ -241,3 +241,40 @@ fn proxies_on_the_same_machine_are_trusted_unless_told_otherwise() {
     let settings = load_credential("a:b", "trusted_proxies = [\"192.0.2.0/24\"]").unwrap();
     assert!(!trusts(&settings, "127.0.0.1") && trusts(&settings, "192.0.2.1"));
 }
+
+fn load_secret(bytes: Option<&[u8]>) -> Result<Settings, Problems> {
+    let folder = tempfile::tempdir().unwrap();
+    if let Some(bytes) = bytes {
+        std::fs::write(folder.path().join("host-key-secret"), bytes).unwrap();
+    }
+    Settings::load(&Sources {
+        variables: variables(&[("SYNC_USER1", "alice:secret")]),
+        credentials: Some(folder.path().into()),
+        ..Sources::default()
+    })
+}
+
+#[test]
+fn the_host_key_secret_may_be_a_credential_of_any_32_bytes() {
+    assert!(load_secret(None).unwrap().host_key_secret.is_none());
+    for bytes in [[0; 32], [b'\n'; 32], [255; 32]] {
+        assert!(load_secret(Some(&bytes)).unwrap().host_key_secret.is_some());
+    }
+}
+
+#[test]
+fn a_host_key_secret_of_another_length_is_refused_with_a_remedy_and_not_shown() {
+    for bytes in [
+        "",
+        "SeSeSeSeSeSeSeSeSeSeSeSeSeSeSeS",
+        "SeSeSeSeSeSeSeSeSeSeSeSeSeSeSeSe\n",
+    ] {
+        let problems = load_secret(Some(bytes.as_bytes())).unwrap_err();
+        assert_eq!(problems.0.len(), 1);
+        let told = problems.0[0].to_string();
+        assert!(
+            told.contains("host-key-secret") && told.contains("head -c 32") && !told.contains("Se"),
+            "{told}"
+        );
+    }
+}

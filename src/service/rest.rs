@@ -1,9 +1,9 @@
 //! When to end: a daemon that was started by a connection ends when there is nothing to
 //! do, and one that is told to stop waits until nothing is under way.
 
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
 
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::notify;
 use crate::http::Server;
@@ -12,7 +12,30 @@ use crate::http::Server;
 const LONGEST_DRAIN: Duration = Duration::from_secs(75);
 /// Between two requests of one client, whose connection is not to be closed under it.
 const LULL: Duration = Duration::from_secs(2);
+/// For the requests that are left after that: still within what systemd was asked for last.
+pub const PARTING: Duration = Duration::from_secs(60);
+/// Longer than an upgrade or a recovery of anybody's data takes.
+const LONGEST_WORK: Duration = Duration::from_secs(15 * 60);
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
+/// How much longer systemd is asked to wait while work goes on, and how often.
+const EXTENSION: Duration = Duration::from_secs(60);
+const ASK_AGAIN: Duration = Duration::from_secs(10);
+
+/// Asks systemd to wait for work that takes long, before the daemon is ready.
+#[derive(Default)]
+pub struct Patience {
+    asked: Option<std::time::Instant>,
+}
+
+impl Patience {
+    /// To be called again and again while the work goes on.
+    pub fn working(&mut self) {
+        if self.asked.is_none_or(|asked| asked.elapsed() >= ASK_AGAIN) {
+            notify::extend_timeout(EXTENSION);
+            self.asked = Some(std::time::Instant::now());
+        }
+    }
+}
 
 /// Waits until nothing has been going on for this long.
 pub async fn until_idle(server: &Server, idle: Duration) {
@@ -42,6 +65,48 @@ pub async fn until_quiet(server: &Server) {
     }
 }
 
+/// Waits for work on data, for which systemd is asked to wait as well; tells whether it ended.
+pub async fn patiently(work: impl Future<Output = ()>) -> bool {
+    asking(work, || notify::extend_timeout(EXTENSION)).await
+}
+
+async fn asking(work: impl Future<Output = ()>, ask: impl Fn()) -> bool {
+    let mut work = pin!(timeout(LONGEST_WORK, work));
+    loop {
+        ask();
+        if let Ok(ended) = timeout(ASK_AGAIN, &mut work).await {
+            return ended.is_ok();
+        }
+    }
+}
+
 fn is_busy(server: &Server) -> bool {
     server.pulse.requests() > 0 || server.vaults.is_in_conversation()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    async fn waited_for(work: Duration) -> (bool, u32) {
+        let asked = Cell::new(0);
+        let ended = asking(sleep(work), || asked.set(asked.get() + 1)).await;
+        (ended, asked.get())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn systemd_is_asked_to_wait_as_long_as_work_goes_on() {
+        assert!(ASK_AGAIN < EXTENSION);
+        assert_eq!(waited_for(Duration::from_secs(5)).await, (true, 1));
+        assert_eq!(waited_for(Duration::from_secs(595)).await, (true, 60));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn work_that_never_ends_is_not_waited_for_for_ever() {
+        let (ended, asked) = waited_for(Duration::MAX).await;
+        assert!(!ended);
+        assert_eq!(u64::from(asked), LONGEST_WORK.as_secs() / 10);
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jiff::{Timestamp, tz::TimeZone};
 use tokio::time::interval;
 
 use super::notify;
@@ -12,6 +13,7 @@ use crate::{
 
 /// Keeps the line up to date.
 pub async fn run(server: &Server) {
+    let zone = TimeZone::system();
     let mut shown = String::new();
     let mut nearly_full = None;
     let mut ticks = interval(Duration::from_secs(1));
@@ -26,6 +28,7 @@ pub async fn run(server: &Server) {
                     server.vaults.devices(),
                     server.accounts.count(),
                     server.pulse.last_sync(),
+                    &zone,
                 )
             },
             |nearly_full| format!("Stores nothing: {nearly_full}"),
@@ -52,7 +55,7 @@ fn log_change(before: Option<NearlyFull>, now: Option<NearlyFull>) {
     }
 }
 
-fn sentence(devices: usize, users: usize, last: Option<LastSync>) -> String {
+fn sentence(devices: usize, users: usize, last: Option<LastSync>, zone: &TimeZone) -> String {
     match (devices, users) {
         (0, 0) => "No users yet: nobody can log in".to_owned(),
         (0, users) => {
@@ -63,7 +66,13 @@ fn sentence(devices: usize, users: usize, last: Option<LastSync>) -> String {
             };
             let last = last.map_or_else(
                 || "no sync since the start".to_owned(),
-                |last| format!("last sync: {}, {}", last.user, time_of_day(last.at_secs)),
+                |last| {
+                    format!(
+                        "last sync: {}, {}",
+                        last.user,
+                        time_of_day(last.at_secs, zone)
+                    )
+                },
             );
             format!("Idle; {users}; {last}")
         }
@@ -72,13 +81,10 @@ fn sentence(devices: usize, users: usize, last: Option<LastSync>) -> String {
     }
 }
 
-fn time_of_day(secs: i64) -> String {
-    let minutes = secs.div_euclid(60);
-    format!(
-        "{:02}:{:02} UTC",
-        minutes.div_euclid(60).rem_euclid(24),
-        minutes.rem_euclid(60)
-    )
+/// As the clock on the wall shows it, or UTC where the machine does not know better.
+fn time_of_day(secs: i64, zone: &TimeZone) -> String {
+    let time = Timestamp::from_second(secs).unwrap_or_default();
+    time.to_zoned(zone.clone()).strftime("%H:%M").to_string()
 }
 
 #[cfg(test)]
@@ -87,6 +93,7 @@ mod tests {
 
     #[test]
     fn it_is_a_sentence_that_a_person_understands() {
+        let zone = TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap();
         let last = LastSync {
             user: "alice".parse().unwrap(),
             at_secs: 1_700_000_000,
@@ -98,12 +105,12 @@ mod tests {
                 0,
                 3,
                 Some(last.clone()),
-                "Idle; 3 users; last sync: alice, 22:13 UTC",
+                "Idle; 3 users; last sync: alice, 23:13",
             ),
             (1, 3, Some(last.clone()), "1 device syncing"),
             (2, 3, Some(last), "2 devices syncing"),
         ] {
-            assert_eq!(sentence(devices, users, last), expected);
+            assert_eq!(sentence(devices, users, last, &zone), expected);
         }
     }
 }

@@ -7,12 +7,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use nix::unistd::{Gid, Uid, chown};
-
 use crate::{account::host_key::Secret, durable::sync_folder};
 
 /// A name that no user can have; the reference server ignores it.
-const OWN_FOLDER: &str = ".anki-syncd";
+pub(super) const OWN_FOLDER: &str = ".anki-syncd";
 
 /// The folder, held by this process alone.
 #[derive(Debug)]
@@ -35,6 +33,14 @@ pub enum BaseError {
     /// Two servers would undo each other's work.
     #[error("SYNC_BASE: {} is in use by another anki-syncd; stop that one first", .0.display())]
     InUse(PathBuf),
+    /// Root's, but not a folder of users' folders.
+    #[error("SYNC_BASE: {} is root's and holds {}, which is nothing of a sync server's; choose a folder of its own, or give it to the account of run_as yourself", base.display(), other.display())]
+    Shared {
+        /// The folder.
+        base: PathBuf,
+        /// What is in it.
+        other: PathBuf,
+    },
     /// Shortened by hand or by a full disk.
     #[error("{} does not hold 32 bytes; remove it to have a new one made, whereupon all devices have to log in again", .0.display())]
     Secret(PathBuf),
@@ -85,19 +91,6 @@ impl Base {
         self.path.join(OWN_FOLDER).join("tmp")
     }
 
-    /// Creates the folder if it is missing and gives it to the account that the server will run as.
-    /// What is in it already stays as it is.
-    ///
-    /// # Errors
-    /// [`BaseError`].
-    pub fn hand_over(path: &Path, uid: Uid, gid: Gid) -> Result<(), BaseError> {
-        if path.exists() {
-            return Ok(());
-        }
-        let handed_over = create_folder(path).and_then(|()| Ok(chown(path, Some(uid), Some(gid))?));
-        handed_over.map_err(|source| failed(path, source))
-    }
-
     /// A user's folder.
     #[must_use]
     pub fn user_folder(&self, user: &crate::account::name::UserName) -> PathBuf {
@@ -138,7 +131,7 @@ pub fn create_folder(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
-fn failed(path: &Path, source: io::Error) -> BaseError {
+pub(super) fn failed(path: &Path, source: io::Error) -> BaseError {
     BaseError::Io {
         path: path.to_owned(),
         source,

@@ -7,6 +7,7 @@
 pub mod activity;
 pub mod base;
 pub mod conversation;
+pub mod hand_over;
 pub mod lobby;
 pub mod room;
 mod slot;
@@ -107,12 +108,12 @@ impl Vaults {
         }
     }
 
-    /// Closes everything, with all of it brought into the main files. A sync that is
-    /// under way is rolled back.
+    /// Closes everything, with all of it brought into the main files, as soon as nobody is
+    /// working on it: an upgrade or a recovery may be. A sync that is under way is rolled back.
     pub async fn close_all(&self) {
         for vault in self.prepared() {
-            vault.collection.close_if(|_, _| true).await;
-            vault.media.close_if(|_, _| true).await;
+            vault.collection.close().await;
+            vault.media.close().await;
         }
     }
 

@@ -68,6 +68,12 @@ impl<T: Send + 'static> Slot<T> {
         }
     }
 
+    /// Closes the database, as soon as nobody is using it.
+    pub async fn close(&self) {
+        let mut content = self.lock().await;
+        let _ = spawn_blocking(move || content.open.take()).await;
+    }
+
     async fn lock(&self) -> OwnedMutexGuard<Content<T>> {
         Arc::clone(&self.0).lock_owned().await
     }

@@ -3,9 +3,11 @@
 import http.client
 import socket
 import statistics
+import struct
 import threading
 import time
 from contextlib import closing
+from datetime import datetime, timedelta, timezone
 
 import pytest
 
@@ -15,6 +17,7 @@ from harness.server import Server
 
 MANY_SYNCS = 30
 STARTS = 7
+AHEAD = timedelta(hours=7, minutes=13)
 
 
 def test_the_first_login_starts_it_and_everything_passes(daemon, new_device):
@@ -90,8 +93,10 @@ def test_many_syncs_across_many_sigterms_lose_none(daemon, new_device, chance):
         device.sync()
         device.sync_media()
         terminating.join()
+        # One that is told to stop goes on while the device keeps it busy.
+        if number % 3 == 2:
+            daemon.wait_for(lambda: daemon.state() != "deactivating")
     print(f"{MANY_SYNCS} syncs across the SIGTERMs of {len(processes)} processes")
-    # One that is told to stop goes on while the device keeps it busy.
     assert len(processes) >= MANY_SYNCS // 6
     witness.download()
     witness.sync_media()
@@ -140,6 +145,31 @@ def test_it_says_that_it_is_idle_and_who_synced_last(daemon, new_device):
     device.login()
     device.upload()
     daemon.wait_for(lambda: "Idle; 3 users; last sync: anna" in daemon.show("StatusText"))
+
+
+def test_the_time_of_the_last_sync_is_the_local_one(daemon, new_device):
+    """Ahead of UTC by hours and minutes, the latter unlike those of any real zone."""
+    zone = daemon.container.path("/etc/localtime")
+    zone.unlink(missing_ok=True)
+    zone.write_bytes(zone_file(AHEAD))
+    try:
+        device = new_device(daemon)
+        device.login()
+        device.upload()
+        daemon.wait_for(lambda: "last sync: anna" in daemon.show("StatusText"))
+    finally:
+        zone.unlink()
+    shown = datetime.strptime(daemon.show("StatusText")[-5:], "%H:%M")
+    local = datetime.now(timezone(AHEAD))
+    late = (local.hour * 60 + local.minute - shown.hour * 60 - shown.minute) % (24 * 60)
+    assert late <= 1
+
+
+def zone_file(ahead):
+    """One with a single offset, in the first version of the format."""
+    counts = struct.pack(">6l", 0, 0, 0, 0, 1, 5)
+    offset = struct.pack(">lbb", int(ahead.total_seconds()), 0, 0)
+    return b"TZif" + bytes(16) + counts + offset + b"TEST\0"
 
 
 def test_without_its_socket_it_fails_and_names_the_socket(daemon):

@@ -1,9 +1,13 @@
 """A daemon that hangs, dies or cannot start: the socket outlives it, and clients come back."""
 
 import socket
+import sqlite3
+import threading
 import time
+from contextlib import closing
 
 from harness.daemon import SERVICE
+from harness.raw import Account, Connection, frame
 
 # In the unit they are longer, for machines that are slow.
 SOON = "[Service]\nWatchdogSec=2s\nRestartSec=1s\nTimeoutAbortSec=2s\n"
@@ -70,3 +74,28 @@ def test_a_missing_configuration_leaves_the_socket_listening(daemon, new_device)
     assert daemon.listening()
     daemon.configure()
     assert new_device(daemon).login()
+
+
+def test_work_on_data_is_waited_for_also_when_it_takes_longer_than_a_stop_may(daemon, new_device):
+    """Another program's lock makes it long, and the client has gone meanwhile."""
+    daemon.drop_in("[Service]\nTimeoutStopSec=1s\n")
+    device = new_device(daemon)
+    device.login()
+    device.upload()
+    account = Account(daemon)
+    path = daemon.folder("anna") / "collection.anki2"
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("begin exclusive")
+        with closing(Connection(daemon)) as connection:
+            connection.send_head("/sync/download", account.key)
+            connection.send_last(frame(None))
+            time.sleep(0.5)
+        stopping = threading.Thread(target=daemon.systemctl, args=("stop", SERVICE))
+        stopping.start()
+        stopping.join(3)
+        assert stopping.is_alive()
+        assert daemon.state() == "deactivating"
+        other.execute("rollback")
+    stopping.join()
+    assert daemon.show("Result") == "success"
+    assert any(text == "stopped" for text in daemon.messages())

@@ -1,0 +1,139 @@
+//! A `SYNC_BASE` that is root's, for the account that the server will run as.
+//!
+//! The account may have been taken over in an earlier life of the server, and may have
+//! prepared the folder for this moment, when root changes owners in it. So no symbolic link
+//! is followed, and a file that has another name elsewhere is left alone.
+
+use std::{
+    ffi::CStr,
+    fs::{self, File},
+    io,
+    os::{
+        fd::{AsFd, BorrowedFd},
+        unix::{
+            ffi::OsStrExt,
+            fs::{MetadataExt, fchown, lchown},
+        },
+    },
+    path::Path,
+};
+
+use nix::{
+    dir::Dir,
+    errno::Errno,
+    fcntl::{AtFlags, OFlag, openat},
+    sys::stat::{Mode, SFlag, fstat},
+    unistd::{Gid, Uid, fchownat},
+};
+
+use super::base::{BaseError, OWN_FOLDER, create_folder, failed};
+
+/// What a user's folder has, with either server.
+const IN_A_USERS_FOLDER: [&str; 4] = ["collection.anki2", "media", "media.db", OWN_FOLDER];
+/// What else may be there: the last where a file system is mounted.
+const BESIDE_USERS: [&str; 2] = [OWN_FOLDER, "lost+found"];
+const ROOT: u32 = 0;
+
+/// Creates the folder if it is missing, and gives it to the account with all in it that is
+/// root's. What is a third one's stays so. `working` is called again and again meanwhile.
+///
+/// # Errors
+/// [`BaseError`], also when the folder is root's and holds other things than users' folders.
+pub fn hand_over(
+    base: &Path,
+    uid: Uid,
+    gid: Gid,
+    working: &mut dyn FnMut(),
+) -> Result<(), BaseError> {
+    let io_failed = |source| failed(base, source);
+    create_for(base, uid, gid).map_err(io_failed)?;
+    let folder = File::open(base).map_err(io_failed)?;
+    let owner = folder.metadata().map_err(io_failed)?.uid();
+    if owner == ROOT {
+        check_is_base(base)?;
+        fchown(&folder, Some(uid.as_raw()), Some(gid.as_raw())).map_err(io_failed)?;
+    } else if owner != uid.as_raw() {
+        return Ok(());
+    }
+    let mut giving = Giving { uid, gid, working };
+    giving.give_all_in(folder.as_fd(), base)
+}
+
+/// Those above it that are missing are made, too, and have to let the account pass.
+fn create_for(base: &Path, uid: Uid, gid: Gid) -> io::Result<()> {
+    let missing: Vec<_> = base
+        .ancestors()
+        .take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists())
+        .collect();
+    create_folder(base)?;
+    missing
+        .into_iter()
+        .try_for_each(|folder| lchown(folder, Some(uid.as_raw()), Some(gid.as_raw())))
+}
+
+/// Guards against a `SYNC_BASE` of `/srv`, or worse, that was meant to be a folder in it.
+fn check_is_base(base: &Path) -> Result<(), BaseError> {
+    for entry in fs::read_dir(base).map_err(|source| failed(base, source))? {
+        let entry = entry.map_err(|source| failed(base, source))?;
+        let (name, path) = (entry.file_name(), entry.path());
+        let is_known = BESIDE_USERS.iter().any(|known| name == *known)
+            || IN_A_USERS_FOLDER
+                .iter()
+                .any(|part| path.join(part).exists());
+        if !is_known {
+            return Err(BaseError::Shared {
+                base: base.to_owned(),
+                other: path,
+            });
+        }
+    }
+    Ok(())
+}
+
+struct Giving<'a> {
+    uid: Uid,
+    gid: Gid,
+    working: &'a mut dyn FnMut(),
+}
+
+impl Giving<'_> {
+    fn give_all_in(&mut self, folder: BorrowedFd<'_>, path: &Path) -> Result<(), BaseError> {
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let mut entries = Dir::openat(folder, c".", flags, Mode::empty())
+            .map_err(|errno| failed(path, errno.into()))?;
+        for entry in entries.iter() {
+            let entry = entry.map_err(|errno| failed(path, errno.into()))?;
+            let name = entry.file_name();
+            if name != c"." && name != c".." {
+                let path = path.join(std::ffi::OsStr::from_bytes(name.to_bytes()));
+                self.give(folder, name, &path)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Holds on to what is looked at, lest something else be in its place when it is given.
+    /// A socket is nobody's to give: the server makes its own anew.
+    fn give(&mut self, folder: BorrowedFd<'_>, name: &CStr, path: &Path) -> Result<(), BaseError> {
+        (self.working)();
+        let io_failed = |errno: Errno| failed(path, errno.into());
+        let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let file = openat(folder, name, flags, Mode::empty()).map_err(io_failed)?;
+        let found = fstat(&file).map_err(io_failed)?;
+        let kind = SFlag::from_bits_truncate(found.st_mode) & SFlag::S_IFMT;
+        let is_single = kind == SFlag::S_IFREG && found.st_nlink == 1;
+        if found.st_uid == ROOT && (kind == SFlag::S_IFDIR || is_single) {
+            let itself = AtFlags::AT_EMPTY_PATH;
+            fchownat(&file, c"", Some(self.uid), Some(self.gid), itself).map_err(io_failed)?;
+        } else if found.st_uid == ROOT && kind != SFlag::S_IFSOCK {
+            tracing::warn!(
+                "{} stays root's: it is a link, or has a second name; give it away by hand if the server needs it",
+                path.display()
+            );
+        }
+        if kind == SFlag::S_IFDIR {
+            self.give_all_in(file.as_fd(), path)?;
+        }
+        Ok(())
+    }
+}
