@@ -1,0 +1,105 @@
+//! What a user's files take.
+
+use std::{fs, io, path::Path};
+
+use serde::{Deserialize, Serialize};
+
+/// Bytes on disk, as file sizes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    /// The collection, with what is yet to be brought into its file.
+    pub collection_bytes: u64,
+    /// The media.
+    pub media_bytes: u64,
+    /// How many media files there are.
+    pub media_files: u64,
+    /// What the server keeps beside them: snapshots above all.
+    pub own_bytes: u64,
+}
+
+impl Usage {
+    /// Of a user's folder; one that is not there yet takes nothing. What is added or removed
+    /// meanwhile may or may not be counted.
+    ///
+    /// # Errors
+    /// As the file system says.
+    pub fn of(folder: &Path) -> io::Result<Self> {
+        let mut usage = Self::default();
+        for (name, bytes) in files(folder)? {
+            if name.starts_with("collection.anki2") {
+                usage.collection_bytes += bytes;
+            }
+        }
+        let media = files(&folder.join("media"))?;
+        usage.media_files = media.len() as u64;
+        usage.media_bytes = media.iter().map(|(_, bytes)| bytes).sum();
+        usage.own_bytes = tree_bytes(&folder.join(".anki-syncd"))?;
+        Ok(usage)
+    }
+}
+
+/// Names and sizes of the files in a folder, without those below it.
+fn files(folder: &Path) -> io::Result<Vec<(String, u64)>> {
+    let mut found = Vec::new();
+    for entry in entries(folder)? {
+        // Gone since it was listed.
+        let Ok(data) = entry.metadata() else { continue };
+        if data.is_file() {
+            found.push((entry.file_name().to_string_lossy().into_owned(), data.len()));
+        }
+    }
+    Ok(found)
+}
+
+fn tree_bytes(folder: &Path) -> io::Result<u64> {
+    let mut bytes = files(folder)?.iter().map(|(_, bytes)| bytes).sum();
+    for entry in entries(folder)? {
+        if entry.file_type()?.is_dir() {
+            bytes += tree_bytes(&entry.path())?;
+        }
+    }
+    Ok(bytes)
+}
+
+fn entries(folder: &Path) -> io::Result<Vec<fs::DirEntry>> {
+    match fs::read_dir(folder) {
+        Ok(entries) => entries.collect(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_users_files_are_told_apart() {
+        let folder = tempfile::tempdir().unwrap();
+        let put = |name: &str, bytes: usize| {
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, vec![1; bytes]).unwrap();
+        };
+        put("collection.anki2", 100);
+        put("collection.anki2-wal", 20);
+        put("media.db", 7);
+        put("media/a.mp3", 3);
+        put("media/b.mp3", 4);
+        put(".anki-syncd/snapshots/old", 50);
+        put(".anki-syncd/other", 1);
+        assert_eq!(
+            Usage::of(folder.path()).unwrap(),
+            Usage {
+                collection_bytes: 120,
+                media_bytes: 7,
+                media_files: 2,
+                own_bytes: 51,
+            }
+        );
+        assert_eq!(
+            Usage::of(&folder.path().join("nobody")).unwrap(),
+            Usage::default()
+        );
+    }
+}
