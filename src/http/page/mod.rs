@@ -27,7 +27,7 @@ const PLAIN: &str = "<strong>This address is not encrypted.</strong> That is fin
      the internet, others can read your cards and act as you: use an address with <code>https://</code> \
      there. AnkiDroid 2.15 and older refuse this address everywhere.";
 const LOOPBACK: &str = "<strong>This address works on this computer only.</strong> On other devices, type the \
-     computer's name or IP address in place of the one below.";
+     computer's name or IP address in place of this one.";
 
 /// Nothing but the page's own style and script, and nobody may frame it or take it elsewhere.
 static POLICY: LazyLock<Option<HeaderValue>> = LazyLock::new(|| {
@@ -66,22 +66,33 @@ pub fn page<B>(request: &Request<B>, is_proxy_trusted: bool) -> Response<ReplyBo
 }
 
 fn html(address: &Address) -> String {
-    let notes: String = [
-        (!address.is_exact, ELSEWHERE),
-        (address.is_loopback, LOOPBACK),
-        (!address.is_encrypted && !address.is_loopback, PLAIN),
-    ]
-    .into_iter()
-    .filter(|(applies, _)| *applies)
-    .map(|(_, note)| format!("<div class=\"note\"><p>{note}</p></div>\n"))
-    .collect();
+    let warning = match address {
+        Address {
+            is_loopback: true, ..
+        } => note(LOOPBACK),
+        Address {
+            is_encrypted: false,
+            ..
+        } => note(PLAIN),
+        _ => String::new(),
+    };
+    let elsewhere = if address.is_exact {
+        String::new()
+    } else {
+        note(ELSEWHERE)
+    };
     format!(
         include_str!("page.html"),
         style = STYLE,
         script = SCRIPT,
-        notes = notes,
+        elsewhere = elsewhere,
+        warning = warning,
         address = encode_minimal(&address.text),
     )
+}
+
+fn note(text: &str) -> String {
+    format!("<div class=\"note\"><p>{text}</p></div>")
 }
 
 #[cfg(test)]
