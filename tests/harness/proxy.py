@@ -7,6 +7,7 @@ certificate, the address of the server; and for a test the versions of TLS.
 import http.client
 import shutil
 import signal
+import socket
 import ssl
 import subprocess
 import time
@@ -23,9 +24,11 @@ FILES = {
     "caddy": ("Caddyfile", "Caddyfile-subpath"),
     "haproxy": ("haproxy.cfg", "haproxy-subpath.cfg"),
 }
-# Only connections by IPv6: the server sees the proxy's by IPv4, so that they cannot be mixed up.
-HOST = "[::1]"
-CLIENT = "::1"
+# Clients come from the first of its addresses, and the server listens on the other one: so it is
+# seen whose address the server takes a request to come from.
+HOST = "localhost"
+CLIENT = socket.getaddrinfo(HOST, None)[0][4][0]
+SERVER = {"127.0.0.1": "[::1]", "::1": "127.0.0.1"}[CLIENT]
 
 NGINX = """
 user {user};
@@ -46,6 +49,7 @@ http {{
 # The site that the sub-path is of.
 NGINX_SITE = """
 server {{
+    listen {port} ssl;
     listen [::]:{port} ssl;
     ssl_certificate {chain};
     ssl_certificate_key {key};
@@ -92,7 +96,7 @@ class Proxy:
         """Its address, or its socket in the given form."""
         if self.upstream.socket:
             return unix.format(self.upstream.socket)
-        return "{}:{}".format(*self.upstream.address)
+        return f"{self.upstream.host}:{self.upstream.port}"
 
     def nginx(self):
         if self.subpath:
@@ -100,7 +104,7 @@ class Proxy:
             return
         yield "127.0.0.1:8080", self.server("unix:{}")
         yield "443 ssl", f"{self.port} ssl"
-        yield "anki.example.org", "localhost"
+        yield "anki.example.org", HOST
         yield "/etc/ssl/anki/fullchain.pem", str(self.certificate.chain)
         yield "/etc/ssl/anki/privkey.pem", str(self.certificate.key)
         yield "TLSv1.2 TLSv1.3", self.nginx_protocols()
@@ -189,11 +193,10 @@ class Proxy:
     def ask(self, method, path, headers={}, body=None, version=None):
         """One request by hand, `path` being below the address; answers with its `text` read."""
         connection = http.client.HTTPSConnection(
-            "::1", self.port, timeout=60, context=self.context(version)
+            HOST, self.port, timeout=60, context=self.context(version)
         )
         with closing(connection):
-            host = {"Host": f"{HOST}:{self.port}"}
-            connection.request(method, f"{self.prefix}{path}", body, {**host, **headers})
+            connection.request(method, f"{self.prefix}{path}", body, headers)
             tls = connection.sock.version()
             reply = connection.getresponse()
             reply.text = reply.read().decode()

@@ -1,6 +1,7 @@
 """What a proxy makes of questions and answers: it may change nothing that matters."""
 
 import http.server
+import random
 import re
 import threading
 
@@ -8,7 +9,7 @@ import pytest
 
 from harness import MEBIBYTE
 from harness.device import ClientError
-from harness.proxy import CLIENT, FILES, HOST
+from harness.proxy import CLIENT, FILES, HOST, SERVER
 from harness.server import USERS
 
 FROM = "RightmostXForwardedFor"
@@ -45,8 +46,8 @@ class Stub:
                 pass
 
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.address = self.server.server_address
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.host, self.port = self.server.server_address
+        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
 
     def close(self):
         self.server.shutdown()
@@ -99,7 +100,7 @@ def test_a_refusal_reaches_the_person_as_the_server_said_it(
 def test_a_wrong_password_is_told_and_logged_with_the_true_address(
     start_server, start_proxy, new_trusting_device, kind
 ):
-    proxy = start_proxy(kind, start_server("ours", SYNC_IP_HEADER=FROM))
+    proxy = start_proxy(kind, start_server("ours", host=SERVER, SYNC_IP_HEADER=FROM))
     with pytest.raises(ClientError, match="Email or password was incorrect"):
         new_trusting_device(proxy).login("wrong")
     assert f"login failed ip={CLIENT} " in proxy.upstream.log_text()
@@ -107,7 +108,7 @@ def test_a_wrong_password_is_told_and_logged_with_the_true_address(
 
 @pytest.mark.parametrize("kind", FILES)
 def test_nobody_can_pretend_to_be_elsewhere(start_server, start_proxy, kind):
-    proxy = start_proxy(kind, start_server("ours", SYNC_IP_HEADER=FROM))
+    proxy = start_proxy(kind, start_server("ours", host=SERVER, SYNC_IP_HEADER=FROM))
     envelope = {"anki-sync": '{"v":11,"k":"nobody","c":"26.09.3,x,linux","s":""}'}
     assert proxy.ask("POST", "sync/meta", {**envelope, **SPOOFED}, b"x").status == 403
     assert f"from {CLIENT})" in proxy.upstream.log_text()
@@ -122,7 +123,7 @@ def test_media_over_the_servers_limit_is_its_413(
     device = new_trusting_device(proxy)
     device.login()
     device.sync()
-    device.put_media("large.bin", bytes(range(256)) * (2 * MEBIBYTE // 256))
+    device.put_media("large.bin", random.Random(1).randbytes(2 * MEBIBYTE))
     with pytest.raises(ClientError, match="413"):
         device.sync_media()
 

@@ -8,7 +8,7 @@ import pytest
 
 from harness import MEBIBYTE, collection
 from harness.device import ClientError
-from harness.proxy import CLIENT, FILES
+from harness.proxy import CLIENT, FILES, SERVER
 
 FROM = "RightmostXForwardedFor"
 BOUND = 64 * MEBIBYTE
@@ -27,7 +27,10 @@ IDS = ["root-tcp-tls1.2", "root-unix-tls1.3", "subpath-tcp-tls1.3", "subpath-uni
 def start_setup(start_server, start_activated, start_proxy):
     def start(kind, subpath, unix, tls, **settings):
         settings = {"SYNC_IP_HEADER": FROM, **settings}
-        server = start_activated(**settings) if unix else start_server("ours", **settings)
+        if unix:
+            server = start_activated(**settings)
+        else:
+            server = start_server("ours", host=SERVER, **settings)
         return start_proxy(kind, server, subpath=subpath, tls=tls)
 
     return start
@@ -58,9 +61,10 @@ def sync_all(server, template, new_device, mebibytes, files, bytes_each):
     content = put_media(first, files, bytes_each)
     first.login()
     second.login()
-    assert first.sync() == "FULL_SYNC" or mebibytes == 0
+    assert first.sync() == "FULL_UPLOAD"
     timed("upload", first.upload)
     timed("media up", first.sync_media)
+    assert second.sync() == "FULL_DOWNLOAD"
     timed("download", second.download)
     timed("media down", second.sync_media)
     assert second.media() == content
