@@ -70,7 +70,7 @@ def test_a_hostile_host_is_not_repeated(ours):
 
 def test_a_proxy_that_is_not_trusted_is_not_believed(start_server, tmp_path):
     file = tmp_path / "anki-syncd.toml"
-    file.write_text('trusted_proxies = ["192.0.2.1/32"]\n')
+    file.write_text('trusted_proxies = ["192.0.2.1"]\n')
     server = start_server("ours", arguments=["--config", file])
     told = {"x_forwarded_host": "elsewhere.example", "x_forwarded_proto": "https"}
     _, page = ask(server, **told)

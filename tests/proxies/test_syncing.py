@@ -90,18 +90,19 @@ def test_a_real_client_syncs_everything(
     assert [line for line in lines if f"from {CLIENT})" not in line] == []
 
 
+@pytest.mark.parametrize(("subpath", "unix"), [(False, False), (True, True)], ids=["tcp", "unix"])
 @pytest.mark.parametrize("kind", FILES)
 def test_much_goes_through_without_being_kept_in_memory(
-    start_setup, template, new_trusting_device, kind, long, capsys
+    start_setup, template, new_trusting_device, kind, subpath, unix, long, capsys
 ):
     mebibytes, files = (300, 5000) if long else (20, 100)
-    # The client's own limits: what is longer than a minute without a byte fails.
-    proxy = start_setup(kind, True, True, tls=["1.2", "1.3"], MAX_SYNC_PAYLOAD_MEGS="1000")
+    settings = {"tls": ["1.2", "1.3"], "MAX_SYNC_PAYLOAD_MEGS": "400"}
+    proxy = start_setup(kind, subpath, unix, **settings)
     times = sync_all(proxy, template, new_trusting_device, mebibytes, files, 20_000)
     peak = proxy.upstream.peak_memory()
     with capsys.disabled():
         print(
-            f"\n{kind}: {mebibytes} MiB and {files} media files; seconds: {times};"
+            f"\n{kind}, {'unix' if unix else 'tcp'}: {mebibytes} MiB and {files} media files; seconds: {times};"
             f" the server's memory: {peak / MEBIBYTE:.0f} MiB"
         )
     assert peak < BOUND
