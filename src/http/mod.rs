@@ -1,4 +1,4 @@
-//! Connections, limits and time-outs, the two envelopes, routing and replies.
+//! Connections, limits and time-outs, the two envelopes, routing, replies, the page at `/`.
 //!
 //! A listener comes from outside, so that tests and systemd can hand one in.
 

@@ -95,8 +95,11 @@ fn folder(path: &str) -> Option<String> {
                 .bytes()
                 .all(|byte| byte.is_ascii_alphanumeric() || b"-._~%".contains(&byte))
     };
-    let folder: String = parts.iter().map(|part| format!("/{part}")).collect();
-    (parts.iter().all(is_plain) && folder.len() <= LONGEST_PATH).then_some(folder)
+    let is_every_part_plain = parts.iter().all(is_plain);
+    // For the slash in front, if there is anything.
+    parts.insert(0, "");
+    let folder = parts.join("/");
+    (is_every_part_plain && folder.len() <= LONGEST_PATH).then_some(folder)
 }
 
 fn is_loopback(host: &str) -> bool {
