@@ -13,7 +13,7 @@ START_NOTHING = "#!/bin/sh\nexit 101\n"
 
 
 def provide(*packages):
-    """Installs what is missing. Services that come along are not started."""
+    """Installs what is missing. Services that come along are started neither now nor at boot."""
     missing = [package for package in packages if not installed(package)]
     if not missing:
         return
@@ -23,6 +23,7 @@ def provide(*packages):
     if os.geteuid() != 0:
         raise RuntimeError(f"missing: {names}, and to install them needs root")
     subprocess.run(["apt-get", "update", "-qq"], check=True, stdout=sys.stderr)
+    before = enabled()
     with nothing_starts():
         subprocess.run(
             ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing],
@@ -30,6 +31,13 @@ def provide(*packages):
             stdout=sys.stderr,
             env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
         )
+    for link in enabled() - before:
+        link.unlink()
+
+
+def enabled():
+    """What makes services start at boot."""
+    return set(Path("/etc/systemd/system").glob("*.wants/*.service"))
 
 
 def installed(package):
