@@ -18,7 +18,7 @@ from harness import apt
 from harness.server import REPOSITORY, free_port
 
 CONFIGURATIONS = REPOSITORY / "docs" / "proxies"
-PACKAGES = {"nginx": "nginx-light", "caddy": "caddy", "haproxy": "haproxy"}
+PACKAGES = {"nginx": "nginx", "caddy": "caddy", "haproxy": "haproxy"}
 FILES = {
     "nginx": ("nginx.conf", "nginx-subpath.conf"),
     "caddy": ("Caddyfile", "Caddyfile-subpath"),

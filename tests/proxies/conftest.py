@@ -13,6 +13,7 @@ from harness.server import Activated
 
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory):
+    apt.provide("openssl")
     return Certificate(tmp_path_factory.mktemp("certificate"))
 
 
