@@ -7,7 +7,7 @@
 //! - [`config`][]: the settings, from file and environment, read once and validated whole.
 //! - [`control`][]: what the operator's commands ask of the running server.
 //! - [`service`][]: everything that knows systemd or the process: sockets, state, log, signals, rights.
-//! - [`http`][]: connections, limits and time-outs, the two envelopes, routing and replies.
+//! - [`http`][]: connections, limits and time-outs, the two envelopes, routing, replies, the page at `/`.
 //! - [`wire`][]: the protocol's messages as plain types; parses and writes bytes, no I/O.
 //! - [`account`][]: who may sync: passwords, host keys, throttling.
 //! - [`vault`][]: one user's data: opening, closing when idle, replacing, recovery.

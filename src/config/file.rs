@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    net::IpAddr,
     path::{Path, PathBuf},
 };
 
@@ -29,13 +30,30 @@ struct Keys {
     users: Vec<Spanned<String>>,
     users_file: Option<Spanned<PathBuf>>,
     run_as: Option<Spanned<String>>,
-    trusted_proxies: Option<Spanned<Vec<IpNet>>>,
+    trusted_proxies: Option<Spanned<Vec<Network>>>,
     idle_exit_secs: Option<Spanned<u64>>,
     max_connections: Option<Spanned<usize>>,
     header_timeout_secs: Option<Spanned<u64>>,
     body_timeout_secs: Option<Spanned<u64>>,
     min_free_megs: Option<Spanned<u64>>,
     quota_megs: Option<Spanned<u64>>,
+}
+
+/// As people write it: a network, or one address.
+#[derive(Deserialize)]
+#[serde(try_from = "String")]
+struct Network(IpNet);
+
+impl TryFrom<String> for Network {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let address = || text.parse::<IpAddr>().map(IpNet::from);
+        text.parse()
+            .or_else(|_| address())
+            .map(Self)
+            .map_err(|_| format!("{text:?} is neither an address nor a network (192.168.1.0/24)"))
+    }
 }
 
 /// Reads and parses the file.
@@ -104,7 +122,10 @@ fn parse_text(path: &Path, text: &str, problems: &mut Problems) -> Fragment {
         quota_megs: given!(quota_megs),
         users_file: given!(users_file),
         run_as: given!(run_as),
-        trusted_proxies: given!(trusted_proxies),
+        trusted_proxies: given!(trusted_proxies).map(|given| Given {
+            setting: given.setting,
+            value: given.value.into_iter().map(|network| network.0).collect(),
+        }),
         idle_exit_secs: given!(idle_exit_secs),
         users: keys
             .users

@@ -240,6 +240,9 @@ fn proxies_on_the_same_machine_are_trusted_unless_told_otherwise() {
     );
     let settings = load_credential("a:b", "trusted_proxies = [\"192.0.2.0/24\"]").unwrap();
     assert!(!trusts(&settings, "127.0.0.1") && trusts(&settings, "192.0.2.1"));
+    let settings = load_credential("a:b", "trusted_proxies = [\"192.0.2.1\"]").unwrap();
+    assert!(trusts(&settings, "192.0.2.1") && !trusts(&settings, "192.0.2.2"));
+    assert!(load_credential("a:b", "trusted_proxies = [\"proxy\"]").is_err());
 }
 
 fn load_secret(bytes: Option<&[u8]>) -> Result<Settings, Problems> {

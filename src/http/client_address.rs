@@ -16,9 +16,8 @@ pub fn client_address(
     headers: &HeaderMap,
     peer: Option<IpAddr>,
 ) -> Option<IpAddr> {
-    let is_trusted =
-        peer.is_none_or(|peer| policy.trusted_proxies.iter().any(|net| net.contains(&peer)));
-    let told = is_trusted
+    let told = policy
+        .trusts(peer)
         .then(|| from_header(policy.client_address, headers))
         .flatten();
     told.or(peer).map(|address| address.to_canonical())
@@ -55,17 +54,23 @@ fn from_header(source: ClientAddress, headers: &HeaderMap) -> Option<IpAddr> {
     }
 }
 
-/// `for=192.0.2.1;proto=https`, `for="[2001:db8::1]:4711"` (RFC 7239).
 fn forwarded_for(element: &str) -> Option<IpAddr> {
-    let node = element.split(';').find_map(|pair| {
-        let (name, value) = pair.trim().split_once('=')?;
-        name.eq_ignore_ascii_case("for")
-            .then_some(value.trim_matches('"'))
-    })?;
+    let node = parameter_of(element, "for")?;
     node.parse()
         .ok()
         .or_else(|| node.parse::<SocketAddr>().ok().map(|node| node.ip()))
         .or_else(|| unbracket(node).parse().ok())
+}
+
+/// One parameter of an element of `Forwarded` (RFC 7239): `for=192.0.2.1;proto=https`,
+/// `for="[2001:db8::1]:4711"`.
+#[must_use]
+pub fn parameter_of<'a>(element: &'a str, parameter: &str) -> Option<&'a str> {
+    element.split(';').find_map(|pair| {
+        let (name, value) = pair.trim().split_once('=')?;
+        name.eq_ignore_ascii_case(parameter)
+            .then_some(value.trim_matches('"'))
+    })
 }
 
 fn unbracket(address: &str) -> &str {

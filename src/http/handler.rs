@@ -20,6 +20,7 @@ use super::{
     envelope::{self, Caller, Content},
     error::HttpError,
     log::{Entry, Outcome},
+    page::page,
     reply::{Reply, ReplyBody, whole},
     route::{Method, NoRoute, Route, route},
 };
@@ -53,6 +54,7 @@ pub async fn handle(
     let response = match route(request.method(), request.uri().path()) {
         Ok(Route::Method(method)) => return run(&server, peer, method, request).await,
         Ok(Route::Health) => Response::new(whole("")),
+        Ok(Route::Page) => page(&request, server.policy().trusts(peer)),
         Err(NoRoute::NotFound) => not_found(),
         Err(NoRoute::WrongVerb(verbs)) => wrong_verb(verbs),
     };

@@ -1,4 +1,4 @@
-//! Connections, limits and time-outs, the two envelopes, routing and replies.
+//! Connections, limits and time-outs, the two envelopes, routing, replies, the page at `/`.
 //!
 //! A listener comes from outside, so that tests and systemd can hand one in.
 
@@ -12,6 +12,7 @@ mod handler;
 pub mod listener;
 mod log;
 mod multipart;
+mod page;
 pub mod pulse;
 mod reply;
 mod route;
@@ -85,6 +86,15 @@ impl From<&Settings> for Policy {
             client_address: settings.client_address,
             trusted_proxies: settings.trusted_proxies.clone(),
         }
+    }
+}
+
+impl Policy {
+    /// Whether what the other end of a connection says about clients is believed; over a unix
+    /// socket, which has no address, it is.
+    #[must_use]
+    pub fn trusts(&self, peer: Option<IpAddr>) -> bool {
+        peer.is_none_or(|peer| self.trusted_proxies.iter().any(|net| net.contains(&peer)))
     }
 }
 

@@ -7,6 +7,8 @@ use hyper::Method as Verb;
 pub enum Route {
     /// Whether the server answers.
     Health,
+    /// The page for people: whatever else a browser opens.
+    Page,
     /// A method of the protocol.
     Method(Method),
 }
@@ -79,7 +81,8 @@ impl Method {
     }
 }
 
-/// Finds the method by the last two parts of the path.
+/// Finds the method by the last two parts of the path; what a browser opens beside them is the
+/// page.
 ///
 /// What comes before them does not matter: people paste addresses with a slash too
 /// many or with `sync/` at the end, and some proxies pass a sub-path on.
@@ -87,11 +90,12 @@ impl Method {
 /// # Errors
 /// [`NoRoute`].
 pub fn route(verb: &Verb, path: &str) -> Result<Route, NoRoute> {
+    let is_reading = verb == Verb::GET || verb == Verb::HEAD;
     let mut parts = path.split('/').filter(|part| !part.is_empty());
     let last = parts.next_back();
     let before = parts.next_back();
     match (before, last) {
-        (None, Some("health")) if verb == Verb::GET || verb == Verb::HEAD => Ok(Route::Health),
+        (None, Some("health")) if is_reading => Ok(Route::Health),
         (None, Some("health")) => Err(NoRoute::WrongVerb("GET, HEAD")),
         (Some(before), Some(last)) => {
             let found = Method::PATHS
@@ -104,9 +108,11 @@ pub fn route(verb: &Verb, path: &str) -> Result<Route, NoRoute> {
                 }
                 Some((_, _, Method::MediaBegin)) => Err(NoRoute::WrongVerb("GET, POST")),
                 Some(_) => Err(NoRoute::WrongVerb("POST")),
+                None if is_reading => Ok(Route::Page),
                 None => Err(NoRoute::NotFound),
             }
         }
+        _ if is_reading => Ok(Route::Page),
         _ => Err(NoRoute::NotFound),
     }
 }
@@ -138,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_there_is_not_found_and_what_needs_another_verb_says_so() {
+    fn what_is_not_there_is_not_found_or_the_page_and_what_needs_another_verb_says_so() {
         for path in [
             "/",
             "",
@@ -151,6 +157,8 @@ mod tests {
             "/sync/health",
         ] {
             assert_eq!(route(&Verb::POST, path), Err(NoRoute::NotFound), "{path}");
+            assert_eq!(route(&Verb::GET, path), Ok(Route::Page), "{path}");
+            assert_eq!(route(&Verb::HEAD, path), Ok(Route::Page), "{path}");
         }
         assert_eq!(
             route(&Verb::GET, "/sync/meta"),

@@ -8,10 +8,11 @@ import hashlib
 import os
 import shutil
 import subprocess
-import sys
 import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from harness import apt
 
 CACHE = (
     Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "anki-syncd-tests"
@@ -66,24 +67,7 @@ def prepare():
     """Sees to what the host needs."""
     if os.geteuid() != 0:
         raise RuntimeError("booting a systemd needs root")
-    missing = [package for package in HOST_PACKAGES if not installed(package)]
-    if missing:
-        if shutil.which("apt-get") is None:
-            raise RuntimeError(f"missing: {', '.join(missing)}, and there is no apt-get")
-        subprocess.run(["apt-get", "update", "-qq"], check=True, stdout=sys.stderr)
-        subprocess.run(
-            ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing],
-            check=True,
-            stdout=sys.stderr,
-            env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
-        )
-
-
-def installed(package):
-    query = subprocess.run(
-        ["dpkg-query", "-W", "-f=${Status}", package], capture_output=True, text=True
-    )
-    return "ok installed" in query.stdout
+    apt.provide(*HOST_PACKAGES)
 
 
 def root_archive(suite):

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -20,6 +21,9 @@ USERS = {"anna": "anna's pass:wörd", "ben": "b"}
 
 class Server:
     """One server over one folder of users; the address stays the same over restarts."""
+
+    # The path of a unix socket in place of the address.
+    socket = None
 
     def __init__(self, kind, base, log, users=USERS, host="127.0.0.1", arguments=(), **settings):
         self.kind = kind
@@ -126,3 +130,30 @@ def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+class Activated(Server):
+    """Ours on a unix socket, which systemd's tool for trying services out hands over."""
+
+    def __init__(self, base, log, **settings):
+        super().__init__("ours", base, log, **settings)
+        # Their paths are not allowed to be long.
+        self.socket_folder = tempfile.TemporaryDirectory()
+        self.socket = Path(self.socket_folder.name) / "anki-syncd.sock"
+        names = [f"--setenv={name}" for name in self.environment()]
+        self.command = ["/usr/bin/systemd-socket-activate", f"-l{self.socket}", *names, *self.command]
+
+    def healthy(self):
+        """Also what starts it."""
+        with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(5)
+            try:
+                client.connect(str(self.socket))
+                client.sendall(b"GET /health HTTP/1.0\r\n\r\n")
+                return b" 200 " in client.recv(100)
+            except OSError:
+                return False
+
+    def end(self, with_signal):
+        self.socket.unlink(missing_ok=True)
+        return super().end(with_signal)

@@ -1,0 +1,233 @@
+//! The address that people type into Anki, as a request for the page shows it.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use hyper::{HeaderMap, Request, header::HOST, http::uri::Authority};
+
+use crate::http::client_address::parameter_of;
+
+/// For the rare request that does not say whom it is for.
+const NAMELESS: &str = "name-of-the-server:8080";
+
+/// A longer path is nobody's sub-path.
+const LONGEST_PATH: usize = 200;
+
+/// What to type, and what to know about it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Address {
+    /// Scheme, host and path, with a slash at the end.
+    pub text: String,
+    /// Whether this is what was opened, and not something below it.
+    pub is_exact: bool,
+    /// Whether others can listen in.
+    pub is_encrypted: bool,
+    /// Whether it means a device itself, whichever it is typed on.
+    pub is_loopback: bool,
+}
+
+impl Address {
+    /// From what the client asked for; what a proxy adds is for proxies that may be believed.
+    #[must_use]
+    pub fn of<B>(request: &Request<B>, is_proxy_trusted: bool) -> Self {
+        let told = Told {
+            headers: is_proxy_trusted.then_some(request.headers()),
+        };
+        let is_encrypted = told
+            .header("x-forwarded-proto")
+            .or_else(|| told.forwarded("proto"))
+            .is_some_and(|scheme| scheme.eq_ignore_ascii_case("https"));
+        let host = told
+            .header("x-forwarded-host")
+            .or_else(|| told.forwarded("host"))
+            .and_then(host)
+            .or_else(|| request.uri().authority().and_then(|it| host(it.as_str())))
+            .or_else(|| host(request.headers().get(HOST)?.to_str().ok()?));
+        let prefix = told
+            .header("x-forwarded-prefix")
+            .and_then(|prefix| folder(&format!("{prefix}/")))
+            .unwrap_or_default();
+        let path = request.uri().path();
+        let base = folder(path).unwrap_or_default();
+        let scheme = if is_encrypted { "https" } else { "http" };
+        let name = host.as_ref().map_or(NAMELESS, Authority::as_str);
+        Self {
+            text: format!("{scheme}://{name}{prefix}{base}/"),
+            is_exact: path == format!("{base}/"),
+            is_encrypted,
+            is_loopback: host.is_some_and(|host| is_loopback(host.host())),
+        }
+    }
+}
+
+/// What proxies say, as far as they are believed: the first of them spoke with the client.
+struct Told<'a> {
+    headers: Option<&'a HeaderMap>,
+}
+
+impl<'a> Told<'a> {
+    fn header(&self, name: &str) -> Option<&'a str> {
+        let value = self.headers?.get(name)?.to_str().ok()?;
+        value.split(',').next().map(str::trim)
+    }
+
+    fn forwarded(&self, parameter: &str) -> Option<&'a str> {
+        parameter_of(self.header("forwarded")?, parameter)
+    }
+}
+
+/// A host as it may stand in an address, without a user's name in front.
+fn host(text: &str) -> Option<Authority> {
+    let authority: Authority = text.parse().ok()?;
+    (!authority.as_str().contains('@') && !authority.host().is_empty()).then_some(authority)
+}
+
+/// The folder of a path, in which a client looks for its methods: without doubled slashes, and
+/// without `sync/` and `msync/`, which clients add themselves. None if it is not plain.
+fn folder(path: &str) -> Option<String> {
+    let (path, _file) = path.rsplit_once('/')?;
+    let mut parts: Vec<_> = path.split('/').filter(|part| !part.is_empty()).collect();
+    while let Some(&("sync" | "msync")) = parts.last() {
+        parts.pop();
+    }
+    let is_plain = |part: &&str| {
+        !part.starts_with('.')
+            && part
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"-._~%".contains(&byte))
+    };
+    let is_every_part_plain = parts.iter().all(is_plain);
+    // For the slash in front, if there is anything.
+    parts.insert(0, "");
+    let folder = parts.join("/");
+    (is_every_part_plain && folder.len() <= LONGEST_PATH).then_some(folder)
+}
+
+fn is_loopback(host: &str) -> bool {
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    host.eq_ignore_ascii_case("localhost")
+        || host.parse().is_ok_and(|address: IpAddr| {
+            address.is_loopback()
+                || [Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()].contains(&address)
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(path: &str, is_proxy_trusted: bool, headers: &[(&str, &str)]) -> Address {
+        let mut request = Request::get(path);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        Address::of(&request.body(()).unwrap(), is_proxy_trusted)
+    }
+
+    fn text(path: &str, is_proxy_trusted: bool, headers: &[(&str, &str)]) -> String {
+        address(path, is_proxy_trusted, headers).text
+    }
+
+    #[test]
+    fn the_address_is_the_host_that_was_asked_for() {
+        for (host, expected) in [
+            ("192.0.2.1:8080", "http://192.0.2.1:8080/"),
+            ("[2001:db8::1]:8080", "http://[2001:db8::1]:8080/"),
+            ("Anki.example.org", "http://Anki.example.org/"),
+        ] {
+            assert_eq!(text("/", false, &[("host", host)]), expected);
+        }
+        assert_eq!(
+            text("http://proxied.example/", false, &[("host", "other")]),
+            "http://proxied.example/"
+        );
+    }
+
+    #[test]
+    fn a_host_that_is_none_is_not_repeated() {
+        for host in [
+            "",
+            ":80",
+            "user@example.org",
+            "example.org/path",
+            "<script>alert(1)</script>",
+            "a\"onclick=\"x",
+            "a b",
+            "a:b:c",
+        ] {
+            assert_eq!(
+                text("/", true, &[("host", host)]),
+                "http://name-of-the-server:8080/",
+                "{host}"
+            );
+        }
+        assert_eq!(text("/", false, &[]), "http://name-of-the-server:8080/");
+    }
+
+    #[test]
+    fn what_a_trusted_proxy_says_counts() {
+        let proxied = [
+            ("host", "127.0.0.1:8080"),
+            ("x-forwarded-proto", "https"),
+            ("x-forwarded-host", "example.org:8443, inner"),
+            ("x-forwarded-prefix", "/anki"),
+        ];
+        assert_eq!(text("/", true, &proxied), "https://example.org:8443/anki/");
+        let direct = address("/", false, &proxied);
+        assert_eq!(direct.text, "http://127.0.0.1:8080/");
+        assert!(direct.is_loopback && !direct.is_encrypted && direct.is_exact);
+    }
+
+    #[test]
+    fn forwarded_is_understood_too() {
+        let proxied = [
+            ("host", "inner"),
+            (
+                "forwarded",
+                "for=192.0.2.1;proto=HTTPS;host=\"example.org:8443\", for=inner",
+            ),
+        ];
+        assert_eq!(text("/", true, &proxied), "https://example.org:8443/");
+        assert_eq!(text("/", false, &proxied), "http://inner/");
+    }
+
+    #[test]
+    fn a_path_loses_what_clients_add_themselves() {
+        for (path, expected, is_exact) in [
+            ("/", "/", true),
+            ("//", "/", false),
+            ("/sync/", "/", false),
+            ("/msync/", "/", false),
+            ("/sync", "/", false),
+            ("//sync/", "/", false),
+            ("/anki/", "/anki/", true),
+            ("/anki//sync/", "/anki/", false),
+            ("/anki", "/", false),
+            ("/a/../b/", "/", false),
+            ("/it's/", "/", false),
+        ] {
+            let found = address(path, false, &[("host", "h")]);
+            assert_eq!(found.text, format!("http://h{expected}"), "{path}");
+            assert_eq!(found.is_exact, is_exact, "{path}");
+        }
+        let endless = format!("/{}/", "a".repeat(LONGEST_PATH));
+        assert_eq!(text(&endless, false, &[("host", "h")]), "http://h/");
+    }
+
+    #[test]
+    fn a_prefix_is_put_before_the_path_however_it_is_written() {
+        for prefix in ["/anki", "/anki/", "anki", "//anki//"] {
+            let headers = [("host", "h"), ("x-forwarded-prefix", prefix)];
+            assert_eq!(text("/", true, &headers), "http://h/anki/", "{prefix}");
+        }
+        let headers = [("host", "h"), ("x-forwarded-prefix", "/<b>")];
+        assert_eq!(text("/", true, &headers), "http://h/");
+    }
+
+    #[test]
+    fn addresses_that_mean_the_device_itself_are_known() {
+        for host in ["localhost:8080", "127.0.0.1:8080", "[::1]:8080", "0.0.0.0"] {
+            assert!(address("/", false, &[("host", host)]).is_loopback, "{host}");
+        }
+        assert!(!address("/", false, &[("host", "192.0.2.1")]).is_loopback);
+    }
+}

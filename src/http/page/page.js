@@ -1,0 +1,14 @@
+// Everything works without this: it adds the buttons.
+for (const address of document.querySelectorAll(".address")) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.textContent = "Copy";
+  button.setAttribute("aria-live", "polite");
+  button.addEventListener("click", () => {
+    getSelection().selectAllChildren(address);
+    // The newer way needs https, which a server at home often does not have.
+    const copied = document.execCommand("copy");
+    button.textContent = copied ? "Copied" : "Selected";
+  });
+  address.after(button);
+}
