@@ -4,6 +4,7 @@ pub mod host_key;
 pub mod name;
 pub mod password;
 pub mod throttle;
+pub mod users_file;
 
 use std::{
     collections::HashMap,

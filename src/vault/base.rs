@@ -2,12 +2,12 @@
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions, TryLockError},
-    io::{self, Read, Write},
+    io::{self, Read},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
-use crate::{account::host_key::Secret, durable::sync_folder};
+use crate::{account::host_key::Secret, durable::Replacement};
 
 /// A name that no user can have; the reference server ignores it.
 pub(super) const OWN_FOLDER: &str = ".anki-syncd";
@@ -97,6 +97,12 @@ impl Base {
         self.path.join(user.as_str())
     }
 
+    /// The file of what is remembered of devices.
+    #[must_use]
+    pub fn devices_file(&self) -> PathBuf {
+        self.path.join(OWN_FOLDER).join("devices.db")
+    }
+
     /// The secret behind all host keys, drawn when there is none yet.
     ///
     /// # Errors
@@ -115,7 +121,9 @@ impl Base {
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 getrandom::fill(&mut bytes)?;
-                write_durably(&path, &bytes).map_err(|source| failed(&path, source))?;
+                Replacement::prepare(&path, &bytes)
+                    .and_then(Replacement::commit)
+                    .map_err(|source| failed(&path, source))?;
             }
             Err(source) => return Err(failed(&path, source)),
         }
@@ -142,16 +150,6 @@ fn private_file() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(false).mode(0o600);
     options
-}
-
-/// Whole or not at all, also when the power fails.
-fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let folder = path.parent().unwrap_or(path);
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    file.write_all(bytes)?;
-    file.as_file().sync_all()?;
-    file.persist(path)?;
-    sync_folder(folder)
 }
 
 /// Removes everything in a folder, but not the folder.
