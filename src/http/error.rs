@@ -17,7 +17,7 @@ use super::{
     reply::{ReplyBody, whole},
 };
 use crate::{
-    account::LoginError,
+    account::{KeyError, LoginError},
     media, sync, vault,
     wire::{Malformed, header::HeaderError},
 };
@@ -122,6 +122,13 @@ impl From<BodyError> for HttpError {
             BodyError::Crowded => Self::new(StatusCode::SERVICE_UNAVAILABLE, error),
             BodyError::Io(_) | BodyError::Panicked(_) => Self::internal(&error),
         }
+    }
+}
+
+impl From<KeyError> for HttpError {
+    fn from(error: KeyError) -> Self {
+        // What makes clients ask their people to log in again.
+        Self::new(StatusCode::FORBIDDEN, error)
     }
 }
 
