@@ -15,7 +15,7 @@ use std::{
 
 use tokio::sync::Semaphore;
 
-use devices::{Devices, PasswordMark};
+use devices::{Devices, PasswordMark, Record};
 use host_key::{DeviceId, HostKey, Secret};
 use name::UserName;
 use password::Credential;
@@ -102,6 +102,34 @@ impl Accounts {
     /// stays the same stay logged in.
     pub fn replace(&self, users: HashMap<UserName, Credential>) {
         *self.table.write().unwrap_or_else(PoisonError::into_inner) = Table::new(users);
+    }
+
+    /// Whether there is such a user.
+    #[must_use]
+    pub fn contains(&self, user: &UserName) -> bool {
+        self.table().users.contains_key(user)
+    }
+
+    /// Everybody in the order of their names, with the kind of password.
+    #[must_use]
+    pub fn users(&self) -> Vec<(UserName, String)> {
+        let table = self.table();
+        let kind = |user| table.users.get(user).map_or("", Credential::kind);
+        let users = table.order.iter();
+        users
+            .map(|user| (user.clone(), kind(user).to_owned()))
+            .collect()
+    }
+
+    /// Whether a device's host key works, as far as the password goes.
+    #[must_use]
+    pub fn is_current(&self, record: &Record) -> bool {
+        let table = self.table();
+        let user = record.user.parse().ok();
+        user.and_then(|user| Some((table.users.get(&user)?, user)))
+            .is_some_and(|(credential, user)| {
+                self.secret.mark(&user, credential) == record.password
+            })
     }
 
     /// How many users there are.

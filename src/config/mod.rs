@@ -81,6 +81,15 @@ pub struct Sources {
     pub users: Option<String>,
 }
 
+impl Sources {
+    /// The credential that lists users, if one was passed.
+    #[must_use]
+    pub fn credential(&self) -> Option<PathBuf> {
+        let path = self.credentials.as_ref()?.join(users::CREDENTIAL);
+        path.exists().then_some(path)
+    }
+}
+
 /// What a client may ask of us.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {

@@ -18,7 +18,7 @@ use crate::account::{
 };
 
 /// The credential that lists them.
-const CREDENTIAL: &str = "users";
+pub(super) const CREDENTIAL: &str = "users";
 /// Where a person finds what the credential is a copy of.
 const CREDENTIAL_SOURCE: &str =
     "/etc/anki-syncd/users (or what else the unit's LoadCredential=users: names)";
@@ -117,10 +117,7 @@ fn is_hash(password: &str) -> bool {
 
 /// The list that systemd passed, or what stands in its place by now.
 fn credential(sources: &Sources) -> Option<Result<String, String>> {
-    let passed = || {
-        let path = sources.credentials.as_ref()?.join(CREDENTIAL);
-        path.exists().then(|| read(&path))
-    };
+    let passed = || sources.credential().map(|path| read(&path));
     sources.users.clone().map(Ok).or_else(passed)
 }
 

@@ -169,7 +169,9 @@ impl From<vault::Error> for HttpError {
             vault::Error::NearlyFull(_) | vault::Error::Media(media::Error::OverQuota { .. }) => {
                 Self::new(StatusCode::INSUFFICIENT_STORAGE, error)
             }
-            vault::Error::Busy => Self::new(StatusCode::SERVICE_UNAVAILABLE, error),
+            vault::Error::Busy | vault::Error::Moved => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, error)
+            }
             _ => Self::internal(&error),
         }
     }

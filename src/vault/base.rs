@@ -167,7 +167,12 @@ fn private_file() -> OpenOptions {
 /// As the file system says.
 pub fn empty_folder(path: &Path) -> io::Result<()> {
     for entry in fs::read_dir(path)? {
-        fs::remove_file(entry?.path())?;
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            fs::remove_dir_all(entry.path())?;
+        } else {
+            fs::remove_file(entry.path())?;
+        }
     }
     Ok(())
 }
@@ -217,8 +222,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let leftover = Base::open(folder.path()).unwrap().temporary().join("half");
         fs::write(&leftover, "x").unwrap();
+        let removed = leftover.with_file_name("removed");
+        fs::create_dir_all(removed.join("media")).unwrap();
         Base::open(folder.path()).unwrap();
-        assert!(!leftover.exists());
+        assert!(!leftover.exists() && !removed.exists());
     }
 
     #[test]

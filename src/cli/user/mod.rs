@@ -1,0 +1,264 @@
+//! `anki-syncd user`: who may sync.
+
+mod lists;
+
+use std::{
+    collections::BTreeMap,
+    io::{self, IsTerminal, Write},
+};
+
+use super::{
+    context::{CommandError, Context, print_json},
+    password, table,
+};
+use crate::{
+    account::{name::UserName, users_file::Document},
+    control::{Request, UserReport, client::AskError},
+};
+use lists::Lists;
+
+/// What to do with users.
+#[derive(clap::Subcommand)]
+pub enum Command {
+    /// Add a user; asks for the password, or reads it from standard input
+    Add {
+        /// Also the name of the folder with the user's data
+        name: UserName,
+    },
+    /// Give a user a new password, which logs all of the user's devices out
+    Passwd {
+        /// Whom
+        name: UserName,
+    },
+    /// Remove a user; the data stay unless told otherwise
+    Remove {
+        /// Whom
+        name: UserName,
+        /// Remove the collection, the media and all else of this user, for good
+        #[arg(long)]
+        delete_data: bool,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Rename a user and the folder with the data; all of the user's devices have to log in again
+    Rename {
+        /// The present name
+        from: UserName,
+        /// The new one
+        to: UserName,
+    },
+    /// List the users
+    List {
+        /// For programs
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+impl Command {
+    /// Changes the file and tells the running server.
+    ///
+    /// # Errors
+    /// [`CommandError`].
+    pub fn run(self, context: &Context) -> Result<(), CommandError> {
+        match self {
+            Self::Add { name } => add(context, &name),
+            Self::Passwd { name } => passwd(context, &name),
+            Self::Remove {
+                name,
+                delete_data,
+                yes,
+            } => remove(context, &name, delete_data, yes),
+            Self::Rename { from, to } => rename(context, &from, &to),
+            Self::List { json } => list(context, json),
+        }
+    }
+}
+
+fn add(context: &Context, name: &UserName) -> Result<(), CommandError> {
+    let lists = Lists::of(context)?;
+    let list = lists.for_new(name)?;
+    // Asked before the file is held, so that nobody waits for a keyboard.
+    list.edit(|users| users.add(name, ""))?;
+    let hash = password::ask_new(&format!("Password for {name}"))?;
+    let known = list.change(context, |users| users.add(name, &hash))?;
+    println!(
+        "{name} is in {}; {}",
+        list.path().display(),
+        known.now_or_later("can log in")
+    );
+    let data = lists.data_of(name);
+    if data.exists() {
+        println!(
+            "There are data already, in {}: they are {name}'s from now on.",
+            data.display()
+        );
+    }
+    Ok(())
+}
+
+fn passwd(context: &Context, name: &UserName) -> Result<(), CommandError> {
+    let lists = Lists::of(context)?;
+    let list = lists.having(name)?;
+    let hash = password::ask_new(&format!("New password for {name}"))?;
+    let known = list.change(context, |users| users.change_password(name, &hash))?;
+    println!(
+        "{name} has a new password in {}; {}",
+        list.path().display(),
+        known.now_or_later("is logged out on every device, and logs in with it")
+    );
+    Ok(())
+}
+
+fn remove(
+    context: &Context,
+    name: &UserName,
+    delete_data: bool,
+    yes: bool,
+) -> Result<(), CommandError> {
+    let lists = Lists::of(context)?;
+    let list = lists.having(name)?;
+    let data = lists.data_of(name);
+    if delete_data && !yes {
+        confirm(
+            &format!(
+                "This removes {name} and all of {}, for good. Type the name to go on: ",
+                data.display()
+            ),
+            name,
+        )?;
+    }
+    let known = list.change(context, |users| users.remove(name))?;
+    println!(
+        "{name} is not in {} any more; {}",
+        list.path().display(),
+        known.now_or_later("cannot log in, and is logged out on every device")
+    );
+    if !delete_data {
+        println!("The data stay in {}.", data.display());
+        return Ok(());
+    }
+    let user = name.clone();
+    match context.ask(&Request::RemoveData { user }) {
+        Ok(()) => println!("The data in {} are removed.", data.display()),
+        Err(error) => {
+            return Err(CommandError::Refused(format!(
+                "the data in {} are still there: {error}",
+                data.display()
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn confirm(question: &str, name: &UserName) -> Result<(), CommandError> {
+    if !io::stdin().is_terminal() {
+        let hint = "nobody is at the terminal to be asked; --yes goes without";
+        return Err(CommandError::Refused(hint.to_owned()));
+    }
+    print!("{question}");
+    io::stdout().flush()?;
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer)?;
+    if answer.trim() == name.as_str() {
+        Ok(())
+    } else {
+        Err(CommandError::Refused("nothing has been changed".to_owned()))
+    }
+}
+
+/// The new list is on disk before the data move, so that little can go wrong in between.
+fn rename(context: &Context, from: &UserName, to: &UserName) -> Result<(), CommandError> {
+    let lists = Lists::of(context)?;
+    let list = lists.having(from)?;
+    lists.for_new(to)?;
+    let edited = list.edit(|users: &mut Document| users.rename(from, to))?;
+    let prepared = edited.prepare()?;
+    let moving = |from: &UserName, to: &UserName| Request::MoveData {
+        from: from.clone(),
+        to: to.clone(),
+    };
+    context.ask::<()>(&moving(from, to))?;
+    if let Err(error) = prepared.commit() {
+        let back: Result<(), AskError> = context.ask(&moving(to, from));
+        let state = match back {
+            Ok(()) => "everything is as it was".to_owned(),
+            Err(error) => format!(
+                "the data are in {} now: {error}",
+                lists.data_of(to).display()
+            ),
+        };
+        return Err(CommandError::Refused(format!(
+            "{} cannot be replaced: {error}; {state}",
+            list.path().display()
+        )));
+    }
+    let known = list.tell(context, &edited.document.to_string())?;
+    println!(
+        "{from} is {to} now, in {} and in {}; {}",
+        list.path().display(),
+        lists.data_of(to).display(),
+        known.now_or_later("has to log in again on every device, with the new name and the same password; nothing is uploaded or downloaded anew")
+    );
+    Ok(())
+}
+
+fn list(context: &Context, json: bool) -> Result<(), CommandError> {
+    let (reports, is_running) = match context.ask::<Vec<UserReport>>(&Request::Users) {
+        Ok(reports) => (reports, true),
+        Err(AskError::NotRunning) => (from_settings(context)?, false),
+        Err(error) => return Err(error.into()),
+    };
+    if json {
+        return Ok(print_json(&reports)?);
+    }
+    if reports.is_empty() {
+        println!("There are no users yet; `anki-syncd user add NAME` adds one.");
+        return Ok(());
+    }
+    let row = |report: &UserReport| {
+        let devices = report
+            .devices
+            .map_or_else(|| "?".to_owned(), |count| count.to_string());
+        let last_sync = report
+            .devices
+            .map_or_else(|| "?".to_owned(), |_| table::ago(report.last_sync));
+        [
+            report.name.to_string(),
+            report.password.clone(),
+            devices,
+            last_sync,
+        ]
+    };
+    table::print(
+        ["USER", "PASSWORD", "DEVICES", "LAST SYNC"],
+        reports.iter().map(row),
+    )?;
+    if !is_running {
+        println!("\nThe server is not running: its devices are not known.");
+    }
+    let plain = reports
+        .iter()
+        .filter(|report| report.password == "plain")
+        .count();
+    if plain > 0 {
+        println!(
+            "\n{plain} of these passwords can be read by whoever reads the list; `anki-syncd user passwd NAME` puts a hash there."
+        );
+    }
+    Ok(())
+}
+
+fn from_settings(context: &Context) -> Result<Vec<UserReport>, CommandError> {
+    let settings = context.settings().map_err(CommandError::Settings)?;
+    let users: BTreeMap<_, _> = settings.users.iter().collect();
+    let report =
+        |(name, credential): (&UserName, &crate::account::password::Credential)| UserReport {
+            name: name.clone(),
+            password: credential.kind().to_owned(),
+            devices: None,
+            last_sync: None,
+        };
+    Ok(users.into_iter().map(report).collect())
+}
