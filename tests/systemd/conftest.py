@@ -6,7 +6,6 @@ import pytest
 
 from harness.container import booted, prepare
 from harness.daemon import SOCKET, Daemon
-from harness.gate import Gate
 
 # Debian 12 has systemd 252, the oldest that is supported; Debian 13 has 257.
 SUITES = ["bookworm", "trixie"]
@@ -35,17 +34,3 @@ def daemon(installed):
     yield installed
     # pytest shows it with a failure only.
     print(f"--- journal of {installed.container.name}\n{installed.log_text()}")
-
-
-@pytest.fixture
-def new_gate():
-    """Makes proxies that hold back the first request with the given path."""
-    gates = []
-
-    def make(server, path):
-        gates.append(Gate(server, path))
-        return gates[-1]
-
-    yield make
-    for gate in gates:
-        gate.close()

@@ -1,6 +1,9 @@
 //! The files that list users, and how the server gets to know of a change.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
 
 use super::super::context::{CommandError, Context};
 use crate::{
@@ -32,15 +35,12 @@ pub enum Known {
     WhenItStarts,
 }
 
-impl Known {
-    /// Says what has come true, or will.
-    pub fn now_or_later(self, what: &str) -> String {
-        match self {
-            Self::Now => format!("the running server knows: {what}."),
-            Self::WhenItStarts => {
-                format!("the server is not running. When it does: {what}.")
-            }
-        }
+impl fmt::Display for Known {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Now => "The running server knows it.",
+            Self::WhenItStarts => "The server is not running; it reads that when it starts.",
+        })
     }
 }
 

@@ -83,11 +83,7 @@ fn add(context: &Context, name: &UserName) -> Result<(), CommandError> {
     list.edit(|users| users.add(name, ""))?;
     let hash = password::ask_new(&format!("Password for {name}"))?;
     let known = list.change(context, |users| users.add(name, &hash))?;
-    println!(
-        "{name} is in {}; {}",
-        list.path().display(),
-        known.now_or_later("can log in")
-    );
+    println!("{name} can log in, and is in {}. {known}", list.path().display());
     let data = lists.data_of(name);
     if data.exists() {
         println!(
@@ -104,9 +100,8 @@ fn passwd(context: &Context, name: &UserName) -> Result<(), CommandError> {
     let hash = password::ask_new(&format!("New password for {name}"))?;
     let known = list.change(context, |users| users.change_password(name, &hash))?;
     println!(
-        "{name} has a new password in {}; {}",
-        list.path().display(),
-        known.now_or_later("is logged out on every device, and logs in with it")
+        "{name} has a new password, in {}, and has to log in with it on every device. {known}",
+        list.path().display()
     );
     Ok(())
 }
@@ -131,9 +126,8 @@ fn remove(
     }
     let known = list.change(context, |users| users.remove(name))?;
     println!(
-        "{name} is not in {} any more; {}",
-        list.path().display(),
-        known.now_or_later("cannot log in, and is logged out on every device")
+        "{name} is not in {} any more, and is logged out on every device. {known}",
+        list.path().display()
     );
     if !delete_data {
         println!("The data stay in {}.", data.display());
@@ -196,10 +190,9 @@ fn rename(context: &Context, from: &UserName, to: &UserName) -> Result<(), Comma
     }
     let known = list.tell(context, &edited.document.to_string())?;
     println!(
-        "{from} is {to} now, in {} and in {}; {}",
+        "{from} is {to} now, in {} and {}, and has to log in again on every device, with the new name and the same password. Nothing is uploaded or downloaded anew. {known}",
         list.path().display(),
-        lists.data_of(to).display(),
-        known.now_or_later("has to log in again on every device, with the new name and the same password; nothing is uploaded or downloaded anew")
+        lists.data_of(to).display()
     );
     Ok(())
 }
