@@ -9,6 +9,16 @@ use crate::{
     control::{DeviceReport, DeviceState, Request},
 };
 
+const HEADINGS: [&str; 8] = [
+    "DEVICE",
+    "USER",
+    "CLIENT",
+    "PLATFORM",
+    "FIRST SEEN",
+    "LAST SEEN",
+    "ADDRESS",
+    "LAST SYNC",
+];
 /// So much of an id is shown, and is enough to name a device.
 const SHORT_ID: usize = 8;
 
@@ -70,35 +80,29 @@ fn list(context: &Context, arguments: List) -> Result<(), CommandError> {
     } else if devices.is_empty() {
         println!("no device is logged in");
     } else {
-        let headings = [
-            "DEVICE",
-            "USER",
-            "CLIENT",
-            "PLATFORM",
-            "FIRST SEEN",
-            "LAST SEEN",
-            "ADDRESS",
-            "LAST SYNC",
-            "",
-        ];
-        table::print(headings, devices.iter().map(row))?;
+        let mut headings = HEADINGS.to_vec();
+        if arguments.all {
+            headings.push("STATE");
+        }
+        let cells = |device: &DeviceReport| {
+            let mut cells = row(&device.record);
+            if arguments.all {
+                cells.push(state(device.state).to_owned());
+            }
+            cells
+        };
+        table::print(&headings, devices.iter().map(cells))?;
     }
     Ok(())
 }
 
-fn row(device: &DeviceReport) -> [String; 9] {
-    let record = &device.record;
+fn row(record: &Record) -> Vec<String> {
     let (version, platform) = client(record);
     let last_sync = match &record.last_action {
         Some(action) => format!("{}: {action}", table::ago(record.last_sync)),
         None => table::ago(record.last_sync),
     };
-    let state = match device.state {
-        DeviceState::LoggedIn => "",
-        DeviceState::LoggedOut => "logged out",
-        DeviceState::Revoked => "revoked",
-    };
-    [
+    vec![
         short_id(record),
         record.user.clone(),
         version.to_owned(),
@@ -107,8 +111,15 @@ fn row(device: &DeviceReport) -> [String; 9] {
         table::ago(Some(record.last_seen)),
         record.address.clone(),
         last_sync,
-        state.to_owned(),
     ]
+}
+
+fn state(state: DeviceState) -> &'static str {
+    match state {
+        DeviceState::LoggedIn => "logged in",
+        DeviceState::LoggedOut => "logged out",
+        DeviceState::Revoked => "revoked",
+    }
 }
 
 /// Of version, build and platform the first and the last.

@@ -10,14 +10,12 @@ use crate::clock;
 ///
 /// # Errors
 /// When standard output is closed.
-pub fn print<const COLUMNS: usize>(
-    headings: [&str; COLUMNS],
-    rows: impl IntoIterator<Item = [String; COLUMNS]>,
-) -> io::Result<()> {
+pub fn print(headings: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> io::Result<()> {
     let mut out = TabWriter::new(io::stdout().lock()).padding(3);
     writeln!(out, "{}", headings.join("\t"))?;
     for row in rows {
-        writeln!(out, "{}", row.map(|cell| printable(&cell)).join("\t"))?;
+        let cells: Vec<_> = row.iter().map(|cell| printable(cell)).collect();
+        writeln!(out, "{}", cells.join("\t"))?;
     }
     out.flush()
 }

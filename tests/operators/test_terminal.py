@@ -2,6 +2,7 @@
 
 import os
 import pty
+import termios
 import time
 from contextlib import suppress
 
@@ -26,6 +27,16 @@ class Terminal:
             assert time.monotonic() < deadline, self.shown
             self.shown += os.read(self.screen, 1024)
 
+    def wait_for_secrecy(self, question):
+        """The question comes a moment before what is typed is not shown any more."""
+        self.wait_for(question)
+        while termios.tcgetattr(self.screen)[3] & termios.ECHO:
+            time.sleep(0.01)
+
+    def type_password(self, question, password):
+        self.wait_for_secrecy(question)
+        self.type(password)
+
     def type(self, text):
         os.write(self.screen, f"{text}\n".encode())
 
@@ -42,10 +53,8 @@ class Terminal:
 
 def test_a_password_is_asked_for_twice_and_never_seen(running, new_device):
     terminal = Terminal(running, "user", "add", "dora")
-    terminal.wait_for("Password for dora: ")
-    terminal.type("d0ra's first")
-    terminal.wait_for("Again: ")
-    terminal.type("d0ra's first")
+    terminal.type_password("Password for dora: ", "d0ra's first")
+    terminal.type_password("Again: ", "d0ra's first")
     status, shown = terminal.end()
     assert status == 0
     assert "can log in" in shown
@@ -56,10 +65,8 @@ def test_a_password_is_asked_for_twice_and_never_seen(running, new_device):
 def test_two_passwords_that_differ_change_nothing(running):
     before = running.list.read_text()
     terminal = Terminal(running, "user", "passwd", "anna")
-    terminal.wait_for("New password for anna: ")
-    terminal.type("one")
-    terminal.wait_for("Again: ")
-    terminal.type("other")
+    terminal.type_password("New password for anna: ", "one")
+    terminal.type_password("Again: ", "other")
     status, shown = terminal.end()
     assert (status, running.list.read_text()) == (64, before)
     assert "differ" in shown
@@ -67,11 +74,10 @@ def test_two_passwords_that_differ_change_nothing(running):
 
 def test_nobody_waits_for_somebody_who_is_at_the_keyboard(running):
     terminal = Terminal(running, "user", "add", "dora")
-    terminal.wait_for("Password for dora: ")
+    terminal.wait_for_secrecy("Password for dora: ")
     running.operate("user", "add", "emil", given="e")
     terminal.type("d")
-    terminal.wait_for("Again: ")
-    terminal.type("d")
+    terminal.type_password("Again: ", "d")
     assert terminal.end()[0] == 0
     names = [line.split(":")[0] for line in running.list.read_text().splitlines()]
     assert names == ["anna", "ben", "emil", "dora"]

@@ -6,6 +6,7 @@ import pytest
 
 from harness.container import booted, prepare
 from harness.daemon import SOCKET, Daemon
+from harness.under_way import UnderWay
 
 # Debian 12 has systemd 252, the oldest that is supported; Debian 13 has 257.
 SUITES = ["bookworm", "trixie"]
@@ -34,3 +35,8 @@ def daemon(installed):
     yield installed
     # pytest shows it with a failure only.
     print(f"--- journal of {installed.container.name}\n{installed.log_text()}")
+
+
+@pytest.fixture
+def under_way(daemon, template, tmp_path, new_device, new_gate):
+    return lambda: UnderWay(daemon, template, tmp_path, new_device, new_gate)

@@ -83,7 +83,10 @@ fn add(context: &Context, name: &UserName) -> Result<(), CommandError> {
     list.edit(|users| users.add(name, ""))?;
     let hash = password::ask_new(&format!("Password for {name}"))?;
     let known = list.change(context, |users| users.add(name, &hash))?;
-    println!("{name} can log in, and is in {}. {known}", list.path().display());
+    println!(
+        "{name} can log in, and is in {}. {known}",
+        list.path().display()
+    );
     let data = lists.data_of(name);
     if data.exists() {
         println!(
@@ -210,24 +213,21 @@ fn list(context: &Context, json: bool) -> Result<(), CommandError> {
         println!("There are no users yet; `anki-syncd user add NAME` adds one.");
         return Ok(());
     }
+    let known = |report: &UserReport, what: String| match report.devices {
+        Some(_) => what,
+        None => "?".to_owned(),
+    };
     let row = |report: &UserReport| {
-        let devices = report
-            .devices
-            .map_or_else(|| "?".to_owned(), |count| count.to_string());
-        let last_sync = report
-            .devices
-            .map_or_else(|| "?".to_owned(), |_| table::ago(report.last_sync));
-        [
+        let devices = report.devices.unwrap_or_default().to_string();
+        vec![
             report.name.to_string(),
             report.password.clone(),
-            devices,
-            last_sync,
+            known(report, devices),
+            known(report, table::ago(report.last_sync)),
         ]
     };
-    table::print(
-        ["USER", "PASSWORD", "DEVICES", "LAST SYNC"],
-        reports.iter().map(row),
-    )?;
+    let headings = ["USER", "PASSWORD", "DEVICES", "LAST SYNC"];
+    table::print(&headings, reports.iter().map(row))?;
     if !is_running {
         println!("\nThe server is not running: its devices are not known.");
     }
