@@ -249,7 +249,8 @@ def test_users_of_the_configuration_file_are_changed_there(running):
 
 def test_a_printed_hash_is_one_that_the_server_takes(start_server, listed, new_device):
     printed = listed.operate("hash-password", given="s3cret\n").removesuffix("\n")
-    server = start_server("ours", PASSWORDS_HASHED="1", SYNC_USER1=f"anna:{printed}", SYNC_USER2=f"ben:{printed}")
+    users = {"SYNC_USER1": f"anna:{printed}", "SYNC_USER2": f"ben:{printed}"}
+    server = start_server("ours", PASSWORDS_HASHED="1", **users)
     new_device(server).login("s3cret")
 
 

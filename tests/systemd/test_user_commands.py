@@ -1,5 +1,5 @@
-"""The operator's commands for users and devices against the daemon as installed: the list is root's,
-and the daemon has but a copy of it."""
+"""The operator's commands for users and devices against the daemon as installed: the list is
+root's, and the daemon has but a copy of it."""
 
 import json
 import time
@@ -66,7 +66,7 @@ def test_the_first_user_of_a_fresh_installation(daemon, operate, new_device):
     assert "no users yet" in operate("user", "list")
     operate("user", "add", "dora", given="d0ra's first")
     new_device(daemon, "dora").login("d0ra's first")
-    assert daemon.show("StatusText").startswith("Idle; 1 user") or "device" in daemon.show("StatusText")
+    daemon.wait_for(lambda: "1 user" in daemon.show("StatusText"))
 
 
 def test_data_follow_a_rename_and_go_when_told_to(daemon, operate, new_device):
@@ -103,3 +103,12 @@ def test_nothing_secret_gets_into_the_journal(daemon, operate, new_device):
     operate("user", "remove", "dora")
     assert "d0ra" not in daemon.log_text()
     assert "$argon2id" not in daemon.log_text()
+
+
+def test_a_list_that_is_not_the_servers_is_not_put_in_place_of_it(daemon, operate):
+    daemon.drop_in("[Service]\nLoadCredential=\nSetCredential=users:emil:pass\n")
+    daemon.systemctl("restart", SERVICE)
+    done = daemon.container.run(PROGRAM, "user", "add", "dora", input="d", check=False)
+    assert done.returncode == 64
+    assert "LoadCredentialEncrypted" in done.stderr
+    assert [user["name"] for user in json.loads(operate("user", "list", "--json"))] == ["emil"]

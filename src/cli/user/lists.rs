@@ -12,7 +12,7 @@ use crate::{
         users_file::{Document, EditError, UsersFile},
     },
     config::Settings,
-    control::{Request, client::AskError},
+    control::{Request, UserReport, client::AskError},
 };
 
 /// Every list that can be edited, the first being the one for new users.
@@ -64,6 +64,9 @@ impl Lists {
             path,
             is_credential: true,
         });
+        if let Some(list) = &passed {
+            list.check_is_the_servers(context, &settings)?;
+        }
         let lists: Vec<_> = named.chain(passed).collect();
         if lists.is_empty() {
             return Err(CommandError::Refused(
@@ -120,6 +123,24 @@ impl List {
     /// The file.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// A unit can have its credential from elsewhere, such as an encrypted file. To tell its
+    /// server that the users are those of this list would log everybody out.
+    fn check_is_the_servers(
+        &self,
+        context: &Context,
+        settings: &Settings,
+    ) -> Result<(), CommandError> {
+        let users: Vec<UserReport> = context.ask(&Request::Users).unwrap_or_default();
+        let is_listed = |user: &UserReport| settings.users.contains_key(&user.name);
+        if users.is_empty() || users.iter().any(is_listed) {
+            return Ok(());
+        }
+        Err(CommandError::Refused(format!(
+            "the running server has quite other users than {} lists. If it is told them in another way, such as LoadCredentialEncrypted=, change them there; if that file has been rewritten, let the server read it first: systemctl restart anki-syncd",
+            self.path.display()
+        )))
     }
 
     /// Tries a change, which is not written yet. Others wait as long as the result lives.
