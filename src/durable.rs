@@ -1,6 +1,13 @@
 //! What has to survive a power cut.
 
-use std::{fs::File, io, path::Path};
+use std::{
+    fs::{self, File},
+    io::{self, Write},
+    os::unix::fs::{MetadataExt, fchown},
+    path::{Path, PathBuf},
+};
+
+use tempfile::NamedTempFile;
 
 /// Makes names that were added to or removed from a folder durable.
 ///
@@ -8,4 +15,88 @@ use std::{fs::File, io, path::Path};
 /// As the file system says.
 pub fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
+}
+
+/// A file's new content, on disk beside it and not yet in its place.
+#[derive(Debug)]
+pub struct Replacement {
+    new: NamedTempFile,
+    path: PathBuf,
+}
+
+impl Replacement {
+    /// Writes the content, with mode and owner of the file that it is to replace; a file
+    /// that is new is for its owner's eyes only. Links are followed, not replaced.
+    ///
+    /// # Errors
+    /// As the file system says; the file stays as it is.
+    pub fn prepare(path: &Path, content: &[u8]) -> io::Result<Self> {
+        let path = match fs::canonicalize(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => path.to_owned(),
+            found => found?,
+        };
+        let mut new = NamedTempFile::new_in(folder_of(&path))?;
+        match fs::metadata(&path) {
+            Ok(old) => {
+                let own = new.as_file().metadata()?;
+                if (old.uid(), old.gid()) != (own.uid(), own.gid()) {
+                    fchown(new.as_file(), Some(old.uid()), Some(old.gid()))?;
+                }
+                new.as_file().set_permissions(old.permissions())?;
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+        new.write_all(content)?;
+        new.as_file().sync_all()?;
+        Ok(Self { new, path })
+    }
+
+    /// Puts it into place: whole or not at all, also when the power fails.
+    ///
+    /// # Errors
+    /// As the file system says.
+    pub fn commit(self) -> io::Result<()> {
+        self.new.persist(&self.path)?;
+        sync_folder(folder_of(&self.path))
+    }
+}
+
+/// The folder that a file is in.
+#[must_use]
+pub fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+
+    #[test]
+    fn a_replaced_file_keeps_its_mode_and_a_new_one_is_private() {
+        let folder = tempfile::tempdir().unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        let (old, link, new) = (
+            folder.path().join("old"),
+            folder.path().join("link"),
+            folder.path().join("new"),
+        );
+        fs::write(&old, "before").unwrap();
+        fs::set_permissions(&old, fs::Permissions::from_mode(0o640)).unwrap();
+        symlink(&old, &link).unwrap();
+        let replacement = Replacement::prepare(&link, b"after").unwrap();
+        assert_eq!(fs::read(&old).unwrap(), b"before");
+        replacement.commit().unwrap();
+        assert_eq!(fs::read(&old).unwrap(), b"after");
+        assert!(link.is_symlink());
+        assert_eq!(mode(&old), 0o640);
+        Replacement::prepare(&new, b"x").unwrap().commit().unwrap();
+        assert_eq!(mode(&new), 0o600);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3);
+    }
 }

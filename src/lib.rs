@@ -9,7 +9,7 @@
 //! - [`service`][]: everything that knows systemd or the process: sockets, state, log, signals, rights.
 //! - [`http`][]: connections, limits and time-outs, the two envelopes, routing, replies, the page at `/`.
 //! - [`wire`][]: the protocol's messages as plain types; parses and writes bytes, no I/O.
-//! - [`account`][]: who may sync: passwords, host keys, throttling.
+//! - [`account`][]: who may sync: the users file, passwords, host keys, devices, throttling.
 //! - [`vault`][]: one user's data: opening, closing when idle, replacing, recovery.
 //! - [`sync`][]: the sync methods, each a function over a vault.
 //! - [`collection`][]: `collection.anki2`.
@@ -18,7 +18,8 @@
 //! - [`durable`][]: what has to survive a power cut.
 //!
 //! Rules that keep it so: `wire`, `collection` and `media` know neither hyper nor
-//! tokio; `http` opens no file; only `vault` and what it owns touch `SYNC_BASE`.
+//! tokio; `http` opens no file; only `vault` and what it owns touch `SYNC_BASE`, but for
+//! the one file of `account::devices`.
 //! Errors are made where they happen, carried up, and logged once, at the edge.
 
 pub mod account;

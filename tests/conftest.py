@@ -9,6 +9,7 @@ pytest.register_assert_rewrite("harness.agreement")
 
 from harness.agreement import Inspector  # noqa: E402
 from harness.device import Device, empty_collection  # noqa: E402
+from harness.gate import Gate  # noqa: E402
 from harness.server import Server  # noqa: E402
 
 
@@ -84,3 +85,17 @@ def inspector(tmp_path_factory):
     inspector = Inspector(tmp_path_factory.mktemp("inspector") / "device")
     yield inspector
     inspector.end()
+
+
+@pytest.fixture
+def new_gate():
+    """Makes proxies that hold back the first request with the given path."""
+    gates = []
+
+    def make(server, path, **options):
+        gates.append(Gate(server, path, **options))
+        return gates[-1]
+
+    yield make
+    for gate in gates:
+        gate.close()

@@ -1,12 +1,14 @@
 //! Host keys: `user . device . MAC`, which need no storage to be verified.
 
-use std::fmt;
+use std::{fmt, str::FromStr};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use hmac::{Hmac, KeyInit, Mac, digest::Key};
+use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
+use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
-use super::{name::UserName, password::Credential};
+use super::{devices::PasswordMark, name::UserName, password::Credential};
 
 /// The server's 32 random bytes that every host key depends on.
 #[derive(Clone)]
@@ -35,6 +37,20 @@ impl Secret {
         mac
     }
 
+    /// Stands for a user's stored password without telling anything of it.
+    #[must_use]
+    pub fn mark(&self, user: &UserName, credential: &Credential) -> PasswordMark {
+        let parts = [
+            b"password",
+            user.as_str().as_bytes(),
+            credential.fingerprint_input(),
+        ];
+        let digest = self.mac(&parts).finalize().into_bytes();
+        let mut number = [0; 8];
+        number.copy_from_slice(&digest[..8]);
+        PasswordMark(i64::from_be_bytes(number))
+    }
+
     /// A number below `below`, always the same for the same name: which of the
     /// users an unknown name is verified as, so that both cost the same.
     #[must_use]
@@ -58,7 +74,8 @@ impl fmt::Debug for Secret {
 }
 
 /// Which device of a user: drawn at login, and part of its host key.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct DeviceId([u8; DeviceId::BYTES]);
 
 impl DeviceId {
@@ -81,9 +98,47 @@ impl From<[u8; Self::BYTES]> for DeviceId {
     }
 }
 
+/// In hexadecimal digits, which people can read out and type the beginning of.
 impl fmt::Display for DeviceId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&BASE64.encode(self.0))
+        f.write_str(&hex::encode(self.0))
+    }
+}
+
+impl FromStr for DeviceId {
+    type Err = hex::FromHexError;
+
+    fn from_str(digits: &str) -> Result<Self, Self::Err> {
+        let mut bytes = [0; Self::BYTES];
+        hex::decode_to_slice(digits, &mut bytes)?;
+        Ok(Self(bytes))
+    }
+}
+
+impl From<DeviceId> for String {
+    fn from(id: DeviceId) -> Self {
+        id.to_string()
+    }
+}
+
+impl TryFrom<String> for DeviceId {
+    type Error = hex::FromHexError;
+
+    fn try_from(digits: String) -> Result<Self, Self::Error> {
+        digits.parse()
+    }
+}
+
+impl ToSql for DeviceId {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(self.to_string().into())
+    }
+}
+
+impl FromSql for DeviceId {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        let digits = value.as_str()?;
+        digits.parse().map_err(FromSqlError::other)
     }
 }
 
@@ -162,7 +217,8 @@ impl HostKey {
 impl fmt::Display for HostKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { user, device, mac } = self;
-        write!(f, "{}.{device}.{}", BASE64.encode(user), BASE64.encode(mac))
+        let [user, device, mac] = [user.as_bytes(), &device.0, mac].map(|part| BASE64.encode(part));
+        write!(f, "{user}.{device}.{mac}")
     }
 }
 

@@ -1,9 +1,11 @@
-//! Who may sync: the user table, password verification, host keys, throttling.
+//! Who may sync: the user table, password verification, host keys, devices, throttling.
 
+pub mod devices;
 pub mod host_key;
 pub mod name;
 pub mod password;
 pub mod throttle;
+pub mod users_file;
 
 use std::{
     collections::HashMap,
@@ -13,6 +15,7 @@ use std::{
 
 use tokio::sync::Semaphore;
 
+use devices::{Devices, PasswordMark, Record};
 use host_key::{DeviceId, HostKey, Secret};
 use name::UserName;
 use password::Credential;
@@ -28,6 +31,19 @@ pub struct Device {
     pub user: UserName,
     /// Which.
     pub id: DeviceId,
+    /// Which password its host key depends on.
+    pub password: PasswordMark,
+}
+
+/// Why a host key is of no use.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// Not issued here, or the password has been changed, or the user has been removed.
+    #[error("the host key is not valid (any more); log in again")]
+    Invalid,
+    /// It was genuine.
+    #[error("this device was revoked; log in again")]
+    Revoked(Device),
 }
 
 /// Why a login was refused.
@@ -65,13 +81,16 @@ pub struct Accounts {
     secret: Secret,
     verifications: Semaphore,
     throttle: Throttle,
+    /// What is remembered of their devices.
+    pub devices: Devices,
 }
 
 impl Accounts {
     /// The users of the settings, with the secret that their host keys depend on.
     #[must_use]
-    pub fn new(users: HashMap<UserName, Credential>, secret: Secret) -> Self {
+    pub fn new(users: HashMap<UserName, Credential>, secret: Secret, devices: Devices) -> Self {
         Self {
+            devices,
             table: RwLock::new(Table::new(users)),
             secret,
             verifications: Semaphore::new(VERIFICATIONS),
@@ -83,6 +102,34 @@ impl Accounts {
     /// stays the same stay logged in.
     pub fn replace(&self, users: HashMap<UserName, Credential>) {
         *self.table.write().unwrap_or_else(PoisonError::into_inner) = Table::new(users);
+    }
+
+    /// Whether there is such a user.
+    #[must_use]
+    pub fn contains(&self, user: &UserName) -> bool {
+        self.table().users.contains_key(user)
+    }
+
+    /// Everybody in the order of their names, with the kind of password.
+    #[must_use]
+    pub fn users(&self) -> Vec<(UserName, String)> {
+        let table = self.table();
+        let kind = |user| table.users.get(user).map_or("", Credential::kind);
+        let users = table.order.iter();
+        users
+            .map(|user| (user.clone(), kind(user).to_owned()))
+            .collect()
+    }
+
+    /// Whether a device's host key works, as far as the password goes.
+    #[must_use]
+    pub fn is_current(&self, record: &Record) -> bool {
+        let table = self.table();
+        let user = record.user.parse().ok();
+        user.and_then(|user| Some((table.users.get(&user)?, user)))
+            .is_some_and(|(credential, user)| {
+                self.secret.mark(&user, credential) == record.password
+            })
     }
 
     /// How many users there are.
@@ -127,24 +174,37 @@ impl Accounts {
             self.throttle.succeeded(&origin);
             let id = DeviceId::random().map_err(|error| LoginError::Failed(error.to_string()))?;
             let key = HostKey::issue(&self.secret, &user, id, &credential);
-            Ok((Device { user, id }, key))
+            let password = self.secret.mark(&user, &credential);
+            Ok((Device { user, id, password }, key))
         } else {
             self.throttle.failed(origin);
             Err(LoginError::Wrong)
         }
     }
 
-    /// The device that a host key belongs to; none for one that is not valid (any more).
-    #[must_use]
-    pub fn authenticate(&self, key: &str) -> Option<Device> {
-        let key = HostKey::parse(key)?;
-        let user = key.user.parse().ok()?;
+    /// The device that a host key belongs to.
+    ///
+    /// # Errors
+    /// [`KeyError`].
+    pub fn authenticate(&self, key: &str) -> Result<Device, KeyError> {
+        let key = HostKey::parse(key).ok_or(KeyError::Invalid)?;
+        let user = key.user.parse().map_err(|_| KeyError::Invalid)?;
         let table = self.table();
-        let credential = table.users.get(&user)?;
-        key.is_genuine(&self.secret, credential).then_some(Device {
+        let credential = table.users.get(&user).ok_or(KeyError::Invalid)?;
+        if !key.is_genuine(&self.secret, credential) {
+            return Err(KeyError::Invalid);
+        }
+        let password = self.secret.mark(&user, credential);
+        let device = Device {
             user,
             id: key.device,
-        })
+            password,
+        };
+        if self.devices.is_revoked(device.id) {
+            Err(KeyError::Revoked(device))
+        } else {
+            Ok(device)
+        }
     }
 
     async fn verify(&self, credential: Credential, password: String) -> Result<bool, LoginError> {
@@ -171,7 +231,7 @@ mod tests {
     fn accounts() -> Accounts {
         let users = [("alice", "a-secret"), ("bob", "b-secret")]
             .map(|(name, password)| (name.parse().unwrap(), Credential::plain(password).unwrap()));
-        Accounts::new(users.into(), Secret::new([1; 32]))
+        Accounts::new(users.into(), Secret::new([1; 32]), Devices::in_memory())
     }
 
     #[tokio::test]
@@ -181,10 +241,7 @@ mod tests {
             .login("alice", "a-secret".into(), None)
             .await
             .unwrap();
-        assert_eq!(
-            accounts.authenticate(&key.to_string()),
-            Some(device.clone())
-        );
+        assert_eq!(accounts.authenticate(&key.to_string()).unwrap(), device);
         let (second, _) = accounts
             .login("alice", "a-secret".into(), None)
             .await
@@ -221,11 +278,15 @@ mod tests {
         let users = [("alice", "a-secret"), ("bob", "new"), ("carol", "c")]
             .map(|(name, password)| (name.parse().unwrap(), Credential::plain(password).unwrap()));
         accounts.replace(users.into());
-        assert_eq!(accounts.authenticate(&alices_key.to_string()), Some(alice));
-        assert_eq!(accounts.authenticate(&bobs_key.to_string()), None);
+        assert_eq!(
+            accounts.authenticate(&alices_key.to_string()).unwrap(),
+            alice
+        );
+        let bobs = accounts.authenticate(&bobs_key.to_string());
+        assert!(matches!(bobs, Err(KeyError::Invalid)));
         assert!(accounts.login("carol", "c".into(), None).await.is_ok());
         accounts.replace(HashMap::new());
-        assert_eq!(accounts.authenticate(&alices_key.to_string()), None);
+        assert!(accounts.authenticate(&alices_key.to_string()).is_err());
         assert!(matches!(
             accounts.login("carol", "c".into(), None).await,
             Err(LoginError::Wrong)

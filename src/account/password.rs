@@ -3,16 +3,37 @@
 use std::fmt;
 
 use argon2::Argon2;
-use password_hash::{PasswordVerifier, phc::PasswordHash};
+use password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash};
 use pbkdf2::Pbkdf2;
 use scrypt::Scrypt;
 use subtle::ConstantTimeEq;
+
+/// Bytes of a new password: as much as fits into a login, however it is escaped.
+pub const LONGEST: usize = 2048;
 
 /// What a user's password is compared with.
 #[derive(Clone)]
 pub struct Credential {
     stored: String,
     hash: Option<PasswordHash>,
+}
+
+/// Makes an argon2id hash in PHC format, with the crate's parameters, which are OWASP's:
+/// 19 MiB, so that a Raspberry Pi with 512 MB can verify a few at a time.
+///
+/// # Errors
+/// [`CredentialError::Empty`]; [`CredentialError::Long`]; [`CredentialError::Random`].
+pub fn hash(password: &str) -> Result<String, CredentialError> {
+    if password.is_empty() {
+        return Err(CredentialError::Empty);
+    }
+    if password.len() > LONGEST {
+        return Err(CredentialError::Long);
+    }
+    let hash: PasswordHash = Argon2::default()
+        .hash_password(password.as_bytes())
+        .map_err(|_| CredentialError::Random)?;
+    Ok(hash.to_string())
 }
 
 /// Why a configured password cannot be used. The text never contains it.
@@ -34,6 +55,12 @@ pub enum CredentialError {
         "a password hash that cannot be verified here; argon2id, pbkdf2-sha256, pbkdf2-sha512 and scrypt can, each with its parameters, salt and hash"
     )]
     Unsupported,
+    /// Would not fit into a login.
+    #[error("the password is longer than {LONGEST} bytes")]
+    Long,
+    /// The system's random source or its memory.
+    #[error("the system gave no random bytes or not enough memory for hashing the password")]
+    Random,
 }
 
 impl Credential {
@@ -107,6 +134,15 @@ impl Credential {
         }
     }
 
+    /// What it is, for people: `plain`, or the algorithm of its hash.
+    #[must_use]
+    pub fn kind(&self) -> &str {
+        match &self.hash {
+            None => "plain",
+            Some(hash) => hash.algorithm.as_str(),
+        }
+    }
+
     /// What host keys are bound to, so that a changed password logs devices out.
     #[must_use]
     pub fn fingerprint_input(&self) -> &[u8] {
@@ -175,6 +211,21 @@ mod tests {
         ] {
             assert_eq!(Credential::hashed(phc).err(), Some(error), "{phc:?}");
         }
+    }
+
+    #[test]
+    fn a_new_hash_is_argon2id_with_a_salt_of_its_own_and_matches() {
+        let (first, second) = (hash("pässword").unwrap(), hash("pässword").unwrap());
+        assert!(
+            first.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"),
+            "{first}"
+        );
+        assert_ne!(first, second);
+        let credential = Credential::plain_or_hashed(&first).unwrap();
+        assert_eq!(credential.kind(), "argon2id");
+        assert!(credential.matches("pässword") && !credential.matches("password"));
+        assert_eq!(hash(""), Err(CredentialError::Empty));
+        assert_eq!(hash(&"x".repeat(LONGEST + 1)), Err(CredentialError::Long));
     }
 
     #[test]

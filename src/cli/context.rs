@@ -8,6 +8,7 @@ use std::{
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
+    account::users_file::FileError,
     config::{Settings, Sources, problem::Problems},
     control::{
         Request,
@@ -26,6 +27,15 @@ pub enum CommandError {
     /// The server cannot be asked, or says no.
     #[error(transparent)]
     Ask(#[from] AskError),
+    /// The settings are in disorder.
+    #[error("{0}")]
+    Settings(Problems),
+    /// What was asked for cannot be.
+    #[error("{0}")]
+    Refused(String),
+    /// The users file cannot be changed.
+    #[error(transparent)]
+    UsersFile(#[from] FileError),
     /// Where to write to is full, or not to be written to.
     #[error("{0}")]
     Io(#[from] io::Error),
@@ -37,7 +47,9 @@ impl CommandError {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Ask(_) => Exit::Unavailable,
-            Self::Io(_) => Exit::CannotCreate,
+            Self::Settings(_) | Self::UsersFile(FileError::Mistakes { .. }) => Exit::Config,
+            Self::Refused(_) => Exit::Usage,
+            Self::UsersFile(FileError::Io { .. }) | Self::Io(_) => Exit::CannotCreate,
         }
     }
 }
@@ -51,15 +63,23 @@ impl Context {
     /// The settings as given to the command, or else those of the packages.
     #[must_use]
     pub fn new(mut sources: Sources) -> Self {
-        let existing = |path: PathBuf| path.exists().then_some(path);
         let folder = Path::new(SYSTEM_FOLDER);
-        if sources.file.is_none() {
-            sources.file = existing(folder.join("anki-syncd.toml"));
+        let file = folder.join("anki-syncd.toml");
+        if sources.file.is_none() && file.exists() {
+            sources.file = Some(file.clone());
         }
-        if sources.credentials.is_none() && folder.join("users").exists() {
+        // A server with other settings is none of the unit's, which has the credential.
+        let is_units = sources.file.as_ref().is_none_or(|given| *given == file);
+        if sources.credentials.is_none() && is_units && folder.join("users").exists() {
             sources.credentials = Some(folder.to_owned());
         }
         Self { sources }
+    }
+
+    /// The file that the unit passes on as a credential, if this is about its server.
+    #[must_use]
+    pub fn credential(&self) -> Option<PathBuf> {
+        self.sources.credential()
     }
 
     /// The settings, as far as they are this user's to read.

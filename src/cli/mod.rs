@@ -1,9 +1,14 @@
 //! The command line: the daemon, and one file per operator's command.
 
 mod context;
+mod device;
+mod hash_password;
 mod healthcheck;
+mod password;
 mod serve;
 mod status;
+mod table;
+mod user;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -41,12 +46,23 @@ struct Arguments {
 enum Command {
     /// Tell how the running server is
     Status(status::Arguments),
+    /// Add, list, rename and remove users, and change their passwords
+    #[command(subcommand)]
+    User(user::Command),
+    /// List devices, and log single ones out
+    #[command(subcommand)]
+    Device(device::Command),
+    /// Print a hash of a password, for a users file or for `PASSWORDS_HASHED=1`
+    HashPassword,
 }
 
 impl Command {
     fn run(self, context: &Context) -> Result<(), CommandError> {
         match self {
             Self::Status(arguments) => status::run(context, &arguments),
+            Self::User(command) => command.run(context),
+            Self::Device(command) => command.run(context),
+            Self::HashPassword => hash_password::run(),
         }
     }
 }

@@ -6,7 +6,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    account::Accounts,
+    account::{Accounts, devices::Devices},
     config::{Settings, Sources},
     control::{self, Operator},
     http::{self, Policy, Server},
@@ -88,6 +88,7 @@ fn start(settings: Settings, sources: Sources, allow_root: bool) -> Result<(), S
     }
     let base = Base::open(&settings.base)?;
     sandbox::confine(&settings.base).map_err(StartError::Sandbox)?;
+    let devices = Devices::open(base.devices_file(), base.has_served());
     let secret = match &settings.host_key_secret {
         Some(secret) => secret.clone(),
         None => base.host_key_secret()?,
@@ -97,7 +98,7 @@ fn start(settings: Settings, sources: Sources, allow_root: bool) -> Result<(), S
     }
     let policy = Policy::from(&settings);
     let server = Arc::new(Server::new(
-        Accounts::new(settings.users, secret),
+        Accounts::new(settings.users, secret, devices),
         Vaults::new(base),
         policy,
     ));
@@ -183,6 +184,8 @@ async fn serve(
     if !rest::patiently(server.vaults.close_all()).await {
         tracing::warn!("work on somebody's data would not end; it is rolled back");
     }
+    // What went wrong is in the log.
+    let _ = server.accounts.devices.store().await;
     drop(helpers);
     tracing::info!("stopped");
     Ok(())
@@ -192,6 +195,8 @@ async fn serve(
 fn spawn_helpers(server: &Arc<Server>) -> tokio::task::JoinSet<()> {
     let mut helpers = tokio::task::JoinSet::new();
     let (closing, watched) = (Arc::clone(server), Arc::clone(server));
+    let devices = server.accounts.devices.clone();
+    helpers.spawn(async move { devices.keep_stored().await });
     helpers.spawn(async move { closing.vaults.close_idle().await });
     helpers.spawn(async move { status::run(&watched).await });
     if let Some(limit) = notify::watchdog() {

@@ -64,21 +64,27 @@ impl Error {
     /// Whether neither request nor collection is at fault, but the disk, the memory or a lock.
     #[must_use]
     pub fn is_environment(&self) -> bool {
-        use rusqlite::ffi::ErrorCode as Code;
-        let Self::Sql(error) = self else { return false };
-        matches!(
-            error.sqlite_error_code(),
-            Some(
-                Code::DatabaseBusy
-                    | Code::DatabaseLocked
-                    | Code::OutOfMemory
-                    | Code::ReadOnly
-                    | Code::SystemIoFailure
-                    | Code::DiskFull
-                    | Code::CannotOpen
-            )
-        )
+        matches!(self, Self::Sql(error) if is_environment(error))
     }
+}
+
+/// Whether SQLite fails because of the disk, the memory or a lock, and not of what it reads.
+#[must_use]
+pub fn is_environment(error: &rusqlite::Error) -> bool {
+    use rusqlite::ffi::ErrorCode as Code;
+    matches!(
+        error.sqlite_error_code(),
+        Some(
+            Code::DatabaseBusy
+                | Code::DatabaseLocked
+                | Code::OutOfMemory
+                | Code::PermissionDenied
+                | Code::ReadOnly
+                | Code::SystemIoFailure
+                | Code::DiskFull
+                | Code::CannotOpen
+        )
+    )
 }
 
 /// Says in which row something failed.

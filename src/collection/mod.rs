@@ -38,7 +38,7 @@ mod upgrade;
 
 pub use create::create;
 pub use downgrade::downgrade;
-pub use error::Error;
+pub use error::{Error, is_environment};
 pub use upgrade::{is_upgradable, upgrade};
 
 /// What the functions of this module return.

@@ -29,6 +29,7 @@ use client_address::ClientAddress;
 use environment::Variables;
 use fragment::{Fragment, Given};
 use problem::Problems;
+pub use users::UserLists;
 
 const MIB: u64 = 1024 * 1024;
 /// As the reference server: the decoded limit follows from the one as sent.
@@ -49,6 +50,8 @@ pub struct Settings {
     pub users: HashMap<UserName, Credential>,
     /// The secret behind all host keys; none when it is the one in `SYNC_BASE`.
     pub host_key_secret: Option<Secret>,
+    /// Where they are listed.
+    pub user_lists: UserLists,
     /// The account to run as when started as root.
     pub run_as: Option<String>,
     /// Whose word about clients' addresses is taken, beside that of a unix socket's peers.
@@ -76,6 +79,15 @@ pub struct Sources {
     pub state: Option<PathBuf>,
     /// What stands in place of the credential's list of users, which was changed since.
     pub users: Option<String>,
+}
+
+impl Sources {
+    /// The credential that lists users, if one was passed.
+    #[must_use]
+    pub fn credential(&self) -> Option<PathBuf> {
+        let path = self.credentials.as_ref()?.join(users::CREDENTIAL);
+        path.exists().then_some(path)
+    }
 }
 
 /// What a client may ask of us.
@@ -121,7 +133,7 @@ impl Settings {
         problems: &mut Problems,
         mut warnings: Vec<String>,
     ) -> Self {
-        let users = users::all(&fragment, sources, problems, &mut warnings);
+        let (users, user_lists) = users::all(&fragment, sources, problems, &mut warnings);
         let base = match fragment.base {
             Some(given) => given.value,
             None => default_base(sources, problems),
@@ -151,6 +163,7 @@ impl Settings {
                 .unwrap_or_default(),
             users,
             host_key_secret: host_key_secret::read(sources.credentials.as_deref(), problems),
+            user_lists,
             run_as: fragment.run_as.map(|given| given.value),
             trusted_proxies: fragment
                 .trusted_proxies

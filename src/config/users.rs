@@ -1,6 +1,10 @@
 //! The users, from wherever they are listed.
 
-use std::{collections::HashMap, fs, io, path::Path};
+use std::{
+    collections::HashMap,
+    fs, io,
+    path::{Path, PathBuf},
+};
 
 use super::{
     Sources,
@@ -9,17 +13,32 @@ use super::{
 };
 use crate::account::{
     name::UserName,
-    password::{Credential, CredentialError},
+    password::Credential,
+    users_file::{self, ReadPassword},
 };
 
 /// The credential that lists them.
-const CREDENTIAL: &str = "users";
+pub(super) const CREDENTIAL: &str = "users";
 /// Where a person finds what the credential is a copy of.
 const CREDENTIAL_SOURCE: &str =
     "/etc/anki-syncd/users (or what else the unit's LoadCredential=users: names)";
 
-type Users = HashMap<UserName, Credential>;
-type ReadPassword = fn(&str) -> Result<Credential, CredentialError>;
+/// Where users are listed, for whoever wants to change them.
+#[derive(Debug, Default)]
+pub struct UserLists {
+    /// By which setting, or in which line of which file, each user is given.
+    pub places: HashMap<UserName, String>,
+    /// The `users_file` of the settings.
+    pub file: Option<PathBuf>,
+    /// Whether `SYNC_USER1` and so on stand in place of all lists.
+    pub from_environment: bool,
+}
+
+#[derive(Default)]
+struct Users {
+    credentials: HashMap<UserName, Credential>,
+    places: HashMap<UserName, String>,
+}
 
 /// The users of the environment; or else those of the file, of the users file and of the
 /// credential together. There may be none yet if a place for them is known.
@@ -28,8 +47,8 @@ pub fn all(
     sources: &Sources,
     problems: &mut Problems,
     warnings: &mut Vec<String>,
-) -> Users {
-    let mut users = Users::new();
+) -> (HashMap<UserName, Credential>, UserLists) {
+    let mut users = Users::default();
     let hashed = fragment
         .passwords_hashed
         .as_ref()
@@ -40,7 +59,8 @@ pub fn all(
         Credential::plain
     };
     for Given { setting, value } in &fragment.users {
-        add(&mut users, setting, value, read_password, problems);
+        let entry = users_file::entry(value, read_password);
+        users.add(setting.clone(), entry, problems);
         if !hashed
             && value
                 .split_once(':')
@@ -65,19 +85,30 @@ pub fn all(
         .collect();
     for (name, text) in &lists {
         match text {
-            Ok(text) => add_list(&mut users, name, text, problems),
+            // One `name:password` a line; `#` begins a comment.
+            Ok(text) => users_file::entries(text).for_each(|(line, entry)| {
+                users.add(format!("{name}, line {line}"), entry, problems);
+            }),
             Err(what) => problems.add(name, what),
         }
     }
-    if users.is_empty() && problems.0.is_empty() {
+    if users.credentials.is_empty() && problems.0.is_empty() {
         match lists.last() {
             Some((name, _)) => warnings.push(format!(
-                "there are no users yet, so nobody can log in: add a line name:password to {name}, then restart the server"
+                "there are no users yet, so nobody can log in: `anki-syncd user add NAME` adds one to {name}"
             )),
-            None => problems.add("SYNC_USER1", "no user is configured: set it to name:password, or list `users` in the configuration file"),
+            None => problems.add("SYNC_USER1", "no user is configured: set it to name:password, or list `users` or name a `users_file` in the configuration file"),
         }
     }
-    users
+    let lists = UserLists {
+        places: users.places,
+        file: fragment
+            .users_file
+            .as_ref()
+            .map(|given| given.value.clone()),
+        from_environment,
+    };
+    (users.credentials, lists)
 }
 
 fn is_hash(password: &str) -> bool {
@@ -86,10 +117,7 @@ fn is_hash(password: &str) -> bool {
 
 /// The list that systemd passed, or what stands in its place by now.
 fn credential(sources: &Sources) -> Option<Result<String, String>> {
-    let passed = || {
-        let path = sources.credentials.as_ref()?.join(CREDENTIAL);
-        path.exists().then(|| read(&path))
-    };
+    let passed = || sources.credential().map(|path| read(&path));
     sources.users.clone().map(Ok).or_else(passed)
 }
 
@@ -100,38 +128,25 @@ fn read(path: &Path) -> Result<String, String> {
     })
 }
 
-/// One `name:password` a line; `#` begins a comment.
-fn add_list(users: &mut Users, name: &str, text: &str, problems: &mut Problems) {
-    for (number, line) in (1..).zip(text.lines()) {
-        if !line.trim().is_empty() && !line.starts_with('#') {
-            let setting = format!("{name}, line {number}");
-            add(users, &setting, line, Credential::plain_or_hashed, problems);
-        }
-    }
-}
-
-/// Splits at the first colon, so that a password may have colons.
-fn add(users: &mut Users, setting: &str, value: &str, read: ReadPassword, problems: &mut Problems) {
-    let Some((name, password)) = value.split_once(':') else {
-        return problems.add(setting, "has no colon: write name:password");
-    };
-    match (name.parse::<UserName>(), read(password)) {
-        (Ok(name), Ok(credential)) => {
-            if users.insert(name.clone(), credential).is_some() {
-                problems.add(
-                    setting,
-                    format_args!("there is a user {name} already: each name may be used once"),
-                );
+impl Users {
+    fn add(
+        &mut self,
+        setting: String,
+        entry: Result<(UserName, Credential), Vec<String>>,
+        problems: &mut Problems,
+    ) {
+        match entry {
+            Ok((name, _)) if self.credentials.contains_key(&name) => problems.add(
+                setting,
+                format_args!("there is a user {name} already: each name may be used once"),
+            ),
+            Ok((name, credential)) => {
+                self.places.insert(name.clone(), setting);
+                self.credentials.insert(name, credential);
             }
-        }
-        (name, credential) => {
-            let wrong = [
-                name.err().map(|error| error.to_string()),
-                credential.err().map(|error| error.to_string()),
-            ];
-            for what in wrong.iter().flatten() {
-                problems.add(setting, what);
-            }
+            Err(wrong) => wrong
+                .iter()
+                .for_each(|what| problems.add(setting.as_str(), what)),
         }
     }
 }

@@ -5,12 +5,15 @@
 //! [`Reply`]. What changes `SYNC_BASE` is done by the server, as its own user and in each
 //! user's turn; the commands ask and show.
 
+mod accounts;
 pub mod client;
 mod server;
 
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+
+use crate::account::{devices::Record, name::UserName};
 
 pub use server::{Operator, serve};
 
@@ -34,6 +37,33 @@ pub enum Request {
     Reload {
         /// What the users file holds now; none where it has not changed.
         users: Option<String>,
+    },
+    /// Who may sync? Answered by a list of [`UserReport`].
+    Users,
+    /// Give a user's data to another name, which no user may have yet. Until the settings are
+    /// read again, the data are out of everybody's reach. Answered by nothing.
+    MoveData {
+        /// The present name.
+        from: UserName,
+        /// The one to be.
+        to: UserName,
+    },
+    /// Remove the data of somebody who is no user any more. Answered by nothing.
+    RemoveData {
+        /// Whose they were.
+        user: UserName,
+    },
+    /// Which devices are known? Answered by a list of [`DeviceReport`].
+    Devices {
+        /// Of this user only.
+        user: Option<UserName>,
+    },
+    /// Log devices out for good. Answered by a list of [`DeviceReport`].
+    Revoke {
+        /// Their ids, or how they begin.
+        devices: Vec<String>,
+        /// All that this user is logged in with.
+        all_of: Option<UserName>,
     },
 }
 
@@ -64,4 +94,39 @@ pub struct Status {
     pub users: usize,
     /// How many devices are syncing.
     pub syncing: usize,
+}
+
+/// How a user is.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct UserReport {
+    /// The name.
+    pub name: UserName,
+    /// `plain`, or the algorithm of the hash.
+    pub password: String,
+    /// How many devices are logged in; not known unless the server runs.
+    pub devices: Option<usize>,
+    /// When one of them last synced, in seconds since 1970.
+    pub last_sync: Option<i64>,
+}
+
+/// How a device is.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct DeviceReport {
+    /// What is known of it.
+    #[serde(flatten)]
+    pub record: Record,
+    /// Whether it may sync.
+    pub state: DeviceState,
+}
+
+/// Whether a device may sync.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeviceState {
+    /// It may.
+    LoggedIn,
+    /// The password has been changed since, or the user removed.
+    LoggedOut,
+    /// It was revoked.
+    Revoked,
 }

@@ -18,7 +18,7 @@ const LONGEST_REQUEST: u64 = 4 * 1024 * 1024;
 
 /// What the operator's requests are about.
 pub struct Operator {
-    server: Arc<Server>,
+    pub(super) server: Arc<Server>,
     reloader: Arc<Reloader>,
     base: PathBuf,
     listening: Vec<String>,
@@ -47,6 +47,13 @@ impl Operator {
         match request {
             Request::Status => value(&self.status()),
             Request::Reload { users } => value(&self.reload(users).await?),
+            Request::Users => value(&self.users()),
+            Request::MoveData { from, to } => value(&self.move_data(from, to).await?),
+            Request::RemoveData { user } => value(&self.remove_data(user).await?),
+            Request::Devices { user } => value(&self.devices(user.as_ref())),
+            Request::Revoke { devices, all_of } => {
+                value(&self.revoke(&devices, all_of.as_ref()).await?)
+            }
         }
     }
 

@@ -17,7 +17,7 @@ use super::{
     reply::{ReplyBody, whole},
 };
 use crate::{
-    account::LoginError,
+    account::{KeyError, LoginError},
     media, sync, vault,
     wire::{Malformed, header::HeaderError},
 };
@@ -125,6 +125,13 @@ impl From<BodyError> for HttpError {
     }
 }
 
+impl From<KeyError> for HttpError {
+    fn from(error: KeyError) -> Self {
+        // What makes clients ask their people to log in again.
+        Self::new(StatusCode::FORBIDDEN, error)
+    }
+}
+
 impl From<LoginError> for HttpError {
     fn from(error: LoginError) -> Self {
         match error {
@@ -162,7 +169,9 @@ impl From<vault::Error> for HttpError {
             vault::Error::NearlyFull(_) | vault::Error::Media(media::Error::OverQuota { .. }) => {
                 Self::new(StatusCode::INSUFFICIENT_STORAGE, error)
             }
-            vault::Error::Busy => Self::new(StatusCode::SERVICE_UNAVAILABLE, error),
+            vault::Error::Busy | vault::Error::Moved => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, error)
+            }
             _ => Self::internal(&error),
         }
     }

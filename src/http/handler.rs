@@ -25,7 +25,7 @@ use super::{
     route::{Method, NoRoute, Route, route},
 };
 use crate::{
-    account::host_key::DeviceId,
+    account::{Accounts, KeyError, host_key::DeviceId},
     collection::open::Refusal,
     sync::{full, media, meta, normal},
     vault::{
@@ -122,18 +122,23 @@ async fn answer(
         let reply = login(server, content, entry).await?;
         (reply, Traffic::default())
     } else {
-        let Some(device) = server.accounts.authenticate(&caller.host_key) else {
-            content.discard().await;
-            return Err(HttpError::new(
-                StatusCode::FORBIDDEN,
-                "the host key is not valid (any more); log in again",
-            ));
+        let device = match server.accounts.authenticate(&caller.host_key) {
+            Ok(device) => device,
+            Err(error) => {
+                content.discard().await;
+                if let KeyError::Revoked(device) = &error {
+                    entry.identify(device);
+                }
+                return Err(error.into());
+            }
         };
         entry.identify(&device);
+        server.accounts.devices.seen(&device, entry.sighting());
         let vault = server.vaults.get(&device.user).await?;
         // From the head on: while a body is under way, its device is not silent.
         let attendance = vault.attend(device.id);
         let mut call = Call {
+            accounts: &server.accounts,
             caller: &caller,
             device: device.id,
             vault,
@@ -144,8 +149,10 @@ async fn answer(
         };
         let reply = call.dispatch(method, content).await?;
         call.attendance.answered(reply.length());
-        if let Some(Outcome::Sync(_) | Outcome::Upload | Outcome::Download) = call.entry.outcome {
+        if let Some(action) = call.entry.action() {
             server.pulse.synced(&device.user);
+            let sighting = call.entry.sighting();
+            server.accounts.devices.synced(&device, sighting, action);
         }
         // Requests that get no line of their own count for the one that ends their sync.
         let traffic = call.entry.outcome.map(|_| call.attendance.take_traffic());
@@ -163,6 +170,7 @@ async fn login(server: &Server, content: Content, entry: &mut Entry) -> Result<R
         .login(&user, password, entry.address())
         .await?;
     entry.identify(&device);
+    server.accounts.devices.seen(&device, entry.sighting());
     entry.outcome = Some(Outcome::Login);
     json(LoginReply {
         key: key.to_string(),
@@ -171,6 +179,7 @@ async fn login(server: &Server, content: Content, entry: &mut Entry) -> Result<R
 
 /// A method called by a device that may.
 struct Call<'a> {
+    accounts: &'a Accounts,
     caller: &'a Caller,
     device: DeviceId,
     vault: Arc<Vault>,
@@ -270,6 +279,7 @@ impl Call<'_> {
             )),
             Method::MediaUpload => {
                 let mut zip = content.receive(vault.spool()).await?;
+                self.accounts.authenticate(&self.caller.host_key)?;
                 self.attendance.received(zip.seek(SeekFrom::End(0))?);
                 let uploaded = media::upload(vault, zip, self.room).await?;
                 self.entry.outcome = Some(Outcome::MediaSent(uploaded.0));
@@ -291,6 +301,8 @@ impl Call<'_> {
     async fn upload(&mut self, content: Content) -> Result<Reply, HttpError> {
         let refusal = match content.receive(self.vault.upload_file()?).await {
             Ok(file) => {
+                // It may have been revoked while the body was under way.
+                self.accounts.authenticate(&self.caller.host_key)?;
                 self.attendance.received(file.as_file().metadata()?.len());
                 match full::upload(&self.vault, self.device, file, self.room).await? {
                     Ok(()) => {

@@ -5,12 +5,18 @@ use std::{fmt, net::IpAddr, time::Instant};
 use hyper::StatusCode;
 
 use super::error::HttpError;
-use crate::{account::Device, sync::normal::Finished, vault::activity::Traffic};
+use crate::{
+    account::{Device, devices::Sighting},
+    sync::normal::Finished,
+    vault::activity::Traffic,
+};
 
 /// What is known of a request, as it becomes known.
 pub struct Entry {
     method: &'static str,
     address: Option<IpAddr>,
+    /// The address for people.
+    place: String,
     began: Instant,
     /// The name that was given at a login, or the user that the host key belongs to.
     pub user: String,
@@ -49,7 +55,7 @@ macro_rules! line {
             user = $entry.user,
             device = $entry.device,
             client = $entry.client,
-            address = $entry.place(),
+            address = $entry.place,
             request = $entry.request,
             $($field,)+
             $($message)+
@@ -63,6 +69,7 @@ impl Entry {
         Self {
             method,
             address,
+            place: address.map_or_else(|| "unix-socket".to_owned(), |address| address.to_string()),
             began: Instant::now(),
             user: String::new(),
             device: String::new(),
@@ -75,6 +82,27 @@ impl Entry {
     /// Where the request comes from.
     pub fn address(&self) -> Option<IpAddr> {
         self.address
+    }
+
+    /// What is remembered of its device.
+    pub fn sighting(&self) -> Sighting<'_> {
+        Sighting {
+            client: &self.client,
+            address: &self.place,
+        }
+    }
+
+    /// What a device did, as it is remembered of it; none for what is no sync.
+    pub fn action(&self) -> Option<String> {
+        match self.outcome? {
+            // As the device sees it.
+            Outcome::Sync(finished) => Some(format!(
+                "sent {}, received {}",
+                finished.received, finished.sent
+            )),
+            outcome @ (Outcome::Upload | Outcome::Download) => Some(outcome.to_string()),
+            _ => None,
+        }
     }
 
     /// Notes whose request it is.
@@ -113,7 +141,7 @@ impl Entry {
             line!(info, self, ms, status; "{who}: {method} has to be tried again: {cause}");
         } else if method == "hostKey" {
             // Read by fail2ban: the address comes before anything that a stranger chose.
-            let (address, user) = (self.place(), &self.user);
+            let (address, user) = (&self.place, &self.user);
             line!(warn, self, ms, status; "login failed ip={address} user={user:?}: {cause}");
         } else {
             line!(warn, self, ms, status; "{who}: {method} refused: {cause}");
@@ -124,11 +152,6 @@ impl Entry {
     pub fn upload_refused(&self, sentence: &str) {
         let (who, ms) = (self.who(), self.millis());
         line!(warn, self, ms; "{who}: {sentence}");
-    }
-
-    fn place(&self) -> String {
-        self.address
-            .map_or_else(|| "unix-socket".to_owned(), |address| address.to_string())
     }
 
     fn millis(&self) -> u64 {
@@ -150,7 +173,7 @@ impl Entry {
             "{user} ({}, {}, from {})",
             version.escape_debug(),
             platform.escape_debug(),
-            self.place()
+            self.place
         )
     }
 }

@@ -44,9 +44,14 @@ impl Reloader {
     /// every later reload: systemd passes a new one only to a new process.
     ///
     /// # Errors
-    /// As [`Reloader::reload`].
+    /// As [`Reloader::reload`]; also when this server takes its users from elsewhere.
     pub fn replace_users(&self, text: String) -> Result<(), Problems> {
         let mut sources = self.lock();
+        if let Some(elsewhere) = elsewhere(&sources) {
+            let mut problems = Problems::default();
+            problems.add("users", elsewhere);
+            return Err(problems);
+        }
         let former = sources.users.replace(text);
         let applied = self.apply(&sources);
         if applied.is_err() {
@@ -63,6 +68,7 @@ impl Reloader {
                 log_warnings(settings);
                 self.server.change_policy(settings.into());
                 self.server.accounts.replace(settings.users.clone());
+                self.server.vaults.welcome(settings.users.keys());
                 tracing::info!(
                     "settings and users read again; {} can log in",
                     self.server.accounts.count()
@@ -80,5 +86,21 @@ impl Reloader {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Sources> {
         self.sources.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Why a list of users in place of the credential would change nothing.
+fn elsewhere(sources: &Sources) -> Option<&'static str> {
+    let settings = Settings::load(sources).ok()?;
+    if settings.user_lists.from_environment {
+        Some(
+            "this server is told its users by SYNC_USER1 and so on in its environment, which stand in place of any list; change them there and restart it",
+        )
+    } else if sources.users.is_none() && sources.credential().is_none() {
+        Some(
+            "this server was started without a list of users as a credential; name the list as `users_file` in its configuration file",
+        )
+    } else {
+        None
     }
 }

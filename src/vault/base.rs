@@ -2,12 +2,12 @@
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions, TryLockError},
-    io::{self, Read, Write},
+    io::{self, Read},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
-use crate::{account::host_key::Secret, durable::sync_folder};
+use crate::{account::host_key::Secret, durable::Replacement};
 
 /// A name that no user can have; the reference server ignores it.
 pub(super) const OWN_FOLDER: &str = ".anki-syncd";
@@ -97,6 +97,21 @@ impl Base {
         self.path.join(user.as_str())
     }
 
+    /// The file of what is remembered of devices.
+    #[must_use]
+    pub fn devices_file(&self) -> PathBuf {
+        self.path.join(OWN_FOLDER).join("devices.db")
+    }
+
+    /// Whether some device has been served from this folder before.
+    #[must_use]
+    pub fn has_served(&self) -> bool {
+        fs::read_dir(&self.path).is_ok_and(|entries| {
+            let mut users = entries.flatten();
+            users.any(|user| user.path().join(OWN_FOLDER).exists())
+        })
+    }
+
     /// The secret behind all host keys, drawn when there is none yet.
     ///
     /// # Errors
@@ -115,7 +130,9 @@ impl Base {
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 getrandom::fill(&mut bytes)?;
-                write_durably(&path, &bytes).map_err(|source| failed(&path, source))?;
+                Replacement::prepare(&path, &bytes)
+                    .and_then(Replacement::commit)
+                    .map_err(|source| failed(&path, source))?;
             }
             Err(source) => return Err(failed(&path, source)),
         }
@@ -144,23 +161,18 @@ fn private_file() -> OpenOptions {
     options
 }
 
-/// Whole or not at all, also when the power fails.
-fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let folder = path.parent().unwrap_or(path);
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    file.write_all(bytes)?;
-    file.as_file().sync_all()?;
-    file.persist(path)?;
-    sync_folder(folder)
-}
-
 /// Removes everything in a folder, but not the folder.
 ///
 /// # Errors
 /// As the file system says.
 pub fn empty_folder(path: &Path) -> io::Result<()> {
     for entry in fs::read_dir(path)? {
-        fs::remove_file(entry?.path())?;
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            fs::remove_dir_all(entry.path())?;
+        } else {
+            fs::remove_file(entry.path())?;
+        }
     }
     Ok(())
 }
@@ -210,8 +222,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let leftover = Base::open(folder.path()).unwrap().temporary().join("half");
         fs::write(&leftover, "x").unwrap();
+        let removed = leftover.with_file_name("removed");
+        fs::create_dir_all(removed.join("media")).unwrap();
         Base::open(folder.path()).unwrap();
-        assert!(!leftover.exists());
+        assert!(!leftover.exists() && !removed.exists());
     }
 
     #[test]

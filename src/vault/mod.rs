@@ -9,6 +9,7 @@ pub mod base;
 pub mod conversation;
 pub mod hand_over;
 pub mod lobby;
+mod moving;
 pub mod room;
 mod slot;
 
@@ -17,7 +18,7 @@ use std::{
     fs::{self, File},
     io::{self, Seek},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -44,7 +45,7 @@ use base::{Base, create_folder, empty_folder};
 use conversation::{ABANDONED, Conversation, SILENCE};
 use lobby::Lobby;
 use room::{Free, NearlyFull};
-use slot::Slot;
+use slot::{Slot, SlotError};
 
 /// After this long without a request, a user's databases are closed, so that
 /// `sqlite3`, rsync and file system snapshots see plain files.
@@ -143,6 +144,12 @@ impl Vaults {
             .any(|vault| vault.is_in_conversation())
     }
 
+    /// A user's vault, if anybody has used it since the start.
+    #[must_use]
+    pub fn in_use(&self, user: &UserName) -> Option<Arc<Vault>> {
+        self.lock().get(user)?.get().cloned()
+    }
+
     fn prepared(&self) -> Vec<Arc<Vault>> {
         let vaults = self.lock();
         vaults
@@ -189,6 +196,9 @@ pub enum Error {
     /// The media.
     #[error(transparent)]
     Media(#[from] media::Error),
+    /// The user is being renamed, or the data removed.
+    #[error("this user's data are being moved or removed; try again")]
+    Moved,
     /// The user's folder.
     #[error("user's folder: {0}")]
     Io(#[from] io::Error),
@@ -197,12 +207,23 @@ pub enum Error {
     Panicked(#[from] JoinError),
 }
 
+impl From<SlotError> for Error {
+    fn from(error: SlotError) -> Self {
+        match error {
+            SlotError::Panicked(error) => error.into(),
+            SlotError::Sealed => Self::Moved,
+        }
+    }
+}
+
 /// One user's data.
 pub struct Vault {
     folder: PathBuf,
     collection: Slot<Open>,
     media: Slot<MediaStore>,
     activity: Activity,
+    /// Whether the folder has another name by now, or none.
+    taken_away: AtomicBool,
 }
 
 /// The collection while it is open, and the normal sync that its transaction belongs to.
@@ -218,6 +239,7 @@ impl Vault {
             collection: Slot::default(),
             media: Slot::default(),
             activity: Activity::default(),
+            taken_away: AtomicBool::new(false),
         };
         create_folder(&vault.temporary())?;
         empty_folder(&vault.temporary())?;

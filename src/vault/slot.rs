@@ -16,6 +16,28 @@ pub struct Slot<T>(Arc<Mutex<Content<T>>>);
 struct Content<T> {
     open: Option<T>,
     last_used: Instant,
+    sealed: bool,
+}
+
+/// Why work was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum SlotError {
+    /// The work panicked. The database is then closed, which rolls back what was begun.
+    #[error("panicked: {0}")]
+    Panicked(#[from] JoinError),
+    /// The files are not here any more.
+    #[error("sealed")]
+    Sealed,
+}
+
+/// Keeps everybody out for as long as it lives, and for good unless it is told otherwise.
+pub struct Seal<T>(OwnedMutexGuard<Content<T>>);
+
+impl<T> Seal<T> {
+    /// Lets people in again.
+    pub fn lift(mut self) {
+        self.0.sealed = false;
+    }
 }
 
 impl<T> Default for Slot<T> {
@@ -23,6 +45,7 @@ impl<T> Default for Slot<T> {
         Self(Arc::new(Mutex::new(Content {
             open: None,
             last_used: Instant::now(),
+            sealed: false,
         })))
     }
 }
@@ -31,19 +54,37 @@ impl<T: Send + 'static> Slot<T> {
     /// Does some work with the database, which the work opens if it is not, and may close.
     ///
     /// # Errors
-    /// When the work panics. The database is then closed, which rolls back what was begun.
+    /// [`SlotError`].
     pub async fn run<R: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Option<T>) -> R + Send + 'static,
-    ) -> Result<R, JoinError> {
+    ) -> Result<R, SlotError> {
         let mut content = self.lock().await;
-        spawn_blocking(move || {
+        if content.sealed {
+            return Err(SlotError::Sealed);
+        }
+        let worked = spawn_blocking(move || {
             // Taken out, so that unwinding drops it.
             let mut open = content.open.take();
             let result = work(&mut open);
             content.open = open;
             content.last_used = Instant::now();
             result
+        });
+        Ok(worked.await?)
+    }
+
+    /// Waits until nobody uses the database, closes it, which rolls back what was begun,
+    /// and lets nobody in.
+    ///
+    /// # Errors
+    /// When closing panics; it is not sealed then.
+    pub async fn seal(&self) -> Result<Seal<T>, JoinError> {
+        let mut content = self.lock().await;
+        spawn_blocking(move || {
+            drop(content.open.take());
+            content.sealed = true;
+            Seal(content)
         })
         .await
     }
@@ -91,6 +132,19 @@ mod tests {
         assert_eq!(slot.run(|open| *open).await.unwrap(), Some(1));
         slot.close_if(|open, _| *open == 1).await;
         assert_eq!(slot.run(|open| *open).await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn nobody_gets_in_once_it_is_sealed_unless_the_seal_is_lifted() {
+        let slot = Slot::default();
+        slot.run(|open| *open = Some(1)).await.unwrap();
+        slot.seal().await.unwrap().lift();
+        assert_eq!(slot.run(|open| *open).await.unwrap(), None);
+        drop(slot.seal().await.unwrap());
+        assert!(matches!(
+            slot.run(|open| *open).await,
+            Err(SlotError::Sealed)
+        ));
     }
 
     #[tokio::test]

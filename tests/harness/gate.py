@@ -1,4 +1,5 @@
-"""A proxy that holds back one request, so that what it belongs to stays under way."""
+"""A proxy that holds back one request, or what follows its beginning, so that what it belongs to
+stays under way."""
 
 import socket
 import threading
@@ -11,7 +12,8 @@ PATIENCE = 60
 class Gate:
     """Stands for the server towards one device; connections go through as they come."""
 
-    def __init__(self, server, path):
+    def __init__(self, server, path, after=0):
+        self.after = after
         self.server = server
         self.users = server.users
         self.marker = f"POST {path} ".encode()
@@ -44,10 +46,13 @@ class Gate:
                     ).start()
 
     def pump(self, source, target, held):
+        found, passed = False, 0
         with suppress(OSError):
             while data := source.recv(BLOCK):
-                if held and self.marker in data:
+                found = found or (held and self.marker in data)
+                if found and passed >= self.after:
                     self.reached.set()
                     self.released.wait(PATIENCE)
                 target.sendall(data)
+                passed += len(data) if found else 0
             target.shutdown(socket.SHUT_WR)

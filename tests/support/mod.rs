@@ -4,7 +4,7 @@
 use std::{collections::HashMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use anki_syncd::{
-    account::{Accounts, password::Credential},
+    account::{Accounts, devices::Devices, password::Credential},
     config::{Limits, client_address::ClientAddress},
     http::{Policy, Server, listener::Listener, serve},
     vault::{Vaults, base::Base, room::Room},
@@ -51,7 +51,8 @@ pub async fn start() -> Running {
         client_address: ClientAddress::ConnectInfo,
         trusted_proxies: Vec::new(),
     };
-    let server = Server::new(Accounts::new(users, secret), Vaults::new(base), policy);
+    let accounts = Accounts::new(users, secret, Devices::in_memory());
+    let server = Server::new(accounts, Vaults::new(base), policy);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
     let serving = tokio::spawn(serve(

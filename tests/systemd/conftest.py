@@ -6,7 +6,7 @@ import pytest
 
 from harness.container import booted, prepare
 from harness.daemon import SOCKET, Daemon
-from harness.gate import Gate
+from harness.under_way import UnderWay
 
 # Debian 12 has systemd 252, the oldest that is supported; Debian 13 has 257.
 SUITES = ["bookworm", "trixie"]
@@ -38,14 +38,5 @@ def daemon(installed):
 
 
 @pytest.fixture
-def new_gate():
-    """Makes proxies that hold back the first request with the given path."""
-    gates = []
-
-    def make(server, path):
-        gates.append(Gate(server, path))
-        return gates[-1]
-
-    yield make
-    for gate in gates:
-        gate.close()
+def under_way(daemon, template, tmp_path, new_device, new_gate):
+    return lambda: UnderWay(daemon, template, tmp_path, new_device, new_gate)

@@ -5,66 +5,14 @@ from contextlib import closing
 
 import pytest
 
-from harness import collection
 from harness.daemon import DROP_INS, SERVICE, UNITS, USERS_CREDENTIAL
 from harness.device import ClientError
-from harness.raw import Account, Connection, frame
+from harness.raw import Connection
 
 PLAIN_FILE = "/etc/anki-syncd/users.plain"
 NEW_USER = {"dora": "d0ra's first"}
 # The third line is wrong.
 BROKEN = "# who may sync\nanna:pass\nnobody knows what this is\n"
-
-
-class UnderWay:
-    """One user's upload, half sent, and another's conversation, stopped in its middle."""
-
-    def __init__(self, daemon, template, tmp_path, new_device, new_gate):
-        self.daemon = daemon
-        self.offered = collection.grown(template, tmp_path / "offered.anki2", 3)
-        self.body = frame(self.offered)
-        self.uploader = Account(daemon, "anna")
-        self.connection = Connection(daemon)
-        self.connection.send_head("/sync/upload", self.uploader.key)
-        self.connection.send_chunk(self.body[: len(self.body) // 2])
-
-        self.device, self.witness = new_device(daemon, "ben"), new_device(daemon, "ben")
-        self.device.login(), self.witness.login()
-        self.device.upload()
-        self.device.add_note("in the", "middle")
-        self.gate = self.device.server = new_gate(daemon, "/sync/applyChunk")
-        self.failures = []
-        self.syncing = threading.Thread(target=self.sync)
-        self.syncing.start()
-        self.gate.wait()
-
-    def sync(self):
-        try:
-            self.device.sync()
-        except ClientError as error:
-            self.failures.append(error)
-
-    def complete(self, tmp_path):
-        """Lets both go on, and looks whether all of it has arrived."""
-        self.gate.release()
-        self.connection.send_chunk(self.body[len(self.body) // 2 :])
-        self.connection.send_end()
-        assert self.connection.reply().text() == "OK"
-        self.connection.close()
-        self.syncing.join()
-        assert self.failures == []
-
-    def check(self, tmp_path):
-        served = self.uploader.download(tmp_path / "served.anki2")
-        assert collection.rows(served)["notes"] == collection.rows(self.offered)["notes"]
-        self.witness.download()
-        assert self.witness.rows()["notes"] == self.device.rows()["notes"]
-        assert len(self.device.rows()["notes"]) == 1
-
-
-@pytest.fixture
-def under_way(daemon, template, tmp_path, new_device, new_gate):
-    return lambda: UnderWay(daemon, template, tmp_path, new_device, new_gate)
 
 
 def users_from_a_plain_file(daemon):

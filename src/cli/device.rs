@@ -1,0 +1,157 @@
+//! `anki-syncd device`: which devices are logged in, and logging single ones out.
+
+use super::{
+    context::{CommandError, Context, print_json},
+    table,
+};
+use crate::{
+    account::{devices::Record, name::UserName},
+    control::{DeviceReport, DeviceState, Request},
+};
+
+const HEADINGS: [&str; 8] = [
+    "DEVICE",
+    "USER",
+    "CLIENT",
+    "PLATFORM",
+    "FIRST SEEN",
+    "LAST SEEN",
+    "ADDRESS",
+    "LAST SYNC",
+];
+/// So much of an id is shown, and is enough to name a device.
+const SHORT_ID: usize = 8;
+
+/// What to do with devices.
+#[derive(clap::Subcommand)]
+pub enum Command {
+    /// List the devices that are logged in, the most recently seen first
+    List(List),
+    /// Log devices out, for good and at once: a sync under way is rolled back
+    ///
+    /// A device that is logged in anew counts as another one. Devices that have not been
+    /// seen for very long are not listed; what logs out every device for certain is a new
+    /// password (`anki-syncd user passwd`).
+    Revoke(Revoke),
+}
+
+#[derive(clap::Args)]
+pub struct List {
+    /// Of this user only
+    user: Option<UserName>,
+    /// Also those that were revoked, or logged out by a new password
+    #[arg(long)]
+    all: bool,
+    /// For programs
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(clap::Args)]
+#[group(required = true, multiple = true)]
+pub struct Revoke {
+    /// Their ids, or how they begin (`anki-syncd device list`)
+    #[arg(value_name = "DEVICE")]
+    devices: Vec<String>,
+    /// All devices of this user
+    #[arg(long, value_name = "USER")]
+    all: Option<UserName>,
+}
+
+impl Command {
+    /// Asks the running server.
+    ///
+    /// # Errors
+    /// [`CommandError`].
+    pub fn run(self, context: &Context) -> Result<(), CommandError> {
+        match self {
+            Self::List(arguments) => list(context, arguments),
+            Self::Revoke(arguments) => revoke(context, arguments),
+        }
+    }
+}
+
+fn list(context: &Context, arguments: List) -> Result<(), CommandError> {
+    let user = arguments.user;
+    let mut devices: Vec<DeviceReport> = context.ask(&Request::Devices { user })?;
+    devices.retain(|device| arguments.all || device.state == DeviceState::LoggedIn);
+    if arguments.json {
+        print_json(&devices)?;
+    } else if devices.is_empty() {
+        println!("no device is logged in");
+    } else {
+        let mut headings = HEADINGS.to_vec();
+        if arguments.all {
+            headings.push("STATE");
+        }
+        let cells = |device: &DeviceReport| {
+            let mut cells = row(&device.record);
+            if arguments.all {
+                cells.push(state(device.state).to_owned());
+            }
+            cells
+        };
+        table::print(&headings, devices.iter().map(cells))?;
+    }
+    Ok(())
+}
+
+fn row(record: &Record) -> Vec<String> {
+    let (version, platform) = client(record);
+    let last_sync = match &record.last_action {
+        Some(action) => format!("{}: {action}", table::ago(record.last_sync)),
+        None => table::ago(record.last_sync),
+    };
+    vec![
+        short_id(record),
+        record.user.clone(),
+        version.to_owned(),
+        platform.to_owned(),
+        table::ago(Some(record.first_seen)),
+        table::ago(Some(record.last_seen)),
+        record.address.clone(),
+        last_sync,
+    ]
+}
+
+fn state(state: DeviceState) -> &'static str {
+    match state {
+        DeviceState::LoggedIn => "logged in",
+        DeviceState::LoggedOut => "logged out",
+        DeviceState::Revoked => "revoked",
+    }
+}
+
+/// Of version, build and platform the first and the last.
+fn client(record: &Record) -> (&str, &str) {
+    let mut parts = record.client.split(',');
+    let version = parts.next().unwrap_or_default();
+    (version, parts.nth(1).unwrap_or_default())
+}
+
+fn short_id(record: &Record) -> String {
+    record.id.to_string().chars().take(SHORT_ID).collect()
+}
+
+fn revoke(context: &Context, arguments: Revoke) -> Result<(), CommandError> {
+    let Revoke { devices, all } = arguments;
+    let request = Request::Revoke {
+        devices,
+        all_of: all,
+    };
+    let revoked: Vec<DeviceReport> = context.ask(&request)?;
+    for DeviceReport { record, .. } in &revoked {
+        let (version, platform) = client(record);
+        println!(
+            "{} of {} ({}, {}) is logged out",
+            short_id(record),
+            record.user,
+            version.escape_debug(),
+            platform.escape_debug()
+        );
+    }
+    if revoked.is_empty() {
+        println!("no device was logged in");
+    }
+    Ok(())
+}

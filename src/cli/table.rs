@@ -1,0 +1,70 @@
+//! Tables for people: plain text, in columns.
+
+use std::io::{self, Write};
+
+use tabwriter::TabWriter;
+
+use crate::clock;
+
+/// Prints a table with a line of headings.
+///
+/// # Errors
+/// When standard output is closed.
+pub fn print(headings: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> io::Result<()> {
+    let mut out = TabWriter::new(io::stdout().lock()).padding(3);
+    writeln!(out, "{}", headings.join("\t"))?;
+    for row in rows {
+        let cells: Vec<_> = row.iter().map(|cell| printable(cell)).collect();
+        writeln!(out, "{}", cells.join("\t"))?;
+    }
+    out.flush()
+}
+
+/// What a device says of itself must not move the cursor.
+fn printable(text: &str) -> String {
+    let shown = |c: char| if c.is_control() { '?' } else { c };
+    text.chars().map(shown).collect()
+}
+
+/// How long ago a moment is, in seconds since 1970; as good in any time zone.
+#[must_use]
+pub fn ago(then: Option<i64>) -> String {
+    then.map_or_else(
+        || "never".to_owned(),
+        |then| since(clock::now_secs().saturating_sub(then)),
+    )
+}
+
+fn since(secs: i64) -> String {
+    let (minutes, hours, days) = (secs / 60, secs / 3600, secs / 86_400);
+    match (minutes, hours, days) {
+        (..1, _, _) => "just now".to_owned(),
+        (..90, _, _) => format!("{minutes} min ago"),
+        (_, ..48, _) => format!("{hours} h ago"),
+        _ => format!("{days} days ago"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_told_as_people_would() {
+        for (secs, told) in [
+            (-5, "just now"),
+            (59, "just now"),
+            (60, "1 min ago"),
+            (7000, "1 h ago"),
+            (90_000, "25 h ago"),
+            (200_000, "2 days ago"),
+        ] {
+            assert_eq!(since(secs), told);
+        }
+    }
+
+    #[test]
+    fn nothing_that_a_device_says_moves_the_cursor() {
+        assert_eq!(printable("\x1b[2Jlin\tux"), "?[2Jlin?ux");
+    }
+}

@@ -1,0 +1,257 @@
+//! `anki-syncd user`: who may sync.
+
+mod lists;
+
+use std::{
+    collections::BTreeMap,
+    io::{self, IsTerminal, Write},
+};
+
+use super::{
+    context::{CommandError, Context, print_json},
+    password, table,
+};
+use crate::{
+    account::{name::UserName, users_file::Document},
+    control::{Request, UserReport, client::AskError},
+};
+use lists::Lists;
+
+/// What to do with users.
+#[derive(clap::Subcommand)]
+pub enum Command {
+    /// Add a user; asks for the password, or reads it from standard input
+    Add {
+        /// Also the name of the folder with the user's data
+        name: UserName,
+    },
+    /// Give a user a new password, which logs all of the user's devices out
+    Passwd {
+        /// Whom
+        name: UserName,
+    },
+    /// Remove a user; the data stay unless told otherwise
+    Remove {
+        /// Whom
+        name: UserName,
+        /// Remove the collection, the media and all else of this user, for good
+        #[arg(long)]
+        delete_data: bool,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Rename a user and the folder with the data; all of the user's devices have to log in again
+    Rename {
+        /// The present name
+        from: UserName,
+        /// The new one
+        to: UserName,
+    },
+    /// List the users
+    List {
+        /// For programs
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+impl Command {
+    /// Changes the file and tells the running server.
+    ///
+    /// # Errors
+    /// [`CommandError`].
+    pub fn run(self, context: &Context) -> Result<(), CommandError> {
+        match self {
+            Self::Add { name } => add(context, &name),
+            Self::Passwd { name } => passwd(context, &name),
+            Self::Remove {
+                name,
+                delete_data,
+                yes,
+            } => remove(context, &name, delete_data, yes),
+            Self::Rename { from, to } => rename(context, &from, &to),
+            Self::List { json } => list(context, json),
+        }
+    }
+}
+
+fn add(context: &Context, name: &UserName) -> Result<(), CommandError> {
+    let lists = Lists::of(context)?;
+    let list = lists.for_new(name)?;
+    // Asked before the file is held, so that nobody waits for a keyboard.
+    list.edit(|users| users.add(name, ""))?;
+    let hash = password::ask_new(&format!("Password for {name}"))?;
+    let known = list.change(context, |users| users.add(name, &hash))?;
+    println!(
+        "{name} can log in, and is in {}. {known}",
+        list.path().display()
+    );
+    let data = lists.data_of(name);
+    if data.exists() {
+        println!(
+            "There are data already, in {}: they are {name}'s from now on.",
+            data.display()
+        );
+    }
+    Ok(())
+}
+
+fn passwd(context: &Context, name: &UserName) -> Result<(), CommandError> {
+    let lists = Lists::of(context)?;
+    let list = lists.having(name)?;
+    let hash = password::ask_new(&format!("New password for {name}"))?;
+    let known = list.change(context, |users| users.change_password(name, &hash))?;
+    println!(
+        "{name} has a new password, in {}, and has to log in with it on every device. {known}",
+        list.path().display()
+    );
+    Ok(())
+}
+
+fn remove(
+    context: &Context,
+    name: &UserName,
+    delete_data: bool,
+    yes: bool,
+) -> Result<(), CommandError> {
+    let lists = Lists::of(context)?;
+    let list = lists.having(name)?;
+    let data = lists.data_of(name);
+    if delete_data && !yes {
+        confirm(
+            &format!(
+                "This removes {name} and all of {}, for good. Type the name to go on: ",
+                data.display()
+            ),
+            name,
+        )?;
+    }
+    let known = list.change(context, |users| users.remove(name))?;
+    println!(
+        "{name} is not in {} any more, and is logged out on every device. {known}",
+        list.path().display()
+    );
+    if !delete_data {
+        println!("The data stay in {}.", data.display());
+        return Ok(());
+    }
+    let user = name.clone();
+    match context.ask(&Request::RemoveData { user }) {
+        Ok(()) => println!("The data in {} are removed.", data.display()),
+        Err(error) => {
+            return Err(CommandError::Refused(format!(
+                "the data in {} are still there: {error}",
+                data.display()
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn confirm(question: &str, name: &UserName) -> Result<(), CommandError> {
+    if !io::stdin().is_terminal() {
+        let hint = "nobody is at the terminal to be asked; --yes goes without";
+        return Err(CommandError::Refused(hint.to_owned()));
+    }
+    print!("{question}");
+    io::stdout().flush()?;
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer)?;
+    if answer.trim() == name.as_str() {
+        Ok(())
+    } else {
+        Err(CommandError::Refused("nothing has been changed".to_owned()))
+    }
+}
+
+/// The new list is on disk before the data move, so that little can go wrong in between.
+fn rename(context: &Context, from: &UserName, to: &UserName) -> Result<(), CommandError> {
+    let lists = Lists::of(context)?;
+    let list = lists.having(from)?;
+    lists.for_new(to)?;
+    let edited = list.edit(|users: &mut Document| users.rename(from, to))?;
+    let prepared = edited.prepare()?;
+    let moving = |from: &UserName, to: &UserName| Request::MoveData {
+        from: from.clone(),
+        to: to.clone(),
+    };
+    context.ask::<()>(&moving(from, to))?;
+    if let Err(error) = prepared.commit() {
+        let back: Result<(), AskError> = context.ask(&moving(to, from));
+        let state = match back {
+            Ok(()) => "everything is as it was".to_owned(),
+            Err(error) => format!(
+                "the data are in {} now: {error}",
+                lists.data_of(to).display()
+            ),
+        };
+        return Err(CommandError::Refused(format!(
+            "{} cannot be replaced: {error}; {state}",
+            list.path().display()
+        )));
+    }
+    let known = list.tell(context, &edited.document.to_string())?;
+    println!(
+        "{from} is {to} now, in {} and {}, and has to log in again on every device, with the new name and the same password. Nothing is uploaded or downloaded anew. {known}",
+        list.path().display(),
+        lists.data_of(to).display()
+    );
+    Ok(())
+}
+
+fn list(context: &Context, json: bool) -> Result<(), CommandError> {
+    let (reports, is_running) = match context.ask::<Vec<UserReport>>(&Request::Users) {
+        Ok(reports) => (reports, true),
+        Err(AskError::NotRunning) => (from_settings(context)?, false),
+        Err(error) => return Err(error.into()),
+    };
+    if json {
+        return Ok(print_json(&reports)?);
+    }
+    if reports.is_empty() {
+        println!("There are no users yet; `anki-syncd user add NAME` adds one.");
+        return Ok(());
+    }
+    let known = |report: &UserReport, what: String| match report.devices {
+        Some(_) => what,
+        None => "?".to_owned(),
+    };
+    let row = |report: &UserReport| {
+        let devices = report.devices.unwrap_or_default().to_string();
+        vec![
+            report.name.to_string(),
+            report.password.clone(),
+            known(report, devices),
+            known(report, table::ago(report.last_sync)),
+        ]
+    };
+    let headings = ["USER", "PASSWORD", "DEVICES", "LAST SYNC"];
+    table::print(&headings, reports.iter().map(row))?;
+    if !is_running {
+        println!("\nThe server is not running: its devices are not known.");
+    }
+    let plain = reports
+        .iter()
+        .filter(|report| report.password == "plain")
+        .count();
+    if plain > 0 {
+        println!(
+            "\n{plain} of these passwords can be read by whoever reads the list; `anki-syncd user passwd NAME` puts a hash there."
+        );
+    }
+    Ok(())
+}
+
+fn from_settings(context: &Context) -> Result<Vec<UserReport>, CommandError> {
+    let settings = context.settings().map_err(CommandError::Settings)?;
+    let users: BTreeMap<_, _> = settings.users.iter().collect();
+    let report =
+        |(name, credential): (&UserName, &crate::account::password::Credential)| UserReport {
+            name: name.clone(),
+            password: credential.kind().to_owned(),
+            devices: None,
+            last_sync: None,
+        };
+    Ok(users.into_iter().map(report).collect())
+}

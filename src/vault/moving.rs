@@ -1,0 +1,100 @@
+//! A user's whole folder gets another name, or is removed.
+//!
+//! Requests that are under way belong to a device that was let in before. So the vault is
+//! sealed first: what is open is rolled back and closed, and whoever still comes with the
+//! old vault is told to try again. It stays in its place until there is a user of that
+//! name once more, or a late request would make the folder anew.
+
+use std::{
+    fs, io,
+    path::Path,
+    sync::{Arc, atomic::Ordering},
+};
+
+use tempfile::tempdir_in;
+use tokio::{sync::OnceCell, task::spawn_blocking};
+
+use super::{Error, Open, Vault, Vaults, slot::Seal};
+use crate::{account::name::UserName, durable::sync_folder, media::MediaStore};
+
+struct Seals(Seal<Open>, Seal<MediaStore>);
+
+impl Vault {
+    async fn seal(&self) -> Result<Seals, Error> {
+        let (collection, media) = (self.collection.seal().await?, self.media.seal().await?);
+        Ok(Seals(collection, media))
+    }
+}
+
+impl Vaults {
+    /// Gives a user's folder to another name.
+    ///
+    /// # Errors
+    /// [`Error::Io`], also when there is such a folder already. Everything is as it was then.
+    pub async fn rename(&self, from: &UserName, to: &UserName) -> Result<(), Error> {
+        let target = self.base.user_folder(to);
+        self.take_away(from, move |folder| {
+            if target.exists() {
+                let what = format!("{} is there already; move it away", target.display());
+                return Err(io::Error::new(io::ErrorKind::AlreadyExists, what));
+            }
+            fs::rename(folder, &target)?;
+            sync_folder(target.parent().unwrap_or(&target))
+        })
+        .await?;
+        self.lock().remove(to);
+        Ok(())
+    }
+
+    /// Removes a user's folder with all that is in it.
+    ///
+    /// # Errors
+    /// [`Error::Io`]. What is still there goes at the next start.
+    pub async fn remove(&self, user: &UserName) -> Result<(), Error> {
+        let temporary = self.base.temporary();
+        self.take_away(user, move |folder| {
+            // Out of sight at once: half a folder must not be taken for a user's data.
+            let hidden = tempdir_in(temporary)?;
+            fs::rename(folder, hidden.path().join("removed"))?;
+            sync_folder(folder.parent().unwrap_or(folder))?;
+            hidden.close()
+        })
+        .await
+    }
+
+    /// Makes room for users who have come, or come back, where others were taken away.
+    pub fn welcome<'a>(&self, users: impl IntoIterator<Item = &'a UserName>) {
+        let mut vaults = self.lock();
+        for user in users {
+            let is_gone = |cell: &Arc<OnceCell<Arc<Vault>>>| {
+                cell.get()
+                    .is_some_and(|vault| vault.taken_away.load(Ordering::Relaxed))
+            };
+            if vaults.get(user).is_some_and(is_gone) {
+                vaults.remove(user);
+            }
+        }
+    }
+
+    async fn take_away(
+        &self,
+        user: &UserName,
+        work: impl FnOnce(&Path) -> io::Result<()> + Send + 'static,
+    ) -> Result<(), Error> {
+        let vault = self.get(user).await?;
+        let Seals(collection, media) = vault.seal().await?;
+        let folder = vault.folder.clone();
+        let worked = spawn_blocking(move || {
+            let worked = work(&folder);
+            // Whatever went wrong: as long as the folder is there, so are the data.
+            if folder.exists() {
+                collection.lift();
+                media.lift();
+            } else {
+                vault.taken_away.store(true, Ordering::Relaxed);
+            }
+            worked
+        });
+        Ok(worked.await??)
+    }
+}

@@ -1,0 +1,179 @@
+"""`anki-syncd device`: one of a person's devices is logged out, whatever happens to the server."""
+
+import re
+import time
+from contextlib import contextmanager
+
+import pytest
+
+from harness.steps import Background, is_asked_to_log_in, logged_in, with_notes
+
+
+@pytest.fixture
+def pair(running, new_device):
+    """Two devices of one user, in step, and the server's ids of them, first of the first."""
+    first = with_notes(new_device(running))
+    mine = running.devices()[0]["id"]
+    second = logged_in(new_device(running))
+    second.download()
+    first.id, second.id = mine, next(id for id in ids(running) if id != mine)
+    return first, second
+
+
+def ids(server, *words):
+    return [device["id"] for device in server.devices(*words)]
+
+
+def devices_file(server):
+    return server.base / ".anki-syncd" / "devices.db"
+
+
+def test_each_device_is_listed_with_what_it_did_last(running, pair, new_device):
+    first, second = pair
+    logged_in(new_device(running, "ben"))
+    first.add_note("one", "more")
+    first.sync()
+    devices = {device["id"]: device for device in running.devices()}
+    assert len(devices) == 3
+    shown = devices[first.id]
+    version, _, platform = shown["client"].split(",")
+    assert version.startswith("2") and platform
+    assert shown["address"] == "127.0.0.1"
+    assert re.fullmatch("sent [1-9], received 0", shown["last_action"])
+    assert devices[second.id]["last_action"] == "downloaded the collection"
+    assert shown["first_seen"] <= shown["last_sync"] <= shown["last_seen"] <= time.time()
+    assert ids(running, "ben") == list(devices.keys() - {first.id, second.id})
+    table = running.operate("device", "list", "anna").splitlines()
+    assert len(table) == 3
+    assert table[1].split()[:2] == [first.id[:8], "anna"]
+    assert table[1].endswith(f"just now: {shown['last_action']}")
+
+
+def test_a_revoked_device_has_to_log_in_and_the_other_goes_on(running, pair):
+    first, second = pair
+    told = running.operate("device", "revoke", first.id[:6])
+    assert told.startswith(f"{first.id[:8]} of anna (")
+    assert is_asked_to_log_in(first)
+    assert second.sync() == "NO_CHANGES"
+    assert ids(running) == [second.id]
+    states = {device["id"]: device["state"] for device in running.devices("--all")}
+    assert states == {first.id: "revoked", second.id: "logged_in"}
+    logged_in(first)
+    assert first.sync() == "NO_CHANGES"
+    assert len(ids(running)) == 2
+
+
+@pytest.mark.parametrize("end", ["stop", "kill"])
+def test_a_revocation_outlives_the_server(running, pair, end):
+    first, second = pair
+    running.operate("device", "revoke", first.id)
+    getattr(running, end)()
+    running.start()
+    assert is_asked_to_log_in(first)
+    assert second.sync() == "NO_CHANGES"
+
+
+def test_what_is_known_outlives_a_restart(running, pair):
+    before = running.devices()
+    running.restart()
+    assert running.devices() == before
+
+
+def test_a_sync_that_a_revoked_device_has_under_way_comes_to_nothing(running, pair, new_gate):
+    first, second = pair
+    first.add_note("from a", "stolen phone")
+    gate = first.server = new_gate(running, "/sync/finish")
+    syncing = Background(first.sync)
+    gate.wait()
+    running.operate("device", "revoke", first.id)
+    # The other one need not wait for it.
+    began = time.monotonic()
+    second.add_note("meanwhile", "here")
+    assert second.sync() == "NO_CHANGES"
+    assert time.monotonic() - began < 4
+    gate.release()
+    with pytest.raises(Exception, match="password was incorrect"):
+        syncing.wait()
+    assert len(second.rows()["notes"]) == 4
+
+
+def test_an_upload_that_a_revoked_device_has_under_way_comes_to_nothing(running, pair, new_gate):
+    first, second = pair
+    first.change("add_many", count=8_000, text="some text to be uploaded")
+    gate = first.server = new_gate(running, "/sync/upload", after=32 * 1024)
+    upload = Background(first.upload)
+    gate.wait()
+    running.operate("device", "revoke", first.id)
+    gate.release()
+    with pytest.raises(Exception, match="password was incorrect"):
+        upload.wait()
+    assert second.sync() == "NO_CHANGES"
+
+
+def test_all_devices_of_one_user_at_once(running, pair, new_device):
+    ben = with_notes(new_device(running, "ben"))
+    running.operate("device", "revoke", "--all", "anna")
+    assert all(is_asked_to_log_in(device) for device in pair)
+    assert ben.sync() == "NO_CHANGES"
+
+
+def test_what_names_no_device_revokes_none(running, pair):
+    first, _ = pair
+    for name in ["abc", "no such device", first.id[:3], "", "0" * 24]:
+        running.operate("device", "revoke", first.id, "--", name, status=69)
+    running.operate("device", "revoke", status=64)
+    assert len(ids(running)) == 2
+
+
+def test_a_new_password_leaves_no_device_on_the_list(running, pair):
+    running.operate("user", "passwd", "anna", given="new")
+    assert ids(running) == []
+    assert {device["state"] for device in running.devices("--all")} == {"logged_out"}
+
+
+def test_a_damaged_file_hinders_nobody_and_is_told_aloud(running, pair):
+    first, second = pair
+    running.operate("device", "revoke", first.id)
+    running.stop()
+    devices_file(running).write_bytes(b"damaged" * 1000)
+    running.start()
+    assert second.sync() == "NO_CHANGES"
+    assert ids(running) == [second.id]
+    log = running.log_text()
+    assert "ERROR" in log and "If devices were revoked, they are let in again" in log
+    assert list(devices_file(running).parent.glob("devices.db.damaged-*"))
+
+
+def test_a_file_that_is_lost_is_told_and_made_anew(running, pair):
+    running.stop()
+    devices_file(running).unlink()
+    running.start()
+    assert "If devices were revoked" in running.log_text()
+    assert all(device.sync() == "NO_CHANGES" for device in pair)
+    assert set(ids(running)) == {device.id for device in pair}
+
+
+@contextmanager
+def unwritable(path):
+    """For root too."""
+    path.unlink()
+    path.mkdir()
+    yield
+    path.rmdir()
+
+
+def test_a_file_that_cannot_be_written_hinders_nobody_and_is_caught_up_with(running, pair):
+    first, second = pair
+    with unwritable(devices_file(running)):
+        first.add_note("in spite of", "that")
+        assert first.sync() == second.sync() == "NO_CHANGES"
+        told = running.operate("device", "revoke", first.id, status=69)
+        assert "until the server ends" in told
+        assert is_asked_to_log_in(first)
+        time.sleep(6)
+    assert running.log_text().count("devices.db cannot be written") == 1
+    time.sleep(6)
+    running.kill()
+    running.start()
+    assert is_asked_to_log_in(first)
+    assert second.sync() == "NO_CHANGES"
