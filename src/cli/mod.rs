@@ -12,7 +12,7 @@ mod user;
 
 use std::{path::PathBuf, process::ExitCode};
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::{
     config::{Settings, Sources},
@@ -65,6 +65,12 @@ impl Command {
             Self::HashPassword => hash_password::run(),
         }
     }
+}
+
+/// The command line's definition, for what is made from it or compared with it.
+#[must_use]
+pub fn command() -> clap::Command {
+    Arguments::command()
 }
 
 /// Runs the program.

@@ -1,0 +1,236 @@
+//! The man pages and the default configuration against the program: they say the same.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+};
+
+use anki_syncd::{
+    cli,
+    config::{Settings, Sources, environment::Variables},
+};
+use clap::{Arg, Command};
+use regex::Regex;
+
+const COMMANDS_PAGE: &str = include_str!("../packaging/man/anki-syncd.8");
+const SETTINGS_PAGE: &str = include_str!("../packaging/man/anki-syncd.toml.5");
+const DEFAULTS: &str = include_str!("../packaging/anki-syncd.toml");
+const ENVIRONMENT: &str = include_str!("../src/config/environment.rs");
+
+/// One `.It` of a page: what heads it, and what follows up to the next.
+struct Item<'a> {
+    head: &'a str,
+    body: &'a str,
+}
+
+/// The items of one section.
+fn items<'a>(page: &'a str, section: &str) -> Vec<Item<'a>> {
+    let heading = format!("\n.Sh {section}\n");
+    let text = page.split_once(&heading).map_or("", |(_, text)| text);
+    let text = text.split("\n.Sh ").next().unwrap();
+    text.split("\n.It ")
+        .skip(1)
+        .map(|item| {
+            let (head, body) = item.split_once('\n').unwrap();
+            Item { head, body }
+        })
+        .collect()
+}
+
+/// Every match of the first group.
+fn found(pattern: &str, text: &str) -> BTreeSet<String> {
+    Regex::new(pattern)
+        .unwrap()
+        .captures_iter(text)
+        .map(|captures| captures[1].to_owned())
+        .collect()
+}
+
+/// Commands that do something, by their full names, without the program's.
+fn commands(command: &Command, path: &str) -> Vec<(String, Command)> {
+    let mut named = Vec::new();
+    for sub in command.get_subcommands().filter(|sub| !sub.is_hide_set()) {
+        let path = format!("{path} {}", sub.get_name()).trim().to_owned();
+        if !sub.is_subcommand_required_set() {
+            named.push((path.clone(), sub.clone()));
+        }
+        named.extend(commands(sub, &path));
+    }
+    named
+}
+
+fn options(command: &Command) -> Vec<&Arg> {
+    let shown = |arg: &&Arg| !arg.is_hide_set() && !arg.is_positional();
+    command.get_arguments().filter(shown).collect()
+}
+
+/// What the page has to say of a command's arguments.
+fn check_arguments(name: &str, command: &Command, written: &str) {
+    let long: BTreeSet<String> = options(command)
+        .iter()
+        .map(|arg| arg.get_long().unwrap().to_owned())
+        .filter(|name| !["help", "version"].contains(&name.as_str()))
+        .collect();
+    let mut documented = found(r"(?:Fl|,) -([a-z][a-z-]*)", written);
+    documented.retain(|name| !["help", "version"].contains(&name.as_str()));
+    assert_eq!(documented, long, "the options of `{name}` in anki-syncd(8)");
+    for arg in command.get_arguments().filter(|arg| !arg.is_hide_set()) {
+        if arg.get_action().takes_values() {
+            for value in arg.get_value_names().unwrap_or_default() {
+                assert!(
+                    written.contains(&format!("Ar {value}")),
+                    "anki-syncd(8) lacks `Ar {value}` at `{name}`"
+                );
+            }
+        }
+        for default in arg.get_default_values() {
+            let default = default.to_string_lossy();
+            assert!(
+                arg.is_hide_default_value_set() || written.contains(&format!("Li {default}")),
+                "anki-syncd(8) lacks the default `Li {default}` of {} at `{name}`",
+                arg.get_id()
+            );
+        }
+    }
+}
+
+#[test]
+fn the_man_page_has_the_options_of_the_program() {
+    let written: String = items(COMMANDS_PAGE, "OPTIONS")
+        .iter()
+        .map(|item| format!("{}\n{}", item.head, item.body))
+        .collect();
+    check_arguments("anki-syncd", &cli::command(), &written);
+}
+
+/// Under COMMANDS, an item each: `.It Cm user add Ar NAME`, with its options inside.
+#[test]
+fn the_man_page_has_every_command_with_its_arguments() {
+    let mut documented: BTreeMap<String, String> = BTreeMap::new();
+    let mut current = String::new();
+    for item in items(COMMANDS_PAGE, "COMMANDS") {
+        if let Some(rest) = item.head.strip_prefix("Cm ") {
+            let words = rest.split(' ').take_while(|word| !is_macro(word));
+            current = words.collect::<Vec<_>>().join(" ");
+        }
+        let text = documented.entry(current.clone()).or_default();
+        text.push_str(&format!("{}\n{}\n", item.head, item.body));
+    }
+    let program = commands(&cli::command(), "");
+    let names: BTreeSet<&String> = program.iter().map(|(name, _)| name).collect();
+    assert_eq!(
+        documented.keys().collect::<BTreeSet<_>>(),
+        names,
+        "the commands in anki-syncd(8), section COMMANDS"
+    );
+    for (name, command) in &program {
+        check_arguments(name, command, &documented[name]);
+    }
+}
+
+fn is_macro(word: &str) -> bool {
+    ["Ar", "Fl", "Op", "Oo", "No"].contains(&word)
+}
+
+/// The settings as the file takes them, with users so that it is complete.
+fn load(text: &str) -> Result<Settings, String> {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(file.path(), text).unwrap();
+    Settings::load(&Sources {
+        file: Some(file.path().into()),
+        variables: Variables::from([("SYNC_USER1".into(), "someone:secret".into())]),
+        state: Some("/var/lib/anki-syncd".into()),
+        ..Sources::default()
+    })
+    .map_err(|problems| format!("{:?}", problems.0))
+}
+
+/// Every key of the file, as the parser lists them for whoever gets one wrong.
+fn keys() -> BTreeSet<String> {
+    let error = load("no_such_key = 1").unwrap_err();
+    let (_, listed) = error.split_once("expected one of").unwrap();
+    found("`([a-z_]+)`", listed)
+}
+
+/// The default file's settings with its values; and the names of those that are examples.
+fn defaults() -> (BTreeMap<String, String>, BTreeSet<String>) {
+    let line = Regex::new(r"^#([a-z_]+) = (.+)$").unwrap();
+    let (mut values, mut examples) = (BTreeMap::new(), BTreeSet::new());
+    let mut before = "";
+    for text in DEFAULTS.lines() {
+        if let Some(captures) = line.captures(text) {
+            if before.ends_with("Example:") {
+                examples.insert(captures[1].to_owned());
+            } else {
+                values.insert(captures[1].to_owned(), captures[2].to_owned());
+            }
+        }
+        before = text;
+    }
+    (values, examples)
+}
+
+#[test]
+fn the_default_file_has_every_key_once_and_nothing_but_comments() {
+    assert!(load(DEFAULTS).is_ok());
+    let live = |line: &&str| !line.is_empty() && !line.starts_with('#');
+    assert_eq!(DEFAULTS.lines().find(live), None);
+    let (values, examples) = defaults();
+    assert!(values.keys().all(|name| !examples.contains(name)));
+    assert_eq!(values.into_keys().chain(examples).collect::<BTreeSet<_>>(), keys());
+}
+
+#[test]
+fn the_default_file_uncommented_changes_nothing() {
+    let settings = |text| format!("{:?}", load(text).unwrap());
+    let builtin = settings("");
+    let (values, _) = defaults();
+    for (name, value) in &values {
+        let line = format!("{name} = {value}\n");
+        assert_eq!(settings(&line), builtin, "{name} in anki-syncd.toml");
+    }
+    // It would also be equal if the comparison saw nothing.
+    assert_ne!(settings("port = 8081"), builtin);
+    assert_ne!(settings("body_timeout_secs = 61"), builtin);
+}
+
+#[test]
+fn every_example_of_the_default_file_is_valid() {
+    let examples = defaults().1;
+    for line in DEFAULTS.lines() {
+        let name = line.trim_start_matches('#').split(" = ").next().unwrap();
+        if examples.contains(name) {
+            assert_eq!(load(&line[1..]).err(), None);
+        }
+    }
+}
+
+#[test]
+fn the_man_page_has_every_setting_with_its_default() {
+    let (values, _) = defaults();
+    let mut documented = BTreeSet::new();
+    for item in items(SETTINGS_PAGE, "SETTINGS") {
+        let head = item.head.strip_prefix("Va ").unwrap();
+        let (name, default) = match head.split_once(" No = Li ") {
+            Some((name, default)) => (name, Some(default.replace(r"\(dq", "\""))),
+            None => (head, None),
+        };
+        // What `base` is by default depends on who starts it: that is told in words.
+        let expected = values.get(name).filter(|_| name != "base");
+        assert_eq!(default.as_ref(), expected, "{name} in anki-syncd.toml(5)");
+        documented.insert(name.to_owned());
+    }
+    assert_eq!(documented, keys());
+}
+
+#[test]
+fn the_man_page_has_every_variable_of_the_environment() {
+    let mut program = found(r#""([A-Z]+_[A-Z_]+)""#, ENVIRONMENT);
+    program.remove("SYNC_USER");
+    program.extend(["SYNC_USER1".to_owned(), "RUST_LOG".to_owned()]);
+    let documented: BTreeSet<String> = items(SETTINGS_PAGE, "ENVIRONMENT")
+        .iter()
+        .flat_map(|item| found(r"^Ev ([A-Z0-9_]+)", item.head))
+        .collect();
+    assert_eq!(documented, program);
+}
