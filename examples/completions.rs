@@ -9,7 +9,12 @@ fn main() -> io::Result<()> {
         .nth(1)
         .ok_or_else(|| io::Error::other("usage: completions FOLDER"))?;
     for shell in [Shell::Bash, Shell::Fish, Shell::Zsh] {
-        generate_to(shell, &mut anki_syncd::cli::command(), "anki-syncd", &folder)?;
+        generate_to(
+            shell,
+            &mut anki_syncd::cli::command(),
+            "anki-syncd",
+            &folder,
+        )?;
     }
     Ok(())
 }

@@ -1,4 +1,5 @@
 //! The man pages and the default configuration against the program: they say the same.
+#![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -20,7 +21,7 @@ const ENVIRONMENT: &str = include_str!("../src/config/environment.rs");
 /// One `.It` of a page: what heads it, and what follows up to the next.
 struct Item<'a> {
     head: &'a str,
-    body: &'a str,
+    whole: &'a str,
 }
 
 /// The items of one section.
@@ -30,9 +31,9 @@ fn items<'a>(page: &'a str, section: &str) -> Vec<Item<'a>> {
     let text = text.split("\n.Sh ").next().unwrap();
     text.split("\n.It ")
         .skip(1)
-        .map(|item| {
-            let (head, body) = item.split_once('\n').unwrap();
-            Item { head, body }
+        .map(|whole| Item {
+            head: whole.lines().next().unwrap(),
+            whole,
         })
         .collect()
 }
@@ -96,11 +97,11 @@ fn check_arguments(name: &str, command: &Command, written: &str) {
 
 #[test]
 fn the_man_page_has_the_options_of_the_program() {
-    let written: String = items(COMMANDS_PAGE, "OPTIONS")
+    let written: Vec<&str> = items(COMMANDS_PAGE, "OPTIONS")
         .iter()
-        .map(|item| format!("{}\n{}", item.head, item.body))
+        .map(|item| item.whole)
         .collect();
-    check_arguments("anki-syncd", &cli::command(), &written);
+    check_arguments("anki-syncd", &cli::command(), &written.join("\n"));
 }
 
 /// Under COMMANDS, an item each: `.It Cm user add Ar NAME`, with its options inside.
@@ -114,7 +115,7 @@ fn the_man_page_has_every_command_with_its_arguments() {
             current = words.collect::<Vec<_>>().join(" ");
         }
         let text = documented.entry(current.clone()).or_default();
-        text.push_str(&format!("{}\n{}\n", item.head, item.body));
+        text.push_str(item.whole);
     }
     let program = commands(&cli::command(), "");
     let names: BTreeSet<&String> = program.iter().map(|(name, _)| name).collect();
@@ -177,12 +178,15 @@ fn the_default_file_has_every_key_once_and_nothing_but_comments() {
     assert_eq!(DEFAULTS.lines().find(live), None);
     let (values, examples) = defaults();
     assert!(values.keys().all(|name| !examples.contains(name)));
-    assert_eq!(values.into_keys().chain(examples).collect::<BTreeSet<_>>(), keys());
+    assert_eq!(
+        values.into_keys().chain(examples).collect::<BTreeSet<_>>(),
+        keys()
+    );
 }
 
 #[test]
 fn the_default_file_uncommented_changes_nothing() {
-    let settings = |text| format!("{:?}", load(text).unwrap());
+    let settings = |text: &str| format!("{:?}", load(text).unwrap());
     let builtin = settings("");
     let (values, _) = defaults();
     for (name, value) in &values {

@@ -1,0 +1,1 @@
+"""What packaging/build does, a file for each step."""

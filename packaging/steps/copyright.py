@@ -1,0 +1,144 @@
+"""The file `copyright`: whose work is in the binary, and under which terms, as DEP-5 has it."""
+
+import json
+import re
+from pathlib import Path
+
+from steps import tools
+
+HEAD = tools.REPOSITORY / "packaging" / "copyright.head"
+# Of several licences to choose from, the first of these is taken.
+PREFERRED = ["MIT", "BSD-3-Clause", "Zlib", "Unicode-3.0", "Apache-2.0"]
+# By what its text begins with, or says, a file is recognised.
+MARKS = {
+    "MIT": "permission is hereby granted, free of charge, to any person",
+    "BSD-3-Clause": "redistribution and use in source and binary forms",
+    "Zlib": "this software is provided 'as-is'",
+    "Unicode-3.0": "unicode license v3",
+    "Apache-2.0": "apache license",
+}
+# Other names for what is in some crates' files, and what DEP-5 calls the licences.
+DEBIAN_NAMES = {"MIT": "Expat"}
+# Of a crate without a text of its own.
+FILES = re.compile(r"(LICEN[SC]E|COPYING|COPYRIGHT)", re.IGNORECASE)
+
+
+def text(triple):
+    """The whole file, for one target of Rust's."""
+    own_texts = {}
+    paragraphs = []
+    for crate in linked(triple):
+        paragraphs.append(paragraph(crate, own_texts))
+    licences = [f"License: {name}\n{indented(body)}" for body, name in own_texts.items()]
+    return "\n\n".join([HEAD.read_text().strip(), *paragraphs, *licences]) + "\n"
+
+
+def linked(triple):
+    """The crates whose code ends up in the binary: no tools of the build, no macros."""
+    words = ["--format-version=1", "--locked", "--filter-platform", triple]
+    metadata = json.loads(tools.output("cargo", "metadata", *words, cwd=tools.REPOSITORY))
+    crates = {package["id"]: package for package in metadata["packages"]}
+    needs = {node["id"]: node["deps"] for node in metadata["resolve"]["nodes"]}
+    seen = set()
+    waiting = [metadata["resolve"]["root"]]
+    while waiting:
+        name = waiting.pop()
+        if name not in seen and not is_macro(crates[name]):
+            seen.add(name)
+            waiting += [need["pkg"] for need in needs[name] if any(normal(need))]
+    seen.remove(metadata["resolve"]["root"])
+    return sorted((crates[name] for name in seen), key=lambda crate: crate["name"])
+
+
+def normal(need):
+    return (kind["kind"] is None for kind in need["dep_kinds"])
+
+
+def is_macro(crate):
+    return any("proc-macro" in target["kind"] for target in crate["targets"])
+
+
+def paragraph(crate, own_texts):
+    """One crate's: its holders of rights, and each licence that it cannot be had without."""
+    folder = Path(crate["manifest_path"]).parent
+    texts = [
+        file.read_text(errors="replace")
+        for file in sorted(folder.iterdir())
+        if file.is_file() and FILES.match(file.name)
+    ]
+    names = []
+    for licence in chosen(crate["license"]):
+        names.append(named(crate, licence, texts, own_texts))
+    lines = [
+        f"Files: crates/{crate['name']}/*",
+        f"Copyright: {holders(crate, texts)}",
+        f"License: {' and '.join(names)}",
+    ]
+    return "\n".join(lines)
+
+
+def chosen(expression):
+    """One licence of each part of the expression between `AND`s."""
+    for part in re.split(r"\s+AND\s+", expression):
+        offered = re.split(r"\s+OR\s+|\s*/\s*", part.strip("() "))
+        found = [licence for licence in PREFERRED if licence in offered]
+        if not found:
+            raise tools.Failed(f"no licence known of {offered}: teach packaging/steps/copyright.py")
+        yield found[0]
+
+
+def named(crate, licence, texts, own_texts):
+    """What the licence is called here: texts that differ have names of their own."""
+    debian = DEBIAN_NAMES.get(licence, licence)
+    if licence == "Apache-2.0":
+        return debian
+    mine = [terms(text) for text in texts if MARKS[licence] in plain(text)]
+    if not mine:
+        if licence != "MIT":
+            raise tools.Failed(f"{crate['name']} comes without the text of {licence}")
+        # The usual text then, of which there is one.
+        mine = [terms((tools.REPOSITORY / "LICENSE-MIT").read_text())]
+    # The same words, however they are spread over lines.
+    for body, name in own_texts.items():
+        if plain(body) == plain(mine[0]):
+            return name
+    name = debian if debian not in own_texts.values() else f"{debian}-{crate['name']}"
+    own_texts[mine[0]] = name
+    return name
+
+
+def plain(text):
+    words = re.sub(r"[^a-z0-9,.;:()'/ -]", " ", text.lower().replace('"', "'"))
+    return " ".join(words.split())
+
+
+def terms(text):
+    """Without heading and holders, which are another field's."""
+    kept = [
+        line.rstrip()
+        for line in text.splitlines()
+        if not re.match(
+            r"\s*(#|((The )?(MIT|BSD|zlib) Licen[sc]e|All rights reserved).{0,30}$"
+            r"|(Portions )?Copyright\b.*(\d{4}|\(c\)))",
+            line,
+            re.IGNORECASE,
+        )
+    ]
+    return "\n".join(kept).strip()
+
+
+def holders(crate, texts):
+    """As the crate's files name them, or else its authors."""
+    found = []
+    for text in texts:
+        for line in text.splitlines():
+            match = re.match(r"\s*(?:Portions )?Copyright\b:?\s*(?:\(c\)|©)?\s*(.*\S)", line, re.I)
+            if match and not re.search(r"\[|\bowner\b|license|notice|holder", match[1], re.I):
+                found.append(match[1].rstrip("."))
+    authors = [re.sub(r"\s*<.*>", "", author) for author in crate["authors"]]
+    of_all = list(dict.fromkeys(found)) or authors or [f"the authors of {crate['name']}"]
+    return "\n ".join(of_all)
+
+
+def indented(body):
+    return "\n".join(f" {line}" if line.strip() else " ." for line in body.splitlines())
