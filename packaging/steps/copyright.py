@@ -19,8 +19,12 @@ MARKS = {
 }
 # Other names for what is in some crates' files, and what DEP-5 calls the licences.
 DEBIAN_NAMES = {"MIT": "Expat"}
-# Of a crate without a text of its own.
 FILES = re.compile(r"(LICEN[SC]E|COPYING|COPYRIGHT)", re.IGNORECASE)
+HOLDER = re.compile(
+    r"\s*(?:Portions )?Copyright\b:?\s*(?:\(c\)|©)?\s*(.*[a-z].*)", re.IGNORECASE
+)
+# The word occurs in the licences' own text, too.
+NO_HOLDER = re.compile(r"\[|\bowner\b|license|notice|holder", re.IGNORECASE)
 
 
 def text(triple):
@@ -132,8 +136,8 @@ def holders(crate, texts):
     found = []
     for text in texts:
         for line in text.splitlines():
-            match = re.match(r"\s*(?:Portions )?Copyright\b:?\s*(?:\(c\)|©)?\s*(.*\S)", line, re.I)
-            if match and not re.search(r"\[|\bowner\b|license|notice|holder", match[1], re.I):
+            match = HOLDER.match(line)
+            if match and not NO_HOLDER.search(match[1]):
                 found.append(match[1].rstrip("."))
     authors = [re.sub(r"\s*<.*>", "", author) for author in crate["authors"]]
     of_all = list(dict.fromkeys(found)) or authors or [f"the authors of {crate['name']}"]

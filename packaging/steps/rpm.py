@@ -36,7 +36,7 @@ def build(files, architecture, about, output):
         "_topdir": top,
         "_rpmdir": top / "out",
         "tree": files.root,
-        "files": top / "files",
+        "file_list": top / "files",
         "package_version": about.version,
         "package_release": about.revision,
         "maintainer": about.maintainer,

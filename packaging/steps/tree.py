@@ -16,6 +16,7 @@ UNITS = sorted(
     if path.suffix in (".service", ".socket", ".timer", ".path", ".target")
 )
 DOC = "usr/share/doc/anki-syncd"
+USERS = "# The users of anki-syncd, a line name:password or name:hash each: see anki-syncd(8).\n"
 # What administrators change, and no upgrade.
 CONFIGURATION = [
     "etc/anki-syncd/anki-syncd.toml",
@@ -87,7 +88,7 @@ def build(folder, architecture, binary, completions_folder, zsh):
     tree.copy(SYSTEMD / "anki-syncd.sysusers", "usr/lib/sysusers.d/anki-syncd.conf")
     tree.copy(PACKAGING / "anki-syncd.toml", "etc/anki-syncd/anki-syncd.toml")
     # Read by systemd as root, never by the server itself.
-    tree.write("etc/anki-syncd/users", "", mode=0o600)
+    tree.write("etc/anki-syncd/users", USERS, mode=0o600)
     for kind in ("filter", "jail"):
         source = PACKAGING / "fail2ban" / f"{kind}.conf"
         tree.copy(source, f"etc/fail2ban/{kind}.d/anki-syncd.conf")

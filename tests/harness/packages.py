@@ -1,0 +1,151 @@
+"""The packages as built from this checkout, and a container that one of them is installed in."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.daemon import BASE, CONTROL, DROP_INS, SERVICE, SOCKET, Daemon
+from harness.server import REPOSITORY
+
+BUILD = REPOSITORY / "packaging" / "build"
+NEXT_STEP = "sudo anki-syncd user add NAME"
+COLLECTIONS_STAY = "the collections are still in /var/lib/anki-syncd"
+# Where the container's own mounts do not hide it.
+INSIDE = "/root"
+
+
+def install_on_host(*packages):
+    """What the tests of packages take beside what builds them."""
+    command = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages]
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    subprocess.run(["apt-get", "update", "-qq"], check=True, stdout=sys.stderr)
+    subprocess.run(command, check=True, stdout=sys.stderr, env=environment)
+
+
+def need(program, package):
+    if shutil.which(program) is None:
+        install_on_host(package)
+
+
+@dataclass(frozen=True)
+class Built:
+    """A folder of packages, two builds of each."""
+
+    folder: Path
+
+    def package(self, kind, architecture="amd64", revision=1):
+        names = {
+            "deb": f"anki-syncd_*-{revision}_{architecture}.deb",
+            "rpm": f"anki-syncd-*-{revision}.{architecture}.rpm",
+        }
+        (path,) = self.folder.glob(names[kind])
+        return path
+
+
+def build(folder, *options):
+    subprocess.run([BUILD, "--output", folder, *options], check=True)
+    return Built(folder)
+
+
+class Packaged(Daemon):
+    """The daemon in a container, as its package has installed it, on a port of its own."""
+
+    def clean(self):
+        """As if there had never been a package."""
+        self.container.run("systemctl", "stop", SOCKET, CONTROL, SERVICE, check=False)
+        self.remove_traces()
+        for unit in (SOCKET, SERVICE):
+            shutil.rmtree(self.container.path(f"{DROP_INS}/{unit}.d"), ignore_errors=True)
+        for folder in (BASE, "/etc/anki-syncd"):
+            shutil.rmtree(self.container.path(folder), ignore_errors=True)
+        self.listen_on(self.port)
+        self.cursor = self.newest_cursor()
+
+    def remove_traces(self):
+        self.container.run("dpkg", "--purge", "anki-syncd", check=False)
+
+    def bring(self, package):
+        """Copies it in; its path there."""
+        self.container.install(package, f"{INSIDE}/{package.name}")
+        return f"{INSIDE}/{package.name}"
+
+    def apt(self, *words):
+        done = self.container.run("apt-get", "-y", "--no-install-recommends", *words)
+        return done.stdout + done.stderr
+
+    def apt_install(self, package):
+        return self.apt("install", self.bring(package))
+
+    def add_users(self):
+        """By hand: the file, and a restart."""
+        self.write_users()
+        self.systemctl("restart", SERVICE)
+
+    def enabled(self, unit=SOCKET):
+        shown = self.container.run("systemctl", "is-enabled", unit, check=False)
+        return shown.stdout.strip()
+
+    def listening_since(self):
+        return self.show("ActiveEnterTimestampMonotonic", SOCKET)
+
+    def modes(self, *paths):
+        """Mode and owner of each."""
+        lines = self.container.output("stat", "-c", "%a %U:%G", *paths).splitlines()
+        return dict(zip(paths, lines, strict=True))
+
+    def resident(self):
+        """Memory of its process that is in RAM, in bytes."""
+        status = self.container.output("cat", f"/proc/{self.pid()}/status")
+        return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) * 1024
+
+
+class MidSync:
+    """A device in the middle of a sync, which another hand then lets go on."""
+
+    def __init__(self, daemon, new_device, new_gate):
+        self.daemon = daemon
+        self.device, self.witness = new_device(daemon), new_device(daemon)
+        self.device.login(), self.witness.login()
+        self.device.add_note("first", "note")
+        self.device.upload()
+        self.witness.download()
+        self.device.add_note("in the", "middle")
+        self.gate = self.device.server = new_gate(daemon, "/sync/applyChunk")
+        self.failures = []
+        self.syncing = threading.Thread(target=self.sync)
+        self.syncing.start()
+        self.gate.wait()
+
+    def sync(self):
+        try:
+            self.device.sync()
+        except Exception as error:  # noqa: BLE001 - shown by the main thread
+            self.failures.append(error)
+
+    def during(self, change):
+        """Does what restarts the service; the sync goes on when the restart has begun."""
+        results = []
+        changing = threading.Thread(target=lambda: results.append(change()))
+        changing.start()
+        self.daemon.wait_for(lambda: self.daemon.state() == "deactivating", timeout=60)
+        assert self.daemon.listening()
+        self.gate.release()
+        changing.join()
+        self.syncing.join()
+        (result,) = results
+        return result
+
+    def check(self):
+        """Nothing failed, nothing is lost, and it goes on."""
+        assert self.failures == []
+        self.device.server = self.daemon
+        self.device.add_note("after", "wards")
+        self.device.sync()
+        self.witness.sync()
+        assert len(self.witness.rows()["notes"]) == 3
+        assert self.witness.rows()["notes"] == self.device.rows()["notes"]

@@ -1,0 +1,214 @@
+"""The .deb on Debian 12 and 13: installed, upgraded, removed, purged, and all cards still there."""
+
+import shutil
+import subprocess
+import time
+
+import pytest
+
+from harness.agreement import NOTHING_FOUND
+from harness.daemon import BASE, CONFIGURATION, CONTROL, SERVICE, SOCKET, USERS_CREDENTIAL
+from harness.device import ClientError
+from harness.packages import COLLECTIONS_STAY, NEXT_STEP, MidSync
+
+MEBIBYTE = 1 << 20
+MEDIA = {"one.txt": b"1", "Füße.mp3": b"two"}
+# In the unit it may be more; what was measured is some 9 MiB.
+RESIDENT = 30 * MEBIBYTE
+
+
+@pytest.fixture
+def installed(daemon, packages):
+    daemon.apt_install(packages.package("deb"))
+    return daemon
+
+
+@pytest.fixture
+def with_users(installed):
+    installed.add_users()
+    return installed
+
+
+def test_installing_it_starts_the_socket_and_says_what_is_next(daemon, packages):
+    said = daemon.apt_install(packages.package("deb"))
+    assert NEXT_STEP in said
+    assert daemon.enabled(SOCKET) == "enabled"
+    assert daemon.listening()
+    assert daemon.state(CONTROL) == "active"
+    assert daemon.enabled(SERVICE) == "disabled"
+    assert daemon.state(SERVICE) == "inactive"
+    assert daemon.modes(CONFIGURATION, USERS_CREDENTIAL, "/usr/bin/anki-syncd") == {
+        CONFIGURATION: "644 root:root",
+        USERS_CREDENTIAL: "600 root:root",
+        "/usr/bin/anki-syncd": "755 root:root",
+    }
+    assert daemon.container.output("dpkg", "--verify", "anki-syncd") == ""
+    assert daemon.container.output("id", "-un", "anki-syncd") == "anki-syncd"
+
+
+def test_without_users_yet_it_answers_and_lets_nobody_in(installed, new_device):
+    assert installed.health() == 200
+    with pytest.raises(ClientError):
+        new_device(installed).login()
+
+
+def test_a_user_who_was_added_syncs_from_another_computer(with_users, new_device):
+    daemon = with_users
+    first, second = new_device(daemon), new_device(daemon)
+    first.login(), second.login()
+    idle = daemon.resident()
+    first.add_note("front", "back")
+    first.put_media("one.txt", b"1")
+    first.upload()
+    first.sync_media()
+    second.download()
+    second.sync_media()
+    second.add_note("more", "of it")
+    second.sync()
+    first.sync()
+    assert first.rows()["notes"] == second.rows()["notes"]
+    assert first.media() == second.media() == {"one.txt": b"1"}
+    serving = daemon.resident()
+    print(f"resident: idle {idle / MEBIBYTE:.1f} MiB, serving {serving / MEBIBYTE:.1f} MiB")
+    assert max(idle, serving) < RESIDENT
+    assert daemon.modes(BASE) == {BASE: "700 anki-syncd:anki-syncd"}
+
+
+def test_an_upgrade_in_the_middle_of_a_sync_loses_nothing(
+    with_users, packages, new_device, new_gate
+):
+    daemon = with_users
+    settings = "# mine\nbody_timeout_secs = 61\n"
+    daemon.container.write(CONFIGURATION, settings)
+    work = MidSync(daemon, new_device, new_gate)
+    process, since = daemon.pid(), daemon.listening_since()
+    said = work.during(lambda: daemon.apt_install(packages.package("deb", revision=2)))
+    assert NEXT_STEP not in said, "they have users already"
+    work.check()
+    assert daemon.pid() not in (0, process)
+    assert daemon.listening_since() == since, "the socket was closed meanwhile"
+    assert daemon.container.path(CONFIGURATION).read_text() == settings
+    assert daemon.modes(USERS_CREDENTIAL) == {USERS_CREDENTIAL: "600 root:root"}
+    version = daemon.container.output("dpkg-query", "-W", "-f=${Version}", "anki-syncd")
+    assert version.endswith("-2")
+
+
+def test_an_upgrade_starts_no_service_that_was_not_running(installed, packages):
+    installed.apt_install(packages.package("deb", revision=2))
+    assert installed.state(SERVICE) == "inactive"
+    assert installed.listening()
+
+
+def test_a_socket_that_was_disabled_stays_so_over_an_upgrade(installed, packages):
+    installed.systemctl("disable", "--now", SOCKET)
+    installed.apt_install(packages.package("deb", revision=2))
+    assert installed.enabled(SOCKET) == "disabled"
+    assert not installed.listening()
+
+
+def test_removed_and_purged_it_leaves_the_collections_and_reinstalled_it_finds_them(
+    with_users, packages, new_device
+):
+    daemon = with_users
+    device = new_device(daemon)
+    device.login()
+    device.add_note("years of", "study")
+    device.put_media("one.txt", b"1")
+    device.upload()
+    device.sync_media()
+
+    daemon.apt("remove", "anki-syncd")
+    assert daemon.state(SERVICE) == "inactive"
+    assert not daemon.listening()
+    assert daemon.state(CONTROL) == "inactive"
+    assert not daemon.container.path("/usr/bin/anki-syncd").exists()
+    assert daemon.container.path(USERS_CREDENTIAL).exists()
+
+    said = daemon.apt("purge", "anki-syncd")
+    assert COLLECTIONS_STAY in said
+    assert not daemon.container.path("/etc/anki-syncd").exists()
+    assert (daemon.folder("anna") / "collection.anki2").exists()
+    assert daemon.enabled(SOCKET) in ("", "not-found")
+
+    daemon.apt_install(packages.package("deb"))
+    daemon.add_users()
+    # Its key is as good as before: not even a new login is needed.
+    assert device.status() == "NO_CHANGES"
+    second = new_device(daemon)
+    second.login()
+    second.download()
+    second.sync_media()
+    assert second.rows() == device.rows()
+    assert second.media() == {"one.txt": b"1"}
+
+
+def test_the_reference_servers_folder_is_taken_over_and_given_back(
+    installed, start_server, new_device, tmp_path
+):
+    daemon = installed
+    reference = start_server("reference", users=daemon.users)
+    device = new_device(reference)
+    device.login()
+    device.add_note("from", "before")
+    device.review(1)
+    device.upload()
+    for name, content in MEDIA.items():
+        device.put_media(name, content)
+    device.sync_media()
+    reference.stop()
+
+    inside = daemon.container.path(BASE)
+    shutil.copytree(reference.base, inside)
+    daemon.container.run("chown", "-R", "anki-syncd:", BASE)
+    daemon.add_users()
+    device.server = daemon
+    device.login()
+    assert device.status() == "NO_CHANGES"
+    device.add_note("after", "the move")
+    assert device.status() == "NORMAL_SYNC"
+    device.sync()
+    device.put_media("later.txt", b"after the move")
+    device.sync_media()
+    second = new_device(daemon)
+    second.login()
+    second.download()
+    second.sync_media()
+    assert second.rows() == device.rows()
+    assert second.media() == {**MEDIA, "later.txt": b"after the move"}
+    assert second.check_database() == NOTHING_FOUND
+
+    daemon.systemctl("stop", SOCKET, SERVICE)
+    back = tmp_path / "back"
+    subprocess.run(["cp", "-r", "--no-preserve=ownership", inside, back], check=True)
+    second.server = start_server("reference", base=back, users=daemon.users)
+    second.login()
+    second.add_note("and", "back")
+    assert second.status() == "NORMAL_SYNC"
+    second.sync()
+
+
+def test_fail2ban_finds_the_failed_login_and_only_it(with_users, new_device):
+    daemon = with_users
+    daemon.container.run("systemctl", "mask", "fail2ban.service")
+    daemon.apt("update")
+    daemon.apt("install", "fail2ban", "python3-systemd")
+    device = new_device(daemon)
+    device.login()
+    device.upload()
+    with pytest.raises(ClientError):
+        new_device(daemon).login("wrong")
+    time.sleep(1)
+    daemon.container.run("journalctl", "--sync")
+    arguments = ["systemd-journal", "/etc/fail2ban/filter.d/anki-syncd.conf"]
+    failed = sum("login failed" in text for text in daemon.messages())
+    shown = daemon.container.output("fail2ban-regex", "--print-all-matched", *arguments)
+    print(shown)
+    matched = [line for line in shown.splitlines() if "anki-syncd[" in line]
+    assert len([line for line in matched if 'login failed ip=127.0.0.1 user="anna"' in line]) >= 1
+    assert all("login failed" in line for line in matched)
+    assert failed >= 1
+    # The jail is there for whoever wants it, and valid.
+    daemon.container.write(
+        "/etc/fail2ban/jail.d/anki-syncd.local", "[anki-syncd]\nenabled = true\n"
+    )
+    assert "anki-syncd" in daemon.container.output("fail2ban-client", "-d")
