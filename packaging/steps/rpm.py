@@ -11,12 +11,8 @@ SPEC = tree.PACKAGING / "rpm" / "anki-syncd.spec"
 # On Arm of 32 bits libraries are in /usr/lib, in which the unit allows no execution.
 LIBRARIES_IN_USR_LIB = {"armv7hl"}
 LIBRARIES_DROP_IN = "# Here shared libraries are in this folder.\n[Service]\nExecPaths=-/usr/lib\n"
-FOLDERS = [
-    "/etc/anki-syncd",
-    f"/{tree.DOC}",
-    f"/{tree.DOC}/docs",
-    f"/{tree.DOC}/examples",
-]
+# Nobody else's, with what is in them.
+FOLDERS = ["etc/anki-syncd", tree.DOC, "usr/share/licenses/anki-syncd"]
 
 
 def build(files, architecture, about, output):
@@ -73,9 +69,9 @@ def build(files, architecture, about, output):
 def listed(files):
     """The lines of the section %files."""
     yield "%defattr(-,root,root,-)"
-    for folder in FOLDERS:
-        yield f"%dir {folder}"
-    yield "%dir /usr/share/licenses/anki-syncd"
+    for top in FOLDERS:
+        for folder, _, _ in sorted(os.walk(files.root / top)):
+            yield f"%dir /{os.path.relpath(folder, files.root)}"
     for path, inside in files.files():
         inside = str(inside)
         if inside in tree.CONFIGURATION:

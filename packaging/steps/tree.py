@@ -100,7 +100,8 @@ def build(folder, architecture, binary, completions_folder, zsh):
     for drop_in in sorted(SYSTEMD.glob("*.conf")):
         tree.copy(drop_in, f"{DOC}/examples/{drop_in.name}")
     tree.copy(tools.REPOSITORY / "README.md", f"{DOC}/README.md")
-    for page in sorted((tools.REPOSITORY / "docs").glob("*.md")):
-        tree.copy(page, f"{DOC}/docs/{page.name}")
+    pages = (tools.REPOSITORY / "docs").rglob("*")
+    for page in sorted(path for path in pages if path.is_file()):
+        tree.copy(page, f"{DOC}/{page.relative_to(tools.REPOSITORY)}")
     tree.write(f"{DOC}/copyright", copyright.text(architecture.rust))
     return tree
