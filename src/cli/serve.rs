@@ -102,7 +102,11 @@ fn start(settings: Settings, sources: Sources, allow_root: bool) -> Result<(), S
         Vaults::new(base),
         policy,
     ));
-    let reloader = Arc::new(Reloader::new(Arc::clone(&server), sources));
+    let reloader = Arc::new(Reloader::new(
+        Arc::clone(&server),
+        sources,
+        settings.warnings,
+    ));
     let operator = Operator::new(
         Arc::clone(&server),
         Arc::clone(&reloader),

@@ -8,12 +8,16 @@
 mod accounts;
 pub mod client;
 mod server;
+mod status;
 
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::account::{devices::Record, name::UserName};
+use crate::{
+    account::{devices::Record, name::UserName},
+    vault::usage::Usage,
+};
 
 pub use server::{Operator, serve};
 
@@ -90,10 +94,27 @@ pub struct Status {
     pub listening: Vec<String>,
     /// Its data folder.
     pub base: PathBuf,
-    /// How many users can log in.
-    pub users: usize,
+    /// Bytes left on its disk.
+    pub free_bytes: Option<u64>,
     /// How many devices are syncing.
     pub syncing: usize,
+    /// Who can log in.
+    pub users: Vec<UserStatus>,
+    /// What deserves attention, as sentences.
+    pub warnings: Vec<String>,
+}
+
+/// What there is of a user.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct UserStatus {
+    /// The name.
+    pub name: UserName,
+    /// How many devices are logged in.
+    pub devices: Option<usize>,
+    /// When one of them last synced, in seconds since 1970.
+    pub last_sync: Option<i64>,
+    /// What the files take; not known if they cannot be read.
+    pub usage: Option<Usage>,
 }
 
 /// How a user is.

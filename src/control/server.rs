@@ -10,7 +10,7 @@ use tokio::{
 };
 use tokio_util::task::TaskTracker;
 
-use super::{Reply, Request, Status};
+use super::{Reply, Request};
 use crate::{clock, http::Server, service::reload::Reloader};
 
 /// A users file of some thousand users.
@@ -19,10 +19,10 @@ const LONGEST_REQUEST: u64 = 4 * 1024 * 1024;
 /// What the operator's requests are about.
 pub struct Operator {
     pub(super) server: Arc<Server>,
-    reloader: Arc<Reloader>,
-    base: PathBuf,
-    listening: Vec<String>,
-    since_secs: i64,
+    pub(super) reloader: Arc<Reloader>,
+    pub(super) base: PathBuf,
+    pub(super) listening: Vec<String>,
+    pub(super) since_secs: i64,
 }
 
 impl Operator {
@@ -45,7 +45,7 @@ impl Operator {
 
     async fn answer(&self, request: Request) -> Result<Value, String> {
         match request {
-            Request::Status => value(&self.status()),
+            Request::Status => value(&self.status().await),
             Request::Reload { users } => value(&self.reload(users).await?),
             Request::Users => value(&self.users()),
             Request::MoveData { from, to } => value(&self.move_data(from, to).await?),
@@ -54,18 +54,6 @@ impl Operator {
             Request::Revoke { devices, all_of } => {
                 value(&self.revoke(&devices, all_of.as_ref()).await?)
             }
-        }
-    }
-
-    fn status(&self) -> Status {
-        Status {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            pid: std::process::id(),
-            since_secs: self.since_secs,
-            listening: self.listening.clone(),
-            base: self.base.clone(),
-            users: self.server.accounts.count(),
-            syncing: self.server.vaults.devices(),
         }
     }
 
