@@ -67,6 +67,7 @@ impl Reloader {
             Ok(settings) => {
                 log_warnings(settings);
                 self.server.change_policy(settings.into());
+                self.server.vaults.retain(settings.retention);
                 self.server.accounts.replace(settings.users.clone());
                 self.server.vaults.welcome(settings.users.keys());
                 tracing::info!(

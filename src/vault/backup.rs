@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// Where copies are while somebody fetches them, in the user's folder.
-const FOLDER: &str = ".anki-syncd/backup";
+pub(super) const FOLDER: &str = ".anki-syncd/backup";
 
 /// A copy, which is gone when dropped.
 pub struct Backup {
@@ -47,14 +47,14 @@ impl Backup {
 #[derive(Clone, Default)]
 pub(super) struct Readers(Arc<AtomicUsize>);
 
-struct Reading(Readers);
+pub(super) struct Reading(Readers);
 
 impl Readers {
     pub(super) fn any(&self) -> bool {
         self.0.load(Ordering::SeqCst) > 0
     }
 
-    fn enter(&self) -> Reading {
+    pub(super) fn enter(&self) -> Reading {
         self.0.fetch_add(1, Ordering::SeqCst);
         Reading(self.clone())
     }

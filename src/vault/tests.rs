@@ -250,6 +250,8 @@ async fn what_a_crash_left_half_received_is_cleared_away() {
     assert!(!leftover.exists());
 }
 
+mod kept;
+
 mod conversations {
     use super::*;
     use crate::{
