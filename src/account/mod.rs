@@ -138,6 +138,12 @@ impl Accounts {
         self.table().order.len()
     }
 
+    /// Their names, sorted.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        self.table().order.iter().map(ToString::to_string).collect()
+    }
+
     /// Verifies a password and makes the host key of a new device.
     ///
     /// # Errors

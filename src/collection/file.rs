@@ -75,7 +75,14 @@ pub struct Summary {
 /// # Errors
 /// As `SQLite` says.
 pub fn summary(path: &Path) -> rusqlite::Result<Summary> {
-    let conn = open_untouched(path)?;
+    summary_of(&open_untouched(path)?)
+}
+
+/// The same through a connection.
+///
+/// # Errors
+/// As `SQLite` says.
+pub fn summary_of(conn: &Connection) -> rusqlite::Result<Summary> {
     conn.query_row(
         "select (select count() from cards), (select count() from notes), \
          (select count() from revlog), (select max(id) from revlog), mod, scm from col",

@@ -7,14 +7,18 @@
 
 mod accounts;
 pub mod client;
+mod kept;
 mod server;
 
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::account::{devices::Record, name::UserName};
-
+use crate::{
+    account::{devices::Record, name::UserName},
+    collection::file::Summary,
+    media::Media,
+};
 pub use server::{Operator, serve};
 
 /// Where systemd holds the socket, by `anki-syncd-control.socket`.
@@ -65,6 +69,70 @@ pub enum Request {
         /// All that this user is logged in with.
         all_of: Option<UserName>,
     },
+    /// Who are the users? Answered by their names.
+    Names,
+    /// Make a consistent copy of a user's data, which is there until this connection ends.
+    /// Answered by [`BackedUp`].
+    BackUp {
+        /// Whose.
+        user: String,
+    },
+    /// Which snapshots are there? Answered by [`Snapshot`](crate::vault::snapshot::Snapshot)s, from the oldest to the newest.
+    Snapshots {
+        /// Whose.
+        user: String,
+    },
+    /// What would a restore bring? Answered by [`Preview`].
+    Preview {
+        /// Whose.
+        user: String,
+        /// Of what.
+        source: Source,
+    },
+    /// Put another collection in the place of the present one, for every device to download.
+    /// Answered by the [`Snapshot`](crate::vault::snapshot::Snapshot) that was made of the present one, unless that is empty.
+    Restore {
+        /// Whose.
+        user: String,
+        /// What.
+        source: Source,
+    },
+    /// Let devices upload that have not downloaded since a restore. Answered by whether
+    /// there was any to forget.
+    AllowUpload {
+        /// Whose.
+        user: String,
+    },
+}
+
+/// Where a collection is to be restored from.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// The snapshot of this name.
+    Snapshot(String),
+    /// A file of so many bytes, which follows the request.
+    Sent(u64),
+}
+
+/// A copy of a user's data.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct BackedUp {
+    /// Where it is.
+    pub folder: PathBuf,
+    /// What the collection holds; none if no device has synced yet.
+    pub collection: Option<Summary>,
+    /// What there is of media.
+    pub media: Media,
+}
+
+/// What a restore would change.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Preview {
+    /// What there is now; none when it is damaged, or not there.
+    pub present: Option<Summary>,
+    /// What there would be.
+    pub restored: Summary,
 }
 
 /// What it is answered.

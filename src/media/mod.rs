@@ -13,6 +13,7 @@ use std::{
 };
 
 use rusqlite::Connection;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     durable::{CopyError, copy_database, link},
@@ -31,7 +32,7 @@ pub struct MediaStore {
 }
 
 /// What there is of a user's media.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Media {
     /// How many files.
     pub files: u64,

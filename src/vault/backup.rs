@@ -15,7 +15,7 @@ use tokio::task::spawn_blocking;
 use super::{Error, Vault, base::create_folder, opened};
 use crate::{
     collection::{
-        file::{Summary, summary},
+        file::{Summary, summary, summary_of},
         open::{Reader, check_upload},
     },
     durable::copy_database,
@@ -88,7 +88,18 @@ impl Vault {
         })
     }
 
-    async fn copy_collection_to(&self, to: PathBuf) -> Result<Option<Summary>, Error> {
+    /// What the collection holds; none when there is none, or a damaged one.
+    ///
+    /// # Errors
+    /// Only when the server panics.
+    pub async fn summary(&self) -> Result<Option<Summary>, Error> {
+        let Ok(Some((_reading, reader))) = self.read().await else {
+            return Ok(None);
+        };
+        Ok(spawn_blocking(move || summary_of(reader.connection()).ok()).await?)
+    }
+
+    async fn read(&self) -> Result<Option<(Reading, Reader)>, Error> {
         let (path, readers) = (self.collection_path(), self.readers.clone());
         if !path.exists() {
             return Ok(None);
@@ -97,9 +108,15 @@ impl Vault {
             // Whoever opens it first may have to change the journal's mode, alone.
             opened(open, &path)?;
             // In this turn, so that nobody takes the file away.
-            Ok::<_, Error>((readers.enter(), Reader::open(&path)?))
+            Ok(Some((readers.enter(), Reader::open(&path)?)))
         });
-        let (reading, reader) = reader.await??;
+        reader.await?
+    }
+
+    async fn copy_collection_to(&self, to: PathBuf) -> Result<Option<Summary>, Error> {
+        let Some((reading, reader)) = self.read().await? else {
+            return Ok(None);
+        };
         let copied = spawn_blocking(move || {
             copy_database(reader.connection(), &to)?;
             drop(reader);

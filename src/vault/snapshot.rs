@@ -381,7 +381,7 @@ mod tests {
         let list = place.snapshots.list().unwrap();
         assert!(list.iter().all(|snapshot| snapshot.compressed));
         assert_eq!(list[1].why, Why::BeforeRestore);
-        assert!(list.is_sorted_by_key(|snapshot| snapshot.name()));
+        assert!(list.is_sorted_by_key(Snapshot::name));
         place.tidy(1);
         assert_eq!(place.contents(), ["third"]);
         assert_eq!(place.files(), 1);

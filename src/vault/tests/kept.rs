@@ -71,7 +71,7 @@ async fn restore(vault: &Vault, number: usize) {
     vault.restore(copy).await.unwrap();
 }
 
-fn refused(result: Result<(), Error>) -> bool {
+fn refused(result: &Result<(), Error>) -> bool {
     matches!(
         result,
         Err(Error::Upload(CheckError::Refused(Refusal::Restored { .. })))
@@ -187,13 +187,13 @@ async fn after_a_restore_a_device_may_upload_only_what_it_has_downloaded() {
     replace(&vault, me(), 3).await.unwrap();
     replace(&vault, me(), 4).await.unwrap();
     restore(&vault, 0).await;
-    assert!(refused(replace(&vault, me(), 5).await));
+    assert!(refused(&replace(&vault, me(), 5).await));
     assert_eq!(reviews(&vault).await, 3);
     vault.copy_collection(me()).await.unwrap();
-    assert!(refused(replace(&vault, other(), 5).await));
+    assert!(refused(&replace(&vault, other(), 5).await));
     replace(&vault, me(), 6).await.unwrap();
     // The other one still has what the restore was to undo.
-    assert!(refused(replace(&vault, other(), 5).await));
+    assert!(refused(&replace(&vault, other(), 5).await));
     assert_eq!(reviews(&vault).await, 6);
     assert!(vault.allow_upload().unwrap());
     assert!(!vault.allow_upload().unwrap());
