@@ -325,7 +325,7 @@ mod tests {
 
     #[test]
     fn what_is_not_there_is_not_guessed() {
-        for at in ["2026-11-23", "yesterday", "2026-11-21T12"] {
+        for at in ["2026-11-23", "yesterday", "2026-11-21T12-0"] {
             assert!(choose(&snapshots(), Some(at)).is_err(), "{at}");
         }
         assert!(choose(&[], None).is_err());

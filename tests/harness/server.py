@@ -1,6 +1,7 @@
 """A sync server as a process: ours, or the reference server that comes with Anki."""
 
 import http.client
+import json
 import os
 import signal
 import socket
@@ -115,6 +116,23 @@ class Server:
     def restart(self):
         self.stop()
         return self.start()
+
+    def operate(self, *words, check=True):
+        """One of the operator's commands, with the settings of this server."""
+        done = subprocess.run(
+            [COMMANDS["ours"][0], *map(str, words)],
+            env=self.environment(),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert not check or done.returncode == 0, done.stderr
+        return done
+
+    def answer(self, *words):
+        """What a command says to programs."""
+        return json.loads(self.operate(*words, "--json").stdout)
 
     def peak_memory(self):
         """The most memory the process has had in RAM since it started, in bytes."""
