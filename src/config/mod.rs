@@ -154,7 +154,7 @@ impl Settings {
             body_timeout: Duration::from_secs(whole(fragment.body_timeout_secs, 60, problems)),
         };
         let default = Retention::default();
-        let megs = whole(fragment.snapshots_max_megs, default.bytes / MIB, problems);
+        let most = whole(fragment.snapshots_max_megs, default.bytes / MIB, problems);
         let retention = Retention {
             newest: fragment
                 .snapshots_keep
@@ -162,7 +162,7 @@ impl Settings {
             days: fragment
                 .snapshots_days
                 .map_or(default.days, |given| given.value),
-            bytes: megs.saturating_mul(MIB),
+            bytes: most.saturating_mul(MIB),
         };
         Self {
             base,

@@ -19,7 +19,7 @@ const BLOCK: u64 = 1024 * 1024;
 
 impl Operator {
     pub(super) async fn back_up(&self, user: &str) -> Result<Answer, String> {
-        let vault = self.vault(user).await?;
+        let vault = self.vault_with_room(user).await?;
         let backup = vault.back_up().await.map_err(|error| match error {
             Error::Upload(CheckError::Refused(_)) => {
                 format!("the collection is damaged, so there is no backup of it; `anki-syncd restore {user} --list` shows what there is from before")
@@ -45,7 +45,7 @@ impl Operator {
         source: Source,
         rest: &mut Rest,
     ) -> Result<Preview, String> {
-        let vault = self.vault(user).await?;
+        let vault = self.vault_with_room(user).await?;
         let (_copy, restored) = examine(&vault, source, rest).await?;
         let present = vault.summary().await.map_err(said)?;
         Ok(Preview { present, restored })
@@ -57,7 +57,7 @@ impl Operator {
         source: Source,
         rest: &mut Rest,
     ) -> Result<Option<Snapshot>, String> {
-        let vault = self.vault(user).await?;
+        let vault = self.vault_with_room(user).await?;
         let (copy, restored) = examine(&vault, source.clone(), rest).await?;
         let kept = vault.restore(copy).await.map_err(said)?;
         tracing::info!(
@@ -77,6 +77,13 @@ impl Operator {
         let vault = self.vault(user).await?;
         let allowed = spawn_blocking(move || vault.allow_upload()).await;
         allowed.map_err(said)?.map_err(said)
+    }
+
+    /// For what takes room on the disk for a while.
+    async fn vault_with_room(&self, user: &str) -> Result<Arc<Vault>, String> {
+        let vault = self.vault(user).await?;
+        vault.admit(self.server.policy().room).await.map_err(said)?;
+        Ok(vault)
     }
 
     async fn vault(&self, user: &str) -> Result<Arc<Vault>, String> {

@@ -51,9 +51,9 @@ use base::{Base, create_folder, empty_folder};
 use conversation::{ABANDONED, Conversation, SILENCE};
 use keeping::Keeping;
 use lobby::Lobby;
-use room::{Free, NearlyFull};
 use restored::Restored;
 use retention::Retention;
+use room::{Free, NearlyFull};
 use slot::{Slot, SlotError};
 use snapshot::Snapshots;
 

@@ -7,7 +7,7 @@ import pytest
 
 from harness.daemon import BACKUP, SERVICE, TIMER
 from harness.device import ClientError
-from test_units import exposure, verify
+from harness.units import exposure, verify
 
 BACKUPS = "/var/backups/anki-syncd"
 
