@@ -138,10 +138,10 @@ impl Accounts {
         self.table().order.len()
     }
 
-    /// Their names, sorted.
+    /// Whether there is such a user.
     #[must_use]
-    pub fn names(&self) -> Vec<String> {
-        self.table().order.iter().map(ToString::to_string).collect()
+    pub fn has(&self, user: &UserName) -> bool {
+        self.table().users.contains_key(user)
     }
 
     /// Verifies a password and makes the host key of a new device.

@@ -3,19 +3,22 @@
 mod destination;
 
 use std::{
-    io::{self, IsTerminal, Write},
+    io::{self, IsTerminal},
     path::PathBuf,
 };
 
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 use serde::Serialize;
-use tabwriter::TabWriter;
 
-use super::context::{CommandError, Context, print_json};
+use super::{
+    context::{CommandError, Context, print_json},
+    table,
+};
 use crate::{
+    account::name::UserName,
     clock,
     collection::file::Summary,
-    control::{BackedUp, Request},
+    control::{BackedUp, Request, UserReport},
     media::Media,
 };
 use destination::{Destination, Sharing};
@@ -24,7 +27,7 @@ use destination::{Destination, Sharing};
 #[derive(clap::Args)]
 pub struct Arguments {
     /// This user only
-    user: Option<String>,
+    user: Option<UserName>,
     /// The folder for backups, each of which gets a folder of its own there
     #[arg(long, value_name = "DIR", default_value = "/var/backups/anki-syncd")]
     to: PathBuf,
@@ -50,7 +53,7 @@ struct Report {
 
 #[derive(Serialize)]
 struct Saved {
-    user: String,
+    user: UserName,
     collection: Option<Summary>,
     media: Media,
     /// Of the media, what was not there yet.
@@ -59,7 +62,7 @@ struct Saved {
 
 #[derive(Serialize)]
 struct Failure {
-    user: String,
+    user: UserName,
     reason: String,
 }
 
@@ -70,7 +73,10 @@ struct Failure {
 pub fn run(context: &Context, arguments: &Arguments) -> Result<(), CommandError> {
     let users = match &arguments.user {
         Some(user) => vec![user.clone()],
-        None => context.ask(&Request::Names)?,
+        None => {
+            let users: Vec<UserReport> = context.ask(&Request::Users)?;
+            users.into_iter().map(|user| user.name).collect()
+        }
     };
     let sharing = if arguments.copy {
         Sharing::Never
@@ -88,7 +94,7 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<(), CommandError>
         match save(context, &mut destination, &user) {
             Ok(saved) => report.users.push(saved),
             Err(error) => {
-                destination.forget(&user)?;
+                destination.forget(user.as_str())?;
                 let reason = error.to_string();
                 report.failed.push(Failure { user, reason });
             }
@@ -103,7 +109,7 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<(), CommandError>
     if arguments.json {
         print_json(&report)?;
     } else {
-        print(&report, &mut io::stdout().lock())?;
+        print(&report)?;
     }
     let lines = report
         .failed
@@ -118,17 +124,15 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<(), CommandError>
 fn save(
     context: &Context,
     destination: &mut Destination,
-    user: &str,
+    user: &UserName,
 ) -> Result<Saved, CommandError> {
-    let request = Request::BackUp {
-        user: user.to_owned(),
-    };
+    let request = Request::BackUp { user: user.clone() };
     let (copy, _held): (BackedUp, _) = context.ask_and_hold(&request, io::empty())?;
-    let bar = progress(user, copy.media.files);
-    let new = destination.fetch(user, &copy.folder, &|| bar.inc(1))?;
+    let bar = progress(user.as_str(), copy.media.files);
+    let new = destination.fetch(user.as_str(), &copy.folder, &|| bar.inc(1))?;
     bar.finish_and_clear();
     Ok(Saved {
-        user: user.to_owned(),
+        user: user.clone(),
         collection: copy.collection,
         media: copy.media,
         new,
@@ -146,25 +150,28 @@ fn progress(user: &str, files: u64) -> ProgressBar {
         .with_message(user.to_owned())
 }
 
-fn print(report: &Report, out: &mut impl Write) -> io::Result<()> {
-    let mut table = TabWriter::new(&mut *out);
-    writeln!(table, "USER\tCARDS\tREVIEWS\tLAST REVIEW\tMEDIA\tNEW MEDIA")?;
-    for saved in &report.users {
+fn print(report: &Report) -> io::Result<()> {
+    let rows = report.users.iter().map(|saved| {
         let (cards, reviews, last) = super::restore::columns(saved.collection.as_ref());
-        writeln!(
-            table,
-            "{}\t{cards}\t{reviews}\t{last}\t{}\t{}",
-            saved.user,
-            media(&saved.media),
-            media(&saved.new)
-        )?;
-    }
-    table.flush()?;
+        let (all, new) = (media(&saved.media), media(&saved.new));
+        vec![saved.user.to_string(), cards, reviews, last, all, new]
+    });
+    table::print(
+        &[
+            "USER",
+            "CARDS",
+            "REVIEWS",
+            "LAST REVIEW",
+            "MEDIA",
+            "NEW MEDIA",
+        ],
+        rows,
+    )?;
     if let Some(folder) = &report.folder {
-        writeln!(out, "The backup is in {}", folder.display())?;
+        println!("The backup is in {}", folder.display());
     }
     for removed in &report.removed {
-        writeln!(out, "Removed {}", removed.display())?;
+        println!("Removed {}", removed.display());
     }
     Ok(())
 }

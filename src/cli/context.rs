@@ -39,9 +39,6 @@ pub enum CommandError {
     /// Where to write to is full, or not to be written to.
     #[error("{0}")]
     Io(#[from] io::Error),
-    /// The command line does not say what it should.
-    #[error("{0}")]
-    Usage(String),
     /// Not all of it was done.
     #[error("{0}")]
     Failed(String),
@@ -54,7 +51,7 @@ impl CommandError {
         match self {
             Self::Ask(_) | Self::Failed(_) => Exit::Unavailable,
             Self::Settings(_) | Self::UsersFile(FileError::Mistakes { .. }) => Exit::Config,
-            Self::Refused(_) | Self::Usage(_) => Exit::Usage,
+            Self::Refused(_) => Exit::Usage,
             Self::UsersFile(FileError::Io { .. }) | Self::Io(_) => Exit::CannotCreate,
         }
     }

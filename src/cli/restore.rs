@@ -7,10 +7,13 @@ use std::{
 };
 
 use indicatif::HumanBytes;
-use tabwriter::TabWriter;
 
-use super::context::{CommandError, Context, print_json};
+use super::{
+    context::{CommandError, Context, print_json},
+    table,
+};
 use crate::{
+    account::name::UserName,
     clock,
     collection::file::Summary,
     control::{Preview, Request, Source},
@@ -27,7 +30,7 @@ is refused. What was studied there and not synced before the restore is lost.";
 #[expect(clippy::struct_excessive_bools, reason = "each an option of its own")]
 pub struct Arguments {
     /// Whose collection
-    user: String,
+    user: UserName,
     /// A snapshot by its name or the beginning of it; or a time (UTC) such as "2026-11-21
     /// 14:30", for what the collection was like then. Otherwise the newest snapshot, which
     /// undoes the last upload
@@ -75,7 +78,7 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<(), CommandError>
     };
     let (preview, _): (Preview, _) = context.ask_and_hold(&request, chosen.rest()?)?;
     if !arguments.json {
-        compare(&chosen, &preview, &mut io::stdout().lock())?;
+        compare(&chosen, &preview)?;
     }
     if !arguments.yes && !confirmed()? {
         return Err(CommandError::Failed("nothing was changed".to_owned()));
@@ -99,7 +102,7 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<(), CommandError>
     Ok(())
 }
 
-fn allow_upload(context: &Context, user: String, json: bool) -> Result<(), CommandError> {
+fn allow_upload(context: &Context, user: UserName, json: bool) -> Result<(), CommandError> {
     let allowed: bool = context.ask(&Request::AllowUpload { user })?;
     if json {
         print_json(&allowed)?;
@@ -144,11 +147,11 @@ impl Chosen {
 }
 
 /// The file itself, what is compressed in it, or the user's in a backup.
-fn open(path: &Path, user: &str) -> Result<File, CommandError> {
+fn open(path: &Path, user: &UserName) -> Result<File, CommandError> {
     let failed = |path: &Path, error: io::Error| {
         CommandError::Failed(format!("{}: {error}", path.display()))
     };
-    let in_backup = path.join(user).join("collection.anki2");
+    let in_backup = path.join(user.as_str()).join("collection.anki2");
     let path = if path.is_dir() { &in_backup } else { path };
     let mut journal = path.as_os_str().to_owned();
     journal.push("-wal");
@@ -198,7 +201,7 @@ fn choose<'a>(snapshots: &'a [Snapshot], at: Option<&str>) -> Result<&'a Snapsho
                     clock::to_the_minute(time)
                 ))
             }),
-        None => Err(CommandError::Usage(format!(
+        None => Err(CommandError::Refused(format!(
             "--at {at}: that is neither a time nor one of the snapshots, which --list shows"
         ))),
     }
@@ -206,7 +209,7 @@ fn choose<'a>(snapshots: &'a [Snapshot], at: Option<&str>) -> Result<&'a Snapsho
 
 fn confirmed() -> Result<bool, CommandError> {
     if !io::stdin().is_terminal() {
-        return Err(CommandError::Usage(
+        return Err(CommandError::Refused(
             "nobody is there to be asked; --yes restores without asking".to_owned(),
         ));
     }
@@ -227,44 +230,38 @@ fn show(snapshots: &[Snapshot], json: bool) -> Result<(), CommandError> {
         });
         return Ok(print_json(&named.collect::<Vec<_>>())?);
     }
-    let mut table = TabWriter::new(io::stdout().lock());
-    writeln!(table, "SNAPSHOT\tSIZE\tAS IT WAS")?;
-    for snapshot in snapshots {
+    let rows = snapshots.iter().map(|snapshot| {
         let until = match snapshot.why {
             Why::BeforeUpload => "before an upload",
             Why::BeforeRestore => "before a restore",
             Why::Damaged => "damaged, before it was replaced",
         };
-        writeln!(
-            table,
-            "{}\t{}\t{until} at {}",
+        let at = clock::to_the_minute(snapshot.at_ms);
+        vec![
             snapshot.name(),
-            HumanBytes(snapshot.bytes),
-            clock::to_the_minute(snapshot.at_ms)
-        )?;
-    }
-    Ok(table.flush()?)
+            HumanBytes(snapshot.bytes).to_string(),
+            format!("{until}, {at}"),
+        ]
+    });
+    Ok(table::print(&["SNAPSHOT", "SIZE", "AS IT WAS"], rows)?)
 }
 
-fn compare(chosen: &Chosen, preview: &Preview, out: &mut impl Write) -> io::Result<()> {
-    let mut table = TabWriter::new(&mut *out);
-    writeln!(table, "\tCARDS\tNOTES\tREVIEWS\tLAST REVIEW\tCHANGED")?;
+fn compare(chosen: &Chosen, preview: &Preview) -> io::Result<()> {
     let rows = [
         ("present collection", preview.present.as_ref()),
         (chosen.describe(), Some(&preview.restored)),
     ];
-    for (name, summary) in rows {
+    let rows = rows.map(|(name, summary)| {
         let (cards, reviews, last) = columns(summary);
-        let notes = summary.map_or("-".to_owned(), |summary| summary.notes.to_string());
-        let changed = summary.map_or("-".to_owned(), |summary| {
-            clock::to_the_minute(summary.modified_ms)
-        });
-        writeln!(
-            table,
-            "{name}\t{cards}\t{notes}\t{reviews}\t{last}\t{changed}"
-        )?;
-    }
-    table.flush()
+        let or_none = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+        let notes = or_none(summary.map(|summary| summary.notes.to_string()));
+        let changed = or_none(summary.map(|summary| clock::to_the_minute(summary.modified_ms)));
+        vec![name.to_owned(), cards, notes, reviews, last, changed]
+    });
+    table::print(
+        &["", "CARDS", "NOTES", "REVIEWS", "LAST REVIEW", "CHANGED"],
+        rows,
+    )
 }
 
 /// Cards, reviews and the time of the last one, for a table.

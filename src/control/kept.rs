@@ -18,7 +18,7 @@ use crate::{
 const BLOCK: u64 = 1024 * 1024;
 
 impl Operator {
-    pub(super) async fn back_up(&self, user: &str) -> Result<Answer, String> {
+    pub(super) async fn back_up(&self, user: &UserName) -> Result<Answer, String> {
         let vault = self.vault_with_room(user).await?;
         let backup = vault.back_up().await.map_err(|error| match error {
             Error::Upload(CheckError::Refused(_)) => {
@@ -35,13 +35,13 @@ impl Operator {
         Ok(answer)
     }
 
-    pub(super) async fn snapshots(&self, user: &str) -> Result<Vec<Snapshot>, String> {
+    pub(super) async fn snapshots(&self, user: &UserName) -> Result<Vec<Snapshot>, String> {
         list(&self.vault(user).await?).await
     }
 
     pub(super) async fn preview(
         &self,
-        user: &str,
+        user: &UserName,
         source: Source,
         rest: &mut Rest,
     ) -> Result<Preview, String> {
@@ -53,7 +53,7 @@ impl Operator {
 
     pub(super) async fn restore(
         &self,
-        user: &str,
+        user: &UserName,
         source: Source,
         rest: &mut Rest,
     ) -> Result<Option<Snapshot>, String> {
@@ -61,7 +61,7 @@ impl Operator {
         let (copy, restored) = examine(&vault, source.clone(), rest).await?;
         let kept = vault.restore(copy).await.map_err(said)?;
         tracing::info!(
-            user,
+            user = user.as_str(),
             "{user}: restored {} by the operator: {} cards, {} reviews",
             match source {
                 Source::Snapshot(name) => format!("the snapshot {name}"),
@@ -73,25 +73,24 @@ impl Operator {
         Ok(kept)
     }
 
-    pub(super) async fn allow_upload(&self, user: &str) -> Result<bool, String> {
+    pub(super) async fn allow_upload(&self, user: &UserName) -> Result<bool, String> {
         let vault = self.vault(user).await?;
         let allowed = spawn_blocking(move || vault.allow_upload()).await;
         allowed.map_err(said)?.map_err(said)
     }
 
     /// For what takes room on the disk for a while.
-    async fn vault_with_room(&self, user: &str) -> Result<Arc<Vault>, String> {
+    async fn vault_with_room(&self, user: &UserName) -> Result<Arc<Vault>, String> {
         let vault = self.vault(user).await?;
         vault.admit(self.server.policy().room).await.map_err(said)?;
         Ok(vault)
     }
 
-    async fn vault(&self, user: &str) -> Result<Arc<Vault>, String> {
-        let name: UserName = user.parse().map_err(said)?;
-        if !self.server.accounts.names().contains(&user.to_owned()) {
-            return Err(format!("there is no user {user:?}"));
+    async fn vault(&self, user: &UserName) -> Result<Arc<Vault>, String> {
+        if !self.server.accounts.has(user) {
+            return Err(format!("there is no user {:?}", user.as_str()));
         }
-        self.server.vaults.get(&name).await.map_err(said)
+        self.server.vaults.get(user).await.map_err(said)
     }
 }
 

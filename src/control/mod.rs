@@ -69,23 +69,21 @@ pub enum Request {
         /// All that this user is logged in with.
         all_of: Option<UserName>,
     },
-    /// Who are the users? Answered by their names.
-    Names,
     /// Make a consistent copy of a user's data, which is there until this connection ends.
     /// Answered by [`BackedUp`].
     BackUp {
         /// Whose.
-        user: String,
+        user: UserName,
     },
     /// Which snapshots are there? Answered by [`Snapshot`](crate::vault::snapshot::Snapshot)s, from the oldest to the newest.
     Snapshots {
         /// Whose.
-        user: String,
+        user: UserName,
     },
     /// What would a restore bring? Answered by [`Preview`].
     Preview {
         /// Whose.
-        user: String,
+        user: UserName,
         /// Of what.
         source: Source,
     },
@@ -93,7 +91,7 @@ pub enum Request {
     /// Answered by the [`Snapshot`](crate::vault::snapshot::Snapshot) that was made of the present one, unless that is empty.
     Restore {
         /// Whose.
-        user: String,
+        user: UserName,
         /// What.
         source: Source,
     },
@@ -101,7 +99,7 @@ pub enum Request {
     /// there was any to forget.
     AllowUpload {
         /// Whose.
-        user: String,
+        user: UserName,
     },
 }
 

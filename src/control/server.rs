@@ -54,7 +54,6 @@ impl Operator {
             Request::Revoke { devices, all_of } => {
                 value(&self.revoke(&devices, all_of.as_ref()).await?)
             }
-            Request::Names => value(&self.server.accounts.names()),
             Request::BackUp { user } => self.back_up(&user).await,
             Request::Snapshots { user } => value(&self.snapshots(&user).await?),
             Request::Preview { user, source } => value(&self.preview(&user, source, rest).await?),

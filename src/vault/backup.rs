@@ -1,7 +1,7 @@
 //! Consistent copies of a user's data, made while devices sync.
 
 use std::{
-    fs, io,
+    io,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -12,7 +12,11 @@ use std::{
 use tempfile::TempDir;
 use tokio::task::spawn_blocking;
 
-use super::{Error, Vault, base::create_folder, opened};
+use super::{
+    Error, Vault,
+    base::{create_folder, empty_folder},
+    opened,
+};
 use crate::{
     collection::{
         file::{Summary, summary, summary_of},
@@ -74,11 +78,8 @@ impl Vault {
     /// [`Error`]; [`Error::Upload`] when the collection is damaged, which no backup cures.
     pub async fn back_up(&self) -> Result<Backup, Error> {
         let parent = self.folder.join(FOLDER);
-        let folder = spawn_blocking(move || {
-            create_folder(&parent)?;
-            tempfile::Builder::new().tempdir_in(parent)
-        });
-        let folder = folder.await??;
+        // It is there, unless the user is gone.
+        let folder = spawn_blocking(move || tempfile::tempdir_in(parent)).await??;
         Ok(Backup {
             collection: self
                 .copy_collection_to(folder.path().join("collection.anki2"))
@@ -135,11 +136,10 @@ impl Vault {
             .await
     }
 
-    /// Removes copies that nobody has fetched when the server ended.
-    pub(super) fn forget_backups(folder: &Path) -> io::Result<()> {
-        match fs::remove_dir_all(folder.join(FOLDER)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        }
+    /// Makes room for copies, and removes those that nobody has fetched when the server ended.
+    pub(super) fn prepare_backups(folder: &Path) -> io::Result<()> {
+        let copies = folder.join(FOLDER);
+        create_folder(&copies)?;
+        empty_folder(&copies)
     }
 }

@@ -63,6 +63,10 @@ impl Keeping {
         });
     }
 
+    pub(super) fn is_busy(&self) -> bool {
+        !self.work.is_empty()
+    }
+
     /// Waits until there is no work.
     #[cfg(test)]
     pub(super) async fn done(&self) {

@@ -159,6 +159,12 @@ impl Vaults {
             .sum()
     }
 
+    /// Whether snapshots are being compressed.
+    #[must_use]
+    pub fn is_tidying(&self) -> bool {
+        self.keeping.is_busy()
+    }
+
     /// Whether a normal sync is under way whose device has not fallen silent.
     #[must_use]
     pub fn is_in_conversation(&self) -> bool {
@@ -276,7 +282,7 @@ impl Vault {
         };
         create_folder(&vault.temporary())?;
         empty_folder(&vault.temporary())?;
-        Self::forget_backups(&vault.folder)?;
+        Self::prepare_backups(&vault.folder)?;
         vault.snapshots.settle(&vault.collection_path())?;
         Ok(vault)
     }

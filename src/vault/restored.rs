@@ -42,7 +42,14 @@ impl Restored {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
         };
-        let restored: Self = serde_json::from_slice(&bytes)?;
+        let restored: Self = match serde_json::from_slice(&bytes) {
+            Ok(restored) => restored,
+            Err(error) => {
+                // It is written whole; whoever has changed it is not to be stopped by it.
+                tracing::warn!(%error, "{} is ignored", file(folder).display());
+                return Ok(None);
+            }
+        };
         Ok(Some(restored).filter(|restored| restored.schemas.contains(&schema)))
     }
 

@@ -52,11 +52,7 @@ pub async fn start() -> Running {
         trusted_proxies: Vec::new(),
     };
     let accounts = Accounts::new(users, secret, Devices::in_memory());
-    let server = Server::new(
-        accounts,
-        Vaults::new(base, Retention::default()),
-        policy,
-    );
+    let server = Server::new(accounts, Vaults::new(base, Retention::default()), policy);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
     let serving = tokio::spawn(serve(

@@ -237,7 +237,7 @@ mod backups {
         );
         let keeping = Arc::clone(&vaults.keeping);
         let vault = Vault::prepare(vault.folder.clone(), keeping).unwrap();
-        assert!(!vault.folder.join(backup::FOLDER).exists());
+        assert!(names(&vault.folder.join(backup::FOLDER)).is_empty());
     }
 
     #[tokio::test]
