@@ -177,5 +177,6 @@ fn print(report: &Report) -> io::Result<()> {
 }
 
 fn media(media: &Media) -> String {
-    format!("{} files, {}", media.files, HumanBytes(media.bytes))
+    let files = if media.files == 1 { "file" } else { "files" };
+    format!("{} {files}, {}", media.files, HumanBytes(media.bytes))
 }

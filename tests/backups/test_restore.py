@@ -1,7 +1,5 @@
 """A wrong answer at a device, undone by the operator."""
 
-import json
-
 import pytest
 
 from harness import collection
@@ -43,9 +41,7 @@ def test_a_wrong_upload_is_undone_and_every_device_ends_up_with_the_old_collecti
     ours, studied, wrong, new_device, inspector
 ):
     before = studied.rows()
-    preview = ours.operate("restore", "anna", "--yes")
-    print(preview.stdout)
-    assert "Download" in preview.stdout
+    assert "Download" in ours.operate("restore", "anna", "--yes")
     # The device whose upload it was cannot undo that by the same wrong answer.
     assert wrong.sync() == "FULL_SYNC"
     with pytest.raises(ClientError, match="restored on .* choose Download"):
@@ -108,7 +104,7 @@ def test_the_refusal_outlives_the_server(ours, studied, wrong):
 
 def test_nothing_is_restored_unasked(ours, studied, wrong):
     meta = Account(ours).meta()
-    refused = ours.operate("restore", "anna", check=False)
+    refused = ours.attempt("restore", "anna")
     assert refused.returncode == 64
     assert "--yes" in refused.stderr
     # What it would have been is shown.
@@ -129,7 +125,7 @@ def test_nothing_is_restored_unasked(ours, studied, wrong):
 )
 def test_what_cannot_be_restored_is_told(ours, studied, wrong, words, told):
     meta = Account(ours).meta()
-    refused = ours.operate("restore", *words, check=False)
+    refused = ours.attempt("restore", *words)
     assert refused.returncode != 0
     assert told in refused.stderr
     assert Account(ours).meta()["scm"] == meta["scm"]
@@ -146,7 +142,7 @@ def test_a_time_stands_for_what_was_there_then(ours, studied, wrong):
         second["name"]: second,
     }
     for at, snapshot in times.items():
-        refused = ours.operate("restore", "anna", "--at", at, check=False)
+        refused = ours.attempt("restore", "anna", "--at", at)
         assert snapshot["name"] in refused.stdout
 
 
@@ -171,8 +167,8 @@ def test_a_snapshot_a_backup_or_a_file_of_a_devices_can_be_restored_from(
 
 def test_a_large_file_is_restored_without_being_in_memory(ours, template, tmp_path):
     large = collection.grown(template, tmp_path / "large.anki2", mebibytes=100)
-    said = ours.operate("restore", "ben", "--yes", "--json", "--from", large)
-    assert json.loads(said.stdout)["restored"]["notes"] > 50_000
+    restored = ours.answer("restore", "ben", "--yes", "--from", large)["restored"]
+    assert restored["notes"] > 50_000
     served = Account(ours, "ben").download(tmp_path / "served.anki2")
     stamped = collection.differences(collection.content(large), collection.content(served))
     assert stamped.keys() == {"col"}

@@ -33,7 +33,8 @@ class Server:
         self.users = users
         self.host = host
         self.port = free_port()
-        self.command = [*COMMANDS[kind], *map(str, arguments)]
+        self.arguments = list(map(str, arguments))
+        self.command = [*COMMANDS[kind], *self.arguments]
         self.settings = settings
         self.process = None
 
@@ -117,22 +118,29 @@ class Server:
         self.stop()
         return self.start()
 
-    def operate(self, *words, check=True):
-        """One of the operator's commands, with the settings of this server."""
-        done = subprocess.run(
-            [COMMANDS["ours"][0], *map(str, words)],
+    def attempt(self, *words, given=None):
+        """Runs an operator's command with this server's settings, and with its standard input if
+        it is given one.
+        """
+        return subprocess.run(
+            [COMMANDS["ours"][0], *self.arguments, *map(str, words)],
             env=self.environment(),
-            stdin=subprocess.DEVNULL,
+            input=given,
+            stdin=subprocess.DEVNULL if given is None else None,
             capture_output=True,
             text=True,
             timeout=120,
         )
-        assert not check or done.returncode == 0, done.stderr
-        return done
+
+    def operate(self, *words, given=None, status=0):
+        """The same, and what it prints."""
+        done = self.attempt(*words, given=given)
+        assert done.returncode == status, f"{words}: {done.returncode}\n{done.stdout}{done.stderr}"
+        return done.stdout if status == 0 else done.stderr
 
     def answer(self, *words):
         """What a command says to programs."""
-        return json.loads(self.operate(*words, "--json").stdout)
+        return json.loads(self.operate(*words, "--json"))
 
     def peak_memory(self):
         """The most memory the process has had in RAM since it started, in bytes."""
