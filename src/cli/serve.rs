@@ -99,7 +99,7 @@ fn start(settings: Settings, sources: Sources, allow_root: bool) -> Result<(), S
     let policy = Policy::from(&settings);
     let server = Arc::new(Server::new(
         Accounts::new(settings.users, secret, devices),
-        Vaults::new(base),
+        Vaults::new(base, settings.retention),
         policy,
     ));
     let reloader = Arc::new(Reloader::new(

@@ -79,6 +79,7 @@ impl Reloader {
                 warnings.clone_from(&settings.warnings);
                 drop(warnings);
                 self.server.change_policy(settings.into());
+                self.server.vaults.retain(settings.retention);
                 self.server.accounts.replace(settings.users.clone());
                 self.server.vaults.welcome(settings.users.keys());
                 tracing::info!(
