@@ -20,6 +20,8 @@ use crate::{
 /// Where the packages keep the settings, and the list of users that the unit's
 /// `LoadCredential=` passes on.
 const SYSTEM_FOLDER: &str = "/etc/anki-syncd";
+/// The unit's `StateDirectory=`.
+const SYSTEM_STATE: &str = "/var/lib/anki-syncd";
 
 /// Why a command failed; each a sentence for the operator.
 #[derive(Debug, thiserror::Error)]
@@ -75,6 +77,9 @@ impl Context {
         let is_units = sources.file.as_ref().is_none_or(|given| *given == file);
         if sources.credentials.is_none() && is_units && folder.join("users").exists() {
             sources.credentials = Some(folder.to_owned());
+        }
+        if sources.state.is_none() && is_units && Path::new(SYSTEM_STATE).exists() {
+            sources.state = Some(SYSTEM_STATE.into());
         }
         Self { sources }
     }
