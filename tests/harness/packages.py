@@ -82,9 +82,9 @@ class Packaged(Daemon):
         return self.apt("install", self.bring(package))
 
     def add_users(self):
-        """By hand: the file, and a restart."""
-        self.write_users()
-        self.systemctl("restart", SERVICE)
+        """As the package says it is done next."""
+        for name, password in self.users.items():
+            self.container.run("anki-syncd", "user", "add", name, input=f"{password}\n")
 
     def enabled(self, unit=SOCKET):
         shown = self.container.run("systemctl", "is-enabled", unit, check=False)
