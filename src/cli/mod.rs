@@ -1,5 +1,6 @@
 //! The command line: the daemon, and one file per operator's command.
 
+mod check;
 mod context;
 mod device;
 mod hash_password;
@@ -54,6 +55,11 @@ enum Command {
     Device(device::Command),
     /// Print a hash of a password, for a users file or for `PASSWORDS_HASHED=1`
     HashPassword,
+    /// Find out what is wrong with settings, files and data, and put it right
+    Check(check::Arguments),
+    /// Put users' data right, as `check --repair` says on standard input
+    #[command(hide = true)]
+    Mend { base: PathBuf },
 }
 
 impl Command {
@@ -63,6 +69,8 @@ impl Command {
             Self::User(command) => command.run(context),
             Self::Device(command) => command.run(context),
             Self::HashPassword => hash_password::run(),
+            Self::Check(arguments) => check::run(context, &arguments),
+            Self::Mend { base } => check::mend(&base),
         }
     }
 }

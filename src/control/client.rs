@@ -32,7 +32,23 @@ pub enum AskError {
 /// # Errors
 /// [`AskError`].
 pub fn ask<A: DeserializeOwned>(base: Option<&Path>, request: &Request) -> Result<A, AskError> {
-    let mut stream = connect(base)?;
+    converse(connect(base)?, request)
+}
+
+/// Asks the server that has a socket of its own in this data folder, and no other: systemd
+/// starts its one for whoever asks.
+///
+/// # Errors
+/// [`AskError`].
+pub fn ask_own<A: DeserializeOwned>(base: &Path, request: &Request) -> Result<A, AskError> {
+    let stream = UnixStream::connect(own_socket(base)).map_err(|error| match error.kind() {
+        io::ErrorKind::PermissionDenied => AskError::Forbidden,
+        _ => AskError::NotRunning,
+    })?;
+    converse(stream, request)
+}
+
+fn converse<A: DeserializeOwned>(mut stream: UnixStream, request: &Request) -> Result<A, AskError> {
     let mut line = serde_json::to_vec(request).map_err(io::Error::from)?;
     line.push(b'\n');
     stream.write_all(&line)?;

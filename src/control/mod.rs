@@ -13,7 +13,10 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::account::{devices::Record, name::UserName};
+use crate::{
+    account::{devices::Record, name::UserName},
+    vault::upkeep::Mend,
+};
 
 pub use server::{Operator, serve};
 
@@ -64,6 +67,20 @@ pub enum Request {
         devices: Vec<String>,
         /// All that this user is logged in with.
         all_of: Option<UserName>,
+    },
+    /// Are the users that can log in those of this digest? Answered by a truth value.
+    SameUsers {
+        /// Drawn for this question.
+        salt: String,
+        /// By [`crate::account::compare::digest`].
+        digest: String,
+    },
+    /// Put something right in a user's data. Answered by a [`crate::vault::upkeep::Mended`].
+    Mend {
+        /// Whose.
+        user: UserName,
+        /// What.
+        mend: Mend,
     },
 }
 

@@ -11,7 +11,13 @@ use tokio::{
 use tokio_util::task::TaskTracker;
 
 use super::{Reply, Request, Status};
-use crate::{clock, http::Server, service::reload::Reloader};
+use crate::{
+    account::name::UserName,
+    clock,
+    http::Server,
+    service::reload::Reloader,
+    vault::upkeep::{Mend, Mended},
+};
 
 /// A users file of some thousand users.
 const LONGEST_REQUEST: u64 = 4 * 1024 * 1024;
@@ -54,6 +60,10 @@ impl Operator {
             Request::Revoke { devices, all_of } => {
                 value(&self.revoke(&devices, all_of.as_ref()).await?)
             }
+            Request::SameUsers { salt, digest } => {
+                value(&self.server.accounts.are_those_of(&salt, &digest))
+            }
+            Request::Mend { user, mend } => value(&self.mend(&user, mend).await?),
         }
     }
 
@@ -67,6 +77,14 @@ impl Operator {
             users: self.server.accounts.count(),
             syncing: self.server.vaults.devices(),
         }
+    }
+
+    async fn mend(&self, user: &UserName, mend: Mend) -> Result<Mended, String> {
+        if !self.base.join(user.as_str()).is_dir() {
+            return Err(format!("there are no data of a user {user}"));
+        }
+        let mended = self.server.vaults.mend(user, mend).await;
+        mended.map_err(|error| error.to_string())
     }
 
     async fn reload(&self, users: Option<String>) -> Result<usize, String> {

@@ -12,6 +12,7 @@ pub mod lobby;
 mod moving;
 pub mod room;
 mod slot;
+pub mod upkeep;
 
 use std::{
     collections::HashMap,
