@@ -1,6 +1,8 @@
-//! The time of day.
+//! The time of day, and how it is written.
 
 use std::time::{SystemTime, UNIX_EPOCH};
+
+use jiff::Timestamp;
 
 /// Milliseconds since 1970, as the collection's stamps are.
 #[must_use]
@@ -15,4 +17,78 @@ pub fn now_ms() -> i64 {
 #[must_use]
 pub fn now_secs() -> i64 {
     now_ms() / 1000
+}
+
+/// For people, to the minute: `2026-11-21 14:38 UTC`.
+#[must_use]
+pub fn to_the_minute(ms: i64) -> String {
+    timestamp(ms).strftime("%Y-%m-%d %H:%M UTC").to_string()
+}
+
+/// For names of files: sorts by time, and has no colon, which rsync takes for a host's.
+/// `2026-11-21T14-38-02.123Z`.
+#[must_use]
+pub fn as_name(ms: i64) -> String {
+    timestamp(ms).strftime("%Y-%m-%dT%H-%M-%S.%3fZ").to_string()
+}
+
+/// Reads what [`as_name`] writes.
+#[must_use]
+pub fn from_name(name: &str) -> Option<i64> {
+    let (date, time) = name.split_once('T')?;
+    let time = time.replace('-', ":");
+    let timestamp: Timestamp = format!("{date}T{time}").parse().ok()?;
+    Some(timestamp.as_millisecond()).filter(|ms| as_name(*ms) == name)
+}
+
+/// Milliseconds since 1970 of a time that a person wrote, such as `2026-11-21 14:38`;
+/// UTC unless it says otherwise.
+#[must_use]
+pub fn parse(text: &str) -> Option<i64> {
+    let timestamp = match text.parse::<Timestamp>() {
+        Ok(timestamp) => timestamp,
+        Err(_) => {
+            let civil: jiff::civil::DateTime = text.parse().ok()?;
+            civil.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp()
+        }
+    };
+    Some(timestamp.as_millisecond())
+}
+
+/// Beyond the year 9999 everything is the end of time.
+fn timestamp(ms: i64) -> Timestamp {
+    Timestamp::from_millisecond(ms).unwrap_or(Timestamp::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_sort_by_time_and_can_be_read() {
+        let times = [0, 999, 1_000, 1_700_000_000_123, 1_700_000_000_200];
+        let names = times.map(as_name);
+        assert_eq!(names[3], "2023-11-14T22-13-20.123Z");
+        assert!(names.is_sorted());
+        assert_eq!(names.map(|name| from_name(&name).unwrap()), times);
+        for other in ["", "collection", "2023-11-14", "2023-11-14T22:13:20.123Z"] {
+            assert_eq!(from_name(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn people_may_leave_out_what_is_clear() {
+        let expected = Some(1_700_000_000_000);
+        for text in [
+            "2023-11-14 22:13:20",
+            "2023-11-14T22:13:20Z",
+            "2023-11-14 23:13:20+01",
+        ] {
+            assert_eq!(parse(text), expected, "{text}");
+        }
+        assert_eq!(parse("2023-11-14 22:13"), Some(1_699_999_980_000));
+        assert_eq!(parse("2023-11-14"), Some(1_699_920_000_000));
+        assert_eq!(parse("yesterday"), None);
+        assert_eq!(to_the_minute(1_700_000_000_000), "2023-11-14 22:13 UTC");
+    }
 }

@@ -7,7 +7,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use nix::errno::Errno;
+use rusqlite::{Connection, backup::Backup};
 use tempfile::NamedTempFile;
+
+/// So that other threads get a word in.
+const PAGES_PER_STEP: i32 = 4096;
 
 /// Makes names that were added to or removed from a folder durable.
 ///
@@ -69,6 +74,53 @@ pub fn folder_of(path: &Path) -> &Path {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     }
+}
+
+/// Gives a file a second name, or copies it where the file system has no links.
+///
+/// # Errors
+/// As the file system says; there is no new name then.
+pub fn link(from: &Path, to: &Path) -> io::Result<()> {
+    let Err(error) = fs::hard_link(from, to) else {
+        return Ok(());
+    };
+    match error.raw_os_error().map(Errno::from_raw) {
+        Some(Errno::EPERM | Errno::EOPNOTSUPP | Errno::ENOSYS | Errno::EMLINK) => {
+            let mut copy = NamedTempFile::new_in(folder_of(to))?;
+            io::copy(&mut File::open(from)?, copy.as_file_mut())?;
+            copy.as_file().sync_all()?;
+            copy.persist_noclobber(to)?;
+            Ok(())
+        }
+        _ => Err(error),
+    }
+}
+
+/// Copies a database, as this connection sees it, to a new one that is a single file.
+///
+/// # Errors
+/// As `SQLite` or the file system says; what has become of the new file is of no use then.
+pub fn copy_database(from: &Connection, to: &Path) -> Result<(), CopyError> {
+    let mut copy = Connection::open(to)?;
+    copy.pragma_update(None, "synchronous", "off")?;
+    {
+        let backup = Backup::new(from, &mut copy)?;
+        while backup.step(PAGES_PER_STEP)? != rusqlite::backup::StepResult::Done {}
+    }
+    copy.pragma_update(None, "journal_mode", "delete")?;
+    drop(copy);
+    Ok(File::open(to)?.sync_all()?)
+}
+
+/// Why a database could not be copied.
+#[derive(Debug, thiserror::Error)]
+pub enum CopyError {
+    /// As `SQLite` says.
+    #[error(transparent)]
+    Sqlite(#[from] rusqlite::Error),
+    /// The copy cannot be made durable.
+    #[error(transparent)]
+    Io(#[from] io::Error),
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@
 //! - [`http`][]: connections, limits and time-outs, the two envelopes, routing, replies, the page at `/`.
 //! - [`wire`][]: the protocol's messages as plain types; parses and writes bytes, no I/O.
 //! - [`account`][]: who may sync: the users file, passwords, host keys, devices, throttling.
-//! - [`vault`][]: one user's data: opening, closing when idle, replacing, recovery.
+//! - [`vault`][]: one user's data: opening, closing when idle, replacing, snapshots, backups, recovery.
 //! - [`sync`][]: the sync methods, each a function over a vault.
 //! - [`collection`][]: `collection.anki2`.
 //! - [`media`][]: the media folder and `media.db`.

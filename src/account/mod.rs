@@ -139,6 +139,12 @@ impl Accounts {
         self.table().order.len()
     }
 
+    /// Whether there is such a user.
+    #[must_use]
+    pub fn has(&self, user: &UserName) -> bool {
+        self.table().users.contains_key(user)
+    }
+
     /// Verifies a password and makes the host key of a new device.
     ///
     /// # Errors

@@ -28,6 +28,7 @@ use crate::{
     vault::{
         Vaults,
         base::Base,
+        retention::Retention,
         upkeep::{Mend, Mended},
     },
 };
@@ -127,7 +128,8 @@ fn hold(base: &Path) -> Result<(Vaults, tokio::runtime::Runtime), Failure> {
         .enable_all()
         .build()
         .map_err(|error| error.to_string())?;
-    Ok((Vaults::new(base), runtime))
+    // Mending replaces no collection, so that nothing is kept by it.
+    Ok((Vaults::new(base, Retention::default()), runtime))
 }
 
 /// In a process of the server's account, so that every file that comes to be is the

@@ -12,7 +12,7 @@ use crate::{
     config::{Settings, Sources, problem::Problems},
     control::{
         Request,
-        client::{self, AskError},
+        client::{self, AskError, Held},
     },
     service::exit::Exit,
 };
@@ -20,6 +20,8 @@ use crate::{
 /// Where the packages keep the settings, and the list of users that the unit's
 /// `LoadCredential=` passes on.
 const SYSTEM_FOLDER: &str = "/etc/anki-syncd";
+/// The unit's `StateDirectory=`.
+const SYSTEM_STATE: &str = "/var/lib/anki-syncd";
 
 /// Why a command failed; each a sentence for the operator.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +44,9 @@ pub enum CommandError {
     /// A check found problems, which it has told.
     #[error("{0} to put right")]
     Found(String),
+    /// Not all of it was done.
+    #[error("{0}")]
+    Failed(String),
 }
 
 impl CommandError {
@@ -49,7 +54,7 @@ impl CommandError {
     #[must_use]
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Ask(_) => Exit::Unavailable,
+            Self::Ask(_) | Self::Failed(_) => Exit::Unavailable,
             Self::Settings(_) | Self::UsersFile(FileError::Mistakes { .. }) => Exit::Config,
             Self::Refused(_) => Exit::Usage,
             Self::UsersFile(FileError::Io { .. }) | Self::Io(_) => Exit::CannotCreate,
@@ -76,6 +81,9 @@ impl Context {
         let is_units = sources.file.as_ref().is_none_or(|given| *given == file);
         if sources.credentials.is_none() && is_units && folder.join("users").exists() {
             sources.credentials = Some(folder.to_owned());
+        }
+        if sources.state.is_none() && is_units && Path::new(SYSTEM_STATE).exists() {
+            sources.state = Some(SYSTEM_STATE.into());
         }
         Self { sources }
     }
@@ -105,9 +113,25 @@ impl Context {
     /// # Errors
     /// [`AskError`].
     pub fn ask<A: DeserializeOwned>(&self, request: &Request) -> Result<A, AskError> {
-        // One that systemd runs can be asked even if the settings are in disorder.
-        let base = self.settings().ok().map(|settings| settings.base);
-        client::ask(base.as_deref(), request)
+        client::ask(self.base().as_deref(), request)
+    }
+
+    /// The same with a request that something follows, or whose answer tells of something
+    /// that is there for a while.
+    ///
+    /// # Errors
+    /// [`AskError`].
+    pub fn ask_and_hold<A: DeserializeOwned>(
+        &self,
+        request: &Request,
+        rest: impl io::Read,
+    ) -> Result<(A, Held), AskError> {
+        client::ask_and_hold(self.base().as_deref(), request, rest)
+    }
+
+    /// One that systemd runs can be asked even if the settings are in disorder.
+    fn base(&self) -> Option<PathBuf> {
+        self.settings().ok().map(|settings| settings.base)
     }
 }
 

@@ -1,11 +1,13 @@
 //! The command line: the daemon, and one file per operator's command.
 
+mod backup;
 mod check;
 mod context;
 mod device;
 mod hash_password;
 mod healthcheck;
 mod password;
+mod restore;
 mod serve;
 mod status;
 mod table;
@@ -45,6 +47,10 @@ struct Arguments {
 /// What an operator does with a server, while it runs.
 #[derive(Subcommand)]
 enum Command {
+    /// Make consistent copies of collections and media, while devices sync
+    Backup(backup::Arguments),
+    /// Bring back a collection as it was before it was replaced
+    Restore(restore::Arguments),
     /// Tell how the running server is
     Status(status::Arguments),
     /// Add, list, rename and remove users, and change their passwords
@@ -65,6 +71,8 @@ enum Command {
 impl Command {
     fn run(self, context: &Context) -> Result<(), CommandError> {
         match self {
+            Self::Backup(arguments) => backup::run(context, &arguments),
+            Self::Restore(arguments) => restore::run(context, &arguments),
             Self::Status(arguments) => status::run(context, &arguments),
             Self::User(command) => command.run(context),
             Self::Device(command) => command.run(context),

@@ -99,10 +99,14 @@ fn start(settings: Settings, sources: Sources, allow_root: bool) -> Result<(), S
     let policy = Policy::from(&settings);
     let server = Arc::new(Server::new(
         Accounts::new(settings.users, secret, devices),
-        Vaults::new(base),
+        Vaults::new(base, settings.retention),
         policy,
     ));
-    let reloader = Arc::new(Reloader::new(Arc::clone(&server), sources));
+    let reloader = Arc::new(Reloader::new(
+        Arc::clone(&server),
+        sources,
+        settings.warnings,
+    ));
     let operator = Operator::new(
         Arc::clone(&server),
         Arc::clone(&reloader),

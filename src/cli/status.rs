@@ -2,8 +2,14 @@
 
 use std::io::{self, Write};
 
-use super::context::{CommandError, Context, print_json};
-use crate::control::{Request, Status};
+use super::{
+    context::{CommandError, Context, print_json},
+    table,
+};
+use crate::{
+    control::{Request, Status, UserStatus},
+    vault::usage::Usage,
+};
 
 /// How to show it.
 #[derive(clap::Args)]
@@ -22,17 +28,66 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<(), CommandError>
     if arguments.json {
         print_json(&status)?;
     } else {
-        print(&status, &mut io::stdout().lock())?;
+        print(&status)?;
     }
     Ok(())
 }
 
-fn print(status: &Status, out: &mut impl Write) -> io::Result<()> {
-    writeln!(out, "anki-syncd {}, process {}", status.version, status.pid)?;
+fn print(status: &Status) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(
+        out,
+        "anki-syncd {}, process {}, started {}",
+        status.version,
+        status.pid,
+        table::ago(Some(status.since_secs))
+    )?;
     for place in &status.listening {
-        writeln!(out, "listening on  {place}")?;
+        writeln!(out, "listening on {place}")?;
     }
-    writeln!(out, "data          {}", status.base.display())?;
-    writeln!(out, "users         {}", status.users)?;
-    writeln!(out, "syncing now   {}", status.syncing)
+    let free = status.free_bytes.map_or_else(String::new, |bytes| {
+        format!(", {} free", table::size(bytes))
+    });
+    writeln!(out, "data in {}{free}", status.base.display())?;
+    match status.syncing {
+        0 => writeln!(out, "nobody is syncing")?,
+        1 => writeln!(out, "1 device is syncing")?,
+        devices => writeln!(out, "{devices} devices are syncing")?,
+    }
+    for warning in &status.warnings {
+        writeln!(out, "warning: {warning}")?;
+    }
+    if !status.users.is_empty() {
+        writeln!(out)?;
+        let headings = [
+            "USER",
+            "DEVICES",
+            "LAST SYNC",
+            "COLLECTION",
+            "MEDIA",
+            "FILES",
+            "SNAPSHOTS",
+        ];
+        table::print(&headings, status.users.iter().map(row))?;
+    }
+    Ok(())
+}
+
+fn row(user: &UserStatus) -> Vec<String> {
+    let unknown = || "?".to_owned();
+    let size = |of: fn(&Usage) -> u64| {
+        user.usage
+            .as_ref()
+            .map_or_else(unknown, |usage| table::size(of(usage)))
+    };
+    vec![
+        user.name.to_string(),
+        user.devices.map_or_else(unknown, |count| count.to_string()),
+        table::ago(user.last_sync),
+        size(|usage| usage.collection_bytes),
+        size(|usage| usage.media_bytes),
+        user.usage
+            .map_or_else(unknown, |usage| usage.media_files.to_string()),
+        size(|usage| usage.own_bytes),
+    ]
 }

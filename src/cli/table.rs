@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use indicatif::HumanBytes;
 use tabwriter::TabWriter;
 
 use crate::clock;
@@ -33,6 +34,12 @@ pub fn ago(then: Option<i64>) -> String {
         || "never".to_owned(),
         |then| since(clock::now_secs().saturating_sub(then)),
     )
+}
+
+/// A size as people say it.
+#[must_use]
+pub fn size(bytes: u64) -> String {
+    HumanBytes(bytes).to_string()
 }
 
 fn since(secs: i64) -> String {

@@ -3,10 +3,11 @@
 use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags};
+use serde::{Deserialize, Serialize};
 
 use super::{
     Error, Result, downgrade,
-    open::{CheckError, Refusal, check_upload, distrust},
+    open::{CheckError, Refusal, check_upload, distrust, open_untouched},
     sanity, schema, upgrade,
 };
 use crate::wire::Usn;
@@ -50,6 +51,65 @@ fn bring_up(path: &Path, now_secs: i64) -> Result<bool> {
 /// [`Error`]; the copy is of no use then.
 pub fn downgrade_copy(path: &Path) -> Result<()> {
     downgrade(&mut open_alone(path)?)
+}
+
+/// What a person tells collections apart by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Summary {
+    /// How many cards.
+    pub cards: u64,
+    /// How many notes.
+    pub notes: u64,
+    /// How many entries in the log of reviews.
+    pub reviews: u64,
+    /// When the last review was, in milliseconds since 1970.
+    pub last_review_ms: Option<i64>,
+    /// Last modification, in milliseconds since 1970.
+    pub modified_ms: i64,
+    /// The schema stamp.
+    pub schema_changed: i64,
+}
+
+/// Looks into a collection of the present schema that nobody has open.
+///
+/// # Errors
+/// As `SQLite` says.
+pub fn summary(path: &Path) -> rusqlite::Result<Summary> {
+    summary_of(&open_untouched(path)?)
+}
+
+/// The same through a connection.
+///
+/// # Errors
+/// As `SQLite` says.
+pub fn summary_of(conn: &Connection) -> rusqlite::Result<Summary> {
+    conn.query_row(
+        "select (select count() from cards), (select count() from notes), \
+         (select count() from revlog), (select max(id) from revlog), mod, scm from col",
+        [],
+        |row| {
+            Ok(Summary {
+                cards: row.get(0)?,
+                notes: row.get(1)?,
+                reviews: row.get(2)?,
+                last_review_ms: row.get(3)?,
+                modified_ms: row.get(4)?,
+                schema_changed: row.get(5)?,
+            })
+        },
+    )
+}
+
+/// Makes a collection one that every device has to download: it cannot be merged with what
+/// any of them has.
+///
+/// # Errors
+/// [`Error`]; the file is of no use then.
+pub fn stamp_restored(path: &Path, now_ms: i64) -> Result<()> {
+    let conn = open_alone(path)?;
+    conn.execute("update col set scm = ?1, mod = ?1", [now_ms])?;
+    // A device's own file has what waits to be sent.
+    sanity::mark_all_sent(&conn)
 }
 
 /// With settings for a file that is thrown away when anything happens to it.
@@ -139,6 +199,27 @@ mod tests {
         let names: Vec<_> = std::fs::read_dir(folder.path()).unwrap().collect();
         assert_eq!(names.len(), 1);
         assert_eq!(schema::version(&open(&path)).unwrap(), 11);
+    }
+
+    #[test]
+    fn a_restored_collection_has_new_stamps_and_nothing_to_be_sent() {
+        let (folder, path) = upload("upgrade_out_schema18");
+        let before = summary(&path).unwrap();
+        open(&path)
+            .execute_batch("update notes set usn = -1")
+            .unwrap();
+        stamp_restored(&path, NOW * 1000).unwrap();
+        let names: Vec<_> = std::fs::read_dir(folder.path()).unwrap().collect();
+        assert_eq!(names.len(), 1, "nothing is left beside the file");
+        let stamped = Summary {
+            modified_ms: NOW * 1000,
+            schema_changed: NOW * 1000,
+            ..before
+        };
+        assert_eq!(summary(&path).unwrap(), stamped);
+        assert!(before.notes > 0 && before.schema_changed != stamped.schema_changed);
+        let unsent = "select count(*) from notes where usn = -1";
+        assert_eq!(rows(&open(&path), unsent), [[0]]);
     }
 
     #[test]

@@ -110,6 +110,16 @@ impl Collection {
             .map(drop)
     }
 
+    /// Whether anything would be missed if this were gone; if it cannot be told, yes.
+    #[must_use]
+    pub fn is_worth_keeping(&self) -> bool {
+        let anything = "select exists (select 1 from notes) or exists (select 1 from cards) \
+                        or exists (select 1 from revlog)";
+        self.conn
+            .query_row(anything, [], |row| row.get(0))
+            .unwrap_or(true)
+    }
+
     /// The connection, for what happens inside a transaction.
     #[must_use]
     pub fn connection(&self) -> &Connection {
@@ -142,6 +152,39 @@ impl Collection {
                 row.get::<_, i64>(0)
             })
             .map(|busy| busy == 0)
+    }
+}
+
+/// One state of a collection, that of the last commit, whatever happens to it meanwhile. As
+/// long as this lives, the journal cannot be brought in.
+pub struct Reader {
+    conn: Connection,
+}
+
+impl Reader {
+    /// Of a collection that somebody has open.
+    ///
+    /// # Errors
+    /// As `SQLite` says.
+    pub fn open(path: &Path) -> rusqlite::Result<Self> {
+        // Not read-only: whoever closes it last has to bring the journal in.
+        let conn = Connection::open_with_flags(
+            path,
+            OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+        )?;
+        distrust(&conn)?;
+        conn.busy_timeout(BUSY_TIMEOUT)?;
+        conn.pragma_update(None, "query_only", true)?;
+        conn.execute_batch("begin")?;
+        // Only reading makes the state one's own.
+        conn.query_row("select mod from col", [], |_| Ok(()))?;
+        Ok(Self { conn })
+    }
+
+    /// What sees that state.
+    #[must_use]
+    pub fn connection(&self) -> &Connection {
+        &self.conn
     }
 }
 
@@ -194,6 +237,14 @@ pub enum Refusal {
         "The uploaded collection has schema version {0}, which this server does not support, so it was refused. The collection on the server was left as it was. Please upload it with a current version of Anki."
     )]
     Schema(i64),
+    /// A wrong answer at a device would undo what the operator has just done.
+    #[error(
+        "The collection on the server was restored on {at}, and this device has not downloaded it since, so its upload was refused. The collection on the server was left as it was. Please sync again and choose Download."
+    )]
+    Restored {
+        /// When, for people.
+        at: String,
+    },
     /// More bytes than the limit allows.
     #[error("The collection is larger than this server accepts ({} MiB compressed, {} MiB as it is), so it was refused. The collection on the server was left as it was. Whoever runs the server can raise MAX_SYNC_PAYLOAD_MEGS.", sent >> 20, decoded >> 20)]
     TooLarge {
@@ -262,13 +313,7 @@ fn check_upload_inner(path: &Path) -> Result<i64, Fault> {
     if std::fs::metadata(path).is_ok_and(|metadata| metadata.len() == 0) {
         return Err(Refusal::Empty.into());
     }
-    let conn = Connection::open_with_flags(
-        immutable_uri(path),
-        OpenFlags::SQLITE_OPEN_READ_ONLY
-            | OpenFlags::SQLITE_OPEN_URI
-            | OpenFlags::SQLITE_OPEN_NO_MUTEX,
-    )?;
-    distrust(&conn)?;
+    let conn = open_untouched(path)?;
     conn.pragma_update(None, "cell_size_check", true)?;
     let version = match version(&conn)? {
         None => return Err(Refusal::Foreign.into()),
@@ -287,6 +332,18 @@ fn check_upload_inner(path: &Path) -> Result<i64, Fault> {
         Ok(Some(_)) => Err(Refusal::Foreign.into()),
         Err(_) => Err(Refusal::Corrupt.into()),
     }
+}
+
+/// Opens a file that nobody else has open, and leaves no trace.
+pub(super) fn open_untouched(path: &Path) -> rusqlite::Result<Connection> {
+    let conn = Connection::open_with_flags(
+        immutable_uri(path),
+        OpenFlags::SQLITE_OPEN_READ_ONLY
+            | OpenFlags::SQLITE_OPEN_URI
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )?;
+    distrust(&conn)?;
+    Ok(conn)
 }
 
 /// Read-only in earnest: no lock, and no `-wal` or `-shm` beside a file that says it is in WAL mode.

@@ -37,6 +37,9 @@ struct Keys {
     body_timeout_secs: Option<Spanned<u64>>,
     min_free_megs: Option<Spanned<u64>>,
     quota_megs: Option<Spanned<u64>>,
+    snapshots_keep: Option<Spanned<usize>>,
+    snapshots_days: Option<Spanned<u32>>,
+    snapshots_max_megs: Option<Spanned<u64>>,
 }
 
 /// As people write it: a network, or one address.
@@ -120,6 +123,9 @@ fn parse_text(path: &Path, text: &str, problems: &mut Problems) -> Fragment {
         body_timeout_secs: given!(body_timeout_secs),
         min_free_megs: given!(min_free_megs),
         quota_megs: given!(quota_megs),
+        snapshots_keep: given!(snapshots_keep),
+        snapshots_days: given!(snapshots_days),
+        snapshots_max_megs: given!(snapshots_max_megs),
         users_file: given!(users_file),
         run_as: given!(run_as),
         trusted_proxies: given!(trusted_proxies).map(|given| Given {

@@ -50,6 +50,12 @@ pub struct Fragment {
     pub min_free_megs: Option<Given<u64>>,
     /// MiB that one user may fill; 0 for no limit.
     pub quota_megs: Option<Given<u64>>,
+    /// How many of a user's newest snapshots are kept; 0 for making none.
+    pub snapshots_keep: Option<Given<usize>>,
+    /// For how many days one a day is kept.
+    pub snapshots_days: Option<Given<u32>>,
+    /// Limit of a user's snapshots together, MiB.
+    pub snapshots_max_megs: Option<Given<u64>>,
 }
 
 impl Fragment {
@@ -79,6 +85,9 @@ impl Fragment {
             body_timeout_secs: self.body_timeout_secs.or(other.body_timeout_secs),
             min_free_megs: self.min_free_megs.or(other.min_free_megs),
             quota_megs: self.quota_megs.or(other.quota_megs),
+            snapshots_keep: self.snapshots_keep.or(other.snapshots_keep),
+            snapshots_days: self.snapshots_days.or(other.snapshots_days),
+            snapshots_max_megs: self.snapshots_max_megs.or(other.snapshots_max_megs),
         }
     }
 }

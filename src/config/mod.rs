@@ -23,7 +23,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use crate::{
     account::{host_key::Secret, name::UserName, password::Credential},
-    vault::room::Room,
+    vault::{retention::Retention, room::Room},
 };
 use client_address::ClientAddress;
 use environment::Variables;
@@ -62,6 +62,8 @@ pub struct Settings {
     pub limits: Limits,
     /// How much may be stored.
     pub room: Room,
+    /// How many snapshots each user's collection gets.
+    pub retention: Retention,
     /// What works, but is probably not meant; to be logged.
     pub warnings: Vec<String>,
 }
@@ -151,6 +153,17 @@ impl Settings {
             header_timeout: Duration::from_secs(whole(fragment.header_timeout_secs, 60, problems)),
             body_timeout: Duration::from_secs(whole(fragment.body_timeout_secs, 60, problems)),
         };
+        let default = Retention::default();
+        let most = whole(fragment.snapshots_max_megs, default.bytes / MIB, problems);
+        let retention = Retention {
+            newest: fragment
+                .snapshots_keep
+                .map_or(default.newest, |given| given.value),
+            days: fragment
+                .snapshots_days
+                .map_or(default.days, |given| given.value),
+            bytes: most.saturating_mul(MIB),
+        };
         Self {
             base,
             host: fragment
@@ -177,6 +190,7 @@ impl Settings {
                 reserve: megs(fragment.min_free_megs).unwrap_or(64 * MIB),
                 quota: megs(fragment.quota_megs).filter(|bytes| *bytes > 0),
             },
+            retention,
             warnings,
         }
     }

@@ -27,12 +27,15 @@ pub enum AskError {
     Broken(#[from] io::Error),
 }
 
+/// What the server keeps there for a command, until this is dropped.
+pub struct Held(#[expect(dead_code, reason = "its end is what the server waits for")] UnixStream);
+
 /// Asks the server of this data folder, or else the one that systemd runs.
 ///
 /// # Errors
 /// [`AskError`].
 pub fn ask<A: DeserializeOwned>(base: Option<&Path>, request: &Request) -> Result<A, AskError> {
-    converse(connect(base)?, request)
+    ask_and_hold(base, request, io::empty()).map(|(answer, _)| answer)
 }
 
 /// Asks the server that has a socket of its own in this data folder, and no other: systemd
@@ -45,17 +48,42 @@ pub fn ask_own<A: DeserializeOwned>(base: &Path, request: &Request) -> Result<A,
         io::ErrorKind::PermissionDenied => AskError::Forbidden,
         _ => AskError::NotRunning,
     })?;
-    converse(stream, request)
+    converse(stream, request, io::empty()).map(|(answer, _)| answer)
 }
 
-fn converse<A: DeserializeOwned>(mut stream: UnixStream, request: &Request) -> Result<A, AskError> {
+/// Asks as [`ask`] does, with a request that something follows, or whose answer tells of
+/// something that is there for a while.
+///
+/// # Errors
+/// [`AskError`].
+pub fn ask_and_hold<A: DeserializeOwned>(
+    base: Option<&Path>,
+    request: &Request,
+    rest: impl io::Read,
+) -> Result<(A, Held), AskError> {
+    converse(connect(base)?, request, rest)
+}
+
+fn converse<A: DeserializeOwned>(
+    mut stream: UnixStream,
+    request: &Request,
+    mut rest: impl io::Read,
+) -> Result<(A, Held), AskError> {
     let mut line = serde_json::to_vec(request).map_err(io::Error::from)?;
     line.push(b'\n');
     stream.write_all(&line)?;
+    // A server that does not want it has answered why.
+    let sent = io::copy(&mut rest, &mut stream);
     let mut answer = String::new();
-    BufReader::new(stream).read_line(&mut answer)?;
+    BufReader::new(&stream).read_line(&mut answer)?;
+    if answer.is_empty() {
+        sent?;
+    }
     match serde_json::from_str(&answer).map_err(io::Error::from)? {
-        Reply::Done(answer) => Ok(serde_json::from_value(answer).map_err(io::Error::from)?),
+        Reply::Done(answer) => {
+            let answer = serde_json::from_value(answer).map_err(io::Error::from)?;
+            Ok((answer, Held(stream)))
+        }
         Reply::Refused(reason) => Err(AskError::Refused(reason)),
     }
 }

@@ -7,7 +7,9 @@
 
 mod accounts;
 pub mod client;
+mod kept;
 mod server;
+mod status;
 
 use std::path::{Path, PathBuf};
 
@@ -15,7 +17,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     account::{devices::Record, name::UserName},
+    collection::file::Summary,
+    media::Media,
     vault::upkeep::Mend,
+    vault::usage::Usage,
 };
 
 pub use server::{Operator, serve};
@@ -82,6 +87,68 @@ pub enum Request {
         /// What.
         mend: Mend,
     },
+    /// Make a consistent copy of a user's data, which is there until this connection ends.
+    /// Answered by [`BackedUp`].
+    BackUp {
+        /// Whose.
+        user: UserName,
+    },
+    /// Which snapshots are there? Answered by [`Snapshot`](crate::vault::snapshot::Snapshot)s, from the oldest to the newest.
+    Snapshots {
+        /// Whose.
+        user: UserName,
+    },
+    /// What would a restore bring? Answered by [`Preview`].
+    Preview {
+        /// Whose.
+        user: UserName,
+        /// Of what.
+        source: Source,
+    },
+    /// Put another collection in the place of the present one, for every device to download.
+    /// Answered by the [`Snapshot`](crate::vault::snapshot::Snapshot) that was made of the present one, unless that is empty.
+    Restore {
+        /// Whose.
+        user: UserName,
+        /// What.
+        source: Source,
+    },
+    /// Let devices upload that have not downloaded since a restore. Answered by whether
+    /// there was any to forget.
+    AllowUpload {
+        /// Whose.
+        user: UserName,
+    },
+}
+
+/// Where a collection is to be restored from.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// The snapshot of this name.
+    Snapshot(String),
+    /// A file of so many bytes, which follows the request.
+    Sent(u64),
+}
+
+/// A copy of a user's data.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct BackedUp {
+    /// Where it is.
+    pub folder: PathBuf,
+    /// What the collection holds; none if no device has synced yet.
+    pub collection: Option<Summary>,
+    /// What there is of media.
+    pub media: Media,
+}
+
+/// What a restore would change.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Preview {
+    /// What there is now; none when it is damaged, or not there.
+    pub present: Option<Summary>,
+    /// What there would be.
+    pub restored: Summary,
 }
 
 /// What it is answered.
@@ -107,10 +174,27 @@ pub struct Status {
     pub listening: Vec<String>,
     /// Its data folder.
     pub base: PathBuf,
-    /// How many users can log in.
-    pub users: usize,
+    /// Bytes left on its disk.
+    pub free_bytes: Option<u64>,
     /// How many devices are syncing.
     pub syncing: usize,
+    /// Who can log in.
+    pub users: Vec<UserStatus>,
+    /// What deserves attention, as sentences.
+    pub warnings: Vec<String>,
+}
+
+/// What there is of a user.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct UserStatus {
+    /// The name.
+    pub name: UserName,
+    /// How many devices are logged in.
+    pub devices: Option<usize>,
+    /// When one of them last synced, in seconds since 1970.
+    pub last_sync: Option<i64>,
+    /// What the files take; not known if they cannot be read.
+    pub usage: Option<Usage>,
 }
 
 /// How a user is.

@@ -4,19 +4,22 @@ use std::{io, path::PathBuf, sync::Arc};
 
 use serde_json::Value;
 use tokio::{
-    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
-    net::{UnixListener, UnixStream},
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Take},
+    net::{UnixListener, UnixStream, unix::OwnedReadHalf},
     task::spawn_blocking,
 };
 use tokio_util::task::TaskTracker;
 
-use super::{Reply, Request, Status};
+use super::{Reply, Request};
 use crate::{
     account::name::UserName,
     clock,
     http::Server,
     service::reload::Reloader,
-    vault::upkeep::{Mend, Mended},
+    vault::{
+        backup::Backup,
+        upkeep::{Mend, Mended},
+    },
 };
 
 /// A users file of some thousand users.
@@ -25,10 +28,10 @@ const LONGEST_REQUEST: u64 = 4 * 1024 * 1024;
 /// What the operator's requests are about.
 pub struct Operator {
     pub(super) server: Arc<Server>,
-    reloader: Arc<Reloader>,
-    base: PathBuf,
-    listening: Vec<String>,
-    since_secs: i64,
+    pub(super) reloader: Arc<Reloader>,
+    pub(super) base: PathBuf,
+    pub(super) listening: Vec<String>,
+    pub(super) since_secs: i64,
 }
 
 impl Operator {
@@ -49,9 +52,9 @@ impl Operator {
         }
     }
 
-    async fn answer(&self, request: Request) -> Result<Value, String> {
+    async fn answer(&self, request: Request, rest: &mut Rest) -> Result<Answer, String> {
         match request {
-            Request::Status => value(&self.status()),
+            Request::Status => value(&self.status().await),
             Request::Reload { users } => value(&self.reload(users).await?),
             Request::Users => value(&self.users()),
             Request::MoveData { from, to } => value(&self.move_data(from, to).await?),
@@ -64,18 +67,11 @@ impl Operator {
                 value(&self.server.accounts.are_those_of(&salt, &digest))
             }
             Request::Mend { user, mend } => value(&self.mend(&user, mend).await?),
-        }
-    }
-
-    fn status(&self) -> Status {
-        Status {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            pid: std::process::id(),
-            since_secs: self.since_secs,
-            listening: self.listening.clone(),
-            base: self.base.clone(),
-            users: self.server.accounts.count(),
-            syncing: self.server.vaults.devices(),
+            Request::BackUp { user } => self.back_up(&user).await,
+            Request::Snapshots { user } => value(&self.snapshots(&user).await?),
+            Request::Preview { user, source } => value(&self.preview(&user, source, rest).await?),
+            Request::Restore { user, source } => value(&self.restore(&user, source, rest).await?),
+            Request::AllowUpload { user } => value(&self.allow_upload(&user).await?),
         }
     }
 
@@ -101,8 +97,19 @@ impl Operator {
     }
 }
 
-fn value(answer: &impl serde::Serialize) -> Result<Value, String> {
-    serde_json::to_value(answer).map_err(|error| error.to_string())
+/// What follows the line of a request.
+pub(super) type Rest = BufReader<Take<OwnedReadHalf>>;
+
+/// What a request is answered.
+pub(super) struct Answer {
+    value: Value,
+    /// What has to be there until the command is done with it.
+    pub(super) held: Option<Backup>,
+}
+
+pub(super) fn value(answer: &impl serde::Serialize) -> Result<Answer, String> {
+    let value = serde_json::to_value(answer).map_err(|error| error.to_string())?;
+    Ok(Answer { value, held: None })
 }
 
 /// Answers until dropped. What is under way then goes on to its end, and counts as a request.
@@ -113,7 +120,6 @@ pub async fn serve(operator: Arc<Operator>, listener: UnixListener) {
             Ok((stream, _)) => {
                 let operator = Arc::clone(&operator);
                 conversations.spawn(async move {
-                    let _counted = operator.server.pulse.requested();
                     if let Err(error) = converse(&operator, stream).await {
                         tracing::debug!(%error, "an operator's command went away");
                     }
@@ -128,14 +134,19 @@ pub async fn serve(operator: Arc<Operator>, listener: UnixListener) {
 }
 
 async fn converse(operator: &Operator, stream: UnixStream) -> io::Result<()> {
+    let counted = operator.server.pulse.requested();
     let (reading, mut writing) = stream.into_split();
+    let mut reading = BufReader::new(reading.take(LONGEST_REQUEST));
     let mut line = String::new();
-    BufReader::new(reading.take(LONGEST_REQUEST))
-        .read_line(&mut line)
-        .await?;
+    reading.read_line(&mut line).await?;
+    reading.get_mut().set_limit(u64::MAX);
+    let mut held = None;
     let reply = match serde_json::from_str(&line) {
-        Ok(request) => match operator.answer(request).await {
-            Ok(answer) => Reply::Done(answer),
+        Ok(request) => match operator.answer(request, &mut reading).await {
+            Ok(answer) => {
+                held = answer.held;
+                Reply::Done(answer.value)
+            }
             Err(reason) => Reply::Refused(reason),
         },
         // Nothing of it is repeated: it may hold what users log in with.
@@ -146,5 +157,12 @@ async fn converse(operator: &Operator, stream: UnixStream) -> io::Result<()> {
     };
     let mut line = serde_json::to_vec(&reply)?;
     line.push(b'\n');
-    writing.write_all(&line).await
+    writing.write_all(&line).await?;
+    if held.is_some() {
+        // Keeps an idle server, but not one that is told to end.
+        let _connected = operator.server.pulse.connected();
+        drop(counted);
+        while reading.read(&mut [0]).await? > 0 {}
+    }
+    Ok(())
 }

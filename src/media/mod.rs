@@ -8,14 +8,18 @@ pub mod name;
 
 use std::{
     collections::BTreeMap,
-    fs::File,
+    fs::{self, File},
     io::{self, Read, Seek, Write},
     path::{Path, PathBuf},
 };
 
 use rusqlite::Connection;
+use serde::{Deserialize, Serialize};
 
-use crate::wire::media::{self as wire, DOWNLOAD_TARGET_BYTES, FILES_PER_BATCH};
+use crate::{
+    durable::{CopyError, copy_database, link},
+    wire::media::{self as wire, DOWNLOAD_TARGET_BYTES, FILES_PER_BATCH},
+};
 use archive::{Download, Upload};
 use batch::{Change, Folders};
 use database::Entry;
@@ -26,6 +30,15 @@ use name::NameError;
 pub struct MediaStore {
     conn: Connection,
     folders: Folders,
+}
+
+/// What there is of a user's media.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Media {
+    /// How many files.
+    pub files: u64,
+    /// Their sizes together.
+    pub bytes: u64,
 }
 
 /// Why a request is refused; nothing of it was applied.
@@ -74,6 +87,9 @@ pub enum Error {
         /// What they may take.
         allowed: u64,
     },
+    /// A copy for a backup.
+    #[error("media.db: {0}")]
+    Copy(#[from] CopyError),
 }
 
 impl MediaStore {
@@ -110,6 +126,27 @@ impl MediaStore {
     /// [`Error::Database`].
     pub fn files(&self) -> Result<i64, Error> {
         Ok(database::files(&self.conn)?)
+    }
+
+    /// Copies `media.db`, and makes a folder with second names of all files, which stay as
+    /// they are: new content comes with a file of its own.
+    ///
+    /// # Errors
+    /// [`Error::Copy`] or [`Error::Io`].
+    pub fn copy_to(&self, database: &Path, folder: &Path) -> Result<Media, Error> {
+        copy_database(&self.conn, database)?;
+        fs::create_dir(folder)?;
+        let mut media = Media::default();
+        for entry in fs::read_dir(&self.folders.media)? {
+            let entry = entry?;
+            let metadata = entry.metadata()?;
+            if metadata.is_file() {
+                link(&entry.path(), &folder.join(entry.file_name()))?;
+                media.files += 1;
+                media.bytes += metadata.len();
+            }
+        }
+        Ok(media)
     }
 
     /// The bytes of all files.

@@ -19,16 +19,25 @@ pub fn log_warnings(settings: &Settings) {
 pub struct Reloader {
     server: Arc<Server>,
     sources: Mutex<Sources>,
+    warnings: Mutex<Vec<String>>,
 }
 
 impl Reloader {
-    /// For a server whose settings came from there.
+    /// For a server whose settings came from there, with these warnings.
     #[must_use]
-    pub fn new(server: Arc<Server>, sources: Sources) -> Self {
+    pub fn new(server: Arc<Server>, sources: Sources, warnings: Vec<String>) -> Self {
         Self {
             server,
             sources: Mutex::new(sources),
+            warnings: Mutex::new(warnings),
         }
+    }
+
+    /// What in the settings in force is probably not meant.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let warnings = self.warnings.lock();
+        warnings.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Takes over users and policy, if all settings are valid; where to listen and where the
@@ -66,7 +75,11 @@ impl Reloader {
         match &loaded {
             Ok(settings) => {
                 log_warnings(settings);
+                let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
+                warnings.clone_from(&settings.warnings);
+                drop(warnings);
                 self.server.change_policy(settings.into());
+                self.server.vaults.retain(settings.retention);
                 self.server.accounts.replace(settings.users.clone());
                 self.server.vaults.welcome(settings.users.keys());
                 tracing::info!(

@@ -42,7 +42,7 @@ pub async fn until_idle(server: &Server, idle: Duration) {
     let mut since = Instant::now();
     while since.elapsed() < idle {
         sleep(LOOK_AGAIN.min(idle)).await;
-        if server.pulse.connections() > 0 || is_busy(server) {
+        if server.pulse.connections() > 0 || is_busy(server) || server.vaults.is_tidying() {
             since = Instant::now();
         }
     }

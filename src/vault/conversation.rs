@@ -105,11 +105,33 @@ impl Vault {
         device: DeviceId,
         work: impl FnOnce(&mut Option<Open>) -> Result<R, Error> + Send + 'static,
     ) -> Result<R, Error> {
+        self.wait_for_turn(device, false, work).await
+    }
+
+    /// As [`Vault::in_turn`], for what needs the collection as one file that nobody reads:
+    /// waits for a backup as well.
+    pub(super) async fn in_turn_alone<R: Send + 'static>(
+        &self,
+        device: DeviceId,
+        work: impl FnOnce(&mut Option<Open>) -> Result<R, Error> + Send + 'static,
+    ) -> Result<R, Error> {
+        self.wait_for_turn(device, true, work).await
+    }
+
+    async fn wait_for_turn<R: Send + 'static>(
+        &self,
+        device: DeviceId,
+        alone: bool,
+        work: impl FnOnce(&mut Option<Open>) -> Result<R, Error> + Send + 'static,
+    ) -> Result<R, Error> {
         let began = Instant::now();
         let mut work = work;
         loop {
-            let activity = self.activity.clone();
+            let (activity, readers) = (self.activity.clone(), self.readers.clone());
             let outcome = self.collection.run(move |open| {
+                if alone && readers.any() {
+                    return Err(work);
+                }
                 match open.as_ref().and_then(|open| open.conversation.as_ref()) {
                     None => {}
                     Some(other)

@@ -5,25 +5,31 @@
 //! below it, which the reference server ignores. Users share no lock.
 
 pub mod activity;
+pub mod backup;
 pub mod base;
 pub mod conversation;
 pub mod hand_over;
+mod keeping;
 pub mod lobby;
 mod moving;
+mod replace;
+mod restored;
+pub mod retention;
 pub mod room;
 mod slot;
+pub mod snapshot;
 pub mod upkeep;
+pub mod usage;
 
 use std::{
     collections::HashMap,
-    fs::{self, File},
+    fs::File,
     io::{self, Seek},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError, atomic::AtomicBool},
     time::Duration,
 };
 
-use rusqlite::ffi::ErrorCode;
 use tempfile::{NamedTempFile, SpooledTempFile};
 use tokio::{
     sync::OnceCell,
@@ -35,18 +41,23 @@ use crate::{
     clock,
     collection::{
         self,
-        file::{accept_upload, downgrade_copy},
+        file::downgrade_copy,
         open::{CheckError, Collection, OpenError},
     },
-    durable::sync_folder,
+    durable::CopyError,
     media::{self, MediaStore},
 };
 use activity::Activity;
+use backup::Readers;
 use base::{Base, create_folder, empty_folder};
 use conversation::{ABANDONED, Conversation, SILENCE};
+use keeping::Keeping;
 use lobby::Lobby;
+use restored::Restored;
+use retention::Retention;
 use room::{Free, NearlyFull};
 use slot::{Slot, SlotError};
+use snapshot::Snapshots;
 
 /// After this long without a request, a user's databases are closed, so that
 /// `sqlite3`, rsync and file system snapshots see plain files.
@@ -55,20 +66,26 @@ const IDLE: Duration = Duration::from_secs(5);
 const MOMENT: Duration = Duration::from_secs(1);
 /// What is received or packed goes to a file once it is larger than this.
 const IN_MEMORY: usize = 512 * 1024;
+/// Files in passing, in the user's folder.
+const TEMPORARY: &str = ".anki-syncd/tmp";
+/// What was replaced, in the user's folder.
+const SNAPSHOTS: &str = ".anki-syncd/snapshots";
 
 /// All users' vaults.
 pub struct Vaults {
     base: Base,
     lobby: Lobby,
+    keeping: Arc<Keeping>,
     by_user: Mutex<HashMap<UserName, Arc<OnceCell<Arc<Vault>>>>>,
 }
 
 impl Vaults {
     /// The vaults in this folder, none of them open yet.
     #[must_use]
-    pub fn new(base: Base) -> Self {
+    pub fn new(base: Base, retention: Retention) -> Self {
         Self {
             lobby: Lobby::new(base.temporary()),
+            keeping: Arc::new(Keeping::new(retention)),
             base,
             by_user: Mutex::default(),
         }
@@ -80,6 +97,11 @@ impl Vaults {
         &self.lobby
     }
 
+    /// Changes how many snapshots are kept from now on.
+    pub fn retain(&self, retention: Retention) {
+        self.keeping.retain(retention);
+    }
+
     /// A user's vault. The first time, what a crash left behind is cleared away.
     ///
     /// # Errors
@@ -87,10 +109,10 @@ impl Vaults {
     pub async fn get(&self, user: &UserName) -> Result<Arc<Vault>, Error> {
         let cell = Arc::clone(self.lock().entry(user.clone()).or_default());
         let vault = cell.get_or_try_init(|| async {
-            let folder = self.base.user_folder(user);
-            spawn_blocking(|| Vault::prepare(folder))
-                .await?
-                .map(Arc::new)
+            let (folder, keeping) = (self.base.user_folder(user), Arc::clone(&self.keeping));
+            let vault = spawn_blocking(|| Vault::prepare(folder, keeping)).await??;
+            vault.tidy_snapshots();
+            Ok::<_, Error>(Arc::new(vault))
         });
         Ok(Arc::clone(vault.await?))
     }
@@ -111,8 +133,10 @@ impl Vaults {
     }
 
     /// Closes everything, with all of it brought into the main files, as soon as nobody is
-    /// working on it: an upgrade or a recovery may be. A sync that is under way is rolled back.
+    /// working on it: an upgrade or a recovery may be. A sync that is under way is rolled back;
+    /// what goes on in the background is left for another time.
     pub async fn close_all(&self) {
+        self.keeping.stop().await;
         for vault in self.prepared() {
             vault.collection.close().await;
             vault.media.close().await;
@@ -135,6 +159,12 @@ impl Vaults {
             .iter()
             .map(|vault| vault.activity.devices(MOMENT))
             .sum()
+    }
+
+    /// Whether snapshots are being compressed.
+    #[must_use]
+    pub fn is_tidying(&self) -> bool {
+        self.keeping.is_busy()
     }
 
     /// Whether a normal sync is under way whose device has not fallen silent.
@@ -200,6 +230,9 @@ pub enum Error {
     /// The user is being renamed, or the data removed.
     #[error("this user's data are being moved or removed; try again")]
     Moved,
+    /// A copy for a backup.
+    #[error("backup: {0}")]
+    Copy(#[from] CopyError),
     /// The user's folder.
     #[error("user's folder: {0}")]
     Io(#[from] io::Error),
@@ -225,6 +258,9 @@ pub struct Vault {
     activity: Activity,
     /// Whether the folder has another name by now, or none.
     taken_away: AtomicBool,
+    readers: Readers,
+    snapshots: Snapshots,
+    keeping: Arc<Keeping>,
 }
 
 /// The collection while it is open, and the normal sync that its transaction belongs to.
@@ -234,17 +270,34 @@ struct Open {
 }
 
 impl Vault {
-    fn prepare(folder: PathBuf) -> Result<Self, Error> {
+    fn prepare(folder: PathBuf, keeping: Arc<Keeping>) -> Result<Self, Error> {
+        let temporary = folder.join(TEMPORARY);
         let vault = Self {
+            snapshots: Snapshots::new(folder.join(SNAPSHOTS), temporary),
             folder,
             collection: Slot::default(),
             media: Slot::default(),
             activity: Activity::default(),
             taken_away: AtomicBool::new(false),
+            readers: Readers::default(),
+            keeping,
         };
         create_folder(&vault.temporary())?;
         empty_folder(&vault.temporary())?;
+        Self::prepare_backups(&vault.folder)?;
+        vault.snapshots.settle(&vault.collection_path())?;
         Ok(vault)
+    }
+
+    /// The user's snapshots.
+    #[must_use]
+    pub fn snapshots(&self) -> &Snapshots {
+        &self.snapshots
+    }
+
+    /// Compresses and thins them out, in the background.
+    fn tidy_snapshots(&self) {
+        Arc::clone(&self.keeping).tidy(self.snapshots.clone());
     }
 
     /// Does some work with the collection, which is opened, or created empty, as needed.
@@ -301,26 +354,6 @@ impl Vault {
         Ok(result.await??)
     }
 
-    /// Takes an uploaded collection in place of the present one, once it has passed the check.
-    ///
-    /// # Errors
-    /// [`Error::Upload`] and everything else leave the present one as it is.
-    pub async fn replace_collection(
-        &self,
-        device: DeviceId,
-        upload: NamedTempFile,
-    ) -> Result<(), Error> {
-        let checked = spawn_blocking(|| {
-            accept_upload(upload.path(), clock::now_secs())?;
-            upload.as_file().sync_all()?;
-            Ok::<_, Error>(upload)
-        });
-        let upload = checked.await??;
-        let (folder, path) = (self.folder.clone(), self.collection_path());
-        self.in_turn(device, move |open| install(upload, open, &folder, &path))
-            .await
-    }
-
     /// A copy of the collection as one file, for a download, which counts as a modification.
     ///
     /// # Errors
@@ -345,13 +378,18 @@ impl Vault {
 
     async fn copy_into_file(&self, device: DeviceId) -> Result<NamedTempFile, Error> {
         let (path, temporary) = (self.collection_path(), self.temporary());
-        self.collection(device, move |collection| {
+        let folder = self.folder.clone();
+        self.in_turn_alone(device, move |open| {
+            let collection = &opened(open, &path)?.collection;
             collection.stamp_download(clock::now_ms())?;
             fold(collection)?;
             let mut copy = NamedTempFile::new_in(temporary)?;
             // The kernel shares the blocks where the file system can.
             io::copy(&mut File::open(&path)?, copy.as_file_mut())?;
             copy.rewind()?;
+            if let Some(restored) = Restored::read(&folder, collection.stamps()?.schema_changed)? {
+                restored.downloaded(device, &folder)?;
+            }
             Ok(copy)
         })
         .await
@@ -372,7 +410,7 @@ impl Vault {
     }
 
     fn temporary(&self) -> PathBuf {
-        self.folder.join(".anki-syncd/tmp")
+        self.folder.join(TEMPORARY)
     }
 
     fn collection_path(&self) -> PathBuf {
@@ -399,47 +437,6 @@ fn fold(collection: &Collection) -> Result<(), Error> {
         Ok(())
     } else {
         Err(Error::Busy)
-    }
-}
-
-fn install(
-    upload: NamedTempFile,
-    open: &mut Option<Open>,
-    folder: &Path,
-    path: &Path,
-) -> Result<(), Error> {
-    // The old journal must be folded in and gone before the name changes hands, or
-    // SQLite would apply it to the new file.
-    match opened(open, path) {
-        Ok(open) => fold(&open.collection)?,
-        Err(error) if is_damaged(&error) => {
-            tracing::warn!(%error, "the collection that an upload replaces was damaged");
-        }
-        Err(error) => return Err(error),
-    }
-    *open = None;
-    for journal in ["collection.anki2-wal", "collection.anki2-shm"] {
-        match fs::remove_file(folder.join(journal)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
-            _ => {}
-        }
-    }
-    upload.persist(path).map_err(|error| error.error)?;
-    Ok(sync_folder(folder)?)
-}
-
-/// Whether an upload is the remedy, since there is nothing left to protect.
-fn is_damaged(error: &Error) -> bool {
-    match error {
-        Error::Open(OpenError::Sqlite(error)) => {
-            matches!(
-                error.sqlite_error_code(),
-                Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt)
-            )
-        }
-        Error::Open(OpenError::Schema(_)) => true,
-        Error::Open(OpenError::Upgrade(error)) => !error.is_environment(),
-        _ => false,
     }
 }
 

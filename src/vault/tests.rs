@@ -1,4 +1,4 @@
-use std::io::Read;
+use std::{fs, io::Read};
 
 use rusqlite::Connection;
 
@@ -11,7 +11,7 @@ fn me() -> DeviceId {
 
 async fn vault() -> (tempfile::TempDir, Vaults, Arc<Vault>) {
     let folder = tempfile::tempdir().unwrap();
-    let vaults = Vaults::new(Base::open(folder.path()).unwrap());
+    let vaults = Vaults::new(Base::open(folder.path()).unwrap(), Retention::default());
     let vault = vaults.get(&"alice".parse().unwrap()).await.unwrap();
     (folder, vaults, vault)
 }
@@ -245,10 +245,12 @@ async fn what_a_crash_left_half_received_is_cleared_away() {
     let leftover = vault.temporary().join("half-an-upload");
     fs::write(&leftover, "x").unwrap();
     drop((vaults, vault));
-    let vaults = Vaults::new(Base::open(folder.path()).unwrap());
+    let vaults = Vaults::new(Base::open(folder.path()).unwrap(), Retention::default());
     vaults.get(&"alice".parse().unwrap()).await.unwrap();
     assert!(!leftover.exists());
 }
+
+mod kept;
 
 mod conversations {
     use super::*;

@@ -55,15 +55,27 @@ def test_after_a_kill_during_an_upload_the_old_or_the_new_collection_is_there(
         assert collection.integrity(served) == "ok"
         stored = contents.index(collection.rows(served))
         taken += stored == offered
+        # Nothing is lost by it: what was there before is kept.
+        kept = collection.snapshots(ours.folder("anna"), tmp_path / "kept")
+        assert all(collection.integrity(snapshot) == "ok" for snapshot in kept)
+        if stored == offered:
+            assert collection.rows(kept[-1]) == contents[1 - offered]
         print(f"round {number}: killed after {delay:.3f} s, taken: {stored == offered}")
     print(f"{taken} of {rounds} uploads were taken")
     assert ours.stop() == 0
     # What the cut off ones had begun to write is gone.
     assert size_of(ours.base) < 4 * files[0].stat().st_size
+    snapshots = list((ours.folder("anna") / ".anki-syncd/snapshots").iterdir())
+    assert len(snapshots) <= 1 + 5
 
 
 def size_of(folder):
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    """Of all that is not kept on purpose."""
+    return sum(
+        path.stat().st_size
+        for path in folder.rglob("*")
+        if path.is_file() and path.parent.name != "snapshots"
+    )
 
 
 def test_after_a_kill_during_media_uploads_folder_and_database_agree(ours, chance, rounds):

@@ -7,6 +7,9 @@ import random
 import shutil
 import sqlite3
 from contextlib import closing
+from pathlib import Path
+
+import zstandard
 
 from harness import MEBIBYTE
 
@@ -84,6 +87,24 @@ def snapshot(path, into):
     shutil.copy(path, into)
     if log.exists():
         shutil.copy(log, into.with_name(f"{into.name}-wal"))
+    return into
+
+
+def snapshots(folder, into):
+    """The collections that the server has kept of a user's, from the oldest on, as files."""
+    names = {}
+    for path in sorted((folder / ".anki-syncd" / "snapshots").glob("*.anki2*")):
+        # One that is being compressed is there twice.
+        names[path.name.removesuffix(".zst")] = path
+    into.mkdir(exist_ok=True)
+    return [unpacked(path, into / name) for name, path in names.items()]
+
+
+def unpacked(path, into):
+    if path.suffix != ".zst":
+        return Path(shutil.copy(path, into))
+    with open(path, "rb") as source, open(into, "wb") as target:
+        zstandard.ZstdDecompressor().copy_stream(source, target)
     return into
 
 

@@ -15,6 +15,8 @@ BINARY = Path(COMMANDS["ours"][0])
 SERVICE = "anki-syncd.service"
 SOCKET = "anki-syncd.socket"
 CONTROL = "anki-syncd-control.socket"
+BACKUP = "anki-syncd-backup.service"
+TIMER = "anki-syncd-backup.timer"
 CONFIGURATION = "/etc/anki-syncd/anki-syncd.toml"
 USERS_CREDENTIAL = "/etc/anki-syncd/users"
 BASE = "/var/lib/anki-syncd"
@@ -37,7 +39,7 @@ class Daemon:
         assert BINARY.exists(), f"{BINARY} is missing: cargo build --release"
         inside = self.container
         inside.install(BINARY, "/usr/bin/anki-syncd", mode=0o755)
-        for unit in (SERVICE, SOCKET, CONTROL):
+        for unit in (SERVICE, SOCKET, CONTROL, BACKUP, TIMER):
             inside.install(UNITS / unit, f"/usr/lib/systemd/system/{unit}")
         inside.install(UNITS / "anki-syncd.sysusers", "/usr/lib/sysusers.d/anki-syncd.conf")
         inside.run("systemd-sysusers")

@@ -1,7 +1,6 @@
 """A server whose users are listed in a file, and the commands of whoever runs it."""
 
 import json
-import subprocess
 
 from harness.server import COMMANDS, Server
 
@@ -35,21 +34,6 @@ class ListedServer(Server):
     def write_list(self, text):
         self.list.write_text(text)
         self.list.chmod(0o640)
-
-    def operate(self, *words, given=None, status=0):
-        """Runs a command, with its standard input if it is given one; what it prints."""
-        command = [PROGRAM, "--config", self.configuration, *words]
-        done = subprocess.run(
-            list(map(str, command)),
-            env=self.environment(),
-            input=given,
-            stdin=subprocess.DEVNULL if given is None else None,
-            capture_output=True,
-            text=True,
-            timeout=30,
-        )
-        assert done.returncode == status, f"{words}: {done.returncode}\n{done.stdout}{done.stderr}"
-        return done.stdout if status == 0 else done.stderr
 
     def devices(self, *words):
         return json.loads(self.operate("device", "list", "--json", *words))

@@ -1,6 +1,7 @@
 """A sync server as a process: ours, or the reference server that comes with Anki."""
 
 import http.client
+import json
 import os
 import signal
 import socket
@@ -32,7 +33,8 @@ class Server:
         self.users = users
         self.host = host
         self.port = free_port()
-        self.command = [*COMMANDS[kind], *map(str, arguments)]
+        self.arguments = list(map(str, arguments))
+        self.command = [*COMMANDS[kind], *self.arguments]
         self.settings = settings
         self.process = None
 
@@ -115,6 +117,30 @@ class Server:
     def restart(self):
         self.stop()
         return self.start()
+
+    def attempt(self, *words, given=None):
+        """Runs an operator's command with this server's settings, and with its standard input if
+        it is given one.
+        """
+        return subprocess.run(
+            [COMMANDS["ours"][0], *self.arguments, *map(str, words)],
+            env=self.environment(),
+            input=given,
+            stdin=subprocess.DEVNULL if given is None else None,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+
+    def operate(self, *words, given=None, status=0):
+        """The same, and what it prints."""
+        done = self.attempt(*words, given=given)
+        assert done.returncode == status, f"{words}: {done.returncode}\n{done.stdout}{done.stderr}"
+        return done.stdout if status == 0 else done.stderr
+
+    def answer(self, *words):
+        """What a command says to programs."""
+        return json.loads(self.operate(*words, "--json"))
 
     def peak_memory(self):
         """The most memory the process has had in RAM since it started, in bytes."""

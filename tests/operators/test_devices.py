@@ -45,8 +45,9 @@ def test_each_device_is_listed_with_what_it_did_last(running, pair, new_device):
     assert ids(running, "ben") == list(devices.keys() - {first.id, second.id})
     table = running.operate("device", "list", "anna").splitlines()
     assert len(table) == 3
-    assert table[1].split()[:2] == [first.id[:8], "anna"]
-    assert table[1].endswith(f"just now: {shown['last_action']}")
+    (row,) = (row for row in table if row.startswith(first.id[:8]))
+    assert row.split()[1:4] == ["anna", version, platform]
+    assert row.endswith(f"just now: {shown['last_action']}")
 
 
 def test_a_revoked_device_has_to_log_in_and_the_other_goes_on(running, pair):

@@ -7,7 +7,7 @@ use anki_syncd::{
     account::{Accounts, devices::Devices, password::Credential},
     config::{Limits, client_address::ClientAddress},
     http::{Policy, Server, listener::Listener, serve},
-    vault::{Vaults, base::Base, room::Room},
+    vault::{Vaults, base::Base, retention::Retention, room::Room},
 };
 use tempfile::TempDir;
 use tokio::{
@@ -52,7 +52,7 @@ pub async fn start() -> Running {
         trusted_proxies: Vec::new(),
     };
     let accounts = Accounts::new(users, secret, Devices::in_memory());
-    let server = Server::new(accounts, Vaults::new(base), policy);
+    let server = Server::new(accounts, Vaults::new(base, Retention::default()), policy);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
     let serving = tokio::spawn(serve(

@@ -16,7 +16,8 @@ def test_a_command_starts_the_daemon_if_it_is_not_running(daemon):
     assert status["pid"] == daemon.pid()
     assert status["base"] == "/var/lib/anki-syncd"
     assert status["listening"] == [f"[::]:{daemon.port}"]
-    assert status["users"] == len(daemon.users)
+    assert [user["name"] for user in status["users"]] == sorted(daemon.users)
+    assert status["warnings"] == []
 
 
 def test_it_is_for_root_only(daemon):

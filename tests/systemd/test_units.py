@@ -5,25 +5,13 @@ import re
 import pytest
 
 from harness.daemon import DROP_INS, SERVICE, SOCKET, UNITS
+from harness.units import exposure, verify
 
 # In the unit of systemd-analyze's threshold, a tenth of what it prints.
 EXPOSURE = 0.3
 UNIT = f"/usr/lib/systemd/system/{SERVICE}"
 # The version of systemd that a drop-in is for, as it says itself.
 NEEDED = {"notify-reload.conf": 253}
-
-
-def exposure(container, *words):
-    shown = container.output("systemd-analyze", "security", "--no-pager", *words)
-    figure = float(re.search(r"Overall exposure level for .*: ([\d.]+)", shown)[1])
-    print(f"systemd {container.systemd_version()}: exposure {figure}")
-    return figure, shown
-
-
-def verify(container, *units):
-    # Without the option it is content with keys that it does not know.
-    done = container.run("systemd-analyze", "verify", "--recursive-errors=no", *units, check=False)
-    return done.returncode, done.stdout + done.stderr
 
 
 def test_verify_has_nothing_to_say(daemon):

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from harness.daemon import SERVICE, USERS_CREDENTIAL
+from harness.daemon import BASE, SERVICE, USERS_CREDENTIAL
 from harness.device import ClientError
 
 PROGRAM = "/usr/bin/anki-syncd"
@@ -74,7 +74,7 @@ def test_data_follow_a_rename_and_go_when_told_to(daemon, operate, new_device):
     device.login()
     device.add_note("kept", "here")
     device.upload()
-    operate("user", "rename", "anna", "ann")
+    assert f"{BASE}/ann" in operate("user", "rename", "anna", "ann")
     device.user, daemon.users["ann"] = "ann", daemon.users["anna"]
     device.login()
     assert device.sync() == "NO_CHANGES"

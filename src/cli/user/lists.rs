@@ -12,12 +12,14 @@ use crate::{
         users_file::{Document, EditError, UsersFile},
     },
     config::Settings,
-    control::{Request, UserReport, client::AskError},
+    control::{Request, Status, UserReport, client::AskError},
 };
 
 /// Every list that can be edited, the first being the one for new users.
 pub struct Lists {
     settings: Settings,
+    /// Where the data are.
+    base: PathBuf,
     lists: Vec<List>,
 }
 
@@ -73,7 +75,14 @@ impl Lists {
                 "there is no file that lists users: name one as `users_file` in the configuration file, and create it".to_owned(),
             ));
         }
-        Ok(Self { settings, lists })
+        // It knows better, if it runs.
+        let running = context.ask(&Request::Status);
+        let base = running.map_or_else(|_| settings.base.clone(), |status: Status| status.base);
+        Ok(Self {
+            settings,
+            base,
+            lists,
+        })
     }
 
     /// The list that a new user comes into.
@@ -111,7 +120,7 @@ impl Lists {
 
     /// Where a user's data are.
     pub fn data_of(&self, name: &UserName) -> PathBuf {
-        self.settings.base.join(name.as_str())
+        self.base.join(name.as_str())
     }
 
     fn place(&self, name: &UserName) -> Option<&String> {

@@ -1,0 +1,145 @@
+//! Consistent copies of a user's data, made while devices sync.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use tempfile::TempDir;
+use tokio::task::spawn_blocking;
+
+use super::{
+    Error, Vault,
+    base::{create_folder, empty_folder},
+    opened,
+};
+use crate::{
+    collection::{
+        file::{Summary, summary, summary_of},
+        open::{Reader, check_upload},
+    },
+    durable::copy_database,
+    media::Media,
+};
+
+/// Where copies are while somebody fetches them, in the user's folder.
+pub(super) const FOLDER: &str = ".anki-syncd/backup";
+
+/// A copy, which is gone when dropped.
+pub struct Backup {
+    folder: TempDir,
+    /// What the collection holds; none if no device has synced yet.
+    pub collection: Option<Summary>,
+    /// What there is of media.
+    pub media: Media,
+}
+
+impl Backup {
+    /// Has `collection.anki2`, `media.db` and `media/`, whose files are second names of the
+    /// user's own: the server never writes to one that is there.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+}
+
+/// Counts the backups that read a collection just now.
+#[derive(Clone, Default)]
+pub(super) struct Readers(Arc<AtomicUsize>);
+
+pub(super) struct Reading(Readers);
+
+impl Readers {
+    pub(super) fn any(&self) -> bool {
+        self.0.load(Ordering::SeqCst) > 0
+    }
+
+    pub(super) fn enter(&self) -> Reading {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        Reading(self.clone())
+    }
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl Vault {
+    /// Copies the collection as it was after some sync, and then the media. Normal syncs go
+    /// on meanwhile; uploads and downloads wait for the copy of the collection.
+    ///
+    /// # Errors
+    /// [`Error`]; [`Error::Upload`] when the collection is damaged, which no backup cures.
+    pub async fn back_up(&self) -> Result<Backup, Error> {
+        let parent = self.folder.join(FOLDER);
+        // It is there, unless the user is gone.
+        let folder = spawn_blocking(move || tempfile::tempdir_in(parent)).await??;
+        Ok(Backup {
+            collection: self
+                .copy_collection_to(folder.path().join("collection.anki2"))
+                .await?,
+            media: self.copy_media_to(folder.path().to_owned()).await?,
+            folder,
+        })
+    }
+
+    /// What the collection holds; none when there is none, or a damaged one.
+    ///
+    /// # Errors
+    /// Only when the server panics.
+    pub async fn summary(&self) -> Result<Option<Summary>, Error> {
+        let Ok(Some((_reading, reader))) = self.read().await else {
+            return Ok(None);
+        };
+        Ok(spawn_blocking(move || summary_of(reader.connection()).ok()).await?)
+    }
+
+    async fn read(&self) -> Result<Option<(Reading, Reader)>, Error> {
+        let (path, readers) = (self.collection_path(), self.readers.clone());
+        if !path.exists() {
+            return Ok(None);
+        }
+        let reader = self.collection.run(move |open| {
+            // Whoever opens it first may have to change the journal's mode, alone.
+            opened(open, &path)?;
+            // In this turn, so that nobody takes the file away.
+            Ok(Some((readers.enter(), Reader::open(&path)?)))
+        });
+        reader.await?
+    }
+
+    async fn copy_collection_to(&self, to: PathBuf) -> Result<Option<Summary>, Error> {
+        let Some((reading, reader)) = self.read().await? else {
+            return Ok(None);
+        };
+        let copied = spawn_blocking(move || {
+            copy_database(reader.connection(), &to)?;
+            drop(reader);
+            drop(reading);
+            check_upload(&to)?;
+            Ok(Some(summary(&to)?))
+        });
+        copied.await?
+    }
+
+    async fn copy_media_to(&self, folder: PathBuf) -> Result<Media, Error> {
+        if !self.folder.join("media.db").exists() {
+            return Ok(Media::default());
+        }
+        self.media(move |media| media.copy_to(&folder.join("media.db"), &folder.join("media")))
+            .await
+    }
+
+    /// Makes room for copies, and removes those that nobody has fetched when the server ended.
+    pub(super) fn prepare_backups(folder: &Path) -> io::Result<()> {
+        let copies = folder.join(FOLDER);
+        create_folder(&copies)?;
+        empty_folder(&copies)
+    }
+}

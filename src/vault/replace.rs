@@ -1,0 +1,194 @@
+//! Putting another collection in the place of the present one, which is kept.
+
+use std::{fs, io, path::PathBuf};
+
+use rusqlite::ffi::ErrorCode;
+use tempfile::NamedTempFile;
+use tokio::task::spawn_blocking;
+
+use super::{
+    Error, Open, Vault, fold, opened,
+    restored::Restored,
+    snapshot::{Snapshot, Snapshots, Why},
+};
+use crate::{
+    account::host_key::DeviceId,
+    clock,
+    collection::{
+        file::{Summary, accept_upload, stamp_restored, summary},
+        open::{CheckError, OpenError, Refusal},
+    },
+    durable::sync_folder,
+};
+
+/// The operator, among the devices that take turns; theirs are drawn at random.
+const OPERATOR: [u8; 12] = [0; 12];
+
+/// Where a user's collection is, and what was there before.
+struct Place {
+    folder: PathBuf,
+    collection: PathBuf,
+    snapshots: Snapshots,
+}
+
+impl Vault {
+    /// Takes an uploaded collection in place of the present one, once it has passed the check.
+    ///
+    /// # Errors
+    /// [`Error::Upload`] and everything else leave the present one as it is.
+    pub async fn replace_collection(
+        &self,
+        device: DeviceId,
+        upload: NamedTempFile,
+    ) -> Result<(), Error> {
+        let (upload, now) = spawn_blocking(|| {
+            accept_upload(upload.path(), clock::now_secs())?;
+            upload.as_file().sync_all()?;
+            let summary = summary(upload.path())?;
+            Ok::<_, Error>((upload, summary.schema_changed))
+        })
+        .await??;
+        let keeps = self.keeping.retention().newest > 0;
+        let place = self.place();
+        self.in_turn_alone(device, move |open| {
+            let why = keeps.then_some(Why::BeforeUpload);
+            place.install(upload, open, why, |schema| {
+                match schema
+                    .map(|schema| Restored::read(&place.folder, schema))
+                    .transpose()?
+                    .flatten()
+                {
+                    None => Ok(()),
+                    Some(restored) if restored.has_downloaded(device) => {
+                        Ok(restored.replaced(now, &place.folder)?)
+                    }
+                    Some(restored) => {
+                        let at = clock::to_the_minute(restored.at_ms);
+                        Err(CheckError::Refused(Refusal::Restored { at }).into())
+                    }
+                }
+            })
+        })
+        .await?;
+        self.tidy_snapshots();
+        Ok(())
+    }
+
+    /// Looks into a collection that might be restored: a private copy, which is brought up
+    /// to the present schema.
+    ///
+    /// # Errors
+    /// [`Error::Upload`] when it is no use.
+    pub async fn examine(&self, copy: NamedTempFile) -> Result<(NamedTempFile, Summary), Error> {
+        spawn_blocking(|| {
+            accept_upload(copy.path(), clock::now_secs())?;
+            let summary = summary(copy.path())?;
+            Ok((copy, summary))
+        })
+        .await?
+    }
+
+    /// Puts a collection that was [examined](Self::examine) in place of the present one, as
+    /// one that every device has to download. Answers what was kept of the present one,
+    /// which may have been empty.
+    ///
+    /// # Errors
+    /// [`Error`]; the present one is left as it is.
+    pub async fn restore(&self, copy: NamedTempFile) -> Result<Option<Snapshot>, Error> {
+        let now = clock::now_ms();
+        let copy = spawn_blocking(move || {
+            stamp_restored(copy.path(), now)?;
+            copy.as_file().sync_all()?;
+            Ok::<_, Error>(copy)
+        })
+        .await??;
+        let place = self.place();
+        let kept = self.in_turn_alone(DeviceId::from(OPERATOR), move |open| {
+            place.install(copy, open, Some(Why::BeforeRestore), |_| {
+                Ok(Restored::new(now, now).write(&place.folder)?)
+            })
+        });
+        let kept = kept.await?;
+        self.tidy_snapshots();
+        Ok(kept)
+    }
+
+    fn place(&self) -> Place {
+        Place {
+            folder: self.folder.clone(),
+            collection: self.collection_path(),
+            snapshots: self.snapshots.clone(),
+        }
+    }
+}
+
+impl Place {
+    /// Puts the new file in place, if `agree` does, which is told the present schema stamp
+    /// if there is one. A crash leaves the old collection, or the new one and the snapshot.
+    fn install(
+        &self,
+        new: NamedTempFile,
+        open: &mut Option<Open>,
+        why: Option<Why>,
+        agree: impl FnOnce(Option<i64>) -> Result<(), Error>,
+    ) -> Result<Option<Snapshot>, Error> {
+        // The old journal must be folded in and gone before the name changes hands, or
+        // SQLite would apply it to the new file.
+        let why = match opened(open, &self.collection) {
+            Ok(open) => {
+                agree(
+                    open.collection
+                        .stamps()
+                        .ok()
+                        .map(|stamps| stamps.schema_changed),
+                )?;
+                fold(&open.collection)?;
+                why.filter(|_| open.collection.is_worth_keeping())
+            }
+            Err(error) if is_damaged(&error) => {
+                agree(None)?;
+                tracing::warn!(%error, "the collection that is replaced was damaged; it is kept as it was");
+                Some(Why::Damaged)
+            }
+            Err(error) => return Err(error),
+        };
+        *open = None;
+        let kept = why
+            .map(|why| self.snapshots.keep(&self.collection, why))
+            .transpose()?;
+        let discard = |_: &Error| {
+            if let Some(kept) = &kept {
+                self.snapshots.discard(kept);
+            }
+        };
+        self.put(new).inspect_err(discard)?;
+        sync_folder(&self.folder)?;
+        Ok(kept)
+    }
+
+    fn put(&self, new: NamedTempFile) -> Result<(), Error> {
+        for journal in ["collection.anki2-wal", "collection.anki2-shm"] {
+            match fs::remove_file(self.folder.join(journal)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+                _ => {}
+            }
+        }
+        new.persist(&self.collection).map_err(|error| error.error)?;
+        Ok(())
+    }
+}
+
+/// Whether another collection is the remedy, since this one cannot be served.
+fn is_damaged(error: &Error) -> bool {
+    match error {
+        Error::Open(OpenError::Sqlite(error)) => {
+            matches!(
+                error.sqlite_error_code(),
+                Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt)
+            )
+        }
+        Error::Open(OpenError::Schema(_)) => true,
+        Error::Open(OpenError::Upgrade(error)) => !error.is_environment(),
+        _ => false,
+    }
+}

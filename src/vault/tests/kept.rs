@@ -1,0 +1,304 @@
+//! Snapshots, restores and backups of an open vault.
+
+use super::*;
+use crate::{
+    collection::file::{Summary, summary},
+    vault::{
+        conversation::{Conversation, Next, Speaker},
+        snapshot::{Snapshot, Why},
+    },
+    wire::Usn,
+};
+
+fn other() -> DeviceId {
+    DeviceId::from([2; 12])
+}
+
+/// A collection that somebody has studied, which can be told by the number of reviews.
+fn studied(vault: &Vault, reviews: u64) -> NamedTempFile {
+    let file = upload(vault, 42);
+    let conn = Connection::open(file.path()).unwrap();
+    for id in 1..=reviews {
+        conn.execute(
+            "insert into revlog values (?1, 1, 0, 1, 1, 1, 1, 1, 1)",
+            [id],
+        )
+        .unwrap();
+    }
+    // Each of another device's making.
+    conn.execute("update col set scm = ?1", [1000 + reviews])
+        .unwrap();
+    file
+}
+
+async fn replace(vault: &Vault, device: DeviceId, reviews: u64) -> Result<(), Error> {
+    vault
+        .replace_collection(device, studied(vault, reviews))
+        .await
+}
+
+async fn reviews(vault: &Vault) -> u64 {
+    let counted = vault.collection(me(), |collection| {
+        let count = "select count() from revlog";
+        Ok(collection
+            .connection()
+            .query_row(count, [], |row| row.get(0))?)
+    });
+    counted.await.unwrap()
+}
+
+/// Of each snapshot, from the oldest on.
+async fn kept(vault: &Vault) -> Vec<(u64, Why)> {
+    vault.keeping.done().await;
+    let mut kept = Vec::new();
+    for snapshot in vault.snapshots.list().unwrap() {
+        let (_copy, summary) = look(vault, &snapshot).await;
+        kept.push((summary.reviews, snapshot.why));
+    }
+    kept
+}
+
+async fn look(vault: &Vault, snapshot: &Snapshot) -> (NamedTempFile, Summary) {
+    vault
+        .examine(vault.snapshots.unpack(snapshot).unwrap())
+        .await
+        .unwrap()
+}
+
+async fn restore(vault: &Vault, number: usize) {
+    let snapshot = vault.snapshots.list().unwrap().remove(number);
+    let (copy, _) = look(vault, &snapshot).await;
+    vault.restore(copy).await.unwrap();
+}
+
+fn refused(result: &Result<(), Error>) -> bool {
+    matches!(
+        result,
+        Err(Error::Upload(CheckError::Refused(Refusal::Restored { .. })))
+    )
+}
+
+#[tokio::test]
+async fn an_upload_keeps_what_it_replaces_unless_that_is_empty() {
+    let (_folder, _vaults, vault) = vault().await;
+    replace(&vault, me(), 3).await.unwrap();
+    assert_eq!(kept(&vault).await, []);
+    replace(&vault, me(), 4).await.unwrap();
+    replace(&vault, me(), 5).await.unwrap();
+    let expected = [(3, Why::BeforeUpload), (4, Why::BeforeUpload)];
+    assert_eq!(kept(&vault).await, expected);
+    let list = vault.snapshots.list().unwrap();
+    assert!(list.iter().all(|snapshot| snapshot.compressed));
+}
+
+#[tokio::test]
+async fn a_snapshot_has_what_was_in_the_journal_only() {
+    let (_folder, _vaults, vault) = vault().await;
+    replace(&vault, me(), 3).await.unwrap();
+    let studied = vault.collection(me(), |collection| {
+        let review = "insert into revlog values (99, 1, 0, 1, 1, 1, 1, 1, 1)";
+        Ok(collection.connection().execute_batch(review)?)
+    });
+    studied.await.unwrap();
+    replace(&vault, me(), 1).await.unwrap();
+    assert_eq!(kept(&vault).await, [(4, Why::BeforeUpload)]);
+}
+
+#[tokio::test]
+async fn no_upload_is_taken_when_what_it_replaces_cannot_be_kept() {
+    let (folder, _vaults, vault) = vault().await;
+    replace(&vault, me(), 3).await.unwrap();
+    let in_the_way = folder.path().join("alice/.anki-syncd/snapshots");
+    fs::write(&in_the_way, "").unwrap();
+    assert!(matches!(replace(&vault, me(), 4).await, Err(Error::Io(_))));
+    assert_eq!(reviews(&vault).await, 3);
+    fs::remove_file(in_the_way).unwrap();
+    replace(&vault, me(), 4).await.unwrap();
+}
+
+#[tokio::test]
+async fn snapshots_may_be_switched_off_but_a_restore_makes_one_all_the_same() {
+    let (_folder, vaults, vault) = vault().await;
+    replace(&vault, me(), 3).await.unwrap();
+    replace(&vault, me(), 4).await.unwrap();
+    vaults.retain(Retention {
+        newest: 0,
+        days: 1,
+        ..Retention::default()
+    });
+    replace(&vault, me(), 5).await.unwrap();
+    assert_eq!(kept(&vault).await, [(3, Why::BeforeUpload)]);
+    restore(&vault, 0).await;
+    let expected = [(3, Why::BeforeUpload), (5, Why::BeforeRestore)];
+    assert_eq!(kept(&vault).await, expected);
+}
+
+#[tokio::test]
+async fn a_damaged_collection_that_an_upload_replaces_is_kept_as_it_was() {
+    let (folder, vaults, vault) = vault().await;
+    let garbage = "not a database".repeat(100);
+    fs::write(folder.path().join("alice/collection.anki2"), &garbage).unwrap();
+    replace(&vault, me(), 3).await.unwrap();
+    vaults.keeping.done().await;
+    let list = vault.snapshots.list().unwrap();
+    assert_eq!((list.len(), list[0].why), (1, Why::Damaged));
+    assert_eq!(
+        fs::read_to_string(vault.snapshots.path(&list[0])).unwrap(),
+        garbage
+    );
+    let copy = vault.snapshots.unpack(&list[0]).unwrap();
+    assert!(matches!(vault.examine(copy).await, Err(Error::Upload(_))));
+}
+
+#[tokio::test]
+async fn what_a_crash_left_uncompressed_is_compressed_at_the_next_opening() {
+    let (folder, vaults, vault) = vault().await;
+    vaults.keeping.stop().await;
+    replace(&vault, me(), 3).await.unwrap();
+    replace(&vault, me(), 4).await.unwrap();
+    assert!(!vault.snapshots.list().unwrap()[0].compressed);
+    drop((vaults, vault));
+    let vaults = Vaults::new(Base::open(folder.path()).unwrap(), Retention::default());
+    let vault = vaults.get(&"alice".parse().unwrap()).await.unwrap();
+    assert_eq!(kept(&vault).await, [(3, Why::BeforeUpload)]);
+    assert!(vault.snapshots.list().unwrap()[0].compressed);
+}
+
+#[tokio::test]
+async fn a_restored_collection_is_one_that_no_device_can_merge_with() {
+    let (_folder, _vaults, vault) = vault().await;
+    replace(&vault, me(), 3).await.unwrap();
+    replace(&vault, me(), 4).await.unwrap();
+    let before = clock::now_ms();
+    restore(&vault, 0).await;
+    assert_eq!(reviews(&vault).await, 3);
+    let stamps = vault.collection(me(), |collection| Ok(collection.stamps()?));
+    let stamps = stamps.await.unwrap();
+    assert!(stamps.schema_changed >= before && stamps.modified >= before);
+    // And undone.
+    let newest = kept(&vault).await.len() - 1;
+    restore(&vault, newest).await;
+    assert_eq!(reviews(&vault).await, 4);
+}
+
+#[tokio::test]
+async fn after_a_restore_a_device_may_upload_only_what_it_has_downloaded() {
+    let (_folder, _vaults, vault) = vault().await;
+    replace(&vault, me(), 3).await.unwrap();
+    replace(&vault, me(), 4).await.unwrap();
+    restore(&vault, 0).await;
+    assert!(refused(&replace(&vault, me(), 5).await));
+    assert_eq!(reviews(&vault).await, 3);
+    vault.copy_collection(me()).await.unwrap();
+    assert!(refused(&replace(&vault, other(), 5).await));
+    replace(&vault, me(), 6).await.unwrap();
+    // The other one still has what the restore was to undo.
+    assert!(refused(&replace(&vault, other(), 5).await));
+    assert_eq!(reviews(&vault).await, 6);
+    assert!(vault.allow_upload().unwrap());
+    assert!(!vault.allow_upload().unwrap());
+    replace(&vault, other(), 5).await.unwrap();
+    assert_eq!(reviews(&vault).await, 5);
+}
+
+#[tokio::test]
+async fn a_restore_that_a_crash_cut_short_refuses_no_upload() {
+    let (_folder, _vaults, vault) = vault().await;
+    replace(&vault, me(), 3).await.unwrap();
+    restored::Restored::new(7, 7).write(&vault.folder).unwrap();
+    replace(&vault, other(), 4).await.unwrap();
+}
+
+mod backups {
+    use super::*;
+
+    async fn back_up(vault: &Vault) -> u64 {
+        let backup = vault.back_up().await.unwrap();
+        let path = backup.folder().join("collection.anki2");
+        assert_eq!(fs::read(&path).unwrap()[18..20], [1, 1], "a plain file");
+        assert_eq!(names(backup.folder()), ["collection.anki2"]);
+        assert_eq!(backup.collection, Some(summary(&path).unwrap()));
+        backup.collection.unwrap().reviews
+    }
+
+    #[tokio::test]
+    async fn a_backup_is_gone_when_it_is_no_longer_needed() {
+        let (_folder, vaults, vault) = vault().await;
+        replace(&vault, me(), 3).await.unwrap();
+        assert_eq!(back_up(&vault).await, 3);
+        assert!(names(&vault.folder.join(backup::FOLDER)).is_empty());
+        let forgotten = vault.back_up().await.unwrap();
+        std::mem::forget(forgotten);
+        vaults.close_all().await;
+        assert!(
+            !names(&vault.folder)
+                .iter()
+                .any(|name| name.ends_with("-wal"))
+        );
+        let keeping = Arc::clone(&vaults.keeping);
+        let vault = Vault::prepare(vault.folder.clone(), keeping).unwrap();
+        assert!(names(&vault.folder.join(backup::FOLDER)).is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_user_who_has_never_synced_has_nothing_to_back_up() {
+        let (_folder, _vaults, vault) = vault().await;
+        let backup = vault.back_up().await.unwrap();
+        assert!(backup.collection.is_none());
+        assert!(names(backup.folder()).is_empty());
+        assert_eq!(names(&vault.folder), [".anki-syncd"]);
+    }
+
+    #[tokio::test]
+    async fn a_backup_shows_the_state_before_the_sync_under_way_which_goes_on() {
+        let (_folder, _vaults, vault) = vault().await;
+        replace(&vault, me(), 3).await.unwrap();
+        let speaker = Speaker {
+            device: me(),
+            session_key: "a".into(),
+        };
+        let review = "insert into revlog values (99, 1, 0, 1, 1, 1, 1, 1, 1)";
+        let conversation = Conversation::new(speaker.clone(), Usn(0), Usn(0), true);
+        let begun = vault.start(me(), move |conn| {
+            conn.execute_batch(review)?;
+            Ok((conversation, ()))
+        });
+        begun.await.unwrap();
+        assert_eq!(back_up(&vault).await, 3);
+        let commit = vault.converse(speaker, |_, _| Ok(Next::Commit(())));
+        commit.await.unwrap();
+        assert_eq!(back_up(&vault).await, 4);
+    }
+
+    /// While the copy is made, which is here as long as the reader lives.
+    #[tokio::test]
+    async fn an_upload_waits_for_the_copy_instead_of_failing() {
+        let (_folder, _vaults, vault) = vault().await;
+        replace(&vault, me(), 3).await.unwrap();
+        assert_eq!(reviews(&vault).await, 3);
+        let reading = vault.readers.enter();
+        let reader = collection::open::Reader::open(&vault.collection_path()).unwrap();
+        let release = async {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            assert_eq!(reviews(&vault).await, 3);
+            drop(reader);
+            drop(reading);
+        };
+        let (uploaded, ()) = tokio::join!(replace(&vault, me(), 4), release);
+        uploaded.unwrap();
+        assert_eq!(reviews(&vault).await, 4);
+    }
+
+    #[tokio::test]
+    async fn a_damaged_collection_is_no_backup() {
+        let (folder, vaults, vault) = vault().await;
+        replace(&vault, me(), 3000).await.unwrap();
+        vaults.close_all().await;
+        let path = folder.path().join("alice/collection.anki2");
+        let mut bytes = fs::read(&path).unwrap();
+        let end = bytes.len();
+        bytes[end - 8192..].fill(0x55);
+        fs::write(&path, bytes).unwrap();
+        assert!(vault.back_up().await.is_err());
+    }
+}

@@ -1,0 +1,175 @@
+"""A wrong answer at a device, undone by the operator."""
+
+import pytest
+
+from harness import collection
+from harness.device import ClientError
+from harness.raw import Account
+
+YEARS = [f"word {number}" for number in range(50)]
+
+
+@pytest.fixture
+def studied(ours, new_device):
+    """A device with much, whose collection is on the server; it is then changed by syncs."""
+    device = new_device(ours)
+    device.login()
+    for word in YEARS:
+        device.add_note(word, "meaning")
+    device.upload()
+    device.review(5)
+    assert device.sync() == "NO_CHANGES"
+    return device
+
+
+@pytest.fixture
+def wrong(ours, studied, new_device):
+    """Another device, of whose collection nobody thought much, and which has uploaded it."""
+    device = new_device(ours)
+    device.login()
+    device.add_note("the only", "one")
+    assert device.sync() == "FULL_SYNC"
+    device.upload()
+    return device
+
+
+def notes(device):
+    return [front for (front,) in device.select("select sfld from notes order by id")]
+
+
+def test_a_wrong_upload_is_undone_and_every_device_ends_up_with_the_old_collection(
+    ours, studied, wrong, new_device, inspector
+):
+    before = studied.rows()
+    assert "Download" in ours.operate("restore", "anna", "--yes")
+    # The device whose upload it was cannot undo that by the same wrong answer.
+    assert wrong.sync() == "FULL_SYNC"
+    with pytest.raises(ClientError, match="restored on .* choose Download"):
+        wrong.upload()
+    wrong.download()
+    assert notes(wrong) == YEARS
+    # Nor does a device that has what was restored merge with it: it has to download, too.
+    assert studied.sync() == "FULL_SYNC"
+    with pytest.raises(ClientError, match="restored on"):
+        studied.upload()
+    studied.download()
+    third = new_device(ours)
+    third.login()
+    assert third.sync() == "FULL_DOWNLOAD"
+    third.download()
+    for device in [studied, wrong, third]:
+        after = device.rows()
+        assert {table for table in after if after[table] != before[table]} <= {"col", "config"}
+    # And then everything is as ever.
+    third.add_note("after", "all")
+    for device in [third, studied, wrong]:
+        assert device.sync() == "NO_CHANGES"
+        assert notes(device) == [*YEARS, "after"]
+    inspector.agreed(ours, [studied, wrong, third])
+
+
+def test_a_restore_can_be_undone(ours, studied, wrong):
+    ours.operate("restore", "anna", "--yes")
+    ours.operate("restore", "anna", "--yes")
+    wrong.download()
+    assert notes(wrong) == ["the only"]
+    kinds = [snapshot["why"] for snapshot in ours.answer("restore", "anna", "--list")]
+    assert kinds == ["before-upload", "before-restore", "before-restore"]
+
+
+def test_a_device_that_has_downloaded_may_upload_again_and_others_when_they_are_allowed_to(
+    ours, studied, wrong
+):
+    ours.operate("restore", "anna", "--yes")
+    studied.download()
+    studied.add_note("wanted", "by all means")
+    studied.upload()
+    with pytest.raises(ClientError, match="restored on"):
+        wrong.upload()
+    assert ours.answer("restore", "anna", "--allow-upload") is True
+    wrong.upload()
+    studied.download()
+    assert notes(studied) == ["the only"]
+
+
+def test_the_refusal_outlives_the_server(ours, studied, wrong):
+    ours.operate("restore", "anna", "--yes")
+    ours.restart()
+    with pytest.raises(ClientError, match="restored on"):
+        wrong.upload()
+    wrong.download()
+    ours.restart()
+    wrong.upload()
+
+
+def test_nothing_is_restored_unasked(ours, studied, wrong):
+    meta = Account(ours).meta()
+    refused = ours.attempt("restore", "anna")
+    assert refused.returncode == 64
+    assert "--yes" in refused.stderr
+    # What it would have been is shown.
+    assert "50" in refused.stdout
+    assert Account(ours).meta()["scm"] == meta["scm"]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["nobody", "--yes"], "no user"),
+        (["ben", "--yes"], "no snapshot"),
+        (["anna", "--at", "yesterday"], "--list"),
+        (["anna", "--at", "2100-01-01"], "not been replaced since"),
+        (["anna", "--yes", "--from", "/etc/hostname"], "no Anki collection"),
+        (["anna", "--yes", "--from", "/nowhere"], "/nowhere"),
+    ],
+)
+def test_what_cannot_be_restored_is_told(ours, studied, wrong, words, told):
+    meta = Account(ours).meta()
+    refused = ours.attempt("restore", *words)
+    assert refused.returncode != 0
+    assert told in refused.stderr
+    assert Account(ours).meta()["scm"] == meta["scm"]
+
+
+def test_a_time_stands_for_what_was_there_then(ours, studied, wrong):
+    studied.download()
+    studied.add_note("later", "on")
+    studied.upload()
+    [first, second] = ours.answer("restore", "anna", "--list")
+    times = {
+        first["name"][:10]: first,
+        first["name"]: first,
+        second["name"]: second,
+    }
+    for at, snapshot in times.items():
+        refused = ours.attempt("restore", "anna", "--at", at)
+        assert snapshot["name"] in refused.stdout
+
+
+def test_a_snapshot_a_backup_or_a_file_of_a_devices_can_be_restored_from(
+    ours, studied, wrong, tmp_path
+):
+    ours.operate("backup", "--to", tmp_path / "backups")
+    [backup] = (tmp_path / "backups").glob("2*")
+    studied.rows()
+    [snapshot] = (ours.folder("anna") / ".anki-syncd/snapshots").iterdir()
+    for source, expected in [
+        (studied.path, YEARS),
+        (backup, ["the only"]),
+        (snapshot, YEARS),
+        (backup / "anna/collection.anki2", ["the only"]),
+    ]:
+        ours.operate("restore", "anna", "--yes", "--from", source)
+        wrong.download()
+        assert notes(wrong) == expected
+        assert wrong.sync() == "NO_CHANGES"
+
+
+def test_a_large_file_is_restored_without_being_in_memory(ours, template, tmp_path):
+    large = collection.grown(template, tmp_path / "large.anki2", mebibytes=100)
+    restored = ours.answer("restore", "ben", "--yes", "--from", large)["restored"]
+    assert restored["notes"] > 50_000
+    served = Account(ours, "ben").download(tmp_path / "served.anki2")
+    stamped = collection.differences(collection.content(large), collection.content(served))
+    assert stamped.keys() == {"col"}
+    assert ours.peak_memory() < 64 * 1024 * 1024
