@@ -14,6 +14,7 @@
 //! - [`sync`][]: the sync methods, each a function over a vault.
 //! - [`collection`][]: `collection.anki2`.
 //! - [`media`][]: the media folder and `media.db`.
+//! - [`check`][]: what is wrong with a server's settings, files and data, and putting it right.
 //! - [`clock`][]: the time of day.
 //! - [`durable`][]: what has to survive a power cut.
 //!
@@ -23,6 +24,7 @@
 //! Errors are made where they happen, carried up, and logged once, at the edge.
 
 pub mod account;
+pub mod check;
 pub mod cli;
 pub mod clock;
 pub mod collection;

@@ -1,5 +1,6 @@
 //! Who may sync: the user table, password verification, host keys, devices, throttling.
 
+pub mod compare;
 pub mod devices;
 pub mod host_key;
 pub mod name;

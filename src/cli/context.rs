@@ -41,6 +41,9 @@ pub enum CommandError {
     /// Where to write to is full, or not to be written to.
     #[error("{0}")]
     Io(#[from] io::Error),
+    /// A check found problems, which it has told.
+    #[error("{0} to put right")]
+    Found(String),
     /// Not all of it was done.
     #[error("{0}")]
     Failed(String),
@@ -55,6 +58,7 @@ impl CommandError {
             Self::Settings(_) | Self::UsersFile(FileError::Mistakes { .. }) => Exit::Config,
             Self::Refused(_) => Exit::Usage,
             Self::UsersFile(FileError::Io { .. }) | Self::Io(_) => Exit::CannotCreate,
+            Self::Found(_) => Exit::Problems,
         }
     }
 }
@@ -96,6 +100,12 @@ impl Context {
     /// Everything that is wrong with them.
     pub fn settings(&self) -> Result<Settings, Problems> {
         Settings::load(&self.sources)
+    }
+
+    /// Where the settings come from.
+    #[must_use]
+    pub fn sources(&self) -> &Sources {
+        &self.sources
     }
 
     /// Asks the running server.

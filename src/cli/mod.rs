@@ -1,6 +1,7 @@
 //! The command line: the daemon, and one file per operator's command.
 
 mod backup;
+mod check;
 mod context;
 mod device;
 mod hash_password;
@@ -60,6 +61,11 @@ enum Command {
     Device(device::Command),
     /// Print a hash of a password, for a users file or for `PASSWORDS_HASHED=1`
     HashPassword,
+    /// Find out what is wrong with settings, files and data, and put it right
+    Check(check::Arguments),
+    /// Put users' data right, as `check --repair` says on standard input
+    #[command(hide = true)]
+    Mend { base: PathBuf },
 }
 
 impl Command {
@@ -71,6 +77,8 @@ impl Command {
             Self::User(command) => command.run(context),
             Self::Device(command) => command.run(context),
             Self::HashPassword => hash_password::run(),
+            Self::Check(arguments) => check::run(context, &arguments),
+            Self::Mend { base } => check::mend(&base),
         }
     }
 }

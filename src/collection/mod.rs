@@ -15,6 +15,7 @@ pub mod deck_config;
 mod deck_name;
 mod downgrade;
 mod error;
+pub mod examine;
 pub mod file;
 pub mod grave;
 mod legacy;

@@ -189,7 +189,7 @@ impl Reader {
 }
 
 /// The schema version; none in a file that has no table of Anki's.
-fn version(conn: &Connection) -> rusqlite::Result<Option<i64>> {
+pub(super) fn version(conn: &Connection) -> rusqlite::Result<Option<i64>> {
     let has_col =
         "select exists (select 1 from sqlite_schema where type = 'table' and name = 'col')";
     if !conn.query_row(has_col, [], |row| row.get::<_, bool>(0))? {
@@ -200,7 +200,7 @@ fn version(conn: &Connection) -> rusqlite::Result<Option<i64>> {
 }
 
 /// Nothing in a file may run code of its own when it is queried.
-pub(super) fn distrust(conn: &Connection) -> rusqlite::Result<()> {
+pub(crate) fn distrust(conn: &Connection) -> rusqlite::Result<()> {
     for (option, on) in [
         (DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true),
         (DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false),
@@ -347,7 +347,7 @@ pub(super) fn open_untouched(path: &Path) -> rusqlite::Result<Connection> {
 }
 
 /// Read-only in earnest: no lock, and no `-wal` or `-shm` beside a file that says it is in WAL mode.
-fn immutable_uri(path: &Path) -> String {
+pub(crate) fn immutable_uri(path: &Path) -> String {
     let mut uri = String::from("file:");
     for byte in path.as_os_str().as_bytes() {
         if byte.is_ascii_alphanumeric() || b"/._-".contains(byte) {

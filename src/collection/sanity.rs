@@ -7,7 +7,7 @@ use crate::wire::Usn;
 use crate::wire::sanity::{Counts, SanityReply, SanityStatus};
 
 /// Every table whose rows may not be left unsent.
-const TABLES_WITH_USN: [&str; 8] = [
+pub(super) const TABLES_WITH_USN: [&str; 8] = [
     "cards",
     "notes",
     "revlog",

@@ -69,7 +69,7 @@ pub struct Settings {
 }
 
 /// Where settings come from.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct Sources {
     /// The TOML file.
     pub file: Option<PathBuf>,

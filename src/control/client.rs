@@ -38,17 +38,37 @@ pub fn ask<A: DeserializeOwned>(base: Option<&Path>, request: &Request) -> Resul
     ask_and_hold(base, request, io::empty()).map(|(answer, _)| answer)
 }
 
-/// The same with a request that something follows, or whose answer tells of something that
-/// is there for a while.
+/// Asks the server that has a socket of its own in this data folder, and no other: systemd
+/// starts its one for whoever asks.
+///
+/// # Errors
+/// [`AskError`].
+pub fn ask_own<A: DeserializeOwned>(base: &Path, request: &Request) -> Result<A, AskError> {
+    let stream = UnixStream::connect(own_socket(base)).map_err(|error| match error.kind() {
+        io::ErrorKind::PermissionDenied => AskError::Forbidden,
+        _ => AskError::NotRunning,
+    })?;
+    converse(stream, request, io::empty()).map(|(answer, _)| answer)
+}
+
+/// Asks as [`ask`] does, with a request that something follows, or whose answer tells of
+/// something that is there for a while.
 ///
 /// # Errors
 /// [`AskError`].
 pub fn ask_and_hold<A: DeserializeOwned>(
     base: Option<&Path>,
     request: &Request,
+    rest: impl io::Read,
+) -> Result<(A, Held), AskError> {
+    converse(connect(base)?, request, rest)
+}
+
+fn converse<A: DeserializeOwned>(
+    mut stream: UnixStream,
+    request: &Request,
     mut rest: impl io::Read,
 ) -> Result<(A, Held), AskError> {
-    let mut stream = connect(base)?;
     let mut line = serde_json::to_vec(request).map_err(io::Error::from)?;
     line.push(b'\n');
     stream.write_all(&line)?;

@@ -19,6 +19,7 @@ use crate::{
     account::{devices::Record, name::UserName},
     collection::file::Summary,
     media::Media,
+    vault::upkeep::Mend,
     vault::usage::Usage,
 };
 
@@ -71,6 +72,20 @@ pub enum Request {
         devices: Vec<String>,
         /// All that this user is logged in with.
         all_of: Option<UserName>,
+    },
+    /// Are the users that can log in those of this digest? Answered by a truth value.
+    SameUsers {
+        /// Drawn for this question.
+        salt: String,
+        /// By [`crate::account::compare::digest`].
+        digest: String,
+    },
+    /// Put something right in a user's data. Answered by a [`crate::vault::upkeep::Mended`].
+    Mend {
+        /// Whose.
+        user: UserName,
+        /// What.
+        mend: Mend,
     },
     /// Make a consistent copy of a user's data, which is there until this connection ends.
     /// Answered by [`BackedUp`].

@@ -11,7 +11,16 @@ use tokio::{
 use tokio_util::task::TaskTracker;
 
 use super::{Reply, Request};
-use crate::{clock, http::Server, service::reload::Reloader, vault::backup::Backup};
+use crate::{
+    account::name::UserName,
+    clock,
+    http::Server,
+    service::reload::Reloader,
+    vault::{
+        backup::Backup,
+        upkeep::{Mend, Mended},
+    },
+};
 
 /// A users file of some thousand users.
 const LONGEST_REQUEST: u64 = 4 * 1024 * 1024;
@@ -54,12 +63,24 @@ impl Operator {
             Request::Revoke { devices, all_of } => {
                 value(&self.revoke(&devices, all_of.as_ref()).await?)
             }
+            Request::SameUsers { salt, digest } => {
+                value(&self.server.accounts.are_those_of(&salt, &digest))
+            }
+            Request::Mend { user, mend } => value(&self.mend(&user, mend).await?),
             Request::BackUp { user } => self.back_up(&user).await,
             Request::Snapshots { user } => value(&self.snapshots(&user).await?),
             Request::Preview { user, source } => value(&self.preview(&user, source, rest).await?),
             Request::Restore { user, source } => value(&self.restore(&user, source, rest).await?),
             Request::AllowUpload { user } => value(&self.allow_upload(&user).await?),
         }
+    }
+
+    async fn mend(&self, user: &UserName, mend: Mend) -> Result<Mended, String> {
+        if !self.base.join(user.as_str()).is_dir() {
+            return Err(format!("there are no data of a user {user}"));
+        }
+        let mended = self.server.vaults.mend(user, mend).await;
+        mended.map_err(|error| error.to_string())
     }
 
     async fn reload(&self, users: Option<String>) -> Result<usize, String> {

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use crate::wire::media::{CHANGES_PER_REPLY, Change};
 
 /// The layout that the reference server writes today.
-const VERSION: i64 = 4;
+pub const VERSION: i64 = 4;
 
 /// SHA-1 of a file's content.
 pub type Checksum = [u8; 20];

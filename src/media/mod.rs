@@ -3,6 +3,7 @@
 mod archive;
 mod batch;
 mod database;
+pub mod examine;
 pub mod name;
 
 use std::{

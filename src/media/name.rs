@@ -9,7 +9,7 @@ use unicode_normalization::is_nfc;
 pub struct MediaName(String);
 
 /// Why a name may not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
 pub enum NameError {
     /// Would be the folder itself.
     #[error("a media file has an empty name")]

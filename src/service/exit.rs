@@ -5,6 +5,8 @@
 pub enum Exit {
     /// All is well.
     Ok = 0,
+    /// A check found problems.
+    Problems = 1,
     /// The command line is wrong.
     Usage = 64,
     /// Nobody answers, or the address is taken.

@@ -12,4 +12,5 @@ pub mod sandbox;
 pub mod signals;
 pub mod sockets;
 pub mod status;
+pub mod unit;
 pub mod watchdog;

@@ -18,6 +18,7 @@ pub mod retention;
 pub mod room;
 mod slot;
 pub mod snapshot;
+pub mod upkeep;
 pub mod usage;
 
 use std::{

@@ -17,8 +17,9 @@ SOCKET = "anki-syncd.socket"
 CONTROL = "anki-syncd-control.socket"
 BACKUP = "anki-syncd-backup.service"
 TIMER = "anki-syncd-backup.timer"
-CONFIGURATION = "/etc/anki-syncd/anki-syncd.toml"
-USERS_CREDENTIAL = "/etc/anki-syncd/users"
+SETTINGS = "/etc/anki-syncd"
+CONFIGURATION = f"{SETTINGS}/anki-syncd.toml"
+USERS_CREDENTIAL = f"{SETTINGS}/users"
 BASE = "/var/lib/anki-syncd"
 DROP_INS = "/etc/systemd/system"
 USERS = {"anna": "anna's pass:wörd", "ben": "b3n's secret", "cleo": "cle0 öffne dich"}
@@ -52,6 +53,7 @@ class Daemon:
         for unit in (SOCKET, SERVICE):
             shutil.rmtree(self.container.path(f"{DROP_INS}/{unit}.d"), ignore_errors=True)
         shutil.rmtree(self.container.path(BASE), ignore_errors=True)
+        shutil.rmtree(self.container.path(SETTINGS), ignore_errors=True)
         self.configure(**settings)
         self.users = dict(USERS)
         self.write_users()

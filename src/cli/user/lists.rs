@@ -20,7 +20,7 @@ pub struct Lists {
     settings: Settings,
     /// Where the data are.
     base: PathBuf,
-    lists: Vec<List>,
+    files: Vec<List>,
 }
 
 /// A file with users.
@@ -69,8 +69,8 @@ impl Lists {
         if let Some(list) = &passed {
             list.check_is_the_servers(context, &settings)?;
         }
-        let lists: Vec<_> = named.chain(passed).collect();
-        if lists.is_empty() {
+        let files: Vec<_> = named.chain(passed).collect();
+        if files.is_empty() {
             return Err(CommandError::Refused(
                 "there is no file that lists users: name one as `users_file` in the configuration file, and create it".to_owned(),
             ));
@@ -81,7 +81,7 @@ impl Lists {
         Ok(Self {
             settings,
             base,
-            lists,
+            files,
         })
     }
 
@@ -95,7 +95,7 @@ impl Lists {
                 "there is a user {name} already: {place}"
             )));
         }
-        self.lists
+        self.files
             .first()
             .ok_or_else(|| CommandError::Refused("there is no list of users".to_owned()))
     }
@@ -105,7 +105,7 @@ impl Lists {
     /// # Errors
     /// When none has.
     pub fn having(&self, name: &UserName) -> Result<&List, CommandError> {
-        for list in &self.lists {
+        for list in &self.files {
             if UsersFile::open(&list.path)?.document.contains(name) {
                 return Ok(list);
             }

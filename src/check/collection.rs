@@ -1,0 +1,218 @@
+//! Each collection: whether it is whole, of a known schema, and all of it known to devices.
+
+use std::{fs, path::Path};
+
+use super::{
+    clock::TOLERANCE_SECS,
+    finding::{Findings, Repair, of_user, some_of},
+    locks, progress, quiet,
+    subject::Subject,
+};
+use crate::{
+    account::name::UserName,
+    clock,
+    collection::examine::{Examined, Kind, examine},
+    vault::upkeep::Mend,
+};
+
+const FILE: &str = "collection.anki2";
+const MIB: u64 = 1024 * 1024;
+const BROKEN: &str = "Restore it from a backup, or upload it once more from a device that has everything (in Anki: Preferences > Syncing > force changes in one direction).";
+
+pub(super) fn check(subject: &Subject, _base: &Path, findings: &mut Findings) {
+    let users = subject.users();
+    let bar = progress(users.len() as u64, "collections");
+    for (user, folder) in users {
+        bar.set_message(format!("collection of {user}"));
+        one(subject, &user, &folder.join(FILE), findings);
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+}
+
+fn one(subject: &Subject, user: &UserName, path: &Path, findings: &mut Findings) {
+    let place = of_user(user, FILE);
+    match fs::metadata(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return,
+        Err(error) => return findings.unseen(place, error),
+        Ok(metadata) if metadata.len() == 0 => {
+            findings.problem(
+                "collection-empty-file",
+                place,
+                "has no content at all; devices will be offered an empty collection",
+                BROKEN,
+            );
+            return;
+        }
+        Ok(metadata) => limits(subject, &place, metadata.len(), findings),
+    }
+    locked(subject, &place, path, findings);
+    match quiet::read(path, examine) {
+        Ok(examined) => judge(user, &place, &examined, findings),
+        Err(error) => findings.unseen(place, error),
+    }
+}
+
+fn limits(subject: &Subject, place: &str, size: u64, findings: &mut Findings) {
+    let Ok(settings) = &subject.settings else {
+        return;
+    };
+    let limit = settings.limits.decoded;
+    let remedy = format!(
+        "Raise max_sync_payload_megs (MAX_SYNC_PAYLOAD_MEGS) to {} or more, and a proxy's limit with it.",
+        size / MIB / 2 + 1
+    );
+    if size > limit {
+        findings.warning(
+            "collection-over-limit",
+            place,
+            format_args!(
+                "has {} MiB, but an upload may have {} MiB: a full upload will be refused",
+                size / MIB,
+                limit / MIB
+            ),
+            remedy,
+        );
+    } else if size > limit / 10 * 8 {
+        findings.note(
+            "collection-near-limit",
+            place,
+            format_args!(
+                "has {} MiB of the {} MiB that an upload may have",
+                size / MIB,
+                limit / MIB
+            ),
+            remedy,
+        );
+    }
+}
+
+fn locked(subject: &Subject, place: &str, path: &Path, findings: &mut Findings) {
+    let Some(holder) = locks::holder(path) else {
+        return;
+    };
+    let is_the_server = subject
+        .running
+        .as_ref()
+        .is_some_and(|running| running.pid == holder.pid);
+    // A server that cannot be asked is probably the one.
+    if is_the_server || subject.silent.is_some() {
+        return;
+    }
+    let who = match holder.pid {
+        0 => "a program in another container".to_owned(),
+        pid => format!("{} (process {pid})", holder.name),
+    };
+    findings.problem(
+        "collection-locked",
+        place,
+        format_args!("is held open by {who}, which keeps the server from serving it"),
+        "End that program; two servers must not have the same data folder.",
+    );
+}
+
+fn judge(user: &UserName, place: &str, examined: &Examined, findings: &mut Findings) {
+    kind(place, &examined.kind, findings);
+    unsent(user, place, &examined.unsent, findings);
+    if !examined.foreign.is_empty() {
+        findings.warning(
+            "collection-foreign-objects",
+            place,
+            format_args!(
+                "holds what is not Anki's: {}; it travels to a device with a download only",
+                some_of(&examined.foreign)
+            ),
+            "If an add-on made it, let it be; else find out which program writes into the collection.",
+        );
+    }
+    if examined.modified / 1000 > clock::now_secs() + TOLERANCE_SECS {
+        findings.warning(
+            "collection-from-the-future",
+            place,
+            "was last modified at a time that has not come yet, so this machine's clock or a device's is or was wrong",
+            "Check the clocks (`timedatectl`); it heals by itself when that time has come.",
+        );
+    }
+}
+
+fn kind(place: &str, kind: &Kind, findings: &mut Findings) {
+    match kind {
+        Kind::Whole => {}
+        Kind::Older(version) => {
+            findings.note(
+                "collection-schema-older",
+                place,
+                format_args!("has the older schema {version}"),
+                "Nothing: the next sync upgrades it.",
+            );
+        }
+        Kind::Unknown(version) => {
+            findings.problem(
+                "collection-schema-unknown",
+                place,
+                format_args!("has schema {version}, which this server does not know"),
+                "Update this server; or upload the collection once more from a current Anki.",
+            );
+        }
+        Kind::Incomplete(missing) => {
+            findings.problem(
+                "collection-incomplete",
+                place,
+                format_args!("lacks {missing}, which every collection has"),
+                BROKEN,
+            );
+        }
+        Kind::Damaged(how) => {
+            findings.problem(
+                "collection-damaged",
+                place,
+                format_args!("is damaged: {how}"),
+                BROKEN,
+            );
+        }
+        Kind::Foreign => {
+            findings.problem(
+                "collection-foreign",
+                place,
+                "is not an Anki collection",
+                BROKEN,
+            );
+        }
+    }
+}
+
+/// Number −1 means "changed here, not told to anybody yet", which only a device may say:
+/// as long as it is there, every sync ends with a failed sanity check.
+fn unsent(user: &UserName, place: &str, tables: &[(&'static str, i64)], findings: &mut Findings) {
+    let (graves, rows): (Vec<_>, Vec<_>) = tables.iter().partition(|(table, _)| *table == "graves");
+    let counts: Vec<_> = rows
+        .iter()
+        .map(|(table, count)| format!("{count} in {table}"))
+        .collect();
+    if !counts.is_empty() {
+        findings
+            .problem(
+                "collection-unsent",
+                place,
+                format_args!(
+                    "has changes that no device is ever told of, and that make every sync fail ({}): another program than a sync server has changed it",
+                    some_of(&counts)
+                ),
+                "`check --repair` has the devices told at their next sync; do not open the server's collection with Anki itself.",
+            )
+            .with(Repair::Data {
+                user: user.clone(),
+                mend: Mend::Unsent,
+            });
+    }
+    if let Some((_, count)) = graves.first() {
+        findings.problem(
+            "collection-unsent-deletions",
+            place,
+            format_args!(
+                "has {count} deletions that no device is ever told of, and that make every sync fail"
+            ),
+            "Decide yourself, since cards are at stake: upload from the device that has everything (in Anki: Preferences > Syncing > force changes in one direction).",
+        );
+    }
+}

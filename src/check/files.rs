@@ -1,0 +1,304 @@
+//! Whose the files are, who may read them, and what does not belong there.
+
+use std::{
+    fs::{self, Metadata},
+    io,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime},
+};
+
+use super::{
+    finding::{Findings, Repair, some_of},
+    locks,
+    quiet::{JOURNALS, beside},
+    subject::{Account, Subject},
+};
+use crate::vault::upkeep::Mend;
+
+const SECRET: &str = ".anki-syncd/host-key-secret";
+const SECRET_BYTES: u64 = 32;
+/// No upload takes this long.
+const OLD: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// What was seen on the way through the folder, by kind; paths below `SYNC_BASE`.
+#[derive(Default)]
+struct Seen {
+    others: Vec<PathBuf>,
+    locked_up: Vec<PathBuf>,
+    links: Vec<PathBuf>,
+    links_outside: Vec<PathBuf>,
+    temporary: Vec<PathBuf>,
+    unreadable: Vec<(PathBuf, io::Error)>,
+}
+
+pub(super) fn check(subject: &Subject, base: &Path, findings: &mut Findings) {
+    let metadata = match fs::metadata(base) {
+        Ok(metadata) if metadata.is_dir() => metadata,
+        Ok(_) => {
+            findings.problem(
+                "base-not-a-folder",
+                base.display(),
+                "SYNC_BASE is not a folder",
+                "Set SYNC_BASE to the folder for the users' data.",
+            );
+            return;
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            findings.note(
+                "base-missing",
+                base.display(),
+                "the data folder does not exist yet",
+                "Nothing, if the server has never run: it makes the folder; else set SYNC_BASE to where the data are.",
+            );
+            return;
+        }
+        Err(error) => return findings.unseen(base.display(), error),
+    };
+    if metadata.mode() & 0o007 != 0 {
+        findings
+            .warning(
+                "base-open",
+                base.display(),
+                format_args!(
+                    "everybody on this machine may look into the data folder (mode {:o})",
+                    metadata.mode() & 0o777
+                ),
+                format_args!("`chmod o= {}`", base.display()),
+            )
+            .with(Repair::SetMode {
+                paths: vec![PathBuf::new()],
+            });
+    }
+    secret(base, findings);
+    let Some(account) = &subject.account else {
+        return;
+    };
+    let walk = Walk {
+        base,
+        account,
+        is_running: subject.running.is_some() || subject.silent.is_some(),
+    };
+    let mut seen = Seen::default();
+    walk.judge(Path::new(""), &metadata, &mut seen);
+    walk.folder(Path::new(""), &mut seen);
+    tell(seen, account, findings);
+    strangers(subject, findings);
+    journals(subject, findings);
+}
+
+struct Walk<'a> {
+    base: &'a Path,
+    account: &'a Account,
+    is_running: bool,
+}
+
+impl Walk<'_> {
+    fn folder(&self, below: &Path, seen: &mut Seen) {
+        let entries = match fs::read_dir(self.base.join(below)) {
+            Ok(entries) => entries,
+            Err(error) => return seen.unreadable.push((below.to_owned(), error)),
+        };
+        for entry in entries.flatten() {
+            let path = below.join(entry.file_name());
+            // Not followed where it is a link. One that is gone was a server's at work.
+            let Ok(metadata) = fs::symlink_metadata(self.base.join(&path)) else {
+                continue;
+            };
+            if metadata.is_symlink() {
+                self.link(path, seen);
+                continue;
+            }
+            self.judge(&path, &metadata, seen);
+            if metadata.is_dir() {
+                self.folder(&path, seen);
+            } else if self.is_left_over(&path, &metadata) {
+                seen.temporary.push(path);
+            }
+        }
+    }
+
+    fn judge(&self, path: &Path, metadata: &Metadata, seen: &mut Seen) {
+        let needed = if metadata.is_dir() { 0o700 } else { 0o600 };
+        if metadata.uid() != self.account.uid.as_raw() {
+            seen.others.push(path.to_owned());
+        } else if metadata.mode() & needed != needed {
+            seen.locked_up.push(path.to_owned());
+        }
+    }
+
+    fn link(&self, path: PathBuf, seen: &mut Seen) {
+        let inside = |target: PathBuf| {
+            fs::canonicalize(self.base).is_ok_and(|base| target.starts_with(base))
+        };
+        if fs::canonicalize(self.base.join(&path)).is_ok_and(inside) {
+            seen.links.push(path);
+        } else {
+            seen.links_outside.push(path);
+        }
+    }
+
+    /// In a folder that is for the time of a request only, and not of a request under way.
+    fn is_left_over(&self, path: &Path, metadata: &Metadata) -> bool {
+        let is_temporary = path
+            .parent()
+            .is_some_and(|parent| parent.ends_with(".anki-syncd/tmp"));
+        let age = metadata
+            .modified()
+            .ok()
+            .and_then(|modified| SystemTime::now().duration_since(modified).ok());
+        is_temporary && (!self.is_running || age.is_some_and(|age| age > OLD))
+    }
+}
+
+fn shown(paths: &[PathBuf]) -> String {
+    let names: Vec<_> = paths
+        .iter()
+        .map(|path| {
+            if path.as_os_str().is_empty() {
+                "the data folder itself".to_owned()
+            } else {
+                path.display().to_string()
+            }
+        })
+        .collect();
+    some_of(&names)
+}
+
+fn tell(seen: Seen, account: &Account, findings: &mut Findings) {
+    let name = &account.name;
+    if !seen.others.is_empty() {
+        findings
+            .problem(
+                "files-of-others",
+                shown(&seen.others),
+                format_args!(
+                    "{} below the data folder do not belong to {name}, as whom the server runs, so it may not be able to change them",
+                    seen.others.len()
+                ),
+                format_args!("`chown -R {name}:` on the data folder, or `check --repair`."),
+            )
+            .with(Repair::GiveToAccount { paths: seen.others });
+    }
+    if !seen.locked_up.is_empty() {
+        findings
+            .problem(
+                "files-not-writable",
+                shown(&seen.locked_up),
+                format_args!("{name}, as whom the server runs, may not read or not change them"),
+                "`chmod -R u+rwX` on the data folder, or `check --repair`.",
+            )
+            .with(Repair::SetMode {
+                paths: seen.locked_up,
+            });
+    }
+    if !seen.links_outside.is_empty() {
+        findings.problem(
+            "link-out-of-base",
+            shown(&seen.links_outside),
+            "is a link that leads out of the data folder or nowhere; the server may not write there",
+            "Move what it leads to into the data folder, or have the whole data folder there.",
+        );
+    }
+    if !seen.links.is_empty() {
+        findings.warning(
+            "link",
+            shown(&seen.links),
+            "is a link; a full upload replaces it rather than what it leads to",
+            "Replace it by what it leads to.",
+        );
+    }
+    if !seen.temporary.is_empty() {
+        findings
+            .note(
+                "temporary-left",
+                shown(&seen.temporary),
+                "was left by a server that did not end properly, and takes room until its next start",
+                "Start the server, or `check --repair`.",
+            )
+            .with(Repair::RemoveTemporary {
+                paths: seen.temporary,
+            });
+    }
+    for (path, error) in &seen.unreadable {
+        findings.unseen(shown(std::slice::from_ref(path)), error);
+    }
+}
+
+fn secret(base: &Path, findings: &mut Findings) {
+    let Ok(metadata) = fs::metadata(base.join(SECRET)) else {
+        return;
+    };
+    if metadata.mode() & 0o077 != 0 {
+        findings
+            .problem(
+                "secret-open",
+                SECRET,
+                "others than the server's account may read the secret behind the devices' keys, and so sync as anybody",
+                "`chmod 600` it; if somebody may have read it, remove it and restart, whereupon all devices have to log in again.",
+            )
+            .with(Repair::SetMode {
+                paths: vec![PathBuf::from(SECRET)],
+            });
+    }
+    if metadata.len() != SECRET_BYTES {
+        findings.problem(
+            "secret-damaged",
+            SECRET,
+            format_args!(
+                "has {} bytes rather than {SECRET_BYTES}, so the server does not start",
+                metadata.len()
+            ),
+            "Restore it from a backup; or remove it to have a new one made, whereupon all devices have to log in again.",
+        );
+    }
+}
+
+/// Folders of those who cannot log in.
+fn strangers(subject: &Subject, findings: &mut Findings) {
+    let Ok(settings) = &subject.settings else {
+        return;
+    };
+    if subject.lists.iter().any(|list| list.text.is_err()) {
+        return;
+    }
+    for (user, folder) in subject.users() {
+        if !settings.users.contains_key(&user) && folder.join("collection.anki2").exists() {
+            findings.note(
+                "folder-without-user",
+                &user,
+                "has a collection here, and is not among the users who can log in",
+                "Add the user, if the name is only misspelt; else keep or remove the folder as you like.",
+            );
+        }
+    }
+}
+
+/// What a program left beside a database when it did not end properly.
+fn journals(subject: &Subject, findings: &mut Findings) {
+    for (user, folder) in subject.users() {
+        let path = folder.join("collection.anki2");
+        let left: Vec<_> = JOURNALS
+            .into_iter()
+            .filter(|suffix| {
+                fs::metadata(beside(&path, suffix)).is_ok_and(|journal| journal.len() > 0)
+            })
+            .collect();
+        if !left.is_empty() && path.exists() && locks::holder(&path).is_none() {
+            findings
+                .warning(
+                    "journal-left",
+                    &user,
+                    format_args!(
+                        "collection.anki2{} was left by a program that did not end properly: part of the collection is in there only, and a copy of collection.anki2 alone would lack it",
+                        some_of(&left)
+                    ),
+                    "Keep the files together; the next sync, or `check --repair`, brings them into one.",
+                )
+                .with(Repair::Data {
+                    user: user.clone(),
+                    mend: Mend::Journal,
+                });
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! What a check finds.
+
+use std::{
+    fmt::{self, Write},
+    path::PathBuf,
+};
+
+use serde::{Serialize, Serializer};
+
+use crate::{account::name::UserName, vault::upkeep::Mend};
+
+/// How bad it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Somebody cannot sync, or something is lost.
+    Problem,
+    /// Works, but will hurt sooner or later.
+    Warning,
+    /// Good to know.
+    Note,
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Problem => "problem",
+            Self::Warning => "warning",
+            Self::Note => "note",
+        })
+    }
+}
+
+/// One thing that a check found.
+#[derive(Debug, Serialize)]
+pub struct Finding {
+    /// How bad it is.
+    pub severity: Severity,
+    /// What kind of thing, for programs; stays the same over versions.
+    pub id: &'static str,
+    /// Where: a setting, a file, a user, an address.
+    #[serde(rename = "where")]
+    pub place: String,
+    /// What is the matter, as a sentence.
+    pub what: String,
+    /// What to do about it, as a sentence.
+    pub remedy: String,
+    /// What `--repair` would do about it.
+    #[serde(rename = "repairable", serialize_with = "is_some")]
+    pub repair: Option<Repair>,
+}
+
+#[allow(clippy::ref_option, reason = "what serde calls")]
+fn is_some<S: Serializer>(repair: &Option<Repair>, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_bool(repair.is_some())
+}
+
+/// What can be put right without anybody's judgement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Repair {
+    /// Give these files to the account that the server runs as.
+    GiveToAccount {
+        /// Below `SYNC_BASE`.
+        paths: Vec<PathBuf>,
+    },
+    /// Let that account read and write these files, and nobody else but its group.
+    SetMode {
+        /// Below `SYNC_BASE`.
+        paths: Vec<PathBuf>,
+    },
+    /// Remove these temporary files.
+    RemoveTemporary {
+        /// Below `SYNC_BASE`.
+        paths: Vec<PathBuf>,
+    },
+    /// Put something right in a user's data, in that user's turn.
+    Data {
+        /// Whose.
+        user: UserName,
+        /// What.
+        mend: Mend,
+    },
+}
+
+impl Repair {
+    /// What it does, for the question whether to.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        match self {
+            Self::GiveToAccount { paths } => {
+                format!("give {} to the server's account", files(paths.len()))
+            }
+            Self::SetMode { paths } => format!("set the mode of {}", files(paths.len())),
+            Self::RemoveTemporary { paths } => {
+                format!(
+                    "remove {} that an interrupted upload left",
+                    files(paths.len())
+                )
+            }
+            Self::Data { user, mend } => match mend {
+                Mend::Media(names) if names.is_empty() => {
+                    format!("{user}: bring media.db into order")
+                }
+                Mend::Media(names) => format!(
+                    "{user}: make media.db agree with the folder about {}",
+                    files(names.len())
+                ),
+                Mend::Unsent => format!("{user}: number what no device was told"),
+                Mend::Journal => format!("{user}: bring the journal into the collection"),
+            },
+        }
+    }
+}
+
+fn files(count: usize) -> String {
+    match count {
+        1 => "one file".to_owned(),
+        many => format!("{many} files"),
+    }
+}
+
+/// The findings of a check, in the order in which they were made.
+#[derive(Debug, Default)]
+pub struct Findings(pub Vec<Finding>);
+
+impl Findings {
+    /// Adds a problem.
+    pub fn problem(
+        &mut self,
+        id: &'static str,
+        place: impl fmt::Display,
+        what: impl fmt::Display,
+        remedy: impl fmt::Display,
+    ) -> &mut Finding {
+        self.add(Severity::Problem, id, place, what, remedy)
+    }
+
+    /// Adds a warning.
+    pub fn warning(
+        &mut self,
+        id: &'static str,
+        place: impl fmt::Display,
+        what: impl fmt::Display,
+        remedy: impl fmt::Display,
+    ) -> &mut Finding {
+        self.add(Severity::Warning, id, place, what, remedy)
+    }
+
+    /// Adds a note.
+    pub fn note(
+        &mut self,
+        id: &'static str,
+        place: impl fmt::Display,
+        what: impl fmt::Display,
+        remedy: impl fmt::Display,
+    ) -> &mut Finding {
+        self.add(Severity::Note, id, place, what, remedy)
+    }
+
+    /// Notes that something could not be looked at, and so was not.
+    pub fn unseen(&mut self, place: impl fmt::Display, why: impl fmt::Display) {
+        self.note(
+            "not-looked-at",
+            place,
+            format_args!("was not looked at: {why}"),
+            "Run the command as root, or see to that it can be read.",
+        );
+    }
+
+    fn add(
+        &mut self,
+        severity: Severity,
+        id: &'static str,
+        place: impl fmt::Display,
+        what: impl fmt::Display,
+        remedy: impl fmt::Display,
+    ) -> &mut Finding {
+        let at = self.0.len();
+        self.0.push(Finding {
+            severity,
+            id,
+            place: place.to_string(),
+            what: what.to_string(),
+            remedy: remedy.to_string(),
+            repair: None,
+        });
+        &mut self.0[at]
+    }
+
+    /// How many of this severity there are.
+    #[must_use]
+    pub fn count(&self, severity: Severity) -> usize {
+        self.0
+            .iter()
+            .filter(|finding| finding.severity == severity)
+            .count()
+    }
+}
+
+impl Finding {
+    /// Says that it can be repaired, and how.
+    pub fn with(&mut self, repair: Repair) {
+        self.repair = Some(repair);
+    }
+}
+
+/// Some of many, for a sentence: the first few by name.
+#[must_use]
+pub fn some_of<T: fmt::Display>(many: &[T]) -> String {
+    const SHOWN: usize = 4;
+    let mut text = many
+        .iter()
+        .take(SHOWN)
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(", ");
+    if many.len() > SHOWN {
+        // Writing to a string cannot fail.
+        let _ = write!(text, " and {} more", many.len() - SHOWN);
+    }
+    text
+}
+
+/// Where a user's things are, as a place for a finding.
+#[must_use]
+pub fn of_user(user: &UserName, what: &str) -> String {
+    format!("{user}/{what}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_are_named_by_the_first_few() {
+        assert_eq!(some_of(&["a", "b"]), "a, b");
+        assert_eq!(some_of(&[1, 2, 3, 4, 5, 6]), "1, 2, 3, 4 and 2 more");
+    }
+
+    #[test]
+    fn findings_are_counted_by_severity() {
+        let mut findings = Findings::default();
+        findings.problem("a", "b", "c", "d");
+        findings.note("a", "b", "c", "d");
+        findings.unseen("b", "e");
+        let counts = [Severity::Problem, Severity::Warning, Severity::Note]
+            .map(|severity| findings.count(severity));
+        assert_eq!(counts, [1, 0, 2]);
+    }
+}

@@ -1,0 +1,68 @@
+//! Who has a database open, without taking a lock oneself.
+
+use std::{
+    fs::{self, File},
+    path::Path,
+};
+
+use nix::{
+    fcntl::{FcntlArg, fcntl},
+    libc,
+};
+
+use super::quiet::beside;
+
+/// Where `SQLite` puts its locks: in the main file, and in the `-shm` of one with a log.
+const IN_FILE: (i64, i64) = (0x4000_0000, 512);
+const IN_SHM: (i64, i64) = (120, 9);
+
+/// A process that has a lock on the database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// Its number; 0 for one in another container.
+    pub pid: u32,
+    /// Its name.
+    pub name: String,
+}
+
+/// A process that has the database locked, if there is one.
+#[must_use]
+pub fn holder(path: &Path) -> Option<Holder> {
+    let places = [(path.to_owned(), IN_FILE), (beside(path, "-shm"), IN_SHM)];
+    let pid = places
+        .iter()
+        .find_map(|(path, (start, length))| locked_by(path, *start, *length))?;
+    let pid = u32::try_from(pid).unwrap_or_default();
+    let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    Some(Holder {
+        pid,
+        name: name.trim().to_owned(),
+    })
+}
+
+fn locked_by(path: &Path, start: i64, length: i64) -> Option<i32> {
+    let file = File::open(path).ok()?;
+    let mut lock = libc::flock {
+        l_type: i16::try_from(libc::F_WRLCK).ok()?,
+        l_whence: i16::try_from(libc::SEEK_SET).ok()?,
+        l_start: start,
+        l_len: length,
+        l_pid: 0,
+    };
+    fcntl(&file, FcntlArg::F_GETLK(&mut lock)).ok()?;
+    (i32::from(lock.l_type) != libc::F_UNLCK).then_some(lock.l_pid)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_nobody_else_has_open_has_no_holder() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        assert_eq!(holder(&path), None);
+        fs::write(&path, "x").unwrap();
+        assert_eq!(holder(&path), None);
+    }
+}

@@ -1,0 +1,295 @@
+//! Whether a device could log in at an address, tried as a device does it.
+
+mod exchange;
+
+use std::{fmt::Write, io};
+
+use hyper::Uri;
+use rustls::{AlertDescription, CertificateError};
+use serde_json::json;
+
+use super::finding::Findings;
+use exchange::{Answer, Failure, Place};
+
+/// Can be no user of this server; an attempt of it is plain to see in the log.
+const NOBODY: &str = ".anki-syncd-check";
+const CLIENT: &str = "26.09.3,anki-syncd-check,linux";
+/// What a client needs to be able to upload when nothing else is known.
+const USUAL_LIMIT: u64 = 100 * 1024 * 1024;
+
+/// Who logs in.
+pub struct Login {
+    /// The user's name.
+    pub user: String,
+    /// The password.
+    pub password: String,
+}
+
+/// Tries the address; without a login, one that has to be refused.
+pub fn check(url: &str, login: Option<&Login>, limit: Option<u64>, findings: &mut Findings) {
+    let Some(place) = address(url, findings) else {
+        return;
+    };
+    match place.request("GET", "health", &[], None) {
+        Ok(answer) if answer.status == 200 => {}
+        Ok(answer) => return unexpected(url, &answer, findings),
+        Err(failure) => {
+            let failure = match failure {
+                Failure::Io(error) if is_cut_off(&error) && place.wants_tls() => Failure::NeedsTls,
+                Failure::NotHttp if place.wants_tls() => Failure::NeedsTls,
+                other => other,
+            };
+            return unreachable(url, &failure, findings);
+        }
+    }
+    match log_in(&place, login) {
+        Ok(answer) => judge(url, &answer, login, findings),
+        Err(failure) => return unreachable(url, &failure, findings),
+    }
+    let limit = limit.unwrap_or(USUAL_LIMIT);
+    if place.refuses_size("sync/upload", &header(""), limit) {
+        findings.problem(
+            "login-too-large",
+            url,
+            format_args!("a proxy refuses uploads of {} MiB with status 413", limit >> 20),
+            "Raise its limit: `client_max_body_size 0;` in nginx, `max_size` of request_body in Caddy.",
+        );
+    }
+    if place.is_tls() && !place.speaks_tls_1_2() {
+        findings.warning(
+            "tls-1.2-missing",
+            url,
+            "TLS 1.2 is not offered, and AnkiMobile knows no newer one",
+            "Allow TLS 1.2 beside 1.3: `ssl_protocols TLSv1.2 TLSv1.3;` in nginx.",
+        );
+    }
+}
+
+fn is_cut_off(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::UnexpectedEof
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::BrokenPipe
+    )
+}
+
+/// Where clients connect to, who each take the address apart in the same way.
+fn address(url: &str, findings: &mut Findings) -> Option<Place> {
+    let place = url.parse::<Uri>().ok().and_then(|uri| Place::new(&uri));
+    let Some(place) = place else {
+        findings.problem(
+            "url-invalid",
+            url,
+            "is no address that Anki takes",
+            "Write http:// or https://, the name or IP address, a colon and the port if need be, and a slash: http://192.168.1.10:8080/",
+        );
+        return None;
+    };
+    let path = place.given_path();
+    let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+    if !path.ends_with('/') && path.len() > 1 {
+        findings.problem(
+            "url-without-slash",
+            url,
+            format_args!("lacks the slash at the end, so that Anki asks at {folder}/ instead"),
+            format_args!("Write {url}/ in Anki."),
+        );
+    } else if ["/sync", "/msync"].iter().any(|end| folder.ends_with(end)) {
+        findings.warning(
+            "url-with-sync",
+            url,
+            "ends in sync/, which current clients add themselves",
+            "Leave that out in Anki, except for the two addresses of clients before 2.1.57.",
+        );
+    }
+    Some(place)
+}
+
+fn header(key: &str) -> String {
+    json!({"v": 11, "k": key, "c": CLIENT, "s": "check"}).to_string()
+}
+
+fn log_in(place: &Place, login: Option<&Login>) -> Result<Answer, Failure> {
+    let (user, password) = login.map_or((NOBODY, "-"), |login| (&login.user, &login.password));
+    let message = json!({"u": user, "p": password}).to_string();
+    let body = zstd::encode_all(message.as_bytes(), 1).map_err(Failure::Io)?;
+    let header = header("");
+    place.request(
+        "POST",
+        "sync/hostKey",
+        &[("anki-sync", &header)],
+        Some(&body),
+    )
+}
+
+fn judge(url: &str, answer: &Answer, login: Option<&Login>, findings: &mut Findings) {
+    match (answer.status, login) {
+        (403, None) => {}
+        (200, Some(_)) if answer.has_header("anki-original-size") => {}
+        (403, Some(login)) => {
+            findings.problem(
+                "login-wrong",
+                url,
+                format_args!("the server says that {} or the password is wrong", login.user),
+                "Compare with the list of users, letter by letter; after a change there, restart the server.",
+            );
+        }
+        (429, _) => {
+            findings.warning(
+                "login-slowed-down",
+                url,
+                "too many logins have failed from here, so this one was not tried",
+                "Wait a minute, and check again.",
+            );
+        }
+        (200, Some(_)) => {
+            findings.problem(
+                "login-header-lost",
+                url,
+                "the answer lacks the header anki-original-size: either something else than a sync server answers, or a proxy takes headers away",
+                "Have the proxy pass all headers on, and put no login page in front.",
+            );
+        }
+        _ => unexpected(url, answer, findings),
+    }
+}
+
+/// Something else than a sync server has answered.
+fn unexpected(url: &str, answer: &Answer, findings: &mut Findings) {
+    let status = answer.status;
+    let (id, what, remedy) = match status {
+        301 | 302 | 303 | 307 | 308 => (
+            "login-redirected",
+            "the server sends clients elsewhere, whereto Anki does not follow",
+            "Type the address that it leads to, most often the same with https://, into Anki.",
+        ),
+        401 => (
+            "login-page",
+            "a proxy asks for a login of its own, which Anki does not know of",
+            "Take the proxy's login away from this address: the sync server has its own.",
+        ),
+        404 => (
+            "login-not-found",
+            "no sync server is to be found under this path",
+            "Check the path of the address, its slash at the end, and how the proxy passes the path on: in nginx, `location /anki/` goes with a slash at the end of `proxy_pass`.",
+        ),
+        413 => (
+            "login-too-large",
+            "a proxy refuses even small requests as too large",
+            "Raise its limit: `client_max_body_size 0;` in nginx.",
+        ),
+        400 if !url.starts_with("https") => (
+            "login-needs-tls",
+            "plain http is not understood there, which is how a port for https answers",
+            "Write https:// in place of http://.",
+        ),
+        500..=599 => (
+            "login-gateway",
+            "the proxy cannot reach the sync server, or it fails",
+            "See whether the server runs (`anki-syncd status`), and that the proxy has its address right.",
+        ),
+        _ => (
+            "login-foreign",
+            "something else than a sync server answers",
+            "Check name, port and path of the address.",
+        ),
+    };
+    findings.problem(id, url, format_args!("{what} (status {status})"), remedy);
+}
+
+fn unreachable(url: &str, failure: &Failure, findings: &mut Findings) {
+    let (id, what, remedy) = explain(failure);
+    findings.problem(id, url, what, remedy);
+}
+
+fn explain(failure: &Failure) -> (&'static str, String, &'static str) {
+    match failure {
+        Failure::Unknown(error) => (
+            "login-unknown-host",
+            format!("the name cannot be resolved: {error}"),
+            "Check the spelling, or use the IP address.",
+        ),
+        Failure::Tls(error) => explain_tls(error),
+        Failure::NeedsTls => (
+            "login-needs-tls",
+            "plain http is not understood there, but TLS is".to_owned(),
+            "Write https:// in place of http://.",
+        ),
+        Failure::NotHttp => (
+            "login-foreign",
+            "something that is no web server answers".to_owned(),
+            "Check the port of the address.",
+        ),
+        Failure::Io(error) => match error.kind() {
+            io::ErrorKind::ConnectionRefused => (
+                "login-refused",
+                "nothing listens there".to_owned(),
+                "Is the server running (`anki-syncd status`), on that port and that address (`host`, or ListenStream= of the socket)?",
+            ),
+            io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => (
+                "login-timeout",
+                "no answer in time".to_owned(),
+                "Check the firewall and the address; if the connection is accepted and nothing comes, see the server's log.",
+            ),
+            _ => (
+                "login-failed",
+                format!("the connection fails: {error}"),
+                "Check address and port, and https:// or http://.",
+            ),
+        },
+    }
+}
+
+fn explain_tls(error: &rustls::Error) -> (&'static str, String, &'static str) {
+    match error {
+        rustls::Error::InvalidCertificate(reason) => {
+            let (what, remedy) = explain_certificate(reason);
+            let mut what = what.to_owned();
+            if what.is_empty() {
+                // Writing to a string cannot fail.
+                let _ = write!(what, "the certificate is not accepted: {reason}");
+            }
+            ("login-certificate", what, remedy)
+        }
+        rustls::Error::AlertReceived(AlertDescription::ProtocolVersion) => (
+            "login-tls-version",
+            "no version of TLS is known to both sides".to_owned(),
+            "Allow TLS 1.2 and 1.3 in the proxy.",
+        ),
+        rustls::Error::InvalidMessage(_) => (
+            "login-not-tls",
+            "what answers there speaks no TLS".to_owned(),
+            "Write http:// in place of https://, or put a proxy with a certificate in front.",
+        ),
+        other => (
+            "login-tls",
+            format!("TLS fails: {other}"),
+            "See the log of the proxy; most often its certificate or key is missing.",
+        ),
+    }
+}
+
+fn explain_certificate(reason: &CertificateError) -> (&'static str, &'static str) {
+    use CertificateError as Why;
+    match reason {
+        Why::Expired | Why::ExpiredContext { .. } => (
+            "the certificate has expired",
+            "Renew it, and have the proxy read it again.",
+        ),
+        Why::NotValidYet | Why::NotValidYetContext { .. } => (
+            "the certificate is not valid yet",
+            "Check this machine's clock.",
+        ),
+        Why::NotValidForName | Why::NotValidForNameContext { .. } => (
+            "the certificate is for another name than this address has",
+            "Use the name that it is for in Anki, or have it issued for this one too.",
+        ),
+        Why::UnknownIssuer => (
+            "the certificate is not issued by anybody whom this machine trusts, as with one made by oneself",
+            "Use one of a public authority; AnkiDroid takes a private one under `Custom root certificate`, a computer among its trusted ones (SSL_CERT_FILE).",
+        ),
+        _ => ("", "Have a new certificate issued."),
+    }
+}

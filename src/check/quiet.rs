@@ -1,0 +1,214 @@
+//! Reading a database without anybody noticing: no lock, and no file beside it.
+//!
+//! A lock would make another device's download wait, and one that root takes could leave
+//! files behind that the server cannot write to. So the file is read as it is, and read
+//! again if it turns out to have changed meanwhile. One with a journal is copied first.
+
+use std::{
+    ffi::OsString,
+    fs, io,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    thread,
+    time::Duration,
+};
+
+use rusqlite::{Connection, OpenFlags};
+use tempfile::TempDir;
+
+use crate::{
+    collection::open::{distrust, immutable_uri},
+    media,
+};
+
+/// What holds changes that are not in the main file yet.
+pub const JOURNALS: [&str; 2] = ["-wal", "-journal"];
+/// A server closes what is idle after five seconds.
+const PATIENCE: u32 = 8;
+const ATTEMPTS: u32 = PATIENCE + 4;
+const PAUSE: Duration = Duration::from_secs(1);
+/// Not in memory: copies are as large as collections.
+const LARGE_TEMPORARY: &str = "/var/tmp";
+
+/// Why a database could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum QuietError {
+    /// No rights, no room for a copy, or the like.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// As `SQLite` says.
+    #[error(transparent)]
+    Sqlite(#[from] rusqlite::Error),
+    /// The media.
+    #[error(transparent)]
+    Media(#[from] media::Error),
+    /// Somebody syncs all the time.
+    #[error("it is being changed all the time")]
+    Changing,
+}
+
+/// Does some reading in a database of which nothing changes meanwhile; the reading is
+/// done again if something did.
+///
+/// # Errors
+/// [`QuietError`], or what the work says.
+pub fn read<T, E>(
+    path: &Path,
+    mut work: impl FnMut(&Connection) -> Result<T, E>,
+) -> Result<T, QuietError>
+where
+    QuietError: From<E>,
+{
+    for attempt in 0..ATTEMPTS {
+        let before = Stamps::of(path)?;
+        let has_journal = !before.journals().is_empty();
+        if has_journal && attempt < PATIENCE && is_in_use(path) {
+            thread::sleep(PAUSE);
+            continue;
+        }
+        let result = if has_journal {
+            match copy(path, &before)? {
+                Some(copy) => work(&open(&copy.path().join("copy"), false)?),
+                None => continue,
+            }
+        } else {
+            work(&open(path, true)?)
+        };
+        if Stamps::of(path)? == before {
+            return Ok(result?);
+        }
+    }
+    Err(QuietError::Changing)
+}
+
+fn open(path: &Path, immutable: bool) -> rusqlite::Result<Connection> {
+    let conn = if immutable {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+        Connection::open_with_flags(immutable_uri(path), flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?
+    } else {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        Connection::open_with_flags(path, flags)?
+    };
+    distrust(&conn)?;
+    // A damaged file refuses even these, which the work then says better.
+    let _ = conn.pragma_update(None, "cache_size", -32768);
+    let _ = conn.pragma_update(None, "cell_size_check", true);
+    Ok(conn)
+}
+
+/// The file and its journals under other names; none when they changed in the middle of it.
+fn copy(path: &Path, before: &Stamps) -> io::Result<Option<TempDir>> {
+    let folder = tempfile::tempdir_in(LARGE_TEMPORARY).or_else(|_| tempfile::tempdir())?;
+    fs::copy(path, folder.path().join("copy"))?;
+    for journal in before.journals() {
+        fs::copy(
+            beside(path, journal),
+            folder.path().join(format!("copy{journal}")),
+        )?;
+    }
+    Ok((Stamps::of(path)? == *before).then_some(folder))
+}
+
+/// A file's journal.
+#[must_use]
+pub fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(suffix);
+    name.into()
+}
+
+/// Whether any process of this machine has a lock on it, or had the journal in its hands
+/// a moment ago.
+fn is_in_use(path: &Path) -> bool {
+    super::locks::holder(path).is_some()
+}
+
+/// By what a change is noticed.
+#[derive(Debug, PartialEq, Eq)]
+struct Stamps([Option<(u64, u64, i64, i64)>; 3]);
+
+impl Stamps {
+    fn of(path: &Path) -> io::Result<Self> {
+        let main = stamp(path)?;
+        let journals = JOURNALS.map(|suffix| stamp(&beside(path, suffix)).unwrap_or_default());
+        let [first, second] = journals.map(|journal| journal.filter(|(_, size, ..)| *size > 0));
+        Ok(Self([main, first, second]))
+    }
+
+    fn journals(&self) -> Vec<&'static str> {
+        JOURNALS
+            .into_iter()
+            .zip(&self.0[1..])
+            .filter_map(|(suffix, stamp)| stamp.map(|_| suffix))
+            .collect()
+    }
+}
+
+fn stamp(path: &Path) -> io::Result<Option<(u64, u64, i64, i64)>> {
+    let metadata = fs::metadata(path)?;
+    Ok(Some((
+        metadata.ino(),
+        metadata.len(),
+        metadata.mtime(),
+        metadata.mtime_nsec(),
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn database() -> (TempDir, PathBuf, Connection) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        let conn = Connection::open(&path).unwrap();
+        conn.execute_batch(
+            "pragma journal_mode = wal; create table t (n); insert into t values (1);",
+        )
+        .unwrap();
+        (folder, path, conn)
+    }
+
+    fn first(conn: &Connection) -> rusqlite::Result<i64> {
+        conn.query_row("select max(n) from t", [], |row| row.get(0))
+    }
+
+    #[test]
+    fn a_plain_file_is_read_and_nothing_is_left_beside_it() {
+        let (folder, path, conn) = database();
+        drop(conn);
+        assert_eq!(read(&path, first).unwrap(), 1);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_is_in_a_journal_only_is_read_too() {
+        let (folder, path, conn) = database();
+        let away = tempfile::tempdir().unwrap();
+        for suffix in ["", "-wal"] {
+            fs::copy(
+                beside(&path, suffix),
+                beside(&away.path().join("file"), suffix),
+            )
+            .unwrap();
+        }
+        drop((conn, folder));
+        assert_eq!(read(&away.path().join("file"), first).unwrap(), 1);
+        assert_eq!(fs::read_dir(away.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn what_changes_while_it_is_read_is_read_again() {
+        let (_folder, path, conn) = database();
+        drop(conn);
+        let mut readings = 0;
+        let found = read(&path, |conn| {
+            readings += 1;
+            if readings == 1 {
+                Connection::open(&path)?.execute_batch("insert into t values (2)")?;
+            }
+            first(conn)
+        });
+        assert_eq!((found.unwrap(), readings), (2, 2));
+    }
+}

@@ -1,0 +1,280 @@
+//! The settings and their traps, the lists of users, and whether the running server has
+//! the same ones.
+
+use std::{io, os::unix::fs::MetadataExt, path::Path};
+
+use super::{
+    finding::{Findings, some_of},
+    subject::{Subject, UsersList},
+};
+use crate::{
+    account::{compare, password::Credential},
+    config::{Settings, client_address::ClientAddress},
+    control::Request,
+};
+
+const BOM: char = '\u{feff}';
+/// How hashes begin that other programs make, and this server cannot verify.
+const OTHER_HASHES: [&str; 8] = ["$1$", "$2a$", "$2b$", "$2y$", "$5$", "$6$", "$7$", "$y$"];
+
+pub(super) fn check(subject: &Subject, findings: &mut Findings) {
+    // Not root, most likely; what is wrong with the users is not known then.
+    let unreadable = subject.lists.iter().any(is_forbidden);
+    match &subject.settings {
+        Ok(settings) => good(settings, unreadable, findings),
+        Err(problems) => {
+            for problem in &problems.0 {
+                findings.problem(
+                    "settings",
+                    &problem.setting,
+                    &problem.what,
+                    "Correct it; until then the server does not start, and one that runs keeps its former settings.",
+                );
+            }
+        }
+    }
+    for list in &subject.lists {
+        file(list, findings);
+        if let Ok(text) = &list.text {
+            lines(&list.path, text, findings);
+        }
+    }
+    service(subject, findings);
+    if !unreadable {
+        same_users(subject, findings);
+    }
+}
+
+fn is_forbidden(list: &UsersList) -> bool {
+    matches!(&list.text, Err(error) if error.kind() == io::ErrorKind::PermissionDenied)
+}
+
+fn good(settings: &Settings, unreadable: bool, findings: &mut Findings) {
+    for warning in &settings.warnings {
+        if !(unreadable && settings.users.is_empty()) {
+            findings.warning(
+                "settings-doubtful",
+                "settings",
+                warning,
+                "Change the setting so that it says what is meant.",
+            );
+        }
+    }
+    let behind_proxy = settings.client_address != ClientAddress::ConnectInfo;
+    if behind_proxy && settings.trusted_proxies.is_empty() {
+        findings.warning(
+            "ip-header-not-believed",
+            "ip_header",
+            "names a header for clients' addresses, but trusted_proxies is empty, so that the header is believed over a unix socket only",
+            "List the proxy's address in trusted_proxies, or leave that out if the proxy runs on this machine.",
+        );
+    }
+    let everybody = settings
+        .trusted_proxies
+        .iter()
+        .any(|net| net.prefix_len() == 0);
+    if behind_proxy && everybody {
+        findings.warning(
+            "ip-header-believed-from-anybody",
+            "trusted_proxies",
+            "includes every address, so that a client can claim to have any, and escape being slowed down or banned",
+            "List only the proxy's own address.",
+        );
+    }
+}
+
+fn file(list: &UsersList, findings: &mut Findings) {
+    let place = list.path.display();
+    if let Err(error) = &list.text {
+        match error.kind() {
+            io::ErrorKind::PermissionDenied => findings.unseen(place, error),
+            io::ErrorKind::NotFound => {
+                findings.problem(
+                    "users-file-missing",
+                    place,
+                    "the list of users does not exist, so the server cannot start",
+                    format_args!(
+                        "Create it, empty if need be: `install -m 600 /dev/null {}`.",
+                        list.path.display()
+                    ),
+                );
+            }
+            _ => {
+                findings.problem(
+                    "users-file-unreadable",
+                    place,
+                    format_args!("the list of users cannot be read: {error}"),
+                    "Write it as plain text in UTF-8, one name:password a line.",
+                );
+            }
+        }
+    }
+    let Ok(metadata) = list.path.metadata() else {
+        return;
+    };
+    if metadata.mode() & 0o007 != 0 {
+        findings.problem(
+            "users-file-open",
+            list.path.display(),
+            format_args!(
+                "everybody on this machine may read or write the users' passwords (mode {:o})",
+                metadata.mode() & 0o777
+            ),
+            format_args!("`chmod o= {}`", list.path.display()),
+        );
+    }
+    if list.is_credential && metadata.uid() != 0 {
+        findings.warning(
+            "users-file-not-roots",
+            list.path.display(),
+            format_args!(
+                "belongs to user number {} rather than root, who can thus let anybody in",
+                metadata.uid()
+            ),
+            format_args!("`chown root: {}`", list.path.display()),
+        );
+    }
+}
+
+/// What is easily overlooked in an editor.
+fn lines(path: &Path, text: &str, findings: &mut Findings) {
+    if text.starts_with(BOM) {
+        findings.problem(
+            "users-file-bom",
+            path.display(),
+            "begins with a byte order mark, which becomes part of the first user's name",
+            "Save the file as UTF-8 without BOM.",
+        );
+    }
+    if text.contains('\r') {
+        findings.warning(
+            "users-file-crlf",
+            path.display(),
+            "has lines that end as on Windows; without a newline behind the last one, the end of line becomes part of that password",
+            format_args!("`sed -i 's/\\r$//' {}`", path.display()),
+        );
+    }
+    let numbered = (1..).zip(text.lines());
+    let entries: Vec<_> = numbered
+        .filter(|(_, line)| !line.starts_with('#'))
+        .filter_map(|(number, line)| Some((number, line.split_once(':')?.1)))
+        .collect();
+    let numbers = |wanted: fn(&str) -> bool| {
+        let found = entries.iter().filter(|(_, password)| wanted(password));
+        found.map(|(number, _)| *number).collect::<Vec<i32>>()
+    };
+    let blank = numbers(|password| password.trim_end_matches('\r').ends_with([' ', '\t']));
+    if !blank.is_empty() {
+        findings.warning(
+            "users-file-trailing-space",
+            format_args!("{}, line {}", path.display(), some_of(&blank)),
+            "ends with a blank, which is part of the password",
+            "Remove the blank, unless the password really ends with one.",
+        );
+    }
+    let hashes = numbers(looks_like_another_hash);
+    if !hashes.is_empty() {
+        findings.warning(
+            "users-file-other-hash",
+            format_args!("{}, line {}", path.display(), some_of(&hashes)),
+            "the password looks like a hash of a kind that is not supported or is in quotes, so it is taken as the password itself",
+            "Hash the password with argon2id, and write the hash without quotes.",
+        );
+    }
+}
+
+fn looks_like_another_hash(password: &str) -> bool {
+    let unquoted = password.trim_matches(['\'', '"']);
+    let quoted = unquoted != password && Credential::hashed(unquoted).is_ok();
+    quoted || OTHER_HASHES.iter().any(|start| password.starts_with(start))
+}
+
+fn service(subject: &Subject, findings: &mut Findings) {
+    if let Some(error) = &subject.silent {
+        findings.unseen("the running server", error);
+    }
+    let Some(unit) = &subject.unit else { return };
+    if unit.has_failed() {
+        findings.problem(
+            "service-failed",
+            "anki-syncd.service",
+            format_args!(
+                "the service ended badly: {}, exit status {}",
+                unit.result, unit.status
+            ),
+            "See `journalctl -u anki-syncd`; what is wrong with settings and files is listed here as well.",
+        );
+    }
+    if !unit.is_running() && !unit.listening {
+        findings.warning(
+            "service-not-listening",
+            "anki-syncd.socket",
+            "neither the socket nor the service is active, so nobody can sync",
+            "`systemctl enable --now anki-syncd.socket`",
+        );
+    }
+    if let Some(user) = unit.user.as_ref().filter(|_| subject.account.is_none()) {
+        findings.problem(
+            "account-missing",
+            "anki-syncd.service",
+            format_args!("is to run as {user}, and there is no such account"),
+            "Create it with `systemd-sysusers`.",
+        );
+    }
+}
+
+/// systemd copies the list of users when it starts the server.
+fn same_users(subject: &Subject, findings: &mut Findings) {
+    let Ok(settings) = &subject.settings else {
+        return;
+    };
+    if subject.running.is_none() {
+        return;
+    }
+    let mut salt = [0; 16];
+    if getrandom::fill(&mut salt).is_err() {
+        return;
+    }
+    let salt = hex::encode(salt);
+    let digest = compare::digest(&settings.users, &salt);
+    // An answer that is missing was told of with the server's state.
+    if let Ok(false) = subject.ask::<bool>(&Request::SameUsers { salt, digest }) {
+        findings.warning(
+            "users-not-taken-over",
+            "users",
+            "the running server has other users or passwords than the settings have now",
+            "`systemctl restart anki-syncd` has it read them; whose password has changed logs in again.",
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ids(text: &str) -> Vec<&'static str> {
+        let mut findings = Findings::default();
+        lines(Path::new("users"), text, &mut findings);
+        findings.0.iter().map(|finding| finding.id).collect()
+    }
+
+    #[test]
+    fn what_editors_hide_is_found_and_nothing_else() {
+        let hash = "$pbkdf2-sha256$i=1000,l=32$UUOaQiACqOO/N0WFhMcwsA$YMnZxsJz6qnfHEZASU1ppuuYjfSqbkXgF64+8ojRJsE";
+        for (text, expected) in [
+            ("# \r: comment \na:b c\n", vec!["users-file-crlf"]),
+            ("a:b\n\nc:d", vec![]),
+            ("\u{feff}a:b\n", vec!["users-file-bom"]),
+            ("a:b \n", vec!["users-file-trailing-space"]),
+            (
+                "a:b \r\n",
+                vec!["users-file-crlf", "users-file-trailing-space"],
+            ),
+            ("a:$2b$12$abc\n", vec!["users-file-other-hash"]),
+            (&format!("a:'{hash}'\n"), vec!["users-file-other-hash"]),
+            (&format!("a:{hash}\n"), vec![]),
+        ] {
+            assert_eq!(ids(text), expected, "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! What is checked: which settings, which folder, whose, and whether a server runs on it.
+
+use std::{
+    fs, io,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+};
+
+use nix::unistd::{Gid, Uid, User};
+use serde::de::DeserializeOwned;
+
+use crate::{
+    account::name::UserName,
+    config::{Settings, Sources, problem::Problems},
+    control::{
+        Request, Status,
+        client::{self, AskError},
+    },
+    service::unit::Unit,
+};
+
+const SETTINGS_PREFIXES: [&str; 3] = ["SYNC_", "PASSWORDS_HASHED", "MAX_SYNC_PAYLOAD_MEGS"];
+
+/// The server that is checked, running or not.
+pub struct Subject {
+    /// Where its settings come from.
+    pub sources: Sources,
+    /// What is wrong with them, or they.
+    pub settings: Result<Settings, Problems>,
+    /// systemd's unit, if that is what is checked.
+    pub unit: Option<Unit>,
+    /// The lists of users, as files.
+    pub lists: Vec<UsersList>,
+    /// `SYNC_BASE`; known also when other settings are in disorder.
+    pub base: Option<PathBuf>,
+    /// Whose the files have to be.
+    pub account: Option<Account>,
+    /// The running server, if it answers.
+    pub running: Option<Status>,
+    /// Why a running server cannot be asked.
+    pub silent: Option<AskError>,
+}
+
+/// A file that lists users.
+pub struct UsersList {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Whether systemd reads it as root.
+    pub is_credential: bool,
+    /// What it says.
+    pub text: io::Result<String>,
+}
+
+/// The account that the server runs as.
+#[derive(Debug, Clone)]
+pub struct Account {
+    /// Its name, or else its number.
+    pub name: String,
+    /// Its number.
+    pub uid: Uid,
+    /// Its group's number.
+    pub gid: Gid,
+    /// Which setting says so; none for the owner of the folder.
+    pub by: Option<&'static str>,
+}
+
+impl Subject {
+    /// The server of these settings; without any, the one that systemd runs.
+    #[must_use]
+    pub fn find(given: &Sources) -> Self {
+        let mut sources = given.clone();
+        let unit = Unit::ask().filter(|unit| is_meant(given, unit));
+        if let Some(unit) = &unit {
+            adopt(&mut sources, unit);
+        }
+        let keys = Keys::read(sources.file.as_deref());
+        let lists = lists(&sources, unit.as_ref(), &keys);
+        if let Some(list) = lists.iter().find(|list| list.is_credential) {
+            sources.users = Some(
+                list.text
+                    .as_ref()
+                    .map_or_else(|_| String::new(), Clone::clone),
+            );
+        }
+        let settings = Settings::load(&sources);
+        let base = match &settings {
+            Ok(settings) => Some(settings.base.clone()),
+            Err(_) => base_alone(&sources, &keys),
+        };
+        let run_as = unit
+            .as_ref()
+            .and_then(|unit| Some((unit.user.clone()?, "User= of the unit")))
+            .or_else(|| Some((keys.run_as?, "run_as")));
+        let account = account(run_as, base.as_deref());
+        let mut subject = Self {
+            sources,
+            settings,
+            unit,
+            lists,
+            base,
+            account,
+            running: None,
+            silent: None,
+        };
+        subject.meet();
+        subject
+    }
+
+    /// Asks the running server; one that systemd has not started is left alone.
+    ///
+    /// # Errors
+    /// [`AskError`].
+    pub fn ask<A: DeserializeOwned>(&self, request: &Request) -> Result<A, AskError> {
+        match (&self.unit, &self.base) {
+            (Some(unit), base) if unit.is_running() => client::ask(base.as_deref(), request),
+            (_, Some(base)) => client::ask_own(base, request),
+            _ => Err(AskError::NotRunning),
+        }
+    }
+
+    fn meet(&mut self) {
+        match self.ask::<Status>(&Request::Status) {
+            Ok(status) if Some(&status.base) == self.base.as_ref() => self.running = Some(status),
+            Ok(_) | Err(AskError::NotRunning) => {}
+            Err(error) => self.silent = Some(error),
+        }
+    }
+
+    /// The folders that are users', with whether the user can log in.
+    #[must_use]
+    pub fn users(&self) -> Vec<(UserName, PathBuf)> {
+        let Some(entries) = self.base.as_ref().and_then(|base| fs::read_dir(base).ok()) else {
+            return Vec::new();
+        };
+        let mut users: Vec<_> = entries
+            .flatten()
+            .filter(|entry| entry.path().is_dir())
+            .filter_map(|entry| {
+                let name = entry.file_name().into_string().ok()?.parse().ok()?;
+                Some((name, entry.path()))
+            })
+            .collect();
+        users.sort();
+        users
+    }
+}
+
+/// Whether the unit's settings are the ones in question: no others were given.
+fn is_meant(given: &Sources, unit: &Unit) -> bool {
+    let has_variables = given.variables.keys().any(|name| {
+        let name = name.to_string_lossy();
+        SETTINGS_PREFIXES
+            .iter()
+            .any(|prefix| name.starts_with(prefix))
+    });
+    !has_variables && (given.file.is_none() || given.file == unit.configuration)
+}
+
+fn adopt(sources: &mut Sources, unit: &Unit) {
+    let variables = unit.variables.iter().cloned();
+    sources
+        .variables
+        .extend(variables.map(|(name, value)| (name.into(), value.into())));
+    sources.file.clone_from(&unit.configuration);
+    sources.state.clone_from(&unit.folder);
+}
+
+/// The settings that matter even when others are in disorder.
+#[derive(Default)]
+struct Keys {
+    base: Option<PathBuf>,
+    users_file: Option<PathBuf>,
+    run_as: Option<String>,
+}
+
+impl Keys {
+    fn read(file: Option<&Path>) -> Self {
+        let text = file.and_then(|file| fs::read_to_string(file).ok());
+        let table: toml::Table = text
+            .and_then(|text| toml::from_str(&text).ok())
+            .unwrap_or_default();
+        let text = |key: &str| Some(table.get(key)?.as_str()?.to_owned());
+        Self {
+            base: text("base").map(PathBuf::from),
+            users_file: text("users_file").map(PathBuf::from),
+            run_as: text("run_as"),
+        }
+    }
+}
+
+fn base_alone(sources: &Sources, keys: &Keys) -> Option<PathBuf> {
+    let variable = |name: &str| sources.variables.get(std::ffi::OsStr::new(name));
+    variable("SYNC_BASE")
+        .filter(|base| !base.is_empty())
+        .map(PathBuf::from)
+        .or_else(|| keys.base.clone())
+        .or_else(|| sources.state.clone())
+}
+
+fn lists(sources: &Sources, unit: Option<&Unit>, keys: &Keys) -> Vec<UsersList> {
+    let from_environment = sources
+        .variables
+        .keys()
+        .any(|name| name.to_string_lossy().starts_with("SYNC_USER"));
+    if from_environment {
+        return Vec::new();
+    }
+    let read = |path: PathBuf, is_credential| UsersList {
+        text: fs::read_to_string(&path),
+        path,
+        is_credential,
+    };
+    let credential = match unit {
+        Some(unit) => unit.users.clone(),
+        None => sources
+            .credentials
+            .as_ref()
+            .map(|folder| folder.join("users"))
+            .filter(|path| path.exists()),
+    };
+    let credential = credential.map(|path| read(path, true));
+    let file = keys.users_file.clone().map(|path| read(path, false));
+    credential.into_iter().chain(file).collect()
+}
+
+fn account(run_as: Option<(String, &'static str)>, base: Option<&Path>) -> Option<Account> {
+    if let Some((name, by)) = run_as {
+        let user = User::from_name(&name).ok().flatten()?;
+        return Some(Account {
+            name,
+            uid: user.uid,
+            gid: user.gid,
+            by: Some(by),
+        });
+    }
+    let metadata = fs::metadata(base?).ok()?;
+    let (uid, gid) = (Uid::from_raw(metadata.uid()), Gid::from_raw(metadata.gid()));
+    let name = User::from_uid(uid).ok().flatten().map(|user| user.name);
+    Some(Account {
+        name: name.unwrap_or_else(|| uid.to_string()),
+        uid,
+        gid,
+        by: None,
+    })
+}

@@ -1,0 +1,376 @@
+//! Where the media folder and `media.db` disagree, and how to make them agree again.
+
+use std::{
+    fmt,
+    fs::{self, File},
+    io::{self, Read},
+    os::unix::fs::DirBuilderExt,
+    path::Path,
+};
+
+use rusqlite::{Connection, Transaction};
+use serde::{Deserialize, Serialize};
+use sha1::{Digest, Sha1};
+
+use super::{
+    Error, MediaStore,
+    database::{self, Entry},
+    name::{MediaName, NameError},
+};
+use crate::{durable::sync_folder, wire::media::FILE_BYTES};
+
+/// In what a name disagrees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Difference {
+    /// Recorded, and not in the folder.
+    Missing,
+    /// In the folder, and not recorded, or recorded as removed.
+    Extra,
+    /// In the folder with another content than recorded.
+    Changed,
+    /// In the folder under a name that cannot be sent.
+    Name(NameError),
+    /// In the folder, and too large to be sent.
+    Large,
+    /// In the folder, and empty, which means removed to clients.
+    Empty,
+    /// In the folder, and what the system keeps for itself: clients pass over it.
+    Hidden,
+    /// Something else than a file.
+    NotFile,
+}
+
+/// Tells whether a name is the same in folder and database.
+///
+/// # Errors
+/// [`Error::Database`] or [`Error::Io`].
+pub fn difference(
+    conn: &Connection,
+    folder: &Path,
+    name: &str,
+) -> Result<Option<Difference>, Error> {
+    let recorded = database::entry(conn, name)?.filter(|entry| entry.size > 0);
+    let checked = MediaName::new(name.to_owned());
+    let path = match &checked {
+        // Such a name may lead out of the folder.
+        Err(NameError::Unsafe | NameError::Empty) => {
+            return Ok(recorded.map(|_| Difference::Missing));
+        }
+        _ => folder.join(name),
+    };
+    let metadata = match fs::symlink_metadata(&path) {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Ok(recorded.map(|_| Difference::Missing));
+        }
+        Err(error) => return Err(error.into()),
+    };
+    if !metadata.is_file() {
+        return Ok(Some(Difference::NotFile));
+    }
+    Ok(match recorded {
+        Some(recorded) if recorded.size != metadata.len() => Some(Difference::Changed),
+        Some(recorded) => (entry_of(&path)? != recorded).then_some(Difference::Changed),
+        None => Some(kind_of_extra(checked.err(), name, metadata.len())),
+    })
+}
+
+fn kind_of_extra(wrong: Option<NameError>, name: &str, size: u64) -> Difference {
+    match (wrong, size) {
+        (Some(wrong), _) => Difference::Name(wrong),
+        _ if name.starts_with('.') || name.eq_ignore_ascii_case("thumbs.db") => Difference::Hidden,
+        (None, 0) => Difference::Empty,
+        (None, FILE_BYTES..) => Difference::Large,
+        (None, _) => Difference::Extra,
+    }
+}
+
+fn entry_of(path: &Path) -> io::Result<Entry> {
+    let mut file = File::open(path)?;
+    let mut digest = Sha1::new();
+    let mut size = 0;
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        let read = file.read(&mut buffer)?;
+        if read == 0 {
+            break;
+        }
+        size += read as u64;
+        digest.update(buffer.get(..read).unwrap_or_default());
+    }
+    Ok(Entry {
+        checksum: digest.finalize().into(),
+        size,
+    })
+}
+
+/// Every name that has a file according to the database, handed over one by one.
+///
+/// # Errors
+/// As the work or `SQLite` says.
+pub fn recorded(
+    conn: &Connection,
+    mut work: impl FnMut(&str) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let mut statement = conn.prepare("select fname from media where size > 0")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        work(&row.get::<_, String>(0)?)?;
+    }
+    Ok(())
+}
+
+/// Whether the name has an entry, also one of a removed file.
+///
+/// # Errors
+/// As `SQLite` says.
+pub fn is_recorded(conn: &Connection, name: &str) -> rusqlite::Result<bool> {
+    Ok(database::entry(conn, name)?.is_some_and(|entry| entry.size > 0))
+}
+
+/// How many files are recorded.
+///
+/// # Errors
+/// As `SQLite` says.
+pub fn files(conn: &Connection) -> rusqlite::Result<i64> {
+    database::files(conn)
+}
+
+/// What is wrong with the database itself; none when nothing is.
+///
+/// # Errors
+/// As `SQLite` says.
+pub fn database_fault(conn: &Connection) -> rusqlite::Result<Option<Fault>> {
+    let verdict: String = conn.query_row("pragma integrity_check(1)", [], |row| row.get(0))?;
+    if verdict != "ok" {
+        return Ok(Some(Fault::Damaged));
+    }
+    let version: i64 = conn.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    match version {
+        database::VERSION => {}
+        // Upgraded when it is opened, and counted anew then.
+        3 => return Ok(Some(Fault::Older)),
+        other => return Ok(Some(Fault::Unknown(other))),
+    }
+    let sums: bool = conn.query_row(SUMS_AGREE, [], |row| row.get(0))?;
+    Ok((!sums).then_some(Fault::Sums))
+}
+
+const SUMS_AGREE: &str = "select (select count(*) from meta) = 1
+    and (select total_bytes from meta) = (select coalesce(sum(size), 0) from media)
+    and (select total_nonempty_files from meta) = (select count(*) from media where size > 0)
+    and (select last_usn from meta) >= (select coalesce(max(usn), 0) from media)";
+
+/// What can be wrong with `media.db` itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// Not whole.
+    Damaged,
+    /// Of the older layout, which is upgraded when it is opened.
+    Older,
+    /// Of a layout that this server does not know.
+    Unknown(i64),
+    /// Its sums or its last number do not fit its entries.
+    Sums,
+}
+
+/// What was done about names that disagreed.
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settled {
+    /// Forgotten, so that a device that has the file sends it again.
+    pub forgotten: usize,
+    /// Recorded, so that devices fetch it.
+    pub recorded: usize,
+    /// Moved aside and forgotten, so that a device that has the right content sends it again.
+    pub set_aside: usize,
+}
+
+impl fmt::Display for Settled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            forgotten,
+            recorded,
+            set_aside,
+        } = self;
+        write!(
+            f,
+            "of the media, {forgotten} forgotten, {recorded} recorded, {set_aside} set aside"
+        )
+    }
+}
+
+impl MediaStore {
+    /// Makes the database agree with the folder about these names, and with itself. No file
+    /// is removed: one with another content than recorded may be half of a good one, so it
+    /// is neither spread nor kept in the way of the good one, but moved to `aside`.
+    ///
+    /// # Errors
+    /// [`Error::Database`] or [`Error::Io`]; the names are as they were then.
+    pub fn settle_names(
+        &mut self,
+        names: &[String],
+        aside: &Path,
+        now_secs: i64,
+    ) -> Result<Settled, Error> {
+        let transaction = self.conn.transaction()?;
+        let media = &self.folders.media;
+        let mut settled = Settled::default();
+        for name in names {
+            match difference(&transaction, media, name)? {
+                Some(Difference::Missing) => {
+                    database::forget(&transaction, name)?;
+                    settled.forgotten += 1;
+                }
+                Some(Difference::Extra) => {
+                    let entry = entry_of(&media.join(name))?;
+                    database::record(&transaction, name, entry, now_secs)?;
+                    settled.recorded += 1;
+                }
+                Some(Difference::Changed) => {
+                    set_aside(media, name, aside)?;
+                    database::forget(&transaction, name)?;
+                    settled.set_aside += 1;
+                }
+                _ => {}
+            }
+        }
+        sum_up(&transaction)?;
+        transaction.commit()?;
+        Ok(settled)
+    }
+}
+
+/// Under its own name, or with a number if there is one of that name already.
+fn set_aside(media: &Path, name: &str, aside: &Path) -> io::Result<()> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(aside)?;
+    let mut to = aside.join(name);
+    let mut number = 1;
+    while to.exists() {
+        to = aside.join(format!("{number} {name}"));
+        number += 1;
+    }
+    fs::rename(media.join(name), to)?;
+    sync_folder(aside)?;
+    sync_folder(media)
+}
+
+fn sum_up(transaction: &Transaction) -> rusqlite::Result<()> {
+    transaction
+        .execute(
+            "update meta set
+               total_bytes = (select coalesce(sum(size), 0) from media),
+               total_nonempty_files = (select count(*) from media where size > 0),
+               last_usn = max(last_usn, (select coalesce(max(usn), 0) from media))",
+            [],
+        )
+        .map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn store(folder: &Path) -> MediaStore {
+        let path = |name: &str| folder.join(name);
+        MediaStore::open(&path("media.db"), path("media"), path("staging")).unwrap()
+    }
+
+    /// `kept`, `lost` and `broken` are recorded; `found` is not.
+    fn disagreeing(folder: &Path) -> MediaStore {
+        let mut store = store(folder);
+        let media = folder.join("media");
+        let names = ["kept", "lost", "broken"].map(String::from);
+        for name in &names {
+            fs::write(media.join(name), name).unwrap();
+        }
+        let settled = store
+            .settle_names(&names, &folder.join("aside"), 1)
+            .unwrap();
+        assert_eq!(settled.recorded, 3);
+        fs::remove_file(media.join("lost")).unwrap();
+        fs::write(media.join("broken"), "BROKEN").unwrap();
+        fs::write(media.join("found"), "found").unwrap();
+        store
+    }
+
+    #[test]
+    fn each_kind_of_difference_is_told_apart() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = disagreeing(folder.path());
+        let media = folder.path().join("media");
+        for (name, content) in [(".DS_Store", "x"), ("empty", ""), ("e\u{301}", "x")] {
+            fs::write(media.join(name), content).unwrap();
+        }
+        fs::create_dir(media.join("folder")).unwrap();
+        for (name, expected) in [
+            ("kept", None),
+            ("never there", None),
+            ("../media.db", None),
+            ("lost", Some(Difference::Missing)),
+            ("broken", Some(Difference::Changed)),
+            ("found", Some(Difference::Extra)),
+            (".DS_Store", Some(Difference::Hidden)),
+            ("empty", Some(Difference::Empty)),
+            ("e\u{301}", Some(Difference::Name(NameError::NotNfc))),
+            ("folder", Some(Difference::NotFile)),
+        ] {
+            assert_eq!(
+                difference(&store.conn, &media, name).unwrap(),
+                expected,
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn settling_forgets_records_and_sets_aside_and_removes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = disagreeing(folder.path());
+        let names = ["kept", "lost", "broken", "found"].map(String::from);
+        let aside = folder.path().join("aside");
+        fs::create_dir(&aside).unwrap();
+        fs::write(aside.join("broken"), "earlier").unwrap();
+        let settled = store.settle_names(&names, &aside, 1).unwrap();
+        let expected = Settled {
+            forgotten: 1,
+            recorded: 1,
+            set_aside: 1,
+        };
+        assert_eq!(settled, expected);
+        assert_eq!(fs::read(aside.join("broken")).unwrap(), b"earlier");
+        assert_eq!(fs::read(aside.join("1 broken")).unwrap(), b"BROKEN");
+        let changes: Vec<_> = store
+            .changes_after(0)
+            .unwrap()
+            .into_iter()
+            .map(|change| change.0)
+            .collect();
+        assert_eq!(changes, ["kept", "found"]);
+        assert_eq!(database_fault(&store.conn).unwrap(), None);
+        assert_eq!(
+            store.settle_names(&names, &aside, 1).unwrap(),
+            Settled::default()
+        );
+    }
+
+    #[test]
+    fn sums_that_do_not_fit_are_found_and_made_anew() {
+        for damage in [
+            "update meta set total_bytes = 0",
+            "update meta set total_nonempty_files = 9",
+            "update meta set last_usn = 1",
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            let mut store = disagreeing(folder.path());
+            store.conn.execute_batch(damage).unwrap();
+            assert_eq!(database_fault(&store.conn).unwrap(), Some(Fault::Sums));
+            store
+                .settle_names(&[], &folder.path().join("aside"), 1)
+                .unwrap();
+            assert_eq!(database_fault(&store.conn).unwrap(), None);
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! What the operator has put right in a user's data, in that user's turn.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Error, Vault, Vaults, fold};
+use crate::{
+    account::{host_key::DeviceId, name::UserName},
+    clock,
+    collection::examine::number_unsent,
+    media::examine::Settled,
+};
+
+/// What is to be put right.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mend {
+    /// See that `media.db` and the folder agree about these names, and `media.db` with itself.
+    Media(Vec<String>),
+    /// Number what no device was told, so that all are told at their next sync.
+    Unsent,
+    /// Bring into the collection what another program left in the journal.
+    Journal,
+}
+
+/// What was done.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mended {
+    /// Of the media.
+    Media(Settled),
+    /// So many changes were numbered.
+    Unsent(usize),
+    /// The collection is one file.
+    Journal,
+}
+
+impl fmt::Display for Mended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Media(settled) => settled.fmt(f),
+            Self::Unsent(rows) => write!(f, "{rows} changes go to the devices at their next sync"),
+            Self::Journal => f.write_str("the collection is one file again"),
+        }
+    }
+}
+
+impl Vaults {
+    /// Puts something right in a user's data.
+    ///
+    /// # Errors
+    /// [`Error`]; all is as it was then.
+    pub async fn mend(&self, user: &UserName, mend: Mend) -> Result<Mended, Error> {
+        let vault = self.get(user).await?;
+        match mend {
+            Mend::Media(names) => vault.settle_media(names).await.map(Mended::Media),
+            Mend::Unsent => vault.number_unsent().await.map(Mended::Unsent),
+            Mend::Journal => vault.bring_in_journal().await.map(|()| Mended::Journal),
+        }
+    }
+}
+
+impl Vault {
+    /// Files with another content than recorded go to `.anki-syncd/set-aside`.
+    async fn settle_media(&self, names: Vec<String>) -> Result<Settled, Error> {
+        let aside = self.folder.join(".anki-syncd/set-aside");
+        self.media(move |store| store.settle_names(&names, &aside, clock::now_secs()))
+            .await
+    }
+
+    async fn number_unsent(&self) -> Result<usize, Error> {
+        self.collection(operator()?, |collection| {
+            Ok(number_unsent(collection.connection(), clock::now_ms())?)
+        })
+        .await
+    }
+
+    async fn bring_in_journal(&self) -> Result<(), Error> {
+        self.collection(operator()?, fold).await
+    }
+}
+
+/// The operator waits their turn like one more device.
+fn operator() -> Result<DeviceId, Error> {
+    DeviceId::random().map_err(|error| Error::Io(std::io::Error::other(error.to_string())))
+}

@@ -1,0 +1,159 @@
+"""Prepared set-ups, each broken in one way, which the check names."""
+
+import os
+import shutil
+import subprocess
+
+import pytest
+
+from harness import breakages as broken
+from harness.breakages import ANOTHER_ACCOUNT
+
+ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="giving files away needs root")
+
+
+def test_a_healthy_set_up_has_nothing_to_tell_and_is_not_touched(setup):
+    before = setup.tree()
+    outcome = setup.check()
+    assert (outcome.findings, outcome.status) == ([], 0)
+    assert setup.tree() == before
+
+
+def test_a_healthy_set_up_has_nothing_to_tell_while_it_serves(setup, new_device):
+    setup.server.start()
+    device = new_device(setup.server)
+    device.login()
+    device.download()
+    device.add_note("new", "note")
+    device.sync()
+    outcome = setup.check()
+    assert (outcome.findings, outcome.status) == ([], 0)
+
+
+# What is broken, the finding that names it, a phrase of it, and what else there is to tell.
+BROKEN = [
+    (broken.gap, "settings", "number the users without a gap", ()),
+    (broken.unknown_key, "settings", "prot", ()),
+    (broken.passwords_hashed_without_a_value, "settings-doubtful", "is taken as off", ()),
+    (broken.hash_taken_for_a_password, "settings-doubtful", "looks like a hash", ()),
+    (broken.header_without_proxy, "ip-header-not-believed", "trusted_proxies is empty", ()),
+    (broken.header_from_anybody, "ip-header-believed-from-anybody", "every address", ()),
+    (broken.limit_below_a_collection, "collection-over-limit", "an upload may have 3 MiB", ()),
+    (broken.limit_near_a_collection, "collection-near-limit", "of the 6 MiB", ()),
+    (broken.users_missing, "users-file-missing", "does not exist", ("settings",)),
+    (broken.users_for_everybody, "users-file-open", "mode 644", ()),
+    (broken.users_with_byte_order_mark, "users-file-bom", "byte order mark", ()),
+    (broken.users_from_windows, "users-file-crlf", "as on Windows", ()),
+    (broken.users_with_trailing_space, "users-file-trailing-space", "part of the password", ()),
+    (broken.users_with_bcrypt, "users-file-other-hash", "hash of a kind that is not supported", ()),
+    (broken.users_with_a_quoted_hash, "users-file-other-hash", "in quotes", ()),
+    (broken.user_with_a_blank, "settings", "ends with a blank", ()),
+    (broken.user_misspelt, "folder-without-user", "not among the users", ()),
+    (broken.other_users_than_the_server_has, "users-not-taken-over", "other users or passwords", ()),
+    pytest.param(broken.file_of_another_account, "files-of-others", "do not belong to root", (), marks=ROOT),
+    pytest.param(broken.files_of_root, "files-of-others", "1 below the data folder", (), marks=ROOT),
+    (broken.collection_read_only, "files-not-writable", "may not read or not change", ()),
+    (broken.base_for_everybody, "base-open", "mode 755", ()),
+    (broken.secret_for_everybody, "secret-open", "sync as anybody", ()),
+    (broken.secret_cut_short, "secret-damaged", "5 bytes rather than 32", ()),
+    (broken.collection_elsewhere, "link-out-of-base", "leads out of the data folder", ()),
+    (broken.collection_linked_within, "link", "replaces it rather", ()),
+    (broken.half_an_upload, "temporary-left", "did not end properly", ()),
+    (broken.journal_left, "journal-left", "collection.anki2-wal", ()),
+    (broken.held_open, "collection-locked", f"process {os.getpid()}", ()),
+    (broken.base_is_a_file, "base-not-a-folder", "is not a folder", ()),
+    (broken.disk_too_small, "disk-nearly-full", "may take", ("collection-foreign", "collection-over-limit")),
+    (broken.clock_not_synchronised, "clock-unsynchronised", "not synchronised", ()),
+    (broken.collection_overwritten, "collection-damaged", "is damaged", ()),
+    (broken.collection_without_content, "collection-empty-file", "no content", ()),
+    (broken.collection_of_garbage, "collection-foreign", "not an Anki collection", ()),
+    (broken.collection_of_something_else, "collection-foreign", "not an Anki collection", ()),
+    (broken.collection_of_tomorrow, "collection-schema-unknown", "schema 99", ()),
+    (broken.collection_without_a_table, "collection-incomplete", "lacks revlog", ()),
+    (broken.note_unsent, "collection-unsent", "1 in notes", ()),
+    (broken.deletion_unsent, "collection-unsent-deletions", "1 deletions", ()),
+    (broken.table_of_an_add_on, "collection-foreign-objects", "table heatmap", ()),
+    (broken.modified_in_the_future, "collection-from-the-future", "has not come yet", ()),
+    (broken.media_missing, "media-missing", "1 (a.png)", ()),
+    (broken.media_extra, "media-extra", "1 (copied.png)", ()),
+    (broken.media_changed, "media-changed", "1 (b.mp3)", ()),
+    (broken.media_with_the_same_size_changed, "media-changed", "1 (b.mp3)", ()),
+    (broken.media_name_not_in_normal_form, "media-name", "NFC", ()),
+    (broken.media_too_large, "media-large", "film.mp4", ()),
+    (broken.media_empty, "media-empty", "empty.png", ()),
+    (broken.media_of_the_system, "media-hidden", ".DS_Store", ()),
+    (broken.media_in_a_folder, "media-not-a-file", "more", ()),
+    (broken.media_database_overwritten, "media-database-damaged", "is damaged", ()),
+    (broken.media_database_missing, "media-database-missing", "the 3 files", ()),
+    (broken.media_database_miscounts, "media-database-sums", "do not fit", ()),
+]
+
+
+def name_of(value):
+    return value.__name__ if callable(value) else None
+
+
+@pytest.mark.parametrize(("break_it", "id", "phrase", "besides"), BROKEN, ids=name_of)
+def test_a_broken_set_up_is_told_by_its_cause(request, setup, break_it, id, phrase, besides):
+    needed = break_it.__code__.co_varnames[1 : break_it.__code__.co_argcount]
+    break_it(setup, *(request.getfixturevalue(name) for name in needed))
+    before = setup.tree() if setup.base.is_dir() else None
+    outcome = setup.check()
+    assert outcome.ids == {id, *besides}
+    finding = outcome.of(id)
+    assert phrase in finding["where"] + " " + finding["what"]
+    assert len(finding["remedy"]) > 7
+    problems = [finding for finding in outcome.findings if finding["severity"] == "problem"]
+    assert outcome.status == (1 if problems else 0)
+    if before is not None and setup.server.process is None:
+        assert setup.tree() == before
+
+
+def test_what_only_root_may_read_is_said_not_to_be_looked_at(setup):
+    if os.geteuid() != 0:
+        pytest.skip("becoming somebody else needs root")
+    setup.let_others_pass()
+    program = setup.server.command[0]
+    copied = setup.folder / "anki-syncd"
+    shutil.copy(program, copied)
+    setup.server.command[0] = str(copied)
+    outcome = setup.check(user=ANOTHER_ACCOUNT, group=ANOTHER_ACCOUNT, extra_groups=[])
+    assert outcome.ids == {"not-looked-at"}
+    assert outcome.status == 0
+
+
+def test_people_get_sentences(setup):
+    broken.media_missing(setup)
+    done = setup.run()
+    assert done.returncode == 1
+    first, second, last = done.stdout.splitlines()
+    assert first.startswith("problem: anna/media: files that media.db lists")
+    assert first.endswith("[media-missing]")
+    assert "check --repair" in second
+    assert last == "1 problems, 0 warnings, 0 notes"
+    assert "one problem to put right" in done.stderr
+
+
+def test_a_server_that_syncs_all_the_time_is_not_disturbed(setup, new_device):
+    setup.server.start()
+    device = new_device(setup.server)
+    device.login()
+    device.download()
+    checks = [
+        subprocess.Popen(
+            [setup.server.command[0], "check", "--json"],
+            env=setup.server.environment(),
+            stdout=subprocess.PIPE,
+        )
+        for _ in range(2)
+    ]
+    rounds = 0
+    while any(check.poll() is None for check in checks) or rounds < 5:
+        device.add_note(f"round {rounds}", "back")
+        assert device.sync() == "NO_CHANGES"
+        device.download()
+        rounds += 1
+        assert rounds < 200
+    for check in checks:
+        output = check.stdout.read().decode()
+        assert check.returncode == 0, output

@@ -1,0 +1,218 @@
+"""Whether a device could log in at an address: each way in which it could not is told apart."""
+
+import http.server
+import socket
+import ssl
+import subprocess
+import threading
+from contextlib import closing
+
+import pytest
+
+
+
+class Server(http.server.ThreadingHTTPServer):
+    """Answers everything alike: with a status, and with headers."""
+
+    daemon_threads = True
+
+    def __init__(self, status, headers=(), largest=None, context=None):
+        self.status, self.headers, self.largest = status, dict(headers), largest
+        super().__init__(("127.0.0.1", 0), Handler)
+        if context is not None:
+            self.socket = context.wrap_socket(self.socket, server_side=True)
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    @property
+    def place(self):
+        return f"localhost:{self.server_port}"
+
+    def handle_error(self, request, client_address):
+        """A client that does not like the certificate goes away; that is what is tested."""
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def answer(self):
+        server = self.server
+        length = int(self.headers.get("content-length", 0))
+        status = server.status
+        if server.largest is not None:
+            # As a proxy in front of a sync server.
+            status = 413 if length > server.largest else {"GET": 200, "POST": 403}[self.command]
+        elif length:
+            self.rfile.read(length)
+        self.send_response(status)
+        for name, value in server.headers.items():
+            self.send_header(name, value)
+        self.send_header("content-length", "0")
+        self.end_headers()
+
+    do_GET = do_POST = answer
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def serve():
+    servers = []
+
+    def start(*arguments, **options):
+        servers.append(Server(*arguments, **options))
+        return servers[-1].place
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory):
+    """A certificate by a private authority, for `localhost`, for another name, and an old one."""
+    folder = tmp_path_factory.mktemp("certificates")
+
+    def openssl(*words):
+        subprocess.run(["openssl", *words], cwd=folder, check=True, capture_output=True)
+
+    key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    openssl("req", "-x509", *key, "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=ca")
+    for name, host, days in [("good", "localhost", 2), ("other", "elsewhere", 2), ("old", "localhost", -1)]:
+        subject = ["-subj", f"/CN={host}", "-addext", f"subjectAltName=DNS:{host}"]
+        openssl("req", *key, "-keyout", f"{name}.key", "-out", f"{name}.csr", *subject)
+        signing = ["-CA", "ca.pem", "-CAkey", "ca.key", "-copy_extensions", "copy"]
+        validity = ["-days", str(days)]
+        openssl("x509", "-req", "-in", f"{name}.csr", *signing, *validity, "-out", f"{name}.pem")
+
+    return folder
+
+
+def context(certificates, name, **options):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificates / f"{name}.pem", certificates / f"{name}.key")
+    for option, value in options.items():
+        setattr(context, option, value)
+    return context
+
+
+def ids(setup, url, *arguments, **options):
+    outcome = setup.check("--url", url, *arguments, **options)
+    assert all(finding["where"] == url for finding in outcome.findings)
+    return outcome.ids
+
+
+def test_a_server_that_answers_as_it_should_is_fine(setup):
+    setup.server.start()
+    assert ids(setup, setup.server.url) == set()
+    assert "login failed" in setup.server.log_text()
+
+
+def test_a_login_is_tried_with_the_password_from_standard_input(setup):
+    setup.server.start()
+    password = setup.server.users["anna"]
+    arguments = (setup.server.url, "--user", "anna")
+    assert ids(setup, *arguments, stdin=None, input=f"{password}\n") == set()
+    assert ids(setup, *arguments, stdin=None, input="wrong\n") == {"login-wrong"}
+
+
+def test_a_port_where_nothing_listens(setup):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    assert ids(setup, f"http://127.0.0.1:{port}/") == {"login-refused"}
+
+
+def test_a_server_that_says_nothing(setup):
+    with closing(socket.create_server(("127.0.0.1", 0))) as silent:
+        assert ids(setup, f"http://127.0.0.1:{silent.getsockname()[1]}/") == {"login-timeout"}
+
+
+def test_a_name_that_nobody_has(setup):
+    assert ids(setup, "http://no-such-host.invalid:8080/") == {"login-unknown-host"}
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "id"),
+    [
+        (404, {}, "login-not-found"),
+        (301, {"location": "https://localhost/"}, "login-redirected"),
+        (308, {"location": "https://localhost/"}, "login-redirected"),
+        (401, {}, "login-page"),
+        (413, {}, "login-too-large"),
+        (502, {}, "login-gateway"),
+        (400, {}, "login-needs-tls"),
+        (200, {}, "login-foreign"),
+    ],
+)
+def test_what_a_proxy_answers_instead(setup, serve, status, headers, id):
+    assert ids(setup, f"http://{serve(status, headers)}/") == {id}
+
+
+def test_an_answer_without_the_protocols_header(setup, serve):
+    url = f"http://{serve(200)}/"
+    found = ids(setup, url, "--user", "anna", stdin=None, input="password\n")
+    assert found == {"login-header-lost"}
+
+
+def test_a_proxy_with_the_usual_limit_of_one_mebibyte(setup, serve):
+    place = serve(None, largest=1024 * 1024)
+    outcome = setup.check("--url", f"http://{place}/")
+    assert outcome.ids == {"login-too-large"}
+    assert "100 MiB" in outcome.findings[0]["what"]
+
+
+@pytest.mark.parametrize(
+    ("name", "phrase"),
+    [("good", "whom this machine trusts"), ("other", "another name"), ("old", "expired")],
+)
+def test_certificates_that_clients_refuse(setup, serve, certificates, name, phrase):
+    if name != "good":
+        setup.server.settings["SSL_CERT_FILE"] = str(certificates / "ca.pem")
+    place = serve(None, largest=2**40, context=context(certificates, name))
+    outcome = setup.check("--url", f"https://{place}/")
+    assert outcome.ids == {"login-certificate"}
+    assert phrase in outcome.findings[0]["what"]
+
+
+def test_a_certificate_of_an_authority_that_is_trusted_is_fine(setup, serve, certificates):
+    setup.server.settings["SSL_CERT_FILE"] = str(certificates / "ca.pem")
+    place = serve(None, largest=2**40, context=context(certificates, "good"))
+    assert ids(setup, f"https://{place}/") == set()
+
+
+def test_tls_that_ios_does_not_know(setup, serve, certificates):
+    setup.server.settings["SSL_CERT_FILE"] = str(certificates / "ca.pem")
+    newest = context(certificates, "good", minimum_version=ssl.TLSVersion.TLSv1_3)
+    assert ids(setup, f"https://{serve(None, largest=2**40, context=newest)}/") == {"tls-1.2-missing"}
+
+
+def test_https_where_http_is_spoken(setup):
+    setup.server.start()
+    assert ids(setup, setup.server.url.replace("http:", "https:")) == {"login-not-tls"}
+
+
+def test_http_where_https_is_spoken(setup, serve, certificates):
+    place = serve(None, largest=2**40, context=context(certificates, "good"))
+    assert ids(setup, f"http://{place}/") == {"login-needs-tls"}
+
+
+@pytest.mark.parametrize("url", ["localhost:8080", "ftp://localhost/", "http//localhost/", ""])
+def test_addresses_that_the_client_refuses(setup, url):
+    assert ids(setup, url) == {"url-invalid"}
+
+
+def test_a_path_without_its_slash(setup):
+    setup.server.start()
+    assert ids(setup, f"{setup.server.url}anki") == {"url-without-slash"}
+
+
+@pytest.mark.parametrize("end", ["sync/", "msync/"])
+def test_an_address_for_older_clients(setup, end):
+    setup.server.start()
+    found = setup.check("--url", setup.server.url + end).ids
+    assert "url-with-sync" in found
+
+
+def test_a_bare_host_needs_no_slash(setup):
+    setup.server.start()
+    assert ids(setup, setup.server.url.rstrip("/")) == set()
