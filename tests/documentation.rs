@@ -17,6 +17,8 @@ const COMMANDS_PAGE: &str = include_str!("../packaging/man/anki-syncd.8");
 const SETTINGS_PAGE: &str = include_str!("../packaging/man/anki-syncd.toml.5");
 const DEFAULTS: &str = include_str!("../packaging/anki-syncd.toml");
 const ENVIRONMENT: &str = include_str!("../src/config/environment.rs");
+const SERVICE: &str = include_str!("../systemd/anki-syncd.service");
+const EXIT: &str = include_str!("../src/service/exit.rs");
 
 /// One `.It` of a page: what heads it, and what follows up to the next.
 struct Item<'a> {
@@ -237,4 +239,36 @@ fn the_man_page_has_every_variable_of_the_environment() {
         .flat_map(|item| found(r"^Ev ([A-Z0-9_]+)", item.head))
         .collect();
     assert_eq!(documented, program);
+}
+
+#[test]
+fn the_man_page_has_every_exit_status() {
+    let documented: BTreeSet<String> = items(COMMANDS_PAGE, "EXIT STATUS")
+        .iter()
+        .map(|item| item.head.to_owned())
+        .collect();
+    assert_eq!(documented, found(r"\b[A-Z][A-Za-z]+ = (\d+),", EXIT));
+}
+
+/// Every unit, and every credential that the service knows of.
+#[test]
+fn the_man_page_has_every_unit_and_credential() {
+    let heads = |section| -> BTreeSet<String> {
+        items(COMMANDS_PAGE, section)
+            .iter()
+            .map(|item| item.head[3..].to_owned())
+            .collect()
+    };
+    let mut units: BTreeSet<String> = fs::read_dir("systemd")
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| !name.ends_with(".conf") && !name.ends_with(".sysusers"))
+        .collect();
+    // Told of with its timer.
+    units.remove("anki-syncd-backup.service");
+    assert_eq!(heads("UNITS"), units);
+    assert_eq!(
+        heads("CREDENTIALS"),
+        found(r"LoadCredential=([a-z-]+):", SERVICE)
+    );
 }
