@@ -8,11 +8,14 @@ from steps import tools
 
 HEAD = tools.REPOSITORY / "packaging" / "copyright.head"
 # Of several licences to choose from, the first of these is taken.
-PREFERRED = ["MIT", "BSD-3-Clause", "Zlib", "Unicode-3.0", "Apache-2.0"]
+PREFERRED = ["MIT", "BSD-3-Clause", "ISC", "Zlib", "Unicode-3.0", "Apache-2.0"]
+# What the binary is under besides: of the project itself, and of SQLite.
+ALWAYS = ["(MIT OR Apache-2.0)", "blessing"]
 # By what its text begins with, or says, a file is recognised.
 MARKS = {
     "MIT": "permission is hereby granted, free of charge, to any person",
     "BSD-3-Clause": "redistribution and use in source and binary forms",
+    "ISC": "permission to use, copy, modify, and/or distribute this software",
     "Zlib": "this software is provided 'as-is'",
     "Unicode-3.0": "unicode license v3",
     "Apache-2.0": "apache license",
@@ -35,6 +38,12 @@ def text(triple):
         paragraphs.append(paragraph(crate, own_texts))
     licences = [f"License: {name}\n{indented(body)}" for body, name in own_texts.items()]
     return "\n\n".join([HEAD.read_text().strip(), *paragraphs, *licences]) + "\n"
+
+
+def expression(triple):
+    """The same in one line, by SPDX's names."""
+    names = {licence for crate in linked(triple) for licence in chosen(crate["license"])}
+    return " AND ".join(sorted([*ALWAYS, *names], key=str.lower))
 
 
 def linked(triple):
@@ -66,7 +75,8 @@ def paragraph(crate, own_texts):
     """One crate's: its holders of rights, and each licence that it cannot be had without."""
     folder = Path(crate["manifest_path"]).parent
     texts = [
-        file.read_text(errors="replace")
+        # Some are written as comments.
+        re.sub(r"^// ?", "", file.read_text(errors="replace"), flags=re.MULTILINE)
         for file in sorted(folder.iterdir())
         if file.is_file() and FILES.match(file.name)
     ]

@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import time
 
-from steps import tools, tree
+from steps import copyright, tools, tree
 
 SPEC = tree.PACKAGING / "rpm" / "anki-syncd.spec"
 # On Arm of 32 bits libraries are in /usr/lib, in which the unit allows no execution.
@@ -35,6 +35,7 @@ def build(files, architecture, about, output):
         "file_list": top / "files",
         "package_version": about.version,
         "package_release": about.revision,
+        "licences": copyright.expression(architecture.rust),
         "maintainer": about.maintainer,
         "units": " ".join(tree.UNITS),
         "date": time.strftime("%a %b %d %Y", time.gmtime(about.epoch)),
