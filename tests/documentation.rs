@@ -259,10 +259,11 @@ fn the_man_page_has_every_unit_and_credential() {
             .map(|item| item.head[3..].to_owned())
             .collect()
     };
+    let kinds = [".service", ".socket", ".timer"];
     let mut units: BTreeSet<String> = fs::read_dir("systemd")
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .filter(|name| !name.ends_with(".conf") && !name.ends_with(".sysusers"))
+        .filter(|name| kinds.iter().any(|kind| name.ends_with(kind)))
         .collect();
     // Told of with its timer.
     units.remove("anki-syncd-backup.service");

@@ -9,12 +9,13 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.daemon import BASE, CONTROL, DROP_INS, SERVICE, SOCKET, Daemon
+from harness.daemon import BASE, CONTROL, DROP_INS, SERVICE, SOCKET, TIMER, Daemon
 from harness.server import REPOSITORY
 
 BUILD = REPOSITORY / "packaging" / "build"
 NEXT_STEP = "sudo anki-syncd user add NAME"
 COLLECTIONS_STAY = "the collections are still in /var/lib/anki-syncd"
+BACKUPS = "/var/backups/anki-syncd"
 # Where the container's own mounts do not hide it.
 INSIDE = "/root"
 
@@ -57,11 +58,11 @@ class Packaged(Daemon):
 
     def clean(self):
         """As if there had never been a package."""
-        self.container.run("systemctl", "stop", SOCKET, CONTROL, SERVICE, check=False)
+        self.container.run("systemctl", "stop", SOCKET, CONTROL, SERVICE, TIMER, check=False)
         self.remove_traces()
         for unit in (SOCKET, SERVICE):
             shutil.rmtree(self.container.path(f"{DROP_INS}/{unit}.d"), ignore_errors=True)
-        for folder in (BASE, "/etc/anki-syncd"):
+        for folder in (BASE, BACKUPS, "/etc/anki-syncd"):
             shutil.rmtree(self.container.path(folder), ignore_errors=True)
         self.listen_on(self.port)
         self.cursor = self.newest_cursor()
@@ -90,8 +91,8 @@ class Packaged(Daemon):
         shown = self.container.run("systemctl", "is-enabled", unit, check=False)
         return shown.stdout.strip()
 
-    def listening_since(self):
-        return self.show("ActiveEnterTimestampMonotonic", SOCKET)
+    def listening_since(self, socket=SOCKET):
+        return self.show("ActiveEnterTimestampMonotonic", socket)
 
     def modes(self, *paths):
         """Mode and owner of each."""

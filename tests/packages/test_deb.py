@@ -1,5 +1,6 @@
 """The .deb on Debian 12 and 13: installed, upgraded, removed, purged, and all cards still there."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -7,9 +8,18 @@ import subprocess
 import pytest
 
 from harness.agreement import NOTHING_FOUND
-from harness.daemon import BASE, CONFIGURATION, CONTROL, SERVICE, SOCKET, USERS_CREDENTIAL
+from harness.daemon import (
+    BACKUP,
+    BASE,
+    CONFIGURATION,
+    CONTROL,
+    SERVICE,
+    SOCKET,
+    TIMER,
+    USERS_CREDENTIAL,
+)
 from harness.device import ClientError
-from harness.packages import COLLECTIONS_STAY, NEXT_STEP, MidSync
+from harness.packages import BACKUPS, COLLECTIONS_STAY, NEXT_STEP, MidSync
 
 MEBIBYTE = 1 << 20
 MEDIA = {"one.txt": b"1", "Füße.mp3": b"two"}
@@ -37,8 +47,9 @@ def test_installing_it_starts_the_socket_and_says_what_is_next(daemon, packages)
     assert daemon.enabled(SOCKET) == "enabled"
     assert daemon.listening()
     assert daemon.state(CONTROL) == "active"
-    assert daemon.enabled(SERVICE) == "disabled"
-    assert daemon.state(SERVICE) == "inactive"
+    for unit in (SERVICE, TIMER):
+        assert daemon.enabled(unit) == "disabled"
+        assert daemon.state(unit) == "inactive"
     assert daemon.modes(CONFIGURATION, USERS_CREDENTIAL, "/usr/bin/anki-syncd") == {
         CONFIGURATION: "644 root:root",
         USERS_CREDENTIAL: "600 root:root",
@@ -52,6 +63,51 @@ def test_without_users_yet_it_answers_and_lets_nobody_in(installed, new_device):
     assert installed.health() == 200
     with pytest.raises(ClientError):
         new_device(installed).login()
+
+
+def test_the_next_step_is_all_that_a_login_needs(installed, new_device):
+    installed.container.run("anki-syncd", "user", "add", "anna", input=f"{installed.users['anna']}\n")
+    assert installed.modes(USERS_CREDENTIAL) == {USERS_CREDENTIAL: "600 root:root"}
+    new_device(installed).login()
+    told = installed.container.output("anki-syncd", "status")
+    print(told)
+    assert f":{installed.port}" in told
+    assert re.search(r"^anna +1 ", told, re.MULTILINE)
+    assert "warning" not in told
+    checked = installed.container.run("anki-syncd", "check", "--json", check=False)
+    found = {finding["id"] for finding in json.loads(checked.stdout)}
+    # Of the machine that the tests run on.
+    assert found <= {"clock-unsynchronised", "disk-nearly-full"}
+
+
+def test_the_nightly_backup_is_switched_on_by_one_command(with_users, packages, new_device):
+    daemon = with_users
+    device = new_device(daemon)
+    device.login()
+    device.add_note("front", "back")
+    device.put_media("one.txt", b"1")
+    device.upload()
+    device.sync_media()
+    daemon.systemctl("enable", "--now", TIMER)
+    daemon.systemctl("start", BACKUP)
+    (backup,) = daemon.container.path(BACKUPS).iterdir()
+    saved = {str(path.relative_to(backup)) for path in backup.rglob("*") if path.is_file()}
+    assert {"anna/collection.anki2", "anna/media/one.txt"} <= saved
+    assert daemon.modes(BACKUPS) == {BACKUPS: "700 root:root"}
+
+    # Over an upgrade, a removal and another installation it stays switched on.
+    daemon.apt_install(packages.package("deb", revision=2))
+    assert daemon.state(TIMER) == "active"
+    daemon.apt("remove", "anki-syncd")
+    assert daemon.state(TIMER) == "inactive"
+    daemon.apt_install(packages.package("deb", revision=2))
+    assert daemon.state(TIMER) == "active"
+    said = daemon.apt("purge", "anki-syncd")
+    assert BACKUPS in said
+    assert backup.exists()
+    daemon.apt_install(packages.package("deb", revision=2))
+    assert daemon.enabled(TIMER) == "disabled"
+    assert daemon.state(TIMER) == "inactive"
 
 
 def test_a_user_who_was_added_syncs_from_another_computer(with_users, new_device):
@@ -84,11 +140,13 @@ def test_an_upgrade_in_the_middle_of_a_sync_loses_nothing(
     daemon.container.write(CONFIGURATION, settings)
     work = MidSync(daemon, new_device, new_gate)
     process, since = daemon.pid(), daemon.listening_since()
+    control = daemon.listening_since(CONTROL)
     said = work.during(lambda: daemon.apt_install(packages.package("deb", revision=2)))
     assert NEXT_STEP not in said, "they have users already"
     work.check()
     assert daemon.pid() not in (0, process)
     assert daemon.listening_since() == since, "the socket was closed meanwhile"
+    assert daemon.listening_since(CONTROL) == control
     assert daemon.container.path(CONFIGURATION).read_text() == settings
     assert daemon.modes(USERS_CREDENTIAL) == {USERS_CREDENTIAL: "600 root:root"}
     version = daemon.container.output("dpkg-query", "-W", "-f=${Version}", "anki-syncd")

@@ -137,6 +137,21 @@ def test_the_rpm_marks_what_upgrades_must_not_touch(packages):
     assert of["/usr/bin/anki-syncd"][-1] == "-rwxr-xr-x"
 
 
+def test_completions_offer_what_the_help_shows(unpacked):
+    folder = unpacked["amd64"]
+    help = output(folder / "usr/bin/anki-syncd", "--help").decode()
+    listed = help.split("Commands:\n")[1].split("\n\n")[0]
+    commands = set(re.findall(r"^  ([a-z-]+)", listed, re.MULTILINE))
+    assert {"user", "check", "backup"} < commands
+    fish = (folder / "usr/share/fish/vendor_completions.d/anki-syncd.fish").read_text()
+    offered = set(re.findall(r'__fish_anki_syncd_needs_command" .*-a "([a-z-]+)"', fish))
+    assert offered == commands
+    for name in ("bash-completion/completions/anki-syncd", "zsh/vendor-completions/_anki-syncd"):
+        text = (folder / "usr/share" / name).read_text()
+        assert "mend" not in text
+        assert all(command in text for command in commands)
+
+
 def test_units_refer_to_the_man_page(unpacked):
     folder = next(iter(unpacked.values())) / "usr/lib/systemd/system"
     units = sorted(folder.glob("anki-syncd*"))

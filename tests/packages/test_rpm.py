@@ -9,7 +9,16 @@ import subprocess
 
 import pytest
 
-from harness.daemon import BASE, CONFIGURATION, CONTROL, DROP_INS, SERVICE, SOCKET, USERS_CREDENTIAL
+from harness.daemon import (
+    BASE,
+    CONFIGURATION,
+    CONTROL,
+    DROP_INS,
+    SERVICE,
+    SOCKET,
+    TIMER,
+    USERS_CREDENTIAL,
+)
 from harness.packages import COLLECTIONS_STAY, NEXT_STEP, MidSync, Packaged
 
 PRESETS = "/etc/systemd/system-preset/10-tests.preset"
@@ -102,7 +111,8 @@ def test_installing_it_leaves_to_the_presets_whether_it_listens(daemon, packages
     said = daemon.rpm_install(packages.package("rpm", "x86_64"))
     assert NEXT_STEP in said
     assert f"systemctl enable --now {SOCKET}" in said
-    assert daemon.enabled() == "disabled"
+    for unit in (SOCKET, SERVICE, TIMER):
+        assert daemon.enabled(unit) == "disabled"
     assert not daemon.listening()
     assert daemon.verify() == []
     assert daemon.modes(CONFIGURATION, USERS_CREDENTIAL, "/usr/bin/anki-syncd") == {
@@ -131,6 +141,7 @@ def test_an_upgrade_in_the_middle_of_a_sync_loses_nothing(running, packages, new
     work.check()
     assert running.pid() not in (0, process)
     assert running.listening_since() == since, "the socket was closed meanwhile"
+    assert running.state(CONTROL) == "active"
     assert running.container.path(CONFIGURATION).read_text() == settings
     # Both differ from the package's, as they may.
     changed = {line.split()[-1]: line.split()[0] for line in running.verify()}
@@ -152,13 +163,18 @@ def test_erased_it_leaves_the_collections_and_installed_again_it_finds_them(
     device.login()
     device.add_note("years of", "study")
     device.upload()
+    running.systemctl("enable", "--now", TIMER)
 
     said = running.rpm("-e", "anki-syncd")
+    print(said)
     assert COLLECTIONS_STAY in said
     assert running.state(SERVICE) == "inactive"
     assert not running.listening()
     assert running.state(CONTROL) == "inactive"
     wanted = running.container.path(f"{DROP_INS}/sockets.target.wants/{SOCKET}")
+    assert not wanted.is_symlink()
+    assert running.state(TIMER) == "inactive"
+    wanted = running.container.path(f"{DROP_INS}/timers.target.wants/{TIMER}")
     assert not wanted.is_symlink()
     saved = f"{USERS_CREDENTIAL}.rpmsave"
     assert running.modes(saved, BASE) == {
