@@ -48,27 +48,19 @@ def expression(triple):
 
 def linked(triple):
     """The crates whose code ends up in the binary: no tools of the build, no macros."""
+    words = ["--edges", "normal,no-proc-macro", "--prefix", "none", "--format", "{p}"]
+    tree = tools.output(
+        *["cargo", "tree", "--locked", "--target", triple, *words], cwd=tools.REPOSITORY
+    )
+    names = {tuple(line.split()[:2]) for line in tree.splitlines()}
     words = ["--format-version=1", "--locked", "--filter-platform", triple]
     metadata = json.loads(tools.output("cargo", "metadata", *words, cwd=tools.REPOSITORY))
-    crates = {package["id"]: package for package in metadata["packages"]}
-    needs = {node["id"]: node["deps"] for node in metadata["resolve"]["nodes"]}
-    seen = set()
-    waiting = [metadata["resolve"]["root"]]
-    while waiting:
-        name = waiting.pop()
-        if name not in seen and not is_macro(crates[name]):
-            seen.add(name)
-            waiting += [need["pkg"] for need in needs[name] if any(normal(need))]
-    seen.remove(metadata["resolve"]["root"])
-    return sorted((crates[name] for name in seen), key=lambda crate: crate["name"])
-
-
-def normal(need):
-    return (kind["kind"] is None for kind in need["dep_kinds"])
-
-
-def is_macro(crate):
-    return any("proc-macro" in target["kind"] for target in crate["targets"])
+    crates = [
+        crate
+        for crate in metadata["packages"]
+        if crate["source"] and (crate["name"], f"v{crate['version']}") in names
+    ]
+    return sorted(crates, key=lambda crate: crate["name"])
 
 
 def paragraph(crate, own_texts):

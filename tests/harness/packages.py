@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import threading
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -101,8 +102,34 @@ class Packaged(Daemon):
 
     def resident(self):
         """Memory of its process that is in RAM, in bytes."""
-        status = self.container.output("cat", f"/proc/{self.pid()}/status")
-        return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) * 1024
+        return resident(self.process_status())
+
+    def process_status(self):
+        """Looked at from outside, which is quicker than a command inside."""
+        return Path(f"/proc/{self.container.leader}/root/proc/{self.pid()}/status")
+
+    @contextmanager
+    def sampled_memory(self):
+        """The same many times a second, as a list that is complete after the block."""
+        status = self.process_status()
+        samples = []
+        done = threading.Event()
+
+        def sample():
+            while not done.wait(0.02):
+                samples.append(resident(status))
+
+        sampling = threading.Thread(target=sample)
+        sampling.start()
+        try:
+            yield samples
+        finally:
+            done.set()
+            sampling.join()
+
+
+def resident(status):
+    return int(re.search(r"VmRSS:\s+(\d+)", status.read_text())[1]) * 1024
 
 
 class MidSync:

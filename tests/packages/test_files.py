@@ -9,13 +9,13 @@ import zlib
 
 import pytest
 
+from harness import MEBIBYTE
 from harness.packages import BUILD, build, need
 from harness.server import REPOSITORY
 
 PACKAGING = REPOSITORY / "packaging"
 OLDEST_GLIBC = (2, 28)
 RPM_NAMES = {"amd64": "x86_64", "arm64": "aarch64", "armhf": "armv7hl"}
-MEBIBYTE = 1 << 20
 
 
 def output(*words, check=True, **options):

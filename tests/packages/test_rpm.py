@@ -185,6 +185,7 @@ def test_erased_it_leaves_the_collections_and_installed_again_it_finds_them(
     running.rpm_install(packages.package("rpm", "x86_64"))
     running.systemctl("enable", "--now", SOCKET)
     running.add_users()
+    device.login()
     assert device.status() == "NO_CHANGES"
 
 
