@@ -67,7 +67,8 @@ def test_without_users_yet_it_answers_and_lets_nobody_in(installed, new_device):
 
 
 def test_the_next_step_is_all_that_a_login_needs(installed, new_device):
-    installed.container.run("anki-syncd", "user", "add", "anna", input=f"{installed.users['anna']}\n")
+    password = installed.users["anna"]
+    installed.container.run("anki-syncd", "user", "add", "anna", input=f"{password}\n")
     assert installed.modes(USERS_CREDENTIAL) == {USERS_CREDENTIAL: "600 root:root"}
     new_device(installed).login()
     told = installed.container.output("anki-syncd", "status")
