@@ -10,6 +10,7 @@ import subprocess
 import pytest
 
 from harness.daemon import (
+    BACKUP,
     BASE,
     CONFIGURATION,
     CONTROL,
@@ -19,7 +20,7 @@ from harness.daemon import (
     TIMER,
     USERS_CREDENTIAL,
 )
-from harness.packages import COLLECTIONS_STAY, NEXT_STEP, MidSync, Packaged
+from harness.packages import BACKUPS, COLLECTIONS_STAY, NEXT_STEP, MidSync, Packaged
 
 PRESETS = "/etc/systemd/system-preset/10-tests.preset"
 # EL 9's.
@@ -164,10 +165,15 @@ def test_erased_it_leaves_the_collections_and_installed_again_it_finds_them(
     device.add_note("years of", "study")
     device.upload()
     running.systemctl("enable", "--now", TIMER)
+    running.systemctl("start", BACKUP)
 
     said = running.rpm("-e", "anki-syncd")
-    print(said)
     assert COLLECTIONS_STAY in said
+    assert BACKUPS in said
+    # Those in which the users are; systemd has nothing to complain of.
+    warnings = [line for line in said.splitlines() if "warning" in line.lower()]
+    assert warnings == [f"warning: {USERS_CREDENTIAL} saved as {USERS_CREDENTIAL}.rpmsave"]
+    assert "still active" not in said
     assert running.state(SERVICE) == "inactive"
     assert not running.listening()
     assert running.state(CONTROL) == "inactive"
