@@ -7,14 +7,14 @@ use std::{
 
 use nix::{
     fcntl::{FcntlArg, fcntl},
-    libc,
+    libc::{self, off_t},
 };
 
 use super::quiet::beside;
 
 /// Where `SQLite` puts its locks: in the main file, and in the `-shm` of one with a log.
-const IN_FILE: (i64, i64) = (0x4000_0000, 512);
-const IN_SHM: (i64, i64) = (120, 9);
+const IN_FILE: (off_t, off_t) = (0x4000_0000, 512);
+const IN_SHM: (off_t, off_t) = (120, 9);
 
 /// A process that has a lock on the database.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,7 +40,7 @@ pub fn holder(path: &Path) -> Option<Holder> {
     })
 }
 
-fn locked_by(path: &Path, start: i64, length: i64) -> Option<i32> {
+fn locked_by(path: &Path, start: off_t, length: off_t) -> Option<i32> {
     let file = File::open(path).ok()?;
     let mut lock = libc::flock {
         l_type: i16::try_from(libc::F_WRLCK).ok()?,

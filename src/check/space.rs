@@ -4,6 +4,8 @@ use std::path::Path;
 
 use nix::sys::statvfs::{FsFlags, statvfs};
 
+use crate::vault::room::Free;
+
 use super::{
     finding::{Findings, of_user},
     subject::Subject,
@@ -26,20 +28,13 @@ pub(super) fn check(subject: &Subject, base: &Path, findings: &mut Findings) {
             "Mount it writable; after a failure of the disk, look at `dmesg` first.",
         );
     }
-    room(
-        subject,
-        base,
-        system.blocks_available() * system.fragment_size(),
-        findings,
-    );
-    if system.files() > 0 && system.files_available() < FEW_FILES {
+    let Ok(free) = Free::at(base) else { return };
+    room(subject, base, free.bytes, findings);
+    if let Some(files) = free.files.filter(|files| *files < FEW_FILES) {
         findings.problem(
             "disk-few-inodes",
             base.display(),
-            format_args!(
-                "there is room for {} more files only, whatever their size",
-                system.files_available()
-            ),
+            format_args!("there is room for {files} more files only, whatever their size"),
             "Remove files from this file system, or move the data to a larger one.",
         );
     }
