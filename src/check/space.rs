@@ -4,12 +4,11 @@ use std::path::Path;
 
 use nix::sys::statvfs::{FsFlags, statvfs};
 
-use crate::vault::room::Free;
-
 use super::{
     finding::{Findings, of_user},
     subject::Subject,
 };
+use crate::vault::room::Free;
 
 const MIB: u64 = 1024 * 1024;
 /// Below this, not even the next sync is sure to fit.

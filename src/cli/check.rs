@@ -135,12 +135,16 @@ fn print(findings: &Findings, out: &mut impl Write) -> io::Result<()> {
     for finding in &findings.0 {
         print_one(finding, out)?;
     }
-    let [problems, warnings, notes] = [Severity::Problem, Severity::Warning, Severity::Note]
-        .map(|severity| findings.count(severity));
-    writeln!(
-        out,
-        "{problems} problems, {warnings} warnings, {notes} notes"
-    )
+    let counts = [
+        (Severity::Problem, "problem"),
+        (Severity::Warning, "warning"),
+        (Severity::Note, "note"),
+    ]
+    .map(|(severity, name)| match findings.count(severity) {
+        1 => format!("1 {name}"),
+        many => format!("{many} {name}s"),
+    });
+    writeln!(out, "{}", counts.join(", "))
 }
 
 fn print_one(finding: &Finding, out: &mut impl Write) -> io::Result<()> {

@@ -130,7 +130,7 @@ def test_people_get_sentences(setup):
     assert first.startswith("problem: anna/media: files that media.db lists")
     assert first.endswith("[media-missing]")
     assert "check --repair" in second
-    assert last == "1 problems, 0 warnings, 0 notes"
+    assert last == "1 problem, 0 warnings, 0 notes"
     assert "one problem to put right" in done.stderr
 
 
