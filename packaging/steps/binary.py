@@ -33,7 +33,7 @@ def build(architecture):
     """Compiles it, stripped, with the list of its dependencies inside; its path."""
     tools.rust_target(architecture.rust)
     path = os.pathsep.join([str(tools.zig()), str(tools.auditable()), os.environ["PATH"]])
-    # The same bytes wherever it is built: no paths of this machine.
+    # No paths of this machine in it.
     cargo_home = os.environ.get("CARGO_HOME", Path.home() / ".cargo")
     remapped = [f"{cargo_home}=/cargo", f"{tools.REPOSITORY}=/anki-syncd"]
     tools.run(
