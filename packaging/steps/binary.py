@@ -33,9 +33,6 @@ def build(architecture):
     """Compiles it, stripped, with the list of its dependencies inside; its path."""
     tools.rust_target(architecture.rust)
     path = os.pathsep.join([str(tools.zig()), str(tools.auditable()), os.environ["PATH"]])
-    # No paths of this machine in it.
-    cargo_home = os.environ.get("CARGO_HOME", Path.home() / ".cargo")
-    remapped = [f"{cargo_home}=/cargo", f"{tools.REPOSITORY}=/anki-syncd"]
     tools.run(
         *["cargo", "auditable", "zigbuild", "--release", "--locked", "--bin", "anki-syncd"],
         *["--target", f"{architecture.rust}.{GLIBC}"],
@@ -44,7 +41,9 @@ def build(architecture):
             "PATH": path,
             "CARGO_TARGET_DIR": str(CARGO_TARGET),
             "CARGO_PROFILE_RELEASE_STRIP": "symbols",
-            "RUSTFLAGS": " ".join(f"--remap-path-prefix={pair}" for pair in remapped),
+            "RUSTC_WRAPPER": str(Path(__file__).with_name("rustc-wrapper")),
+            "PACKAGING_CARGO_HOME": os.environ.get("CARGO_HOME", str(Path.home() / ".cargo")),
+            "PACKAGING_SOURCE": str(tools.REPOSITORY),
         },
     )
     return CARGO_TARGET / architecture.rust / "release" / "anki-syncd"
