@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     account::name::UserName,
-    collection::{file::Summary, open::CheckError},
+    collection::{file::Summary, upload::CheckError},
     vault::{Error, Vault, snapshot::Snapshot},
 };
 

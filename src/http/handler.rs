@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     account::{Accounts, KeyError, host_key::DeviceId},
-    collection::open::Refusal,
+    collection::upload::Refusal,
     sync::{full, media, meta, normal},
     vault::{
         Vault,

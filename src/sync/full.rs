@@ -7,7 +7,7 @@ use tempfile::NamedTempFile;
 use super::Error;
 use crate::{
     account::host_key::DeviceId,
-    collection::open::{CheckError, Refusal},
+    collection::upload::{CheckError, Refusal},
     vault::{self, Vault, room::Room},
 };
 

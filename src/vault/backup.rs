@@ -20,7 +20,8 @@ use super::{
 use crate::{
     collection::{
         file::{Summary, summary, summary_of},
-        open::{Reader, check_upload},
+        open::Reader,
+        upload::check_upload,
     },
     durable::copy_database,
     media::Media,

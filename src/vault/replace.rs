@@ -16,7 +16,8 @@ use crate::{
     clock,
     collection::{
         file::{Summary, accept_upload, stamp_restored, summary},
-        open::{CheckError, OpenError, Refusal},
+        open::OpenError,
+        upload::{CheckError, Refusal},
     },
     durable::sync_folder,
 };

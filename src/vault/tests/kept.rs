@@ -277,7 +277,7 @@ mod backups {
         replace(&vault, me(), 3).await.unwrap();
         assert_eq!(reviews(&vault).await, 3);
         let reading = vault.readers.enter();
-        let reader = collection::open::Reader::open(&vault.collection_path()).unwrap();
+        let reader = crate::collection::open::Reader::open(&vault.collection_path()).unwrap();
         let release = async {
             tokio::time::sleep(Duration::from_millis(300)).await;
             assert_eq!(reviews(&vault).await, 3);
