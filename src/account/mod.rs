@@ -20,7 +20,7 @@ use devices::{Devices, PasswordMark, Record};
 use host_key::{DeviceId, HostKey, Secret};
 use name::UserName;
 use password::Credential;
-use throttle::{Origin, Throttle};
+use throttle::Throttle;
 
 /// Verifications at a time: each may take 19 MiB and a core.
 const VERIFICATIONS: usize = 2;
@@ -139,12 +139,6 @@ impl Accounts {
         self.table().order.len()
     }
 
-    /// Whether there is such a user.
-    #[must_use]
-    pub fn has(&self, user: &UserName) -> bool {
-        self.table().users.contains_key(user)
-    }
-
     /// Verifies a password and makes the host key of a new device.
     ///
     /// # Errors
@@ -155,10 +149,7 @@ impl Accounts {
         password: String,
         address: Option<IpAddr>,
     ) -> Result<(Device, HostKey), LoginError> {
-        let origin = Origin {
-            address,
-            user: name.to_owned(),
-        };
+        let origin = self.throttle.origin(address, name);
         let _turn = self
             .throttle
             .wait(&origin)
