@@ -14,7 +14,7 @@ use crate::{
     config::{Settings, Sources, problem::Problems},
     control::{
         Request, Status,
-        client::{self, AskError},
+        client::{self, Address, AskError},
     },
     service::unit::Unit,
 };
@@ -111,11 +111,11 @@ impl Subject {
     /// # Errors
     /// [`AskError`].
     pub fn ask<A: DeserializeOwned>(&self, request: &Request) -> Result<A, AskError> {
-        match (&self.unit, &self.base) {
-            (Some(unit), base) if unit.is_running() => client::ask(base.as_deref(), request),
-            (_, Some(base)) => client::ask_own(base, request),
-            _ => Err(AskError::NotRunning),
-        }
+        let address = Address {
+            base: self.base.clone(),
+            is_units: self.unit.as_ref().is_some_and(Unit::is_running),
+        };
+        client::ask(&address, request)
     }
 
     fn meet(&mut self) {
