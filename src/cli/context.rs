@@ -58,7 +58,9 @@ impl CommandError {
             Self::Ask(_) | Self::Failed(_) => Exit::Unavailable,
             Self::Settings(_) | Self::UsersFile(FileError::Mistakes { .. }) => Exit::Config,
             Self::Refused(_) => Exit::Usage,
-            Self::UsersFile(FileError::Io { .. }) | Self::Io(_) => Exit::CannotCreate,
+            Self::UsersFile(FileError::Io { .. } | FileError::Held { .. }) | Self::Io(_) => {
+                Exit::CannotCreate
+            }
             Self::Found(_) => Exit::Problems,
         }
     }
