@@ -8,6 +8,7 @@ pub mod activity;
 pub mod backup;
 pub mod base;
 pub mod conversation;
+pub mod download;
 mod error;
 pub mod hand_over;
 mod keeping;
@@ -24,20 +25,18 @@ pub mod usage;
 mod vaults;
 
 use std::{
-    fs::File,
-    io::{self, Seek},
+    io,
     path::{Path, PathBuf},
     sync::{Arc, atomic::AtomicBool},
     time::Duration,
 };
 
 use tempfile::{NamedTempFile, SpooledTempFile};
-use tokio::task::spawn_blocking;
 
 use crate::{
     account::host_key::DeviceId,
     clock,
-    collection::{file::downgrade_copy, open::Collection},
+    collection::open::Collection,
     media::{self, MediaStore},
 };
 use activity::Activity;
@@ -45,7 +44,7 @@ use backup::Readers;
 use base::{create_folder, empty_folder};
 use conversation::{ABANDONED, Conversation, SILENCE};
 use keeping::Keeping;
-use restored::Restored;
+use restored::Restores;
 use slot::Slot;
 use snapshot::Snapshots;
 
@@ -72,6 +71,7 @@ pub struct Vault {
     taken_away: AtomicBool,
     readers: Readers,
     snapshots: Snapshots,
+    restores: Restores,
     keeping: Arc<Keeping>,
 }
 
@@ -86,6 +86,7 @@ impl Vault {
         let temporary = folder.join(TEMPORARY);
         let vault = Self {
             snapshots: Snapshots::new(folder.join(SNAPSHOTS), temporary),
+            restores: Restores::new(&folder),
             folder,
             collection: Slot::default(),
             media: Slot::default(),
@@ -164,47 +165,6 @@ impl Vault {
             work(store).inspect_err(|_| *open = None)
         });
         Ok(result.await??)
-    }
-
-    /// A copy of the collection as one file, for a download, which counts as a modification.
-    ///
-    /// # Errors
-    /// [`Error`].
-    pub async fn copy_collection(&self, device: DeviceId) -> Result<File, Error> {
-        Ok(self.copy_into_file(device).await?.into_file())
-    }
-
-    /// As [`Vault::copy_collection`], in schema 11, the only one that old clients read.
-    /// The collection itself stays as it is.
-    ///
-    /// # Errors
-    /// [`Error`].
-    pub async fn copy_for_old_clients(&self, device: DeviceId) -> Result<File, Error> {
-        let copy = self.copy_into_file(device).await?;
-        let downgraded = spawn_blocking(move || {
-            downgrade_copy(copy.path())?;
-            Ok::<_, Error>(copy.into_file())
-        });
-        downgraded.await?
-    }
-
-    async fn copy_into_file(&self, device: DeviceId) -> Result<NamedTempFile, Error> {
-        let (path, temporary) = (self.collection_path(), self.temporary());
-        let folder = self.folder.clone();
-        self.in_turn_alone(device, move |open| {
-            let collection = &opened(open, &path)?.collection;
-            collection.stamp_download(clock::now_ms())?;
-            fold(collection)?;
-            let mut copy = NamedTempFile::new_in(temporary)?;
-            // The kernel shares the blocks where the file system can.
-            io::copy(&mut File::open(&path)?, copy.as_file_mut())?;
-            copy.rewind()?;
-            if let Some(restored) = Restored::read(&folder, collection.stamps()?.schema_changed)? {
-                restored.downloaded(device, &folder)?;
-            }
-            Ok(copy)
-        })
-        .await
     }
 
     /// A file in the user's folder for an upload; gone when dropped.

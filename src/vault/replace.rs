@@ -8,7 +8,7 @@ use tokio::task::spawn_blocking;
 
 use super::{
     Error, Open, Vault, fold, opened,
-    restored::Restored,
+    restored::Restores,
     snapshot::{Snapshot, Snapshots, Why},
 };
 use crate::{
@@ -16,8 +16,7 @@ use crate::{
     clock,
     collection::{
         file::{Summary, accept_upload, stamp_restored, summary},
-        open::OpenError,
-        upload::{CheckError, Refusal},
+        open::{OpenError, Stamps},
     },
     durable::sync_folder,
 };
@@ -30,6 +29,7 @@ struct Place {
     folder: PathBuf,
     collection: PathBuf,
     snapshots: Snapshots,
+    restores: Restores,
 }
 
 impl Vault {
@@ -42,7 +42,7 @@ impl Vault {
         device: DeviceId,
         upload: NamedTempFile,
     ) -> Result<(), Error> {
-        let (upload, now) = spawn_blocking(|| {
+        let (upload, schema) = spawn_blocking(|| {
             accept_upload(upload.path(), clock::now_secs())?;
             upload.as_file().sync_all()?;
             let summary = summary(upload.path())?;
@@ -53,21 +53,12 @@ impl Vault {
         let place = self.place();
         self.in_turn_alone(device, move |open| {
             let why = keeps.then_some(Why::BeforeUpload);
-            place.install(upload, open, why, |schema| {
-                match schema
-                    .map(|schema| Restored::read(&place.folder, schema))
-                    .transpose()?
-                    .flatten()
-                {
-                    None => Ok(()),
-                    Some(restored) if restored.has_downloaded(device) => {
-                        Ok(restored.replaced(now, &place.folder)?)
-                    }
-                    Some(restored) => {
-                        let at = clock::to_the_minute(restored.at_ms);
-                        Err(CheckError::Refused(Refusal::Restored { at }).into())
-                    }
+            place.install(upload, open, why, |present| match present {
+                // A device uploads without asking where there is nothing to download.
+                Some(present) if !present.empty => {
+                    place.restores.admit(device, schema, present.schema_changed)
                 }
+                _ => Ok(()),
             })
         })
         .await?;
@@ -105,8 +96,9 @@ impl Vault {
         .await??;
         let place = self.place();
         let kept = self.in_turn_alone(DeviceId::from(OPERATOR), move |open| {
-            place.install(copy, open, Some(Why::BeforeRestore), |_| {
-                Ok(Restored::new(now, now).write(&place.folder)?)
+            place.install(copy, open, Some(Why::BeforeRestore), |present| {
+                let present = present.map(|present| present.schema_changed);
+                Ok(place.restores.add(now, now, present)?)
             })
         });
         let kept = kept.await?;
@@ -119,41 +111,23 @@ impl Vault {
             folder: self.folder.clone(),
             collection: self.collection_path(),
             snapshots: self.snapshots.clone(),
+            restores: self.restores.clone(),
         }
     }
 }
 
 impl Place {
-    /// Puts the new file in place, if `agree` does, which is told the present schema stamp
-    /// if there is one. A crash leaves the old collection, or the new one and the snapshot.
+    /// Puts the new file in place, if `agree` does, which is told how the present collection
+    /// stands if that can be told. A crash leaves the old collection, or the new one and the
+    /// snapshot.
     fn install(
         &self,
         new: NamedTempFile,
         open: &mut Option<Open>,
         why: Option<Why>,
-        agree: impl FnOnce(Option<i64>) -> Result<(), Error>,
+        agree: impl FnOnce(Option<Stamps>) -> Result<(), Error>,
     ) -> Result<Option<Snapshot>, Error> {
-        // The old journal must be folded in and gone before the name changes hands, or
-        // SQLite would apply it to the new file.
-        let why = match opened(open, &self.collection) {
-            Ok(open) => {
-                agree(
-                    open.collection
-                        .stamps()
-                        .ok()
-                        .map(|stamps| stamps.schema_changed),
-                )?;
-                fold(&open.collection)?;
-                why.filter(|_| open.collection.is_worth_keeping())
-            }
-            Err(error) if is_damaged(&error) => {
-                agree(None)?;
-                tracing::warn!(%error, "the collection that is replaced was damaged; it is kept as it was");
-                Some(Why::Damaged)
-            }
-            Err(error) => return Err(error),
-        };
-        *open = None;
+        let why = self.close(open, why, agree)?;
         let kept = why
             .map(|why| self.snapshots.keep(&self.collection, why))
             .transpose()?;
@@ -165,6 +139,33 @@ impl Place {
         self.put(new).inspect_err(discard)?;
         sync_folder(&self.folder)?;
         Ok(kept)
+    }
+
+    /// Makes the present collection one file that nobody has open, as the last that can fail
+    /// before `agree` is asked. Answers why it is to be kept, unless it is empty.
+    fn close(
+        &self,
+        open: &mut Option<Open>,
+        why: Option<Why>,
+        agree: impl FnOnce(Option<Stamps>) -> Result<(), Error>,
+    ) -> Result<Option<Why>, Error> {
+        let why = match opened(open, &self.collection) {
+            Ok(Open { collection, .. }) => {
+                // The old journal must be folded in and gone before the name changes hands, or
+                // SQLite would apply it to the new file.
+                fold(collection)?;
+                agree(collection.stamps().ok())?;
+                why.filter(|_| collection.is_worth_keeping())
+            }
+            Err(error) if is_damaged(&error) => {
+                agree(None)?;
+                tracing::warn!(%error, "the collection that is replaced was damaged; it is kept as it was");
+                Some(Why::Damaged)
+            }
+            Err(error) => return Err(error),
+        };
+        *open = None;
+        Ok(why)
     }
 
     fn put(&self, new: NamedTempFile) -> Result<(), Error> {

@@ -2,6 +2,8 @@ use std::{fs, io::Read};
 
 use rusqlite::Connection;
 
+use std::io::Seek;
+
 use super::{base::Base, retention::Retention, *};
 use crate::collection::{
     open::OpenError,
