@@ -25,7 +25,7 @@ use crate::{
 const OPERATOR: [u8; 12] = [0; 12];
 
 /// Where a user's collection is, and what was there before.
-struct Place {
+pub(super) struct Place {
     folder: PathBuf,
     collection: PathBuf,
     snapshots: Snapshots,
@@ -106,7 +106,7 @@ impl Vault {
         Ok(kept)
     }
 
-    fn place(&self) -> Place {
+    pub(super) fn place(&self) -> Place {
         Place {
             folder: self.folder.clone(),
             collection: self.collection_path(),
@@ -120,7 +120,7 @@ impl Place {
     /// Puts the new file in place, if `agree` does, which is told how the present collection
     /// stands if that can be told. A crash leaves the old collection, or the new one and the
     /// snapshot.
-    fn install(
+    pub(super) fn install(
         &self,
         new: NamedTempFile,
         open: &mut Option<Open>,
@@ -131,12 +131,14 @@ impl Place {
         let kept = why
             .map(|why| self.snapshots.keep(&self.collection, why))
             .transpose()?;
-        let discard = |_: &Error| {
-            if let Some(kept) = &kept {
-                self.snapshots.discard(kept);
+        let take_back = |_: &Error| {
+            if let Some(kept) = &kept
+                && let Err(error) = self.snapshots.take_back(kept, &self.collection)
+            {
+                tracing::warn!(%error, "a snapshot of what was not replaced stays for now");
             }
         };
-        self.put(new).inspect_err(discard)?;
+        self.put(new).inspect_err(take_back)?;
         sync_folder(&self.folder)?;
         Ok(kept)
     }
@@ -175,6 +177,8 @@ impl Place {
                 _ => {}
             }
         }
+        // Or a power cut might leave the old journal beside the new file.
+        sync_folder(&self.folder)?;
         new.persist(&self.collection).map_err(|error| error.error)?;
         Ok(())
     }

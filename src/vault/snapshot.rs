@@ -150,7 +150,7 @@ impl Snapshots {
     }
 
     /// Gives a collection that nobody has open a second, durable name here. The caller then
-    /// takes away its first one, or [discards](Self::discard) this.
+    /// takes away its first one, or [takes back](Self::take_back) this.
     ///
     /// # Errors
     /// As the file system says; there is no new snapshot then.
@@ -178,6 +178,20 @@ impl Snapshots {
         Ok(snapshot)
     }
 
+    /// Undoes [`Snapshots::keep`], while the collection still has its first name: also when
+    /// the journal has lost its own.
+    ///
+    /// # Errors
+    /// As the file system says; the snapshot stays then.
+    pub fn take_back(&self, kept: &Snapshot, collection: &Path) -> io::Result<()> {
+        if !journal(collection).exists() {
+            let kept = journal(&self.path(kept));
+            ignore_missing(fs::rename(kept, journal(collection)))?;
+        }
+        self.discard(kept);
+        Ok(())
+    }
+
     /// Removes one, as far as that is possible.
     pub fn discard(&self, snapshot: &Snapshot) {
         let path = self.path(snapshot);
@@ -200,13 +214,7 @@ impl Snapshots {
         for snapshot in self.uncompressed()? {
             let kept = self.path(&snapshot).metadata()?;
             if (kept.dev(), kept.ino()) == (present.dev(), present.ino()) {
-                if !journal(collection).exists() {
-                    ignore_missing(fs::rename(
-                        journal(&self.path(&snapshot)),
-                        journal(collection),
-                    ))?;
-                }
-                self.discard(&snapshot);
+                self.take_back(&snapshot, collection)?;
             }
         }
         Ok(())

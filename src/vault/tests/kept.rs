@@ -145,6 +145,25 @@ async fn a_damaged_collection_that_an_upload_replaces_is_kept_as_it_was() {
     assert!(matches!(vault.examine(copy).await, Err(Error::Upload(_))));
 }
 
+/// The new file vanishes at the last moment, when a second journal's name is the only one.
+#[tokio::test]
+async fn a_damaged_collection_that_is_not_replaced_after_all_has_its_journal_back() {
+    let (_folder, _vaults, vault) = vault().await;
+    let collection = vault.collection_path();
+    let journal = vault.folder.join("collection.anki2-wal");
+    fs::write(&collection, "not a database".repeat(100)).unwrap();
+    let new = upload(&vault, 42);
+    let vanishing = new.path().to_owned();
+    let failed = vault.place().install(new, &mut None, None, |_| {
+        fs::write(&journal, "its journal")?;
+        Ok(fs::remove_file(vanishing)?)
+    });
+    assert!(matches!(failed, Err(Error::Io(_))));
+    assert_eq!(fs::read_to_string(&journal).unwrap(), "its journal");
+    assert!(vault.snapshots.list().unwrap().is_empty());
+    assert!(collection.exists());
+}
+
 #[tokio::test]
 async fn what_a_crash_left_uncompressed_is_compressed_at_the_next_opening() {
     let (folder, vaults, vault) = vault().await;
