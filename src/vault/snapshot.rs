@@ -136,7 +136,8 @@ impl Snapshots {
             let name = entry.file_name();
             // Others' files are none of our business.
             if let Some(mut snapshot) = name.to_str().and_then(|name| Snapshot::parse(name, 0)) {
-                snapshot.bytes = entry.metadata()?.len();
+                let journal = journal(&entry.path()).metadata();
+                snapshot.bytes = entry.metadata()?.len() + journal.map_or(0, |file| file.len());
                 snapshots.push(snapshot);
             }
         }
@@ -224,19 +225,39 @@ impl Snapshots {
     /// time; what is left undone can be done another time.
     ///
     /// # Errors
-    /// As the file system says.
+    /// As the file system says, of the first that cannot be compressed; the rest is done.
     pub fn tidy(&self, retention: &Retention, go_on: &dyn Fn() -> bool) -> io::Result<()> {
+        // First what goes however small it becomes, or a full disk would stay full.
+        self.thin_out(&Retention {
+            bytes: u64::MAX,
+            ..*retention
+        })?;
+        let mut result = Ok(());
         for snapshot in self.uncompressed()? {
-            if snapshot.why != Why::Damaged && !self.compress(&snapshot, go_on)? {
-                return Ok(());
+            if snapshot.why == Why::Damaged {
+                continue;
+            }
+            match self.compress(&snapshot, go_on) {
+                Ok(true) => {}
+                Ok(false) => return result,
+                Err(error) => {
+                    let told = format!("{}: {error}", snapshot.name());
+                    result = result.and(Err(io::Error::new(error.kind(), told)));
+                }
             }
         }
+        self.thin_out(retention)?;
+        result
+    }
+
+    fn thin_out(&self, retention: &Retention) -> io::Result<()> {
         let snapshots = self.list()?;
         let candidates: Vec<_> = snapshots
             .iter()
             .map(|snapshot| Candidate {
                 at_ms: snapshot.at_ms,
                 bytes: snapshot.bytes,
+                damaged: snapshot.why == Why::Damaged,
             })
             .collect();
         for number in retention.surplus(&candidates, clock::now_ms()) {
