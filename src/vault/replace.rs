@@ -21,9 +21,6 @@ use crate::{
     durable::sync_folder,
 };
 
-/// The operator, among the devices that take turns; theirs are drawn at random.
-const OPERATOR: [u8; 12] = [0; 12];
-
 /// Where a user's collection is, and what was there before.
 pub(super) struct Place {
     folder: PathBuf,
@@ -95,7 +92,7 @@ impl Vault {
         })
         .await??;
         let place = self.place();
-        let kept = self.in_turn_alone(DeviceId::from(OPERATOR), move |open| {
+        let kept = self.in_turn_alone(DeviceId::OPERATOR, move |open| {
             place.install(copy, open, Some(Why::BeforeRestore), |present| {
                 let present = present.map(|present| present.schema_changed);
                 Ok(place.restores.add(now, now, present)?)
