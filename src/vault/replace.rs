@@ -16,6 +16,7 @@ use crate::{
     clock,
     collection::{
         file::{Summary, accept_upload, stamp_restored, summary},
+        is_environment,
         open::{OpenError, Stamps},
     },
     durable::sync_folder,
@@ -140,8 +141,8 @@ impl Place {
         Ok(kept)
     }
 
-    /// Makes the present collection one file that nobody has open, as the last that can fail
-    /// before `agree` is asked. Answers why it is to be kept, unless it is empty.
+    /// Makes the present collection one file that nobody has open; only once that is possible
+    /// is `agree` asked. Answers why it is to be kept, unless it is empty.
     fn close(
         &self,
         open: &mut Option<Open>,
@@ -182,7 +183,7 @@ impl Place {
 }
 
 /// Whether another collection is the remedy, since this one cannot be served.
-fn is_damaged(error: &Error) -> bool {
+pub(super) fn is_damaged(error: &Error) -> bool {
     match error {
         Error::Open(OpenError::Sqlite(error)) => {
             matches!(
@@ -190,6 +191,7 @@ fn is_damaged(error: &Error) -> bool {
                 Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt)
             )
         }
+        Error::Database(error) => !is_environment(error),
         Error::Open(OpenError::Schema(_)) => true,
         Error::Open(OpenError::Upgrade(error)) => !error.is_environment(),
         _ => false,

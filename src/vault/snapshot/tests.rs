@@ -142,7 +142,7 @@ fn one_that_cannot_be_compressed_keeps_none_of_the_others_there() {
         ..kept
     });
     symlink("/nowhere", &unreadable).unwrap();
-    let last = place.replace("fourth", Why::BeforeUpload);
+    let fourth = place.replace("fourth", Why::BeforeUpload);
     let retention = Retention {
         newest: 3,
         days: 0,
@@ -153,7 +153,7 @@ fn one_that_cannot_be_compressed_keeps_none_of_the_others_there() {
     let list = place.snapshots.list().unwrap();
     assert_eq!(list.len(), 3);
     // What came later is compressed all the same, and what is too much is gone.
-    assert!(list[2].compressed && list[2].at_ms == last.at_ms);
+    assert!(list[2].compressed && list[2].at_ms == fourth.at_ms);
     let scarce = Retention {
         newest: 1,
         ..retention

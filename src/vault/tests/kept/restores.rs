@@ -133,6 +133,22 @@ async fn a_restore_that_fails_leaves_the_one_before_in_force() {
 }
 
 #[tokio::test]
+async fn only_what_is_damaged_or_not_there_has_no_summary() {
+    let (_folder, vaults, vault) = vault().await;
+    assert_eq!(vault.summary().await.unwrap(), None);
+    replace(&vault, me(), 3).await.unwrap();
+    assert_eq!(vault.summary().await.unwrap().unwrap().reviews, 3);
+    vaults.close_all().await;
+    let path = vault.collection_path();
+    fs::remove_file(&path).unwrap();
+    fs::create_dir(&path).unwrap();
+    assert!(vault.summary().await.is_err());
+    fs::remove_dir(&path).unwrap();
+    fs::write(&path, "not a database".repeat(100)).unwrap();
+    assert_eq!(vault.summary().await.unwrap(), None);
+}
+
+#[tokio::test]
 async fn a_restore_that_a_crash_cut_short_refuses_no_upload() {
     let (_folder, _vaults, vault) = vault().await;
     replace(&vault, me(), 3).await.unwrap();
