@@ -269,6 +269,7 @@ impl Snapshots {
     fn uncompressed(&self) -> io::Result<Vec<Snapshot>> {
         let mut snapshots = self.files()?;
         snapshots.retain(|snapshot| !snapshot.compressed);
+        snapshots.sort_by_key(|snapshot| snapshot.at_ms);
         Ok(snapshots)
     }
 

@@ -155,10 +155,11 @@ fn one_that_cannot_be_compressed_keeps_none_of_the_others_there() {
     // What came later is compressed all the same, and what is too much is gone.
     assert!(list[2].compressed && list[2].at_ms == fourth.at_ms);
     let scarce = Retention {
-        newest: 1,
+        bytes: 1,
         ..retention
     };
-    assert!(place.snapshots.tidy(&scarce, &|| true).is_ok());
+    assert!(place.snapshots.tidy(&scarce, &|| true).is_err());
+    assert_eq!(place.contents(), ["third"]);
 }
 
 #[test]
