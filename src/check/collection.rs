@@ -19,7 +19,7 @@ const FILE: &str = "collection.anki2";
 const MIB: u64 = 1024 * 1024;
 const BROKEN: &str = "Restore it from a backup, or upload it once more from a device that has everything (in Anki: Preferences > Syncing > force changes in one direction).";
 
-pub(super) fn check(subject: &Subject, _base: &Path, findings: &mut Findings) {
+pub(super) fn check(subject: &Subject, findings: &mut Findings) {
     let users = subject.users();
     let bar = progress(users.len() as u64, "collections");
     for (user, folder) in users {

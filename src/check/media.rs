@@ -12,7 +12,8 @@ use crate::{
     account::name::UserName,
     media::{
         Error,
-        examine::{Difference, Fault, database_fault, difference, files, is_recorded, recorded},
+        examine::{Difference, difference, files, is_recorded, recorded},
+        fault::{Fault, database_fault},
     },
     vault::upkeep::Mend,
 };
@@ -22,7 +23,7 @@ const JOURNAL: &str = ".anki-syncd/media/journal.json";
 
 type Differences = BTreeMap<String, Difference>;
 
-pub(super) fn check(subject: &Subject, _base: &Path, findings: &mut Findings) {
+pub(super) fn check(subject: &Subject, findings: &mut Findings) {
     for (user, folder) in subject.users() {
         if !folder.join("media.db").exists() {
             without_database(&user, &folder, findings);

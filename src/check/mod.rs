@@ -32,8 +32,8 @@ pub fn look(subject: &Subject, findings: &mut Findings) {
     let Some(base) = &subject.base else { return };
     files::check(subject, base, findings);
     space::check(subject, base, findings);
-    collection::check(subject, base, findings);
-    media::check(subject, base, findings);
+    collection::check(subject, findings);
+    media::check(subject, findings);
 }
 
 /// A bar for work that takes long, at a terminal only.
