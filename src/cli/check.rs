@@ -5,7 +5,10 @@ use std::{
     path::Path,
 };
 
-use super::context::{CommandError, Context, print_json};
+use super::{
+    context::{CommandError, Context, print_json},
+    table::printable,
+};
 use crate::check::{
     self,
     finding::{Finding, Findings, Severity},
@@ -49,8 +52,8 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<(), CommandError>
             return Err(CommandError::Refused("nothing was repaired".to_owned()));
         }
         repair::carry_out(&subject, &findings.0, |step| match step {
-            Ok(done) => eprintln!("done: {done}"),
-            Err(failure) => eprintln!("not done: {failure}"),
+            Ok(done) => eprintln!("done: {}", printable(&done)),
+            Err(failure) => eprintln!("not done: {}", printable(&failure)),
         });
         if !arguments.json {
             println!();
@@ -156,6 +159,7 @@ fn print_one(finding: &Finding, out: &mut impl Write) -> io::Result<()> {
         remedy,
         ..
     } = finding;
-    writeln!(out, "{severity}: {place}: {what}  [{id}]")?;
-    writeln!(out, "    {remedy}")
+    // Files and tables have names that users choose.
+    let found = printable(&format!("{severity}: {place}: {what}  [{id}]"));
+    writeln!(out, "{found}\n    {}", printable(remedy))
 }
