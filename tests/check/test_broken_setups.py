@@ -63,6 +63,8 @@ BROKEN = [
     (broken.held_open, "collection-locked", f"process {os.getpid()}", ()),
     (broken.base_is_a_file, "base-not-a-folder", "is not a folder", ()),
     (broken.disk_too_small, "disk-nearly-full", "may take", ("collection-foreign", "collection-over-limit")),
+    (broken.less_free_than_has_to_be, "disk-full", "min_free_megs", ()),
+    (broken.more_than_the_quota, "quota-exceeded", "quota_megs allows 1", ("media-extra",)),
     (broken.clock_not_synchronised, "clock-unsynchronised", "not synchronised", ()),
     (broken.collection_overwritten, "collection-damaged", "is damaged", ()),
     (broken.collection_without_content, "collection-empty-file", "no content", ()),
@@ -132,6 +134,15 @@ def test_people_get_sentences(setup):
     assert "check --repair" in second
     assert last == "1 problem, 0 warnings, 0 notes"
     assert "one problem to put right" in done.stderr
+
+
+def test_what_users_name_does_not_move_the_cursor(setup):
+    (setup.media / "\x1b]0;title\x07.png").write_bytes(b"x")
+    setup.execute(setup.collection, 'create table "\x1b[2Jheatmap" (day)')
+    printed = setup.run().stdout
+    assert "?]0;title?.png" in printed
+    assert "?[2Jheatmap" in printed
+    assert "\x1b" not in printed
 
 
 def test_a_server_that_syncs_all_the_time_is_not_disturbed(setup, new_device):

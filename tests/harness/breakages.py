@@ -183,6 +183,17 @@ def disk_too_small(setup):
     (folder / "collection.anki2").chmod(0o600)
 
 
+def less_free_than_has_to_be(setup):
+    setup.configure(f"min_free_megs = {2**40}\n")
+
+
+def more_than_the_quota(setup):
+    with open(setup.media / "film.mp4", "wb") as file:
+        file.truncate(2 * MEBIBYTE)
+    (setup.media / "film.mp4").chmod(0o600)
+    setup.configure("quota_megs = 1\n")
+
+
 def clock_not_synchronised(setup):
     setup.tell_time(synchronised="no")
 
