@@ -7,6 +7,7 @@ use std::{
 
 use super::{
     context::{CommandError, Context, print_json},
+    password,
     table::printable,
 };
 use crate::check::{
@@ -29,7 +30,7 @@ pub struct Arguments {
     /// Try whether a device could log in at this address, as typed into Anki
     #[arg(long)]
     url: Option<String>,
-    /// Log in as this user there, with the password from standard input
+    /// Log in as this user there; the password is asked for, or taken from standard input
     #[arg(long, requires = "url")]
     user: Option<String>,
     /// For programs
@@ -42,8 +43,9 @@ pub struct Arguments {
 /// # Errors
 /// [`CommandError::Found`] when there are problems left.
 pub fn run(context: &Context, arguments: &Arguments) -> Result<(), CommandError> {
-    let subject = Subject::find(context.sources());
-    let mut findings = look(&subject, arguments)?;
+    let login = arguments.user.as_deref().map(ask_login).transpose()?;
+    let mut subject = Subject::find(context.sources());
+    let mut findings = look(&subject);
     if arguments.repair && findings.0.iter().any(|finding| finding.repair.is_some()) {
         if !arguments.json {
             print(&findings, &mut io::stdout().lock())?;
@@ -59,8 +61,15 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<(), CommandError>
             println!();
         }
         // Anew, since what was found first may have hidden something else.
-        findings = look(&Subject::find(context.sources()), arguments)?;
+        subject = Subject::find(context.sources());
+        findings = look(&subject);
     }
+    if let Some(url) = &arguments.url {
+        let settings = subject.settings.as_ref().ok();
+        let limit = settings.map(|settings| settings.limits.sent);
+        login::check(url, login.as_ref(), limit, &mut findings);
+    }
+    findings.0.sort_by_key(|finding| finding.severity);
     if arguments.json {
         print_json(&findings.0)?;
     } else {
@@ -88,26 +97,17 @@ pub fn mend(base: &Path) -> Result<(), CommandError> {
     Ok(())
 }
 
-fn look(subject: &Subject, arguments: &Arguments) -> Result<Findings, CommandError> {
+fn look(subject: &Subject) -> Findings {
     let mut findings = Findings::default();
     check::look(subject, &mut findings);
-    if let Some(url) = &arguments.url {
-        let login = arguments.user.as_ref().map(|user| read_login(user));
-        let settings = subject.settings.as_ref().ok();
-        let limit = settings.map(|settings| settings.limits.sent);
-        login::check(url, login.transpose()?.as_ref(), limit, &mut findings);
-    }
     findings.0.sort_by_key(|finding| finding.severity);
-    Ok(findings)
+    findings
 }
 
-/// Never from the command line, which everybody on the machine can read.
-fn read_login(user: &str) -> io::Result<Login> {
-    let mut password = String::new();
-    io::stdin().lock().read_line(&mut password)?;
+fn ask_login(user: &str) -> Result<Login, CommandError> {
     Ok(Login {
         user: user.to_owned(),
-        password: password.trim_end_matches(['\r', '\n']).to_owned(),
+        password: password::ask(&format!("Password of {user}"))?,
     })
 }
 
