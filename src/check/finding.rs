@@ -167,7 +167,8 @@ impl Findings {
         );
     }
 
-    fn add(
+    /// Adds one.
+    pub fn add(
         &mut self,
         severity: Severity,
         id: &'static str,

@@ -5,7 +5,7 @@
 //! running server, or by a process of the server's account with `SYNC_BASE` held.
 
 use std::{
-    fs::File,
+    fs::{File, Metadata},
     io::{self, BufRead, BufReader},
     os::unix::{fs::MetadataExt, process::CommandExt},
     path::{Path, PathBuf},
@@ -221,28 +221,37 @@ fn open_below(folder: &File, path: &Path) -> io::Result<File> {
     Ok(File::from(openat2(folder, path, how)?))
 }
 
-fn give(folder: &File, path: &Path, account: &Account) -> io::Result<()> {
+/// The same, unless it is a file with another name, which may be anywhere, /etc/shadow
+/// included.
+fn open_single(folder: &File, path: &Path) -> io::Result<(File, Metadata)> {
     let file = open_below(folder, path)?;
     let metadata = file.metadata()?;
-    // Another name of it may be anywhere, /etc/shadow included.
     if metadata.is_file() && metadata.nlink() > 1 {
         return Err(io::Error::other(
-            "has further names elsewhere; give it to the account by hand if that is meant",
+            "has further names elsewhere; change it by hand if that is meant",
         ));
     }
+    Ok((file, metadata))
+}
+
+fn give(folder: &File, path: &Path, account: &Account) -> io::Result<()> {
+    let (file, _) = open_single(folder, path)?;
     fchown(&file, Some(account.uid), Some(account.gid))?;
     set_rights(&file, path)
 }
 
 /// The owner may do what the server needs; the others nothing, nor the group with the secret.
-fn set_mode(folder: &File, path: &Path, _: &Account) -> io::Result<()> {
-    let file = match open_below(folder, path) {
+fn set_mode(folder: &File, path: &Path, account: &Account) -> io::Result<()> {
+    let (file, metadata) = match open_single(folder, path) {
         // Its owner may not read it either.
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
             return set_mode_by_name(folder, path);
         }
-        file => file?,
+        opened => opened?,
     };
+    if metadata.uid() != account.uid.as_raw() {
+        return Err(io::Error::other("is not the server's"));
+    }
     set_rights(&file, path)
 }
 

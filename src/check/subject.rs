@@ -21,6 +21,11 @@ use crate::{
 
 const SETTINGS_PREFIXES: [&str; 3] = ["SYNC_", "PASSWORDS_HASHED", "MAX_SYNC_PAYLOAD_MEGS"];
 
+/// The server's own folder, in the data folder and in each user's.
+pub const OWN_FOLDER: &str = ".anki-syncd";
+/// By what a user's folder is known. Not by `media`, which others have as well.
+const IN_A_USERS_FOLDER: [&str; 3] = ["collection.anki2", "media.db", OWN_FOLDER];
+
 /// The server that is checked, running or not.
 pub struct Subject {
     /// Where its settings come from.
@@ -126,7 +131,7 @@ impl Subject {
         }
     }
 
-    /// The folders that are users', with whether the user can log in.
+    /// The users' folders.
     #[must_use]
     pub fn users(&self) -> Vec<(UserName, PathBuf)> {
         let Some(entries) = self.base.as_ref().and_then(|base| fs::read_dir(base).ok()) else {
@@ -134,7 +139,7 @@ impl Subject {
         };
         let mut users: Vec<_> = entries
             .flatten()
-            .filter(|entry| entry.path().is_dir())
+            .filter(|entry| is_users_folder(&entry.path()))
             .filter_map(|entry| {
                 let name = entry.file_name().into_string().ok()?.parse().ok()?;
                 Some((name, entry.path()))
@@ -143,6 +148,19 @@ impl Subject {
         users.sort();
         users
     }
+}
+
+/// Whether it is one, and not something else that is beside them. One that may not be
+/// looked into is taken for one, and told of.
+#[must_use]
+pub fn is_users_folder(path: &Path) -> bool {
+    IN_A_USERS_FOLDER
+        .iter()
+        .map(|part| fs::symlink_metadata(path.join(part)))
+        .any(|found| match found {
+            Ok(_) => true,
+            Err(error) => error.kind() == io::ErrorKind::PermissionDenied,
+        })
 }
 
 /// Whether the unit's settings are the ones in question: no others were given.

@@ -19,6 +19,13 @@ def test_a_healthy_set_up_has_nothing_to_tell_and_is_not_touched(setup):
     assert setup.tree() == before
 
 
+@ROOT
+def test_what_is_beside_the_users_folders_is_none_of_its_business(setup):
+    broken.beside_the_users(setup)
+    outcome = setup.check()
+    assert (outcome.findings, outcome.status) == ([], 0)
+
+
 def test_a_healthy_set_up_has_nothing_to_tell_while_it_serves(setup, new_device):
     setup.server.start()
     device = new_device(setup.server)
@@ -54,6 +61,7 @@ BROKEN = [
     pytest.param(broken.files_of_root, "files-of-others", "1 below the data folder", (), marks=ROOT),
     (broken.collection_read_only, "files-not-writable", "may not read or not change", ()),
     (broken.base_for_everybody, "base-open", "mode 755", ()),
+    pytest.param(broken.base_shared_and_open, "base-shared", "postgres", (), marks=ROOT),
     (broken.secret_for_everybody, "secret-open", "sync as anybody", ()),
     (broken.secret_cut_short, "secret-damaged", "5 bytes rather than 32", ()),
     (broken.collection_elsewhere, "link-out-of-base", "leads out of the data folder", ()),

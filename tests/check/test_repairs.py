@@ -8,6 +8,7 @@ import pytest
 from harness.breakages import (
     ANOTHER_ACCOUNT,
     base_for_everybody,
+    beside_the_users,
     collection_read_only,
     deletion_unsent,
     files_of_root,
@@ -174,6 +175,43 @@ def test_a_file_with_another_name_elsewhere_is_not_given_away(setup):
     assert elsewhere.stat().st_uid == 0
     assert setup.collection.stat().st_uid == ANOTHER_ACCOUNT
     assert "files-of-others" in outcome.ids
+
+
+@ROOT
+def test_what_is_beside_the_users_folders_is_not_given_away(setup):
+    files_of_root(setup)
+    beside_the_users(setup)
+    (setup.base / "postgres").mkdir()
+    (setup.base / "postgres/data").write_text("x")
+    for path in (setup.base, setup.base / "postgres"):
+        os.chown(path, 0, 0)
+        path.chmod(0o755)
+    others = ["", "postgres", "postgres/data", "lost+found/1", "anna/lost+found/1"]
+
+    def rights():
+        found = [(setup.base / path).stat() for path in others]
+        return [(status.st_uid, status.st_mode) for status in found]
+
+    before = rights()
+    setup.configure("run_as = 'nobody'\n")
+    outcome = setup.repair()
+    assert rights() == before
+    assert setup.collection.owner() == "nobody"
+    assert outcome.of("base-shared")["severity"] == "problem"
+
+
+@ROOT
+@pytest.mark.parametrize("owner", [0, ANOTHER_ACCOUNT])
+def test_the_mode_of_a_file_that_is_elsewhere_too_is_not_set(setup, owner):
+    files_of_root(setup)
+    elsewhere = setup.folder / "elsewhere"
+    elsewhere.write_text("x")
+    elsewhere.chmod(0o444)
+    os.chown(elsewhere, owner, owner)
+    setup.media.joinpath("trap").hardlink_to(elsewhere)
+    outcome = setup.repair()
+    assert "further names elsewhere" in outcome.errors
+    assert elsewhere.stat().st_mode & 0o777 == 0o444
 
 
 def test_a_link_is_not_followed(setup):

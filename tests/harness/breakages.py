@@ -113,6 +113,23 @@ def files_of_root(setup):
     os.chown(setup.collection, 0, 0)
 
 
+def base_shared_and_open(setup):
+    """As with `SYNC_BASE=/srv`."""
+    beside_the_users(setup)
+    (setup.base / "postgres").mkdir()
+    setup.base.chmod(0o755)
+
+
+def beside_the_users(setup):
+    """What is in a folder where a file system is mounted, or that has snapshots."""
+    for name in ("lost+found", ".snapshots", "anna/lost+found"):
+        folder = setup.base / name
+        folder.mkdir()
+        (folder / "1").write_text("x")
+        for path in (folder, folder / "1"):
+            os.chown(path, ANOTHER_ACCOUNT, ANOTHER_ACCOUNT)
+
+
 def collection_read_only(setup):
     setup.collection.chmod(0o400)
 
