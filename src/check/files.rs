@@ -10,11 +10,8 @@ use std::{
 
 use super::{
     finding::{Findings, Repair, Severity, some_of},
-    locks,
-    quiet::{JOURNALS, beside},
     subject::{Account, OWN_FOLDER, Subject, is_users_folder},
 };
-use crate::vault::upkeep::Mend;
 
 const SECRET: &str = ".anki-syncd/host-key-secret";
 const SECRET_BYTES: u64 = 32;
@@ -71,7 +68,6 @@ pub(super) fn check(subject: &Subject, base: &Path, findings: &mut Findings) {
     tell(seen, account, findings);
     secret(base, findings);
     strangers(subject, findings);
-    journals(subject, findings);
 }
 
 /// The data folder itself. Where it is not the server's alone, whose it is and who may look
@@ -319,35 +315,6 @@ fn strangers(subject: &Subject, findings: &mut Findings) {
                 "has a collection here, and is not among the users who can log in",
                 "Add the user, if the name is only misspelt; else keep or remove the folder as you like.",
             );
-        }
-    }
-}
-
-/// What a program left beside a database when it did not end properly.
-fn journals(subject: &Subject, findings: &mut Findings) {
-    for (user, folder) in subject.users() {
-        let path = folder.join("collection.anki2");
-        let left: Vec<_> = JOURNALS
-            .into_iter()
-            .filter(|suffix| {
-                fs::metadata(beside(&path, suffix)).is_ok_and(|journal| journal.len() > 0)
-            })
-            .collect();
-        if !left.is_empty() && path.exists() && locks::holder(&path).is_none() {
-            findings
-                .warning(
-                    "journal-left",
-                    &user,
-                    format_args!(
-                        "collection.anki2{} was left by a program that did not end properly: part of the collection is in there only, and a copy of collection.anki2 alone would lack it",
-                        some_of(&left)
-                    ),
-                    "Keep the files together; the next sync, or `check --repair`, brings them into one.",
-                )
-                .with(Repair::Data {
-                    user: user.clone(),
-                    mend: Mend::Journal,
-                });
         }
     }
 }

@@ -1,16 +1,13 @@
 //! Who has a database open, without taking a lock oneself.
 
-use std::{
-    fs::{self, File},
-    path::Path,
-};
+use std::{fs, path::Path};
 
 use nix::{
     fcntl::{FcntlArg, fcntl},
     libc,
 };
 
-use super::quiet::beside;
+use super::quiet::{beside, open_plain};
 
 /// Where `SQLite` puts its locks: in the main file, and in the `-shm` of one with a log.
 const IN_FILE: (i64, i64) = (0x4000_0000, 512);
@@ -41,7 +38,7 @@ pub fn holder(path: &Path) -> Option<Holder> {
 }
 
 fn locked_by(path: &Path, start: i64, length: i64) -> Option<i32> {
-    let file = File::open(path).ok()?;
+    let file = open_plain(path).ok()?;
     let mut lock = libc::flock {
         l_type: i16::try_from(libc::F_WRLCK).ok()?,
         l_whence: i16::try_from(libc::SEEK_SET).ok()?,

@@ -134,20 +134,25 @@ impl Subject {
     /// The users' folders.
     #[must_use]
     pub fn users(&self) -> Vec<(UserName, PathBuf)> {
-        let Some(entries) = self.base.as_ref().and_then(|base| fs::read_dir(base).ok()) else {
-            return Vec::new();
-        };
-        let mut users: Vec<_> = entries
-            .flatten()
-            .filter(|entry| is_users_folder(&entry.path()))
-            .filter_map(|entry| {
-                let name = entry.file_name().into_string().ok()?.parse().ok()?;
-                Some((name, entry.path()))
-            })
-            .collect();
-        users.sort();
-        users
+        self.base.as_deref().map(users_folders).unwrap_or_default()
     }
+}
+
+/// The users' folders in a data folder.
+#[must_use]
+pub fn users_folders(base: &Path) -> Vec<(UserName, PathBuf)> {
+    let mut users: Vec<_> = fs::read_dir(base)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter(|entry| is_users_folder(&entry.path()))
+        .filter_map(|entry| {
+            let name = entry.file_name().into_string().ok()?.parse().ok()?;
+            Some((name, entry.path()))
+        })
+        .collect();
+    users.sort();
+    users
 }
 
 /// Whether it is one, and not something else that is beside them. One that may not be

@@ -12,11 +12,39 @@ use super::{
 };
 use crate::check::{
     self,
-    finding::{Finding, Findings, Severity},
+    data::Data,
+    finding::{Finding, Findings, Repair, Severity},
     login::{self, Login},
     repair,
     subject::Subject,
 };
+
+/// How often at most repairs are followed by further ones.
+const ROUNDS: usize = 2;
+
+/// A finding as programs get it.
+#[derive(serde::Serialize)]
+struct ForPrograms<'a> {
+    severity: Severity,
+    id: &'a str,
+    r#where: &'a str,
+    what: &'a str,
+    remedy: &'a str,
+    repairable: bool,
+}
+
+impl<'a> From<&'a Finding> for ForPrograms<'a> {
+    fn from(finding: &'a Finding) -> Self {
+        Self {
+            severity: finding.severity,
+            id: &finding.id,
+            r#where: &finding.place,
+            what: &finding.what,
+            remedy: &finding.remedy,
+            repairable: finding.repair.is_some(),
+        }
+    }
+}
 
 /// What to check.
 #[derive(clap::Args)]
@@ -46,21 +74,17 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<(), CommandError>
     let login = arguments.user.as_deref().map(ask_login).transpose()?;
     let mut subject = Subject::find(context.sources());
     let mut findings = look(&subject);
-    if arguments.repair && findings.0.iter().any(|finding| finding.repair.is_some()) {
-        if !arguments.json {
-            print(&findings, &mut io::stdout().lock())?;
+    let mut tried = Vec::new();
+    // What is another account's can be looked into once it is the server's.
+    let rounds = if arguments.repair { ROUNDS } else { 0 };
+    for _ in 0..rounds {
+        let mut repairs = findings.repairs();
+        repairs.retain(|repair| !tried.contains(repair));
+        if repairs.is_empty() {
+            break;
         }
-        if !agreed(&findings, arguments)? {
-            return Err(CommandError::Refused("nothing was repaired".to_owned()));
-        }
-        repair::carry_out(&subject, &findings.0, |step| match step {
-            Ok(done) => eprintln!("done: {}", printable(&done)),
-            Err(failure) => eprintln!("not done: {}", printable(&failure)),
-        });
-        if !arguments.json {
-            println!();
-        }
-        // Anew, since what was found first may have hidden something else.
+        put_right(&subject, &findings, &repairs, arguments)?;
+        tried = repairs;
         subject = Subject::find(context.sources());
         findings = look(&subject);
     }
@@ -71,7 +95,8 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<(), CommandError>
     }
     findings.0.sort_by_key(|finding| finding.severity);
     if arguments.json {
-        print_json(&findings.0)?;
+        let found: Vec<_> = findings.0.iter().map(ForPrograms::from).collect();
+        print_json(&found)?;
     } else {
         print(&findings, &mut io::stdout().lock())?;
     }
@@ -80,6 +105,29 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<(), CommandError>
         1 => Err(CommandError::Found("one problem".to_owned())),
         many => Err(CommandError::Found(format!("{many} problems"))),
     }
+}
+
+fn put_right(
+    subject: &Subject,
+    findings: &Findings,
+    repairs: &[Repair],
+    arguments: &Arguments,
+) -> Result<(), CommandError> {
+    if !arguments.json {
+        print(findings, &mut io::stdout().lock())?;
+    }
+    if !agreed(repairs, arguments)? {
+        let refused = "that was not repaired".to_owned();
+        return Err(CommandError::Refused(refused));
+    }
+    repair::carry_out(subject, repairs, |step| match step {
+        Ok(done) => eprintln!("done: {}", printable(&done)),
+        Err(failure) => eprintln!("not done: {}", printable(&failure)),
+    });
+    if !arguments.json {
+        println!();
+    }
+    Ok(())
 }
 
 /// The part of a repair that is done as the server's account: told what to do on standard
@@ -97,6 +145,19 @@ pub fn mend(base: &Path) -> Result<(), CommandError> {
     Ok(())
 }
 
+/// The part of a check that is done as the server's account: told about the server on
+/// standard input, it tells its findings on standard output.
+///
+/// # Errors
+/// When either is closed or garbled.
+pub fn look_at_data() -> Result<(), CommandError> {
+    let data: Data = serde_json::from_reader(io::stdin().lock()).map_err(io::Error::from)?;
+    let mut findings = Findings::default();
+    data.look(&mut findings);
+    let found = serde_json::to_string(&findings.0).map_err(io::Error::from)?;
+    Ok(writeln!(io::stdout(), "{found}")?)
+}
+
 fn look(subject: &Subject) -> Findings {
     let mut findings = Findings::default();
     check::look(subject, &mut findings);
@@ -111,7 +172,7 @@ fn ask_login(user: &str) -> Result<Login, CommandError> {
     })
 }
 
-fn agreed(findings: &Findings, arguments: &Arguments) -> Result<bool, CommandError> {
+fn agreed(repairs: &[Repair], arguments: &Arguments) -> Result<bool, CommandError> {
     if arguments.yes {
         return Ok(true);
     }
@@ -121,11 +182,7 @@ fn agreed(findings: &Findings, arguments: &Arguments) -> Result<bool, CommandErr
         ));
     }
     eprintln!("To repair:");
-    for repair in findings
-        .0
-        .iter()
-        .filter_map(|finding| finding.repair.as_ref())
-    {
+    for repair in repairs {
         eprintln!("  - {}", repair.describe());
     }
     eprint!("Do that? [y/N] ");

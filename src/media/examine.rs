@@ -2,12 +2,13 @@
 
 use std::{
     fmt,
-    fs::{self, File},
+    fs::{self, OpenOptions},
     io::{self, Read},
-    os::unix::fs::DirBuilderExt,
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::Path,
 };
 
+use nix::libc::{O_NOFOLLOW, O_NONBLOCK};
 use rusqlite::{Connection, Transaction};
 use serde::{Deserialize, Serialize};
 use sha1::{Digest, Sha1};
@@ -86,7 +87,10 @@ fn kind_of_extra(wrong: Option<NameError>, name: &str, size: u64) -> Difference 
 }
 
 fn entry_of(path: &Path) -> io::Result<Entry> {
-    let mut file = File::open(path)?;
+    // It was a file a moment ago; what has come in its place must not make us wait.
+    let mut options = OpenOptions::new();
+    let flags = O_NONBLOCK | O_NOFOLLOW;
+    let mut file = options.read(true).custom_flags(flags).open(path)?;
     let mut digest = Sha1::new();
     let mut size = 0;
     let mut buffer = vec![0; 64 * 1024];

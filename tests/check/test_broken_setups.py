@@ -58,7 +58,7 @@ BROKEN = [
     (broken.user_misspelt, "folder-without-user", "not among the users", ()),
     (broken.other_users_than_the_server_has, "users-not-taken-over", "other users or passwords", ()),
     pytest.param(broken.file_of_another_account, "files-of-others", "do not belong to root", (), marks=ROOT),
-    pytest.param(broken.files_of_root, "files-of-others", "1 below the data folder", (), marks=ROOT),
+    pytest.param(broken.files_of_root, "files-of-others", "1 below the data folder", ("not-looked-at",), marks=ROOT),
     (broken.collection_read_only, "files-not-writable", "may not read or not change", ()),
     (broken.base_for_everybody, "base-open", "mode 755", ()),
     pytest.param(broken.base_shared_and_open, "base-shared", "postgres", (), marks=ROOT),
@@ -94,6 +94,8 @@ BROKEN = [
     (broken.media_of_the_system, "media-hidden", ".DS_Store", ()),
     (broken.media_in_a_folder, "media-not-a-file", "more", ()),
     (broken.media_database_overwritten, "media-database-damaged", "is damaged", ()),
+    pytest.param(broken.media_database_that_never_answers, "not-looked-at", "plain file", (), marks=ROOT),
+    pytest.param(broken.media_database_without_end, "not-looked-at", "plain file", ("link-out-of-base",), marks=ROOT),
     (broken.media_database_missing, "media-database-missing", "the 3 files", ()),
     (broken.media_database_miscounts, "media-database-sums", "do not fit", ()),
 ]
@@ -117,6 +119,25 @@ def test_a_broken_set_up_is_told_by_its_cause(request, setup, break_it, id, phra
     assert outcome.status == (1 if problems else 0)
     if before is not None and setup.server.process is None:
         assert setup.tree() == before
+
+
+@ROOT
+def test_an_index_that_never_answers_is_not_waited_for(setup):
+    broken.index_that_never_answers(setup)
+    assert setup.check().findings == []
+
+
+@ROOT
+def test_users_data_are_not_opened_with_roots_rights(setup):
+    broken.all_of_another_account(setup)
+    secret = setup.folder / "secret"
+    setup.execute(secret, "create table secrets (word)")
+    secret.chmod(0o600)
+    setup.collection.unlink()
+    setup.collection.symlink_to(secret)
+    outcome = setup.check()
+    assert outcome.ids == {"link-out-of-base", "not-looked-at"}
+    assert "ermission denied" in outcome.of("not-looked-at")["what"]
 
 
 def test_what_only_root_may_read_is_said_not_to_be_looked_at(setup):

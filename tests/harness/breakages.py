@@ -107,9 +107,15 @@ def file_of_another_account(setup):
     os.chown(setup.media / "a.png", ANOTHER_ACCOUNT, ANOTHER_ACCOUNT)
 
 
-def files_of_root(setup):
+def all_of_another_account(setup):
+    """Also the server, then."""
+    setup.let_others_pass()
     for path in [setup.base, *setup.base.rglob("*")]:
         os.chown(path, ANOTHER_ACCOUNT, ANOTHER_ACCOUNT)
+
+
+def files_of_root(setup):
+    all_of_another_account(setup)
     os.chown(setup.collection, 0, 0)
 
 
@@ -305,6 +311,29 @@ def media_in_a_folder(setup):
 
 def media_database_overwritten(setup):
     setup.database.write_bytes(b"U" * setup.database.stat().st_size)
+
+
+def media_database_that_never_answers(setup):
+    all_of_another_account(setup)
+    setup.database.unlink()
+    os.mkfifo(setup.database, 0o600)
+    os.chown(setup.database, ANOTHER_ACCOUNT, ANOTHER_ACCOUNT)
+
+
+def media_database_without_end(setup):
+    all_of_another_account(setup)
+    setup.database.unlink()
+    setup.database.symlink_to("/dev/zero")
+    (setup.user / "media.db-journal").write_bytes(b"x")
+    os.chown(setup.user / "media.db-journal", ANOTHER_ACCOUNT, ANOTHER_ACCOUNT)
+    (setup.user / "media.db-journal").chmod(0o600)
+
+
+def index_that_never_answers(setup):
+    all_of_another_account(setup)
+    index = setup.user / "collection.anki2-shm"
+    os.mkfifo(index, 0o600)
+    os.chown(index, ANOTHER_ACCOUNT, ANOTHER_ACCOUNT)
 
 
 def media_database_missing(setup):
