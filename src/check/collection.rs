@@ -115,8 +115,9 @@ fn journal(user: &UserName, path: &Path, findings: &mut Findings) {
 }
 
 fn locked(data: &Data, place: &str, holder: &Holder, findings: &mut Findings) {
+    let is_the_server = data.server.is_some_and(|server| holder.may_be(server));
     // A server that cannot be asked is probably the one.
-    if data.server == Some(holder.pid) || data.is_silent {
+    if is_the_server || data.is_silent {
         return;
     }
     let who = match holder.pid {

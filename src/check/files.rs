@@ -44,6 +44,13 @@ pub(super) fn check(subject: &Subject, base: &Path, findings: &mut Findings) {
             return;
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let made_by_systemd = subject
+                .unit
+                .as_ref()
+                .and_then(|unit| unit.folder.as_deref());
+            if made_by_systemd == Some(base) {
+                return;
+            }
             findings.note(
                 "base-missing",
                 base.display(),
@@ -304,7 +311,7 @@ fn strangers(subject: &Subject, findings: &mut Findings) {
     let Ok(settings) = &subject.settings else {
         return;
     };
-    if subject.lists.iter().any(|list| list.text.is_err()) {
+    if !subject.knows_users() {
         return;
     }
     for (user, folder) in subject.users() {

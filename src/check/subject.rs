@@ -16,7 +16,7 @@ use crate::{
         Request, Status,
         client::{self, Address, AskError},
     },
-    service::unit::Unit,
+    service::unit::{Unit, UsersCredential},
 };
 
 const SETTINGS_PREFIXES: [&str; 3] = ["SYNC_", "PASSWORDS_HASHED", "MAX_SYNC_PAYLOAD_MEGS"];
@@ -36,12 +36,16 @@ pub struct Subject {
     pub unit: Option<Unit>,
     /// The lists of users, as files.
     pub lists: Vec<UsersList>,
+    /// Whether only systemd can read the list of users.
+    pub has_sealed_users: bool,
     /// `SYNC_BASE`; known also when other settings are in disorder.
     pub base: Option<PathBuf>,
     /// Whose the files have to be.
     pub account: Option<Account>,
     /// The running server, if it answers.
     pub running: Option<Status>,
+    /// The data folder of systemd's server, if it is another one.
+    pub elsewhere: Option<PathBuf>,
     /// Why a running server cannot be asked.
     pub silent: Option<AskError>,
 }
@@ -87,6 +91,12 @@ impl Subject {
                     .map_or_else(|_| String::new(), Clone::clone),
             );
         }
+        let credential = unit.as_ref().and_then(|unit| unit.users.as_ref());
+        let has_sealed_users =
+            credential == Some(&UsersCredential::Sealed) && !has_users_in_variables(&sources);
+        if has_sealed_users {
+            sources.users = Some(String::new());
+        }
         let settings = Settings::load(&sources);
         let base = match &settings {
             Ok(settings) => Some(settings.base.clone()),
@@ -102,9 +112,11 @@ impl Subject {
             settings,
             unit,
             lists,
+            has_sealed_users,
             base,
             account,
             running: None,
+            elsewhere: None,
             silent: None,
         };
         subject.meet();
@@ -124,11 +136,31 @@ impl Subject {
     }
 
     fn meet(&mut self) {
-        match self.ask::<Status>(&Request::Status) {
-            Ok(status) if Some(&status.base) == self.base.as_ref() => self.running = Some(status),
-            Ok(_) | Err(AskError::NotRunning) => {}
+        let address = |base: Option<PathBuf>| Address {
+            is_units: base.is_none() && self.unit.as_ref().is_some_and(Unit::is_running),
+            base,
+        };
+        let status = |at| client::ask::<Status>(&at, &Request::Status);
+        // Its own socket is in the folder, whatever the folder is called where the server
+        // runs, in a container for instance.
+        let met = match status(address(self.base.clone())) {
+            Err(AskError::NotRunning) => {
+                status(address(None)).map(|status| (Some(status.base.clone()), status))
+            }
+            own => own.map(|status| (self.base.clone(), status)),
+        };
+        match met {
+            Ok((base, status)) if base == self.base => self.running = Some(status),
+            Ok((base, _)) => self.elsewhere = base,
+            Err(AskError::NotRunning) => {}
             Err(error) => self.silent = Some(error),
         }
+    }
+
+    /// Whether all users are known that the server has, or will have when it starts.
+    #[must_use]
+    pub fn knows_users(&self) -> bool {
+        !self.has_sealed_users && self.lists.iter().all(|list| list.text.is_ok())
     }
 
     /// The users' folders.
@@ -186,6 +218,16 @@ fn adopt(sources: &mut Sources, unit: &Unit) {
         .extend(variables.map(|(name, value)| (name.into(), value.into())));
     sources.file.clone_from(&unit.configuration);
     sources.state.clone_from(&unit.folder);
+    if unit.users.is_none() {
+        // The file that the packages have for it is none of this server's.
+        sources.credentials = None;
+    }
+}
+
+/// Whether users are listed by variables, in place of all other lists.
+fn has_users_in_variables(sources: &Sources) -> bool {
+    let mut names = sources.variables.keys();
+    names.any(|name| name.to_string_lossy().starts_with("SYNC_USER"))
 }
 
 /// The settings that matter even when others are in disorder.
@@ -221,11 +263,7 @@ fn base_alone(sources: &Sources, keys: &Keys) -> Option<PathBuf> {
 }
 
 fn lists(sources: &Sources, unit: Option<&Unit>, keys: &Keys) -> Vec<UsersList> {
-    let from_environment = sources
-        .variables
-        .keys()
-        .any(|name| name.to_string_lossy().starts_with("SYNC_USER"));
-    if from_environment {
+    if has_users_in_variables(sources) {
         return Vec::new();
     }
     let read = |path: PathBuf, is_credential| UsersList {
@@ -233,8 +271,9 @@ fn lists(sources: &Sources, unit: Option<&Unit>, keys: &Keys) -> Vec<UsersList> 
         path,
         is_credential,
     };
-    let credential = match unit {
-        Some(unit) => unit.users.clone(),
+    let credential = match unit.map(|unit| &unit.users) {
+        Some(Some(UsersCredential::File(path))) => Some(path.clone()),
+        Some(_) => None,
         None => sources
             .credentials
             .as_ref()

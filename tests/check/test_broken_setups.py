@@ -174,6 +174,25 @@ def test_what_users_name_does_not_move_the_cursor(setup):
     assert "\x1b" not in printed
 
 
+@ROOT
+def test_a_server_in_a_container_is_the_one_that_runs(setup, new_device):
+    """By its socket in the folder; the folder and the process have other names in there."""
+    alias = setup.folder / "inside"
+    alias.symlink_to(setup.base)
+    server, command = setup.server, setup.server.command
+    server.command = [shutil.which("unshare"), "--pid", "--fork", "--kill-child", *command]
+    server.settings["SYNC_BASE"] = str(alias)
+    server.start()
+    server.command = command
+    del server.settings["SYNC_BASE"]
+    broken.half_an_upload(setup)
+    device = new_device(server)
+    device.login()
+    device.download()
+    outcome = setup.check()
+    assert (outcome.findings, outcome.status) == ([], 0)
+
+
 def test_a_server_that_syncs_all_the_time_is_not_disturbed(setup, new_device):
     setup.server.start()
     device = new_device(setup.server)

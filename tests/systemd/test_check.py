@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 
 import pytest
 
@@ -9,6 +10,8 @@ from harness.daemon import BASE, CONFIGURATION, SERVICE, SOCKET, USERS_CREDENTIA
 from harness.device import ClientError
 
 CHECK = ["/usr/bin/anki-syncd", "check"]
+ELSEWHERE = "/srv/elsewhere"
+VARIABLES = "/etc/anki-syncd.env"
 # What depends on the machine that the tests run on.
 OF_THE_MACHINE = {"clock-unsynchronised", "disk-nearly-full"}
 
@@ -73,6 +76,63 @@ def test_without_the_list_of_users(daemon, synced):
     daemon.container.path(USERS_CREDENTIAL).unlink()
     found = check(daemon)
     assert found["users-file-missing"]["where"] == USERS_CREDENTIAL
+
+
+def test_freshly_installed_it_lacks_a_user_and_nothing_else(daemon):
+    daemon.users = {}
+    daemon.write_users()
+    found = check(daemon)
+    assert set(found) == {"no-users"}
+    assert "anki-syncd user add" in found["no-users"]["remedy"]
+    assert daemon.state() == "inactive"
+
+
+@pytest.mark.parametrize("left", [None, ""], ids=["removed", "left empty"])
+def test_users_that_only_systemd_reads_are_said_not_to_be_looked_at(daemon, new_device, left):
+    sealed = daemon.encrypt("users", USERS_CREDENTIAL)
+    daemon.drop_in(f"[Service]\nLoadCredential=\nLoadCredentialEncrypted=users:{sealed}\n")
+    if left is not None:
+        daemon.container.write(USERS_CREDENTIAL, left, mode=0o600)
+    assert set(check(daemon)) == {"not-looked-at"}
+    new_device(daemon).login()
+    found = check(daemon)
+    assert set(found) == {"not-looked-at"}
+    assert found["not-looked-at"]["where"] == "users"
+
+
+def test_users_that_are_written_in_the_unit_take_the_place_of_a_missing_file(daemon, new_device):
+    daemon.container.path(USERS_CREDENTIAL).unlink()
+    daemon.drop_in(f"[Service]\nSetCredential=users:anna:{daemon.users['anna']}\\n\n")
+    new_device(daemon).login()
+    assert set(check(daemon)) == {"not-looked-at"}
+
+
+@pytest.fixture
+def elsewhere(daemon):
+    """The data folder by a file of variables."""
+    daemon.container.run("install", "-d", "-m", "700", "-o", "anki-syncd", ELSEWHERE)
+    daemon.container.write(VARIABLES, f'SYNC_BASE="{ELSEWHERE}"\n', mode=0o600)
+    daemon.drop_in(f"[Service]\nEnvironmentFile=-{VARIABLES}\nReadWritePaths={ELSEWHERE}\n")
+    yield ELSEWHERE
+    daemon.systemctl("stop", SERVICE)
+    shutil.rmtree(daemon.container.path(ELSEWHERE))
+    daemon.container.path(VARIABLES).unlink()
+
+
+def test_data_in_a_folder_that_a_file_of_variables_names(daemon, elsewhere, synced):
+    for _ in range(2):
+        assert check(daemon) == {}
+        stop(daemon)
+    daemon.container.path(f"{elsewhere}/anna/media/a.png").unlink()
+    assert set(check(daemon)) == {"media-missing"}
+
+
+def test_a_server_that_has_its_data_elsewhere(daemon, elsewhere, synced):
+    daemon.container.write(VARIABLES, "", mode=0o600)
+    found = check(daemon)
+    assert set(found) == {"server-elsewhere"}
+    assert elsewhere in found["server-elsewhere"]["what"]
+    assert BASE in found["server-elsewhere"]["what"]
 
 
 def test_with_everything_switched_off(daemon, synced):
