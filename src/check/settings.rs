@@ -271,10 +271,11 @@ fn same_users(subject: &Subject, findings: &mut Findings) {
 mod tests {
     use super::*;
 
-    fn ids(text: &str) -> Vec<&'static str> {
+    fn ids(text: &str) -> Vec<String> {
         let mut findings = Findings::default();
         lines(Path::new("users"), text, &mut findings);
-        findings.0.iter().map(|finding| finding.id).collect()
+        let ids = findings.0.iter().map(|finding| finding.id.to_string());
+        ids.collect()
     }
 
     #[test]
