@@ -21,7 +21,7 @@ use tokio::{
 /// Failures that cost nothing: people mistype.
 const FREE: u32 = 5;
 /// Below the 30 s after which clients give up.
-const LONGEST: Duration = Duration::from_secs(20);
+pub const LONGEST: Duration = Duration::from_secs(20);
 /// Attempts of one address on one user that may wait at a time.
 const WAITING: usize = 3;
 /// Failures are forgotten after this long without another.
