@@ -81,6 +81,9 @@ pub struct DeviceId([u8; DeviceId::BYTES]);
 impl DeviceId {
     const BYTES: usize = 12;
 
+    /// The operator, who takes turns like one more device. Others are drawn at random.
+    pub const OPERATOR: Self = Self([0; Self::BYTES]);
+
     /// Draws a new one.
     ///
     /// # Errors

@@ -18,9 +18,9 @@ use tokio::sync::Semaphore;
 
 use devices::{Devices, PasswordMark, Record};
 use host_key::{DeviceId, HostKey, Secret};
-use name::UserName;
+use name::{NameError, UserName};
 use password::Credential;
-use throttle::{Origin, Throttle};
+use throttle::Throttle;
 
 /// Verifications at a time: each may take 19 MiB and a core.
 const VERIFICATIONS: usize = 2;
@@ -56,6 +56,9 @@ pub enum LoginError {
     /// Too many attempts on this user from this address are being slowed down already.
     #[error("too many failed logins for this user from this address")]
     Throttled,
+    /// Nobody's name, which is no attempt at anybody's password.
+    #[error(transparent)]
+    Name(#[from] NameError),
     /// The system's random source or a verification thread failed.
     #[error("the login could not be verified: {0}")]
     Failed(String),
@@ -139,36 +142,26 @@ impl Accounts {
         self.table().order.len()
     }
 
-    /// Whether there is such a user.
-    #[must_use]
-    pub fn has(&self, user: &UserName) -> bool {
-        self.table().users.contains_key(user)
-    }
-
     /// Verifies a password and makes the host key of a new device.
     ///
     /// # Errors
-    /// [`LoginError`]. An unknown name costs what verifying one of the users costs.
+    /// [`LoginError`]. An unknown name costs what verifying one of the users costs, unless
+    /// nobody can have it.
     pub async fn login(
         &self,
         name: &str,
         password: String,
         address: Option<IpAddr>,
     ) -> Result<(Device, HostKey), LoginError> {
-        let origin = Origin {
-            address,
-            user: name.to_owned(),
-        };
+        let user: UserName = name.parse()?;
+        let origin = self.throttle.origin(address, name);
         let _turn = self
             .throttle
             .wait(&origin)
             .await
             .ok_or(LoginError::Throttled)?;
         let table = self.table();
-        let user = name
-            .parse()
-            .ok()
-            .filter(|name| table.users.contains_key(name));
+        let user = Some(user).filter(|user| table.users.contains_key(user));
         let decoy = || table.order.get(self.secret.pick(name, table.order.len()));
         let compared_with = user.as_ref().or_else(decoy).ok_or(LoginError::Wrong)?;
         let credential = table
@@ -264,11 +257,21 @@ mod tests {
             ("alice", "b-secret"),
             ("carol", "a-secret"),
             ("carol", "b-secret"),
-            ("", ""),
         ] {
             let refused = accounts.login(user, password.into(), None).await;
             assert!(matches!(refused, Err(LoginError::Wrong)), "{user}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_name_that_nobody_can_have_is_refused_at_once_however_often() {
+        let accounts = accounts();
+        let before = tokio::time::Instant::now();
+        for name in ["", ".check"].repeat(20) {
+            let refused = accounts.login(name, "a-secret".into(), None).await;
+            assert!(matches!(refused, Err(LoginError::Name(_))), "{name}");
+        }
+        assert_eq!(before.elapsed(), std::time::Duration::ZERO);
     }
 
     #[tokio::test]

@@ -6,16 +6,23 @@
 
 use std::{
     fmt,
-    fs::{self, File},
+    fs::{self, File, Metadata, TryLockError},
     io,
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
+    thread::sleep,
+    time::{Duration, Instant},
 };
 
 use super::{
     name::UserName,
     password::{Credential, CredentialError},
 };
-use crate::durable::{Replacement, folder_of};
+use crate::durable::Replacement;
+
+/// With another command that edits the same file.
+const PATIENCE: Duration = Duration::from_secs(5);
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// How what follows the name is to be understood.
 pub type ReadPassword = fn(&str) -> Result<Credential, CredentialError>;
@@ -243,6 +250,12 @@ pub enum FileError {
         /// Why.
         source: io::Error,
     },
+    /// Another command has had it for long.
+    #[error("{} is being edited by another command, such as one that asks for a password; finish that first", path.display())]
+    Held {
+        /// The file.
+        path: PathBuf,
+    },
     /// It has errors already.
     #[error("{}", listed(path, mistakes))]
     Mistakes {
@@ -278,14 +291,14 @@ impl UsersFile {
             path: path.to_owned(),
             source,
         };
-        // The folder, since the file itself is replaced; of the file that a link points to.
+        // Of the file that a link points to, since that is replaced.
         let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-        let lock = File::open(folder_of(&target)).map_err(failed)?;
-        lock.lock().map_err(failed)?;
-        let text = match fs::read_to_string(&target) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-            text => text.map_err(failed)?,
-        };
+        let lock = lock(&target)
+            .map_err(failed)?
+            .ok_or_else(|| FileError::Held {
+                path: path.to_owned(),
+            })?;
+        let text = io::read_to_string(&lock).map_err(failed)?;
         let document = Document::parse(&text).map_err(|mistakes| FileError::Mistakes {
             path: path.to_owned(),
             mistakes,
@@ -307,6 +320,36 @@ impl UsersFile {
             path: self.path.clone(),
             source,
         })
+    }
+}
+
+/// The file itself is locked, which nobody can do who may not read the passwords; made empty
+/// if it is not there. None when somebody else has it for too long.
+fn lock(path: &Path) -> io::Result<Option<File>> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let file = File::options()
+            .read(true)
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .open(path)?;
+        match file.try_lock() {
+            Ok(()) if is_still(path, &file)? => return Ok(Some(file)),
+            // Whoever had it has put another in its place.
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) if Instant::now() < deadline => sleep(PAUSE),
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+    }
+}
+
+fn is_still(path: &Path, file: &File) -> io::Result<bool> {
+    let identity = |metadata: Metadata| (metadata.dev(), metadata.ino());
+    match fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        found => Ok(identity(found?) == identity(file.metadata()?)),
     }
 }
 

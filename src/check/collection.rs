@@ -4,9 +4,11 @@ use std::{fs, path::Path};
 
 use super::{
     clock::TOLERANCE_SECS,
+    data::Data,
     finding::{Findings, Repair, of_user, some_of},
-    locks, progress, quiet,
-    subject::Subject,
+    locks::{self, Holder},
+    progress,
+    quiet::{self, JOURNALS},
 };
 use crate::{
     account::name::UserName,
@@ -19,18 +21,18 @@ const FILE: &str = "collection.anki2";
 const MIB: u64 = 1024 * 1024;
 const BROKEN: &str = "Restore it from a backup, or upload it once more from a device that has everything (in Anki: Preferences > Syncing > force changes in one direction).";
 
-pub(super) fn check(subject: &Subject, _base: &Path, findings: &mut Findings) {
-    let users = subject.users();
+pub(super) fn check(data: &Data, findings: &mut Findings) {
+    let users = data.users();
     let bar = progress(users.len() as u64, "collections");
     for (user, folder) in users {
         bar.set_message(format!("collection of {user}"));
-        one(subject, &user, &folder.join(FILE), findings);
+        one(data, &user, &folder.join(FILE), findings);
         bar.inc(1);
     }
     bar.finish_and_clear();
 }
 
-fn one(subject: &Subject, user: &UserName, path: &Path, findings: &mut Findings) {
+fn one(data: &Data, user: &UserName, path: &Path, findings: &mut Findings) {
     let place = of_user(user, FILE);
     match fs::metadata(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return,
@@ -44,20 +46,20 @@ fn one(subject: &Subject, user: &UserName, path: &Path, findings: &mut Findings)
             );
             return;
         }
-        Ok(metadata) => limits(subject, &place, metadata.len(), findings),
+        Ok(metadata) => limits(data.limit, &place, metadata.len(), findings),
     }
-    locked(subject, &place, path, findings);
+    match locks::holder(path) {
+        Some(holder) => locked(data, &place, &holder, findings),
+        None => journal(user, path, findings),
+    }
     match quiet::read(path, examine) {
         Ok(examined) => judge(user, &place, &examined, findings),
         Err(error) => findings.unseen(place, error),
     }
 }
 
-fn limits(subject: &Subject, place: &str, size: u64, findings: &mut Findings) {
-    let Ok(settings) = &subject.settings else {
-        return;
-    };
-    let limit = settings.limits.decoded;
+fn limits(limit: Option<u64>, place: &str, size: u64, findings: &mut Findings) {
+    let Some(limit) = limit else { return };
     let remedy = format!(
         "Raise max_sync_payload_megs (MAX_SYNC_PAYLOAD_MEGS) to {} or more, and a proxy's limit with it.",
         size / MIB / 2 + 1
@@ -87,16 +89,35 @@ fn limits(subject: &Subject, place: &str, size: u64, findings: &mut Findings) {
     }
 }
 
-fn locked(subject: &Subject, place: &str, path: &Path, findings: &mut Findings) {
-    let Some(holder) = locks::holder(path) else {
-        return;
+/// What a program left beside a database when it did not end properly.
+fn journal(user: &UserName, path: &Path, findings: &mut Findings) {
+    let has_content = |suffix: &&str| {
+        fs::metadata(quiet::beside(path, suffix)).is_ok_and(|journal| journal.len() > 0)
     };
-    let is_the_server = subject
-        .running
-        .as_ref()
-        .is_some_and(|running| running.pid == holder.pid);
+    let left: Vec<_> = JOURNALS.into_iter().filter(has_content).collect();
+    if left.is_empty() {
+        return;
+    }
+    findings
+        .warning(
+            "journal-left",
+            user,
+            format_args!(
+                "{FILE}{} was left by a program that did not end properly: part of the collection is in there only, and a copy of {FILE} alone would lack it",
+                some_of(&left)
+            ),
+            "Keep the files together; the next sync, or `check --repair`, brings them into one.",
+        )
+        .with(Repair::Data {
+            user: user.clone(),
+            mend: Mend::Journal,
+        });
+}
+
+fn locked(data: &Data, place: &str, holder: &Holder, findings: &mut Findings) {
+    let is_the_server = data.server.is_some_and(|server| holder.may_be(server));
     // A server that cannot be asked is probably the one.
-    if is_the_server || subject.silent.is_some() {
+    if is_the_server || data.is_silent {
         return;
     }
     let who = match holder.pid {

@@ -9,15 +9,14 @@ use std::{
 };
 
 use super::{
-    finding::{Findings, Repair, some_of},
-    locks,
-    quiet::{JOURNALS, beside},
-    subject::{Account, Subject},
+    finding::{Findings, Repair, Severity, some_of},
+    subject::{Account, OWN_FOLDER, Subject, is_users_folder},
 };
-use crate::vault::upkeep::Mend;
 
 const SECRET: &str = ".anki-syncd/host-key-secret";
 const SECRET_BYTES: u64 = 32;
+/// What file systems and their snapshots have in a folder where they are mounted.
+const OF_FILE_SYSTEMS: [&str; 2] = ["lost+found", ".snapshots"];
 /// No upload takes this long.
 const OLD: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -45,6 +44,13 @@ pub(super) fn check(subject: &Subject, base: &Path, findings: &mut Findings) {
             return;
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let made_by_systemd = subject
+                .unit
+                .as_ref()
+                .and_then(|unit| unit.folder.as_deref());
+            if made_by_systemd == Some(base) {
+                return;
+            }
             findings.note(
                 "base-missing",
                 base.display(),
@@ -55,22 +61,6 @@ pub(super) fn check(subject: &Subject, base: &Path, findings: &mut Findings) {
         }
         Err(error) => return findings.unseen(base.display(), error),
     };
-    if metadata.mode() & 0o007 != 0 {
-        findings
-            .warning(
-                "base-open",
-                base.display(),
-                format_args!(
-                    "everybody on this machine may look into the data folder (mode {:o})",
-                    metadata.mode() & 0o777
-                ),
-                format_args!("`chmod o= {}`", base.display()),
-            )
-            .with(Repair::SetMode {
-                paths: vec![PathBuf::new()],
-            });
-    }
-    secret(base, findings);
     let Some(account) = &subject.account else {
         return;
     };
@@ -80,11 +70,69 @@ pub(super) fn check(subject: &Subject, base: &Path, findings: &mut Findings) {
         is_running: subject.running.is_some() || subject.silent.is_some(),
     };
     let mut seen = Seen::default();
-    walk.judge(Path::new(""), &metadata, &mut seen);
+    itself(&walk, &metadata, &mut seen, findings);
     walk.folder(Path::new(""), &mut seen);
     tell(seen, account, findings);
+    secret(base, findings);
     strangers(subject, findings);
-    journals(subject, findings);
+}
+
+/// The data folder itself. Where it is not the server's alone, whose it is and who may look
+/// into it is not for us to change.
+fn itself(walk: &Walk, metadata: &Metadata, seen: &mut Seen, findings: &mut Findings) {
+    let base = walk.base.display();
+    let is_open = metadata.mode() & 0o007 != 0;
+    let mut found = Seen::default();
+    walk.judge(Path::new(""), metadata, &mut found);
+    let is_usable = found.others.is_empty() && found.locked_up.is_empty();
+    if let Some(other) = shared_with(walk.base) {
+        if is_open || !is_usable {
+            let name = &walk.account.name;
+            findings.add(
+                if is_usable { Severity::Warning } else { Severity::Problem },
+                "base-shared",
+                base,
+                format_args!(
+                    "the data folder also holds {}, which is nothing of the server's; its owner and mode, which do not suit {name}, as whom the server runs, are thus left alone",
+                    other.display()
+                ),
+                format_args!("Set SYNC_BASE to a folder of its own, and move the users' folders and {OWN_FOLDER} there."),
+            );
+        }
+        return;
+    }
+    seen.others.append(&mut found.others);
+    seen.locked_up.append(&mut found.locked_up);
+    if is_open {
+        findings
+            .warning(
+                "base-open",
+                &base,
+                format_args!(
+                    "everybody on this machine may look into the data folder (mode {:o})",
+                    metadata.mode() & 0o777
+                ),
+                format_args!("`chmod o= {base}`"),
+            )
+            .with(Repair::SetMode {
+                paths: vec![PathBuf::new()],
+            });
+    }
+}
+
+/// Something in the data folder that is not there for the server.
+fn shared_with(base: &Path) -> Option<PathBuf> {
+    let entries = fs::read_dir(base).ok()?.flatten().map(|entry| entry.path());
+    let mut others = entries.filter(|path| !is_servers(path) && !is_of_file_system(path));
+    others.next()
+}
+
+fn is_servers(path: &Path) -> bool {
+    path.ends_with(OWN_FOLDER) || is_users_folder(path)
+}
+
+fn is_of_file_system(path: &Path) -> bool {
+    OF_FILE_SYSTEMS.iter().any(|name| path.ends_with(name))
 }
 
 struct Walk<'a> {
@@ -99,8 +147,12 @@ impl Walk<'_> {
             Ok(entries) => entries,
             Err(error) => return seen.unreadable.push((below.to_owned(), error)),
         };
+        let is_base = below.as_os_str().is_empty();
         for entry in entries.flatten() {
             let path = below.join(entry.file_name());
+            if is_of_file_system(&path) || is_base && !is_servers(&entry.path()) {
+                continue;
+            }
             // Not followed where it is a link. One that is gone was a server's at work.
             let Ok(metadata) = fs::symlink_metadata(self.base.join(&path)) else {
                 continue;
@@ -176,7 +228,7 @@ fn tell(seen: Seen, account: &Account, findings: &mut Findings) {
                     "{} below the data folder do not belong to {name}, as whom the server runs, so it may not be able to change them",
                     seen.others.len()
                 ),
-                format_args!("`chown -R {name}:` on the data folder, or `check --repair`."),
+                format_args!("`check --repair`, or `chown {name}:` them."),
             )
             .with(Repair::GiveToAccount { paths: seen.others });
     }
@@ -186,7 +238,7 @@ fn tell(seen: Seen, account: &Account, findings: &mut Findings) {
                 "files-not-writable",
                 shown(&seen.locked_up),
                 format_args!("{name}, as whom the server runs, may not read or not change them"),
-                "`chmod -R u+rwX` on the data folder, or `check --repair`.",
+                "`check --repair`, or `chmod u+rwX` them.",
             )
             .with(Repair::SetMode {
                 paths: seen.locked_up,
@@ -259,7 +311,7 @@ fn strangers(subject: &Subject, findings: &mut Findings) {
     let Ok(settings) = &subject.settings else {
         return;
     };
-    if subject.lists.iter().any(|list| list.text.is_err()) {
+    if !subject.knows_users() {
         return;
     }
     for (user, folder) in subject.users() {
@@ -270,35 +322,6 @@ fn strangers(subject: &Subject, findings: &mut Findings) {
                 "has a collection here, and is not among the users who can log in",
                 "Add the user, if the name is only misspelt; else keep or remove the folder as you like.",
             );
-        }
-    }
-}
-
-/// What a program left beside a database when it did not end properly.
-fn journals(subject: &Subject, findings: &mut Findings) {
-    for (user, folder) in subject.users() {
-        let path = folder.join("collection.anki2");
-        let left: Vec<_> = JOURNALS
-            .into_iter()
-            .filter(|suffix| {
-                fs::metadata(beside(&path, suffix)).is_ok_and(|journal| journal.len() > 0)
-            })
-            .collect();
-        if !left.is_empty() && path.exists() && locks::holder(&path).is_none() {
-            findings
-                .warning(
-                    "journal-left",
-                    &user,
-                    format_args!(
-                        "collection.anki2{} was left by a program that did not end properly: part of the collection is in there only, and a copy of collection.anki2 alone would lack it",
-                        some_of(&left)
-                    ),
-                    "Keep the files together; the next sync, or `check --repair`, brings them into one.",
-                )
-                .with(Repair::Data {
-                    user: user.clone(),
-                    mend: Mend::Journal,
-                });
         }
     }
 }

@@ -1,16 +1,17 @@
 //! What a check finds.
 
 use std::{
+    borrow::Cow,
     fmt::{self, Write},
     path::PathBuf,
 };
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use crate::{account::name::UserName, vault::upkeep::Mend};
 
 /// How bad it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// Somebody cannot sync, or something is lost.
@@ -32,43 +33,40 @@ impl fmt::Display for Severity {
 }
 
 /// One thing that a check found.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Finding {
     /// How bad it is.
     pub severity: Severity,
     /// What kind of thing, for programs; stays the same over versions.
-    pub id: &'static str,
+    pub id: Cow<'static, str>,
     /// Where: a setting, a file, a user, an address.
-    #[serde(rename = "where")]
     pub place: String,
     /// What is the matter, as a sentence.
     pub what: String,
     /// What to do about it, as a sentence.
     pub remedy: String,
     /// What `--repair` would do about it.
-    #[serde(rename = "repairable", serialize_with = "is_some")]
     pub repair: Option<Repair>,
 }
 
-#[allow(clippy::ref_option, reason = "what serde calls")]
-fn is_some<S: Serializer>(repair: &Option<Repair>, to: S) -> Result<S::Ok, S::Error> {
-    to.serialize_bool(repair.is_some())
-}
-
-/// What can be put right without anybody's judgement.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What can be put right without anybody's judgement. What root does to files it takes from
+/// no other process.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Repair {
     /// Give these files to the account that the server runs as.
+    #[serde(skip)]
     GiveToAccount {
         /// Below `SYNC_BASE`.
         paths: Vec<PathBuf>,
     },
     /// Let that account read and write these files, and nobody else but its group.
+    #[serde(skip)]
     SetMode {
         /// Below `SYNC_BASE`.
         paths: Vec<PathBuf>,
     },
     /// Remove these temporary files.
+    #[serde(skip)]
     RemoveTemporary {
         /// Below `SYNC_BASE`.
         paths: Vec<PathBuf>,
@@ -163,11 +161,12 @@ impl Findings {
             "not-looked-at",
             place,
             format_args!("was not looked at: {why}"),
-            "Run the command as root, or see to that it can be read.",
+            "Run the command as root, and see to that the server's account can read it.",
         );
     }
 
-    fn add(
+    /// Adds one.
+    pub fn add(
         &mut self,
         severity: Severity,
         id: &'static str,
@@ -178,13 +177,20 @@ impl Findings {
         let at = self.0.len();
         self.0.push(Finding {
             severity,
-            id,
+            id: id.into(),
             place: place.to_string(),
             what: what.to_string(),
             remedy: remedy.to_string(),
             repair: None,
         });
         &mut self.0[at]
+    }
+
+    /// What can be put right.
+    #[must_use]
+    pub fn repairs(&self) -> Vec<Repair> {
+        let repairs = self.0.iter().filter_map(|finding| finding.repair.clone());
+        repairs.collect()
     }
 
     /// How many of this severity there are.

@@ -1,16 +1,13 @@
 //! Who has a database open, without taking a lock oneself.
 
-use std::{
-    fs::{self, File},
-    path::Path,
-};
+use std::{fs, path::Path};
 
 use nix::{
     fcntl::{FcntlArg, fcntl},
     libc::{self, off_t},
 };
 
-use super::quiet::beside;
+use super::quiet::{beside, open_plain};
 
 /// Where `SQLite` puts its locks: in the main file, and in the `-shm` of one with a log.
 const IN_FILE: (off_t, off_t) = (0x4000_0000, 512);
@@ -19,10 +16,20 @@ const IN_SHM: (off_t, off_t) = (120, 9);
 /// A process that has a lock on the database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Holder {
-    /// Its number; 0 for one in another container.
+    /// Its number; 0 for one that cannot be seen from the container that this runs in.
     pub pid: u32,
+    /// Its number in the container that it runs in itself.
+    pub inner_pid: u32,
     /// Its name.
     pub name: String,
+}
+
+impl Holder {
+    /// Whether it is the server that says it has this number where it runs.
+    #[must_use]
+    pub fn may_be(&self, server: u32) -> bool {
+        [0, server].contains(&self.pid) || self.inner_pid == server
+    }
 }
 
 /// A process that has the database locked, if there is one.
@@ -33,15 +40,19 @@ pub fn holder(path: &Path) -> Option<Holder> {
         .iter()
         .find_map(|(path, (start, length))| locked_by(path, *start, *length))?;
     let pid = u32::try_from(pid).unwrap_or_default();
-    let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    let about = |what| fs::read_to_string(format!("/proc/{pid}/{what}")).unwrap_or_default();
+    let (name, status) = (about("comm"), about("status"));
+    let pids = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
+    let innermost = pids.and_then(|pids| pids.split_whitespace().last()?.parse().ok());
     Some(Holder {
         pid,
+        inner_pid: innermost.unwrap_or(pid),
         name: name.trim().to_owned(),
     })
 }
 
 fn locked_by(path: &Path, start: off_t, length: off_t) -> Option<i32> {
-    let file = File::open(path).ok()?;
+    let file = open_plain(path).ok()?;
     let mut lock = libc::flock {
         l_type: i16::try_from(libc::F_WRLCK).ok()?,
         l_whence: i16::try_from(libc::SEEK_SET).ok()?,

@@ -3,16 +3,17 @@
 use std::{collections::BTreeMap, fs, path::Path, thread, time::Duration};
 
 use super::{
+    data::Data,
     finding::{Findings, Repair, of_user, some_of},
     progress,
     quiet::{self, QuietError},
-    subject::Subject,
 };
 use crate::{
     account::name::UserName,
     media::{
         Error,
-        examine::{Difference, Fault, database_fault, difference, files, is_recorded, recorded},
+        examine::{Difference, difference, files, is_recorded, recorded},
+        fault::{Fault, database_fault},
     },
     vault::upkeep::Mend,
 };
@@ -22,11 +23,11 @@ const JOURNAL: &str = ".anki-syncd/media/journal.json";
 
 type Differences = BTreeMap<String, Difference>;
 
-pub(super) fn check(subject: &Subject, _base: &Path, findings: &mut Findings) {
-    for (user, folder) in subject.users() {
+pub(super) fn check(data: &Data, findings: &mut Findings) {
+    for (user, folder) in data.users() {
         if !folder.join("media.db").exists() {
             without_database(&user, &folder, findings);
-        } else if let Err(error) = one(subject, &user, &folder, findings) {
+        } else if let Err(error) = one(data, &user, &folder, findings) {
             findings.unseen(of_user(&user, "media"), error);
         }
     }
@@ -53,7 +54,7 @@ fn without_database(user: &UserName, folder: &Path, findings: &mut Findings) {
 }
 
 fn one(
-    subject: &Subject,
+    data: &Data,
     user: &UserName,
     folder: &Path,
     findings: &mut Findings,
@@ -72,7 +73,7 @@ fn one(
         }
         Err(error) => return Err(error),
     }
-    if folder.join(JOURNAL).exists() && subject.running.is_none() {
+    if folder.join(JOURNAL).exists() && data.server.is_none() {
         findings
             .note(
                 "media-batch-interrupted",
@@ -84,7 +85,7 @@ fn one(
         return Ok(());
     }
     let mut found = compare(user, &database, &media)?;
-    if !found.is_empty() && subject.running.is_some() {
+    if !found.is_empty() && data.server.is_some() {
         // A batch of media that is just being stored is not whole in both places yet.
         thread::sleep(AGAIN);
         found = quiet::read(&database, |conn| again(conn, &media, &found))?;

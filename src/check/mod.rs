@@ -2,11 +2,14 @@
 //! nobody's judgement.
 //!
 //! One file per subject. Looking changes nothing and takes no lock, so that it can be done
-//! at any time; what cannot be looked at is told as such. Repairs of a user's data are made
+//! at any time; what cannot be looked at is told as such. Users' data are opened as the
+//! server's account only. Repairs of a user's data are made
 //! by the running server in that user's turn, or with `SYNC_BASE` held.
 
+mod child;
 mod clock;
 mod collection;
+pub mod data;
 mod files;
 pub mod finding;
 mod locks;
@@ -32,8 +35,10 @@ pub fn look(subject: &Subject, findings: &mut Findings) {
     let Some(base) = &subject.base else { return };
     files::check(subject, base, findings);
     space::check(subject, base, findings);
-    collection::check(subject, base, findings);
-    media::check(subject, base, findings);
+    // Otherwise that was told with the files.
+    if base.read_dir().is_ok() {
+        data::check(subject, base, findings);
+    }
 }
 
 /// A bar for work that takes long, at a terminal only.

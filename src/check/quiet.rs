@@ -6,13 +6,15 @@
 
 use std::{
     ffi::OsString,
-    fs, io,
-    os::unix::fs::MetadataExt,
+    fs::{self, File, OpenOptions},
+    io, iter,
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
     thread,
     time::Duration,
 };
 
+use nix::libc::O_NONBLOCK;
 use rusqlite::{Connection, OpenFlags};
 use tempfile::TempDir;
 
@@ -60,6 +62,7 @@ where
     QuietError: From<E>,
 {
     for attempt in 0..ATTEMPTS {
+        open_plain(path)?;
         let before = Stamps::of(path)?;
         let has_journal = !before.journals().is_empty();
         if has_journal && attempt < PATIENCE && is_in_use(path) {
@@ -99,14 +102,25 @@ fn open(path: &Path, immutable: bool) -> rusqlite::Result<Connection> {
 /// The file and its journals under other names; none when they changed in the middle of it.
 fn copy(path: &Path, before: &Stamps) -> io::Result<Option<TempDir>> {
     let folder = tempfile::tempdir_in(LARGE_TEMPORARY).or_else(|_| tempfile::tempdir())?;
-    fs::copy(path, folder.path().join("copy"))?;
-    for journal in before.journals() {
-        fs::copy(
-            beside(path, journal),
-            folder.path().join(format!("copy{journal}")),
-        )?;
+    for suffix in iter::once("").chain(before.journals()) {
+        let mut copy = File::create(folder.path().join(format!("copy{suffix}")))?;
+        io::copy(&mut open_plain(&beside(path, suffix))?, &mut copy)?;
     }
     Ok((Stamps::of(path)? == *before).then_some(folder))
+}
+
+/// Opens a file for reading, and nothing that has no end or makes its reader wait.
+///
+/// # Errors
+/// As the file system says, and for anything but a file.
+pub fn open_plain(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    let file = options.read(true).custom_flags(O_NONBLOCK).open(path)?;
+    if file.metadata()?.is_file() {
+        Ok(file)
+    } else {
+        Err(io::Error::other("is not a plain file"))
+    }
 }
 
 /// A file's journal.

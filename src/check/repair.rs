@@ -5,11 +5,10 @@
 //! running server, or by a process of the server's account with `SYNC_BASE` held.
 
 use std::{
-    fs::File,
-    io::{self, BufRead, BufReader},
-    os::unix::{fs::MetadataExt, process::CommandExt},
+    fs::{File, Metadata},
+    io,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
 };
 
 use nix::{
@@ -19,7 +18,8 @@ use nix::{
 };
 
 use super::{
-    finding::{Finding, Repair},
+    child,
+    finding::Repair,
     subject::{Account, Subject},
 };
 use crate::{
@@ -39,18 +39,15 @@ const NAMES_AT_A_TIME: usize = 1000;
 /// Why something was not repaired, as a sentence.
 pub type Failure = String;
 
-/// Repairs what the findings say can be, and tells of each step; what fails does not keep
+/// Makes these repairs, and tells of each step; what fails does not keep
 /// the rest from being tried.
 pub fn carry_out(
     subject: &Subject,
-    findings: &[Finding],
+    repairs: &[Repair],
     mut tell: impl FnMut(Result<String, Failure>),
 ) {
     let mut data = Vec::new();
-    for repair in findings
-        .iter()
-        .filter_map(|finding| finding.repair.as_ref())
-    {
+    for repair in repairs {
         match repair {
             Repair::GiveToAccount { paths } => tell(each(subject, repair, paths, give)),
             Repair::SetMode { paths } => tell(each(subject, repair, paths, set_mode)),
@@ -75,7 +72,13 @@ pub fn carry_out(
         }
         Ok(Who::Ourselves(base)) => here(base, data, tell),
         Ok(Who::Account(base, account)) => {
-            if let Err(error) = as_account(base, account, &data, &mut tell) {
+            // So that every file that comes to be is the account's, too.
+            let arguments = ["mend".as_ref(), base.as_os_str()];
+            let ended = child::run(account, &arguments, &data, |line| {
+                tell(serde_json::from_str(line)?);
+                Ok(())
+            });
+            if let Err(error) = ended {
                 tell(Err(format!("users' data: {error}")));
             }
         }
@@ -130,37 +133,6 @@ fn hold(base: &Path) -> Result<(Vaults, tokio::runtime::Runtime), Failure> {
         .map_err(|error| error.to_string())?;
     // Mending replaces no collection, so that nothing is kept by it.
     Ok((Vaults::new(base, Retention::default()), runtime))
-}
-
-/// In a process of the server's account, so that every file that comes to be is the
-/// server's; root's own could be led astray in a folder that is another's.
-fn as_account(
-    base: &Path,
-    account: &Account,
-    data: &[Work],
-    tell: &mut impl FnMut(Result<String, Failure>),
-) -> io::Result<()> {
-    // By this name it can be executed also where the account may not look for it.
-    let mut child = Command::new("/proc/self/exe")
-        .arg("mend")
-        .arg(base)
-        .uid(account.uid.as_raw())
-        .gid(account.gid.as_raw())
-        .env_clear()
-        .current_dir("/")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()?;
-    if let Some(mut stdin) = child.stdin.take() {
-        serde_json::to_writer(&mut stdin, data)?;
-    }
-    if let Some(stdout) = child.stdout.take() {
-        for line in BufReader::new(stdout).lines() {
-            tell(serde_json::from_str(&line?)?);
-        }
-    }
-    child.wait()?;
-    Ok(())
 }
 
 fn said(user: &UserName, mended: Result<Mended, Failure>) -> Result<String, Failure> {
@@ -221,28 +193,37 @@ fn open_below(folder: &File, path: &Path) -> io::Result<File> {
     Ok(File::from(openat2(folder, path, how)?))
 }
 
-fn give(folder: &File, path: &Path, account: &Account) -> io::Result<()> {
+/// The same, unless it is a file with another name, which may be anywhere, /etc/shadow
+/// included.
+fn open_single(folder: &File, path: &Path) -> io::Result<(File, Metadata)> {
     let file = open_below(folder, path)?;
     let metadata = file.metadata()?;
-    // Another name of it may be anywhere, /etc/shadow included.
     if metadata.is_file() && metadata.nlink() > 1 {
         return Err(io::Error::other(
-            "has further names elsewhere; give it to the account by hand if that is meant",
+            "has further names elsewhere; change it by hand if that is meant",
         ));
     }
+    Ok((file, metadata))
+}
+
+fn give(folder: &File, path: &Path, account: &Account) -> io::Result<()> {
+    let (file, _) = open_single(folder, path)?;
     fchown(&file, Some(account.uid), Some(account.gid))?;
     set_rights(&file, path)
 }
 
 /// The owner may do what the server needs; the others nothing, nor the group with the secret.
-fn set_mode(folder: &File, path: &Path, _: &Account) -> io::Result<()> {
-    let file = match open_below(folder, path) {
+fn set_mode(folder: &File, path: &Path, account: &Account) -> io::Result<()> {
+    let (file, metadata) = match open_single(folder, path) {
         // Its owner may not read it either.
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
             return set_mode_by_name(folder, path);
         }
-        file => file?,
+        opened => opened?,
     };
+    if metadata.uid() != account.uid.as_raw() {
+        return Err(io::Error::other("is not the server's"));
+    }
     set_rights(&file, path)
 }
 

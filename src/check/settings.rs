@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     account::{compare, password::Credential},
-    config::{Settings, client_address::ClientAddress},
+    config::{NO_USERS, Settings, client_address::ClientAddress},
     control::Request,
 };
 
@@ -18,10 +18,8 @@ const BOM: char = '\u{feff}';
 const OTHER_HASHES: [&str; 8] = ["$1$", "$2a$", "$2b$", "$2y$", "$5$", "$6$", "$7$", "$y$"];
 
 pub(super) fn check(subject: &Subject, findings: &mut Findings) {
-    // Not root, most likely; what is wrong with the users is not known then.
-    let unreadable = subject.lists.iter().any(is_forbidden);
     match &subject.settings {
-        Ok(settings) => good(settings, unreadable, findings),
+        Ok(settings) => good(settings, subject.knows_users(), findings),
         Err(problems) => {
             for problem in &problems.0 {
                 findings.problem(
@@ -39,25 +37,31 @@ pub(super) fn check(subject: &Subject, findings: &mut Findings) {
             lines(&list.path, text, findings);
         }
     }
+    if subject.has_sealed_users {
+        findings.note(
+            "not-looked-at",
+            "users",
+            "the list of users was not looked at: it is encrypted or a part of the unit, where only systemd reads it",
+            "Nothing; `anki-syncd user list` tells the running server's.",
+        );
+    }
     service(subject, findings);
-    if !unreadable {
+    if subject.knows_users() {
         same_users(subject, findings);
     }
 }
 
-fn is_forbidden(list: &UsersList) -> bool {
-    matches!(&list.text, Err(error) if error.kind() == io::ErrorKind::PermissionDenied)
-}
-
-fn good(settings: &Settings, unreadable: bool, findings: &mut Findings) {
+fn good(settings: &Settings, knows_users: bool, findings: &mut Findings) {
     for warning in &settings.warnings {
-        if !(unreadable && settings.users.is_empty()) {
+        if !warning.starts_with(NO_USERS) {
             findings.warning(
                 "settings-doubtful",
                 "settings",
                 warning,
                 "Change the setting so that it says what is meant.",
             );
+        } else if knows_users {
+            findings.warning("no-users", "users", NO_USERS, "`anki-syncd user add NAME`");
         }
     }
     let behind_proxy = settings.client_address != ClientAddress::ConnectInfo;
@@ -194,6 +198,21 @@ fn service(subject: &Subject, findings: &mut Findings) {
         findings.unseen("the running server", error);
     }
     let Some(unit) = &subject.unit else { return };
+    for (path, error) in &unit.unread {
+        findings.unseen(path.display(), error);
+    }
+    if let (Some(elsewhere), Some(base)) = (&subject.elsewhere, &subject.base) {
+        findings.problem(
+            "server-elsewhere",
+            "SYNC_BASE",
+            format_args!(
+                "the running server has its data in {}, but by its settings they are in {}, which is what was looked at",
+                elsewhere.display(),
+                base.display()
+            ),
+            "`systemctl restart anki-syncd`, if that was changed on purpose; else see `systemctl cat anki-syncd` for where it is set.",
+        );
+    }
     if unit.has_failed() {
         findings.problem(
             "service-failed",
@@ -252,10 +271,11 @@ fn same_users(subject: &Subject, findings: &mut Findings) {
 mod tests {
     use super::*;
 
-    fn ids(text: &str) -> Vec<&'static str> {
+    fn ids(text: &str) -> Vec<String> {
         let mut findings = Findings::default();
         lines(Path::new("users"), text, &mut findings);
-        findings.0.iter().map(|finding| finding.id).collect()
+        let ids = findings.0.iter().map(|finding| finding.id.to_string());
+        ids.collect()
     }
 
     #[test]

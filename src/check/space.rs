@@ -8,11 +8,9 @@ use super::{
     finding::{Findings, of_user},
     subject::Subject,
 };
-use crate::vault::room::Free;
+use crate::vault::{room::Free, usage::Usage};
 
 const MIB: u64 = 1024 * 1024;
-/// Below this, not even the next sync is sure to fit.
-const LEAST: u64 = 64 * MIB;
 /// An upload, the collection that it replaces, and a copy for a download.
 const COPIES: u64 = 3;
 const FEW_FILES: u64 = 1000;
@@ -27,8 +25,9 @@ pub(super) fn check(subject: &Subject, base: &Path, findings: &mut Findings) {
             "Mount it writable; after a failure of the disk, look at `dmesg` first.",
         );
     }
+    quotas(subject, findings);
     let Ok(free) = Free::at(base) else { return };
-    room(subject, base, free.bytes, findings);
+    room(subject, base, free, findings);
     if let Some(files) = free.files.filter(|files| *files < FEW_FILES) {
         findings.problem(
             "disk-few-inodes",
@@ -39,31 +38,57 @@ pub(super) fn check(subject: &Subject, base: &Path, findings: &mut Findings) {
     }
 }
 
-fn room(subject: &Subject, base: &Path, free: u64, findings: &mut Findings) {
+fn room(subject: &Subject, base: &Path, free: Free, findings: &mut Findings) {
     let sizes = subject.users().into_iter().filter_map(|(user, folder)| {
         let metadata = folder.join("collection.anki2").metadata().ok()?;
         Some((metadata.len(), user))
     });
     let largest = sizes.max();
-    if free < LEAST {
+    let settings = subject.settings.as_ref().ok();
+    if let Some(full) = settings.and_then(|settings| settings.room.admit(free).err()) {
         findings.problem(
             "disk-full",
             base.display(),
-            format_args!("only {} MiB are free", free / MIB),
+            full,
             "Make room, or move the data to a larger disk.",
         );
-    } else if let Some((size, user)) = largest.filter(|(size, _)| free < size * COPIES) {
+    } else if let Some((size, user)) = largest.filter(|(size, _)| free.bytes < size * COPIES) {
         findings.warning(
             "disk-nearly-full",
             base.display(),
             format_args!(
                 "{} MiB are free, but an upload of the largest collection, {} with {} MiB, may take {} MiB for a while",
-                free / MIB,
+                free.bytes / MIB,
                 of_user(&user, "collection.anki2"),
                 size / MIB,
                 size * COPIES / MIB
             ),
             "Make room, or move the data to a larger disk.",
         );
+    }
+}
+
+/// Users who can add nothing more.
+fn quotas(subject: &Subject, findings: &mut Findings) {
+    let settings = subject.settings.as_ref().ok();
+    let Some(quota) = settings.and_then(|settings| settings.room.quota) else {
+        return;
+    };
+    for (user, folder) in subject.users() {
+        // What cannot be read is told of with the files.
+        let bytes =
+            Usage::of(&folder).map_or(0, |usage| usage.collection_bytes + usage.media_bytes);
+        if bytes > quota {
+            findings.warning(
+                "quota-exceeded",
+                &user,
+                format_args!(
+                    "collection and media have {} MiB, but quota_megs allows {}: uploads and further media are refused",
+                    bytes.div_ceil(MIB),
+                    quota / MIB
+                ),
+                "Raise quota_megs, or have the user remove media.",
+            );
+        }
     }
 }

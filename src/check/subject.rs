@@ -14,12 +14,17 @@ use crate::{
     config::{Settings, Sources, problem::Problems},
     control::{
         Request, Status,
-        client::{self, AskError},
+        client::{self, Address, AskError},
     },
-    service::unit::Unit,
+    service::unit::{Unit, UsersCredential},
 };
 
 const SETTINGS_PREFIXES: [&str; 3] = ["SYNC_", "PASSWORDS_HASHED", "MAX_SYNC_PAYLOAD_MEGS"];
+
+/// The server's own folder, in the data folder and in each user's.
+pub const OWN_FOLDER: &str = ".anki-syncd";
+/// By what a user's folder is known. Not by `media`, which others have as well.
+const IN_A_USERS_FOLDER: [&str; 3] = ["collection.anki2", "media.db", OWN_FOLDER];
 
 /// The server that is checked, running or not.
 pub struct Subject {
@@ -31,12 +36,16 @@ pub struct Subject {
     pub unit: Option<Unit>,
     /// The lists of users, as files.
     pub lists: Vec<UsersList>,
+    /// Whether only systemd can read the list of users.
+    pub has_sealed_users: bool,
     /// `SYNC_BASE`; known also when other settings are in disorder.
     pub base: Option<PathBuf>,
     /// Whose the files have to be.
     pub account: Option<Account>,
     /// The running server, if it answers.
     pub running: Option<Status>,
+    /// The data folder of systemd's server, if it is another one.
+    pub elsewhere: Option<PathBuf>,
     /// Why a running server cannot be asked.
     pub silent: Option<AskError>,
 }
@@ -82,6 +91,12 @@ impl Subject {
                     .map_or_else(|_| String::new(), Clone::clone),
             );
         }
+        let credential = unit.as_ref().and_then(|unit| unit.users.as_ref());
+        let has_sealed_users =
+            credential == Some(&UsersCredential::Sealed) && !has_users_in_variables(&sources);
+        if has_sealed_users {
+            sources.users = Some(String::new());
+        }
         let settings = Settings::load(&sources);
         let base = match &settings {
             Ok(settings) => Some(settings.base.clone()),
@@ -97,9 +112,11 @@ impl Subject {
             settings,
             unit,
             lists,
+            has_sealed_users,
             base,
             account,
             running: None,
+            elsewhere: None,
             silent: None,
         };
         subject.meet();
@@ -111,38 +128,76 @@ impl Subject {
     /// # Errors
     /// [`AskError`].
     pub fn ask<A: DeserializeOwned>(&self, request: &Request) -> Result<A, AskError> {
-        match (&self.unit, &self.base) {
-            (Some(unit), base) if unit.is_running() => client::ask(base.as_deref(), request),
-            (_, Some(base)) => client::ask_own(base, request),
-            _ => Err(AskError::NotRunning),
-        }
+        let address = Address {
+            base: self.base.clone(),
+            is_units: self.unit.as_ref().is_some_and(Unit::is_running),
+        };
+        client::ask(&address, request)
     }
 
     fn meet(&mut self) {
-        match self.ask::<Status>(&Request::Status) {
-            Ok(status) if Some(&status.base) == self.base.as_ref() => self.running = Some(status),
-            Ok(_) | Err(AskError::NotRunning) => {}
+        let address = |base: Option<PathBuf>| Address {
+            is_units: base.is_none() && self.unit.as_ref().is_some_and(Unit::is_running),
+            base,
+        };
+        let status = |at| client::ask::<Status>(&at, &Request::Status);
+        // Its own socket is in the folder, whatever the folder is called where the server
+        // runs, in a container for instance.
+        let met = match status(address(self.base.clone())) {
+            Err(AskError::NotRunning) => {
+                status(address(None)).map(|status| (Some(status.base.clone()), status))
+            }
+            own => own.map(|status| (self.base.clone(), status)),
+        };
+        match met {
+            Ok((base, status)) if base == self.base => self.running = Some(status),
+            Ok((base, _)) => self.elsewhere = base,
+            Err(AskError::NotRunning) => {}
             Err(error) => self.silent = Some(error),
         }
     }
 
-    /// The folders that are users', with whether the user can log in.
+    /// Whether all users are known that the server has, or will have when it starts.
+    #[must_use]
+    pub fn knows_users(&self) -> bool {
+        !self.has_sealed_users && self.lists.iter().all(|list| list.text.is_ok())
+    }
+
+    /// The users' folders.
     #[must_use]
     pub fn users(&self) -> Vec<(UserName, PathBuf)> {
-        let Some(entries) = self.base.as_ref().and_then(|base| fs::read_dir(base).ok()) else {
-            return Vec::new();
-        };
-        let mut users: Vec<_> = entries
-            .flatten()
-            .filter(|entry| entry.path().is_dir())
-            .filter_map(|entry| {
-                let name = entry.file_name().into_string().ok()?.parse().ok()?;
-                Some((name, entry.path()))
-            })
-            .collect();
-        users.sort();
-        users
+        self.base.as_deref().map(users_folders).unwrap_or_default()
     }
+}
+
+/// The users' folders in a data folder.
+#[must_use]
+pub fn users_folders(base: &Path) -> Vec<(UserName, PathBuf)> {
+    let mut users: Vec<_> = fs::read_dir(base)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter(|entry| is_users_folder(&entry.path()))
+        .filter_map(|entry| {
+            let name = entry.file_name().into_string().ok()?.parse().ok()?;
+            Some((name, entry.path()))
+        })
+        .collect();
+    users.sort();
+    users
+}
+
+/// Whether it is one, and not something else that is beside them. One that may not be
+/// looked into is taken for one, and told of.
+#[must_use]
+pub fn is_users_folder(path: &Path) -> bool {
+    IN_A_USERS_FOLDER
+        .iter()
+        .map(|part| fs::symlink_metadata(path.join(part)))
+        .any(|found| match found {
+            Ok(_) => true,
+            Err(error) => error.kind() == io::ErrorKind::PermissionDenied,
+        })
 }
 
 /// Whether the unit's settings are the ones in question: no others were given.
@@ -163,6 +218,16 @@ fn adopt(sources: &mut Sources, unit: &Unit) {
         .extend(variables.map(|(name, value)| (name.into(), value.into())));
     sources.file.clone_from(&unit.configuration);
     sources.state.clone_from(&unit.folder);
+    if unit.users.is_none() {
+        // The file that the packages have for it is none of this server's.
+        sources.credentials = None;
+    }
+}
+
+/// Whether users are listed by variables, in place of all other lists.
+fn has_users_in_variables(sources: &Sources) -> bool {
+    let mut names = sources.variables.keys();
+    names.any(|name| name.to_string_lossy().starts_with("SYNC_USER"))
 }
 
 /// The settings that matter even when others are in disorder.
@@ -198,11 +263,7 @@ fn base_alone(sources: &Sources, keys: &Keys) -> Option<PathBuf> {
 }
 
 fn lists(sources: &Sources, unit: Option<&Unit>, keys: &Keys) -> Vec<UsersList> {
-    let from_environment = sources
-        .variables
-        .keys()
-        .any(|name| name.to_string_lossy().starts_with("SYNC_USER"));
-    if from_environment {
+    if has_users_in_variables(sources) {
         return Vec::new();
     }
     let read = |path: PathBuf, is_credential| UsersList {
@@ -210,8 +271,9 @@ fn lists(sources: &Sources, unit: Option<&Unit>, keys: &Keys) -> Vec<UsersList> 
         path,
         is_credential,
     };
-    let credential = match unit {
-        Some(unit) => unit.users.clone(),
+    let credential = match unit.map(|unit| &unit.users) {
+        Some(Some(UsersCredential::File(path))) => Some(path.clone()),
+        Some(_) => None,
         None => sources
             .credentials
             .as_ref()

@@ -5,14 +5,46 @@ use std::{
     path::Path,
 };
 
-use super::context::{CommandError, Context, print_json};
+use super::{
+    context::{CommandError, Context, print_json},
+    password,
+    table::printable,
+};
 use crate::check::{
     self,
-    finding::{Finding, Findings, Severity},
+    data::Data,
+    finding::{Finding, Findings, Repair, Severity},
     login::{self, Login},
     repair,
     subject::Subject,
 };
+
+/// How often at most repairs are followed by further ones.
+const ROUNDS: usize = 2;
+
+/// A finding as programs get it.
+#[derive(serde::Serialize)]
+struct ForPrograms<'a> {
+    severity: Severity,
+    id: &'a str,
+    r#where: &'a str,
+    what: &'a str,
+    remedy: &'a str,
+    repairable: bool,
+}
+
+impl<'a> From<&'a Finding> for ForPrograms<'a> {
+    fn from(finding: &'a Finding) -> Self {
+        Self {
+            severity: finding.severity,
+            id: &finding.id,
+            r#where: &finding.place,
+            what: &finding.what,
+            remedy: &finding.remedy,
+            repairable: finding.repair.is_some(),
+        }
+    }
+}
 
 /// What to check.
 #[derive(clap::Args)]
@@ -26,7 +58,7 @@ pub struct Arguments {
     /// Try whether a device could log in at this address, as typed into Anki
     #[arg(long)]
     url: Option<String>,
-    /// Log in as this user there, with the password from standard input
+    /// Log in as this user there; the password is asked for, or taken from standard input
     #[arg(long, requires = "url")]
     user: Option<String>,
     /// For programs
@@ -39,27 +71,32 @@ pub struct Arguments {
 /// # Errors
 /// [`CommandError::Found`] when there are problems left.
 pub fn run(context: &Context, arguments: &Arguments) -> Result<(), CommandError> {
-    let subject = Subject::find(context.sources());
-    let mut findings = look(&subject, arguments)?;
-    if arguments.repair && findings.0.iter().any(|finding| finding.repair.is_some()) {
-        if !arguments.json {
-            print(&findings, &mut io::stdout().lock())?;
+    let login = arguments.user.as_deref().map(ask_login).transpose()?;
+    let mut subject = Subject::find(context.sources());
+    let mut findings = look(&subject);
+    let mut tried = Vec::new();
+    // What is another account's can be looked into once it is the server's.
+    let rounds = if arguments.repair { ROUNDS } else { 0 };
+    for _ in 0..rounds {
+        let mut repairs = findings.repairs();
+        repairs.retain(|repair| !tried.contains(repair));
+        if repairs.is_empty() {
+            break;
         }
-        if !agreed(&findings, arguments)? {
-            return Err(CommandError::Refused("nothing was repaired".to_owned()));
-        }
-        repair::carry_out(&subject, &findings.0, |step| match step {
-            Ok(done) => eprintln!("done: {done}"),
-            Err(failure) => eprintln!("not done: {failure}"),
-        });
-        if !arguments.json {
-            println!();
-        }
-        // Anew, since what was found first may have hidden something else.
-        findings = look(&Subject::find(context.sources()), arguments)?;
+        put_right(&subject, &findings, &repairs, arguments)?;
+        tried = repairs;
+        subject = Subject::find(context.sources());
+        findings = look(&subject);
     }
+    if let Some(url) = &arguments.url {
+        let settings = subject.settings.as_ref().ok();
+        let limit = settings.map(|settings| settings.limits.sent);
+        login::check(url, login.as_ref(), limit, &mut findings);
+    }
+    findings.0.sort_by_key(|finding| finding.severity);
     if arguments.json {
-        print_json(&findings.0)?;
+        let found: Vec<_> = findings.0.iter().map(ForPrograms::from).collect();
+        print_json(&found)?;
     } else {
         print(&findings, &mut io::stdout().lock())?;
     }
@@ -68,6 +105,29 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<(), CommandError>
         1 => Err(CommandError::Found("one problem".to_owned())),
         many => Err(CommandError::Found(format!("{many} problems"))),
     }
+}
+
+fn put_right(
+    subject: &Subject,
+    findings: &Findings,
+    repairs: &[Repair],
+    arguments: &Arguments,
+) -> Result<(), CommandError> {
+    if !arguments.json {
+        print(findings, &mut io::stdout().lock())?;
+    }
+    if !agreed(repairs, arguments)? {
+        let refused = "that was not repaired".to_owned();
+        return Err(CommandError::Refused(refused));
+    }
+    repair::carry_out(subject, repairs, |step| match step {
+        Ok(done) => eprintln!("done: {}", printable(&done)),
+        Err(failure) => eprintln!("not done: {}", printable(&failure)),
+    });
+    if !arguments.json {
+        println!();
+    }
+    Ok(())
 }
 
 /// The part of a repair that is done as the server's account: told what to do on standard
@@ -85,30 +145,34 @@ pub fn mend(base: &Path) -> Result<(), CommandError> {
     Ok(())
 }
 
-fn look(subject: &Subject, arguments: &Arguments) -> Result<Findings, CommandError> {
+/// The part of a check that is done as the server's account: told about the server on
+/// standard input, it tells its findings on standard output.
+///
+/// # Errors
+/// When either is closed or garbled.
+pub fn look_at_data() -> Result<(), CommandError> {
+    let data: Data = serde_json::from_reader(io::stdin().lock()).map_err(io::Error::from)?;
     let mut findings = Findings::default();
-    check::look(subject, &mut findings);
-    if let Some(url) = &arguments.url {
-        let login = arguments.user.as_ref().map(|user| read_login(user));
-        let settings = subject.settings.as_ref().ok();
-        let limit = settings.map(|settings| settings.limits.sent);
-        login::check(url, login.transpose()?.as_ref(), limit, &mut findings);
-    }
-    findings.0.sort_by_key(|finding| finding.severity);
-    Ok(findings)
+    data.look(&mut findings);
+    let found = serde_json::to_string(&findings.0).map_err(io::Error::from)?;
+    Ok(writeln!(io::stdout(), "{found}")?)
 }
 
-/// Never from the command line, which everybody on the machine can read.
-fn read_login(user: &str) -> io::Result<Login> {
-    let mut password = String::new();
-    io::stdin().lock().read_line(&mut password)?;
+fn look(subject: &Subject) -> Findings {
+    let mut findings = Findings::default();
+    check::look(subject, &mut findings);
+    findings.0.sort_by_key(|finding| finding.severity);
+    findings
+}
+
+fn ask_login(user: &str) -> Result<Login, CommandError> {
     Ok(Login {
         user: user.to_owned(),
-        password: password.trim_end_matches(['\r', '\n']).to_owned(),
+        password: password::ask(&format!("Password of {user}"))?,
     })
 }
 
-fn agreed(findings: &Findings, arguments: &Arguments) -> Result<bool, CommandError> {
+fn agreed(repairs: &[Repair], arguments: &Arguments) -> Result<bool, CommandError> {
     if arguments.yes {
         return Ok(true);
     }
@@ -118,11 +182,7 @@ fn agreed(findings: &Findings, arguments: &Arguments) -> Result<bool, CommandErr
         ));
     }
     eprintln!("To repair:");
-    for repair in findings
-        .0
-        .iter()
-        .filter_map(|finding| finding.repair.as_ref())
-    {
+    for repair in repairs {
         eprintln!("  - {}", repair.describe());
     }
     eprint!("Do that? [y/N] ");
@@ -156,6 +216,7 @@ fn print_one(finding: &Finding, out: &mut impl Write) -> io::Result<()> {
         remedy,
         ..
     } = finding;
-    writeln!(out, "{severity}: {place}: {what}  [{id}]")?;
-    writeln!(out, "    {remedy}")
+    // Files and tables have names that users choose.
+    let found = printable(&format!("{severity}: {place}: {what}  [{id}]"));
+    writeln!(out, "{found}\n    {}", printable(remedy))
 }

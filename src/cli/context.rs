@@ -1,6 +1,7 @@
 //! What every operator's command starts from: the settings, and the way to the server.
 
 use std::{
+    ffi::OsStr,
     io::{self, Write},
     path::{Path, PathBuf},
 };
@@ -12,7 +13,7 @@ use crate::{
     config::{Settings, Sources, problem::Problems},
     control::{
         Request,
-        client::{self, AskError, Held},
+        client::{self, Address, AskError, Held},
     },
     service::exit::Exit,
 };
@@ -57,7 +58,9 @@ impl CommandError {
             Self::Ask(_) | Self::Failed(_) => Exit::Unavailable,
             Self::Settings(_) | Self::UsersFile(FileError::Mistakes { .. }) => Exit::Config,
             Self::Refused(_) => Exit::Usage,
-            Self::UsersFile(FileError::Io { .. }) | Self::Io(_) => Exit::CannotCreate,
+            Self::UsersFile(FileError::Io { .. } | FileError::Held { .. }) | Self::Io(_) => {
+                Exit::CannotCreate
+            }
             Self::Found(_) => Exit::Problems,
         }
     }
@@ -66,6 +69,8 @@ impl CommandError {
 /// Where the settings of the server in question come from.
 pub struct Context {
     sources: Sources,
+    /// Whether they are those of the server that systemd runs.
+    is_units: bool,
 }
 
 impl Context {
@@ -77,15 +82,16 @@ impl Context {
         if sources.file.is_none() && file.exists() {
             sources.file = Some(file.clone());
         }
-        // A server with other settings is none of the unit's, which has the credential.
-        let is_units = sources.file.as_ref().is_none_or(|given| *given == file);
+        // A server with other settings or data is none of the unit's, which has the credential.
+        let is_units = sources.file.as_ref().is_none_or(|given| *given == file)
+            && !sources.variables.contains_key(OsStr::new("SYNC_BASE"));
         if sources.credentials.is_none() && is_units && folder.join("users").exists() {
             sources.credentials = Some(folder.to_owned());
         }
         if sources.state.is_none() && is_units && Path::new(SYSTEM_STATE).exists() {
             sources.state = Some(SYSTEM_STATE.into());
         }
-        Self { sources }
+        Self { sources, is_units }
     }
 
     /// The file that the unit passes on as a credential, if this is about its server.
@@ -113,7 +119,7 @@ impl Context {
     /// # Errors
     /// [`AskError`].
     pub fn ask<A: DeserializeOwned>(&self, request: &Request) -> Result<A, AskError> {
-        client::ask(self.base().as_deref(), request)
+        client::ask(&self.address(), request)
     }
 
     /// The same with a request that something follows, or whose answer tells of something
@@ -126,12 +132,15 @@ impl Context {
         request: &Request,
         rest: impl io::Read,
     ) -> Result<(A, Held), AskError> {
-        client::ask_and_hold(self.base().as_deref(), request, rest)
+        client::ask_and_hold(&self.address(), request, rest)
     }
 
     /// One that systemd runs can be asked even if the settings are in disorder.
-    fn base(&self) -> Option<PathBuf> {
-        self.settings().ok().map(|settings| settings.base)
+    fn address(&self) -> Address {
+        Address {
+            base: self.settings().ok().map(|settings| settings.base),
+            is_units: self.is_units,
+        }
     }
 }
 

@@ -66,6 +66,9 @@ enum Command {
     /// Put users' data right, as `check --repair` says on standard input
     #[command(hide = true)]
     Mend { base: PathBuf },
+    /// Look at users' data, as `check` says on standard input
+    #[command(hide = true)]
+    LookAtData,
 }
 
 impl Command {
@@ -79,6 +82,7 @@ impl Command {
             Self::HashPassword => hash_password::run(),
             Self::Check(arguments) => check::run(context, &arguments),
             Self::Mend { base } => check::mend(&base),
+            Self::LookAtData => check::look_at_data(),
         }
     }
 }

@@ -24,6 +24,18 @@ pub fn ask_new(question: &str) -> Result<String, CommandError> {
     hash(&password).map_err(|error| CommandError::Refused(error.to_string()))
 }
 
+/// Asks for a password that is in use, as [`ask_new`] does, but once.
+///
+/// # Errors
+/// When it cannot be read, or is more than a line.
+pub fn ask(question: &str) -> Result<String, CommandError> {
+    if io::stdin().is_terminal() {
+        Ok(rpassword::prompt_password(format!("{question}: "))?)
+    } else {
+        only_line(io::stdin().lock())
+    }
+}
+
 fn only_line(input: impl Read) -> Result<String, CommandError> {
     let mut text = String::new();
     match input.take(LONGEST as u64 + 3).read_to_string(&mut text) {

@@ -1,9 +1,10 @@
 //! `anki-syncd restore`: brings back a collection as it was before it was replaced.
 
+mod chosen;
+
 use std::{
-    fs::File,
-    io::{self, IsTerminal, Read, Seek, Write},
-    path::{Path, PathBuf},
+    io::{self, IsTerminal, Write},
+    path::PathBuf,
 };
 
 use indicatif::HumanBytes;
@@ -16,9 +17,10 @@ use crate::{
     account::name::UserName,
     clock,
     collection::file::Summary,
-    control::{Preview, Request, Source},
+    control::{Preview, Request},
     vault::snapshot::{Snapshot, Why},
 };
+use chosen::{Chosen, Collection, named, newest};
 
 const DEVICES: &str = "\
 Every device of this user has to take it over: at its next sync Anki asks which
@@ -58,23 +60,45 @@ pub struct Arguments {
 /// # Errors
 /// [`CommandError`].
 pub fn run(context: &Context, arguments: &Arguments) -> Result<(), CommandError> {
-    let user = arguments.user.clone();
+    let user = &arguments.user;
     if arguments.allow_upload {
-        return allow_upload(context, user, arguments.json);
+        return allow_upload(context, user.clone(), arguments.json);
     }
-    let snapshots = || -> Result<Vec<Snapshot>, CommandError> {
-        Ok(context.ask(&Request::Snapshots { user: user.clone() })?)
-    };
     if arguments.list {
-        return show(&snapshots()?, arguments.json);
+        return show(&snapshots(context, user)?, arguments.json);
     }
-    let mut chosen = match &arguments.from {
-        Some(path) => Chosen::File(open(path, &user)?),
-        None => Chosen::Snapshot(choose(&snapshots()?, arguments.at.as_deref())?.name()),
+    if arguments.json && !arguments.yes {
+        return Err(CommandError::Refused(
+            "programs are not asked; --json needs --yes".to_owned(),
+        ));
+    }
+    let chosen = match (&arguments.from, arguments.at.as_deref()) {
+        (Some(path), _) => Chosen::File(Collection::open(path, user)?),
+        (None, Some(at)) => {
+            let snapshots = snapshots(context, user)?;
+            Chosen::Snapshot(named(&snapshots, at)?.name())
+        }
+        (None, None) => {
+            let snapshots = snapshots(context, user)?;
+            Chosen::Snapshot(newest(&snapshots, arguments.yes)?.name())
+        }
     };
+    restore(context, arguments, chosen)
+}
+
+fn snapshots(context: &Context, user: &UserName) -> Result<Vec<Snapshot>, CommandError> {
+    Ok(context.ask(&Request::Snapshots { user: user.clone() })?)
+}
+
+fn restore(
+    context: &Context,
+    arguments: &Arguments,
+    mut chosen: Chosen,
+) -> Result<(), CommandError> {
+    let user = &arguments.user;
     let request = Request::Preview {
         user: user.clone(),
-        source: chosen.source()?,
+        source: chosen.source(),
     };
     let (preview, _): (Preview, _) = context.ask_and_hold(&request, chosen.rest()?)?;
     if !arguments.json {
@@ -85,7 +109,7 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<(), CommandError>
     }
     let request = Request::Restore {
         user: user.clone(),
-        source: chosen.source()?,
+        source: chosen.source(),
     };
     let (kept, _): (Option<Snapshot>, _) = context.ask_and_hold(&request, chosen.rest()?)?;
     if arguments.json {
@@ -112,99 +136,6 @@ fn allow_upload(context: &Context, user: UserName, json: bool) -> Result<(), Com
         println!("There was no restore that would keep a device from uploading.");
     }
     Ok(())
-}
-
-/// What is to be restored.
-enum Chosen {
-    Snapshot(String),
-    File(File),
-}
-
-impl Chosen {
-    fn source(&self) -> io::Result<Source> {
-        Ok(match self {
-            Self::Snapshot(name) => Source::Snapshot(name.clone()),
-            Self::File(file) => Source::Sent(file.metadata()?.len()),
-        })
-    }
-
-    fn rest(&mut self) -> io::Result<Box<dyn Read>> {
-        Ok(match self {
-            Self::Snapshot(_) => Box::new(io::empty()),
-            Self::File(file) => {
-                file.rewind()?;
-                Box::new(file.try_clone()?)
-            }
-        })
-    }
-
-    fn describe(&self) -> &str {
-        match self {
-            Self::Snapshot(name) => name,
-            Self::File(_) => "the file",
-        }
-    }
-}
-
-/// The file itself, what is compressed in it, or the user's in a backup.
-fn open(path: &Path, user: &UserName) -> Result<File, CommandError> {
-    let failed = |path: &Path, error: io::Error| {
-        CommandError::Failed(format!("{}: {error}", path.display()))
-    };
-    let in_backup = path.join(user.as_str()).join("collection.anki2");
-    let path = if path.is_dir() { &in_backup } else { path };
-    let mut journal = path.as_os_str().to_owned();
-    journal.push("-wal");
-    if Path::new(&journal)
-        .metadata()
-        .is_ok_and(|metadata| metadata.len() > 0)
-    {
-        return Err(CommandError::Failed(format!(
-            "{0}: there is a journal beside it, {0}-wal, with what was changed last: open and close it once with `sqlite3 {0} 'pragma wal_checkpoint(truncate)'`",
-            path.display()
-        )));
-    }
-    let file = File::open(path).map_err(|error| failed(path, error))?;
-    if path.extension().is_none_or(|ending| ending != "zst") {
-        return Ok(file);
-    }
-    let mut unpacked = tempfile::tempfile()?;
-    zstd::Decoder::new(file)
-        .and_then(|mut content| io::copy(&mut content, &mut unpacked))
-        .map_err(|error| failed(path, error))?;
-    Ok(unpacked)
-}
-
-/// The one that is meant.
-fn choose<'a>(snapshots: &'a [Snapshot], at: Option<&str>) -> Result<&'a Snapshot, CommandError> {
-    let Some(at) = at else {
-        let whole = |snapshot: &&Snapshot| snapshot.why != Why::Damaged;
-        return snapshots.iter().rfind(whole).ok_or_else(|| {
-            CommandError::Failed("there is no snapshot: nothing has been replaced yet".to_owned())
-        });
-    };
-    let named: Vec<_> = snapshots
-        .iter()
-        .filter(|snapshot| snapshot.name().starts_with(at))
-        .collect();
-    if let [only] = named[..] {
-        return Ok(only);
-    }
-    match clock::parse(at) {
-        // Each has what was there until it was made.
-        Some(time) => snapshots
-            .iter()
-            .find(|snapshot| snapshot.at_ms >= time)
-            .ok_or_else(|| {
-                CommandError::Failed(format!(
-                    "the collection has not been replaced since {}: what was there then is there now, or changed by syncs",
-                    clock::to_the_minute(time)
-                ))
-            }),
-        None => Err(CommandError::Refused(format!(
-            "--at {at}: that is neither a time nor one of the snapshots, which --list shows"
-        ))),
-    }
 }
 
 fn confirmed() -> Result<bool, CommandError> {
@@ -274,57 +205,4 @@ pub(super) fn columns(summary: Option<&Summary>) -> (String, String, String) {
         .last_review_ms
         .map_or_else(none, clock::to_the_minute);
     (summary.cards.to_string(), summary.reviews.to_string(), last)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn snapshots() -> Vec<Snapshot> {
-        let snapshot = |at_ms, why| Snapshot {
-            at_ms,
-            why,
-            bytes: 1,
-            compressed: true,
-        };
-        [
-            ("2026-11-20 08:00", Why::BeforeUpload),
-            ("2026-11-21 12:00", Why::BeforeUpload),
-            ("2026-11-21 12:05", Why::BeforeRestore),
-            ("2026-11-22 12:00", Why::Damaged),
-        ]
-        .map(|(time, why)| snapshot(clock::parse(time).unwrap(), why))
-        .into()
-    }
-
-    #[test]
-    fn a_snapshot_is_named_by_its_beginning_or_by_a_time_that_it_shows() {
-        let snapshots = snapshots();
-        for (at, expected) in [
-            (None, 2),
-            (Some("2026-11-20T08-00-00.000Z-before-upload"), 0),
-            (Some("2026-11-20"), 0),
-            (Some("2026-11-21T12-05"), 2),
-            // Of several that begin so, the first shows the beginning of that day.
-            (Some("2026-11-21"), 1),
-            (Some("2026-11-19"), 0),
-            (Some("2026-11-21 11:59"), 1),
-            (Some("2026-11-21T12:00:01Z"), 2),
-            (Some("2026-11-21 13:04+01"), 2),
-        ] {
-            assert_eq!(
-                choose(&snapshots, at).unwrap(),
-                &snapshots[expected],
-                "{at:?}"
-            );
-        }
-    }
-
-    #[test]
-    fn what_is_not_there_is_not_guessed() {
-        for at in ["2026-11-23", "yesterday", "2026-11-21T12-0"] {
-            assert!(choose(&snapshots(), Some(at)).is_err(), "{at}");
-        }
-        assert!(choose(&[], None).is_err());
-    }
 }

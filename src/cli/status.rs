@@ -55,7 +55,7 @@ fn print(status: &Status) -> io::Result<()> {
         devices => writeln!(out, "{devices} devices are syncing")?,
     }
     for warning in &status.warnings {
-        writeln!(out, "warning: {warning}")?;
+        writeln!(out, "warning: {}", table::printable(warning))?;
     }
     if !status.users.is_empty() {
         writeln!(out)?;

@@ -21,8 +21,9 @@ pub fn print(headings: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> 
     out.flush()
 }
 
-/// What a device says of itself must not move the cursor.
-fn printable(text: &str) -> String {
+/// What a device says of itself, or names a file, must not move the cursor.
+#[must_use]
+pub fn printable(text: &str) -> String {
     let shown = |c: char| if c.is_control() { '?' } else { c };
     text.chars().map(shown).collect()
 }

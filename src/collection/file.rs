@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Error, Result, downgrade,
-    open::{CheckError, Refusal, check_upload, distrust, open_untouched},
+    open::{distrust, open_untouched},
     sanity, schema, upgrade,
+    upload::{CheckError, Refusal, check_upload},
 };
 use crate::wire::Usn;
 

@@ -36,6 +36,7 @@ mod testing;
 pub mod timing;
 pub mod unicase;
 mod upgrade;
+pub mod upload;
 
 pub use create::create;
 pub use downgrade::downgrade;

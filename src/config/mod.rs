@@ -29,7 +29,7 @@ use client_address::ClientAddress;
 use environment::Variables;
 use fragment::{Fragment, Given};
 use problem::Problems;
-pub use users::UserLists;
+pub use users::{NO_USERS, UserLists};
 
 const MIB: u64 = 1024 * 1024;
 /// As the reference server: the decoded limit follows from the one as sent.

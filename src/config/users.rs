@@ -23,6 +23,9 @@ pub(super) const CREDENTIAL: &str = "users";
 const CREDENTIAL_SOURCE: &str =
     "/etc/anki-syncd/users (or what else the unit's LoadCredential=users: names)";
 
+/// How the warning begins when nobody is listed yet.
+pub const NO_USERS: &str = "there are no users yet, so nobody can log in";
+
 /// Where users are listed, for whoever wants to change them.
 #[derive(Debug, Default)]
 pub struct UserLists {
@@ -95,7 +98,7 @@ pub fn all(
     if users.credentials.is_empty() && problems.0.is_empty() {
         match lists.last() {
             Some((name, _)) => warnings.push(format!(
-                "there are no users yet, so nobody can log in: `anki-syncd user add NAME` adds one to {name}"
+                "{NO_USERS}: `anki-syncd user add NAME` adds one to {name}"
             )),
             None => problems.add("SYNC_USER1", "no user is configured: set it to name:password, or list `users` or name a `users_file` in the configuration file"),
         }

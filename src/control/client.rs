@@ -3,7 +3,7 @@
 use std::{
     io::{self, BufRead, BufReader, Write},
     os::unix::net::UnixStream,
-    path::Path,
+    path::PathBuf,
 };
 
 use serde::de::DeserializeOwned;
@@ -14,7 +14,9 @@ use super::{Reply, Request, SYSTEM_SOCKET, own_socket};
 #[derive(Debug, thiserror::Error)]
 pub enum AskError {
     /// No server of this data folder, and none of systemd's.
-    #[error("the server is not running; `systemctl start anki-syncd.socket` starts it")]
+    #[error(
+        "the server is not running; under systemd, `systemctl start anki-syncd.socket` starts it"
+    )]
     NotRunning,
     /// The socket is not for everybody.
     #[error("only root and the server's own user may do that: try it with sudo")]
@@ -30,45 +32,34 @@ pub enum AskError {
 /// What the server keeps there for a command, until this is dropped.
 pub struct Held(#[expect(dead_code, reason = "its end is what the server waits for")] UnixStream);
 
-/// Asks the server of this data folder, or else the one that systemd runs.
+/// Which server is meant.
+#[derive(Debug, Clone, Default)]
+pub struct Address {
+    /// Its data folder, where it has a socket of its own unless systemd passes it one.
+    pub base: Option<PathBuf>,
+    /// Whether it may be the one that systemd runs, and starts for whoever asks.
+    pub is_units: bool,
+}
+
+/// Asks the server.
 ///
 /// # Errors
 /// [`AskError`].
-pub fn ask<A: DeserializeOwned>(base: Option<&Path>, request: &Request) -> Result<A, AskError> {
-    ask_and_hold(base, request, io::empty()).map(|(answer, _)| answer)
+pub fn ask<A: DeserializeOwned>(address: &Address, request: &Request) -> Result<A, AskError> {
+    ask_and_hold(address, request, io::empty()).map(|(answer, _)| answer)
 }
 
-/// Asks the server that has a socket of its own in this data folder, and no other: systemd
-/// starts its one for whoever asks.
-///
-/// # Errors
-/// [`AskError`].
-pub fn ask_own<A: DeserializeOwned>(base: &Path, request: &Request) -> Result<A, AskError> {
-    let stream = UnixStream::connect(own_socket(base)).map_err(|error| match error.kind() {
-        io::ErrorKind::PermissionDenied => AskError::Forbidden,
-        _ => AskError::NotRunning,
-    })?;
-    converse(stream, request, io::empty()).map(|(answer, _)| answer)
-}
-
-/// Asks as [`ask`] does, with a request that something follows, or whose answer tells of
+/// The same with a request that something follows, or whose answer tells of
 /// something that is there for a while.
 ///
 /// # Errors
 /// [`AskError`].
 pub fn ask_and_hold<A: DeserializeOwned>(
-    base: Option<&Path>,
-    request: &Request,
-    rest: impl io::Read,
-) -> Result<(A, Held), AskError> {
-    converse(connect(base)?, request, rest)
-}
-
-fn converse<A: DeserializeOwned>(
-    mut stream: UnixStream,
+    address: &Address,
     request: &Request,
     mut rest: impl io::Read,
 ) -> Result<(A, Held), AskError> {
+    let mut stream = connect(address)?;
     let mut line = serde_json::to_vec(request).map_err(io::Error::from)?;
     line.push(b'\n');
     stream.write_all(&line)?;
@@ -88,13 +79,11 @@ fn converse<A: DeserializeOwned>(
     }
 }
 
-fn connect(base: Option<&Path>) -> Result<UnixStream, AskError> {
-    let places = base
-        .map(own_socket)
-        .into_iter()
-        .chain([SYSTEM_SOCKET.into()]);
+fn connect(address: &Address) -> Result<UnixStream, AskError> {
+    let own = address.base.as_deref().map(own_socket);
+    let units = address.is_units.then(|| SYSTEM_SOCKET.into());
     let mut failure = AskError::NotRunning;
-    for place in places {
+    for place in own.into_iter().chain(units) {
         match UnixStream::connect(place) {
             Ok(stream) => return Ok(stream),
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {

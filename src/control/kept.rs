@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     account::name::UserName,
-    collection::{file::Summary, open::CheckError},
+    collection::{file::Summary, upload::CheckError},
     vault::{Error, Vault, snapshot::Snapshot},
 };
 
@@ -87,7 +87,7 @@ impl Operator {
     }
 
     async fn vault(&self, user: &UserName) -> Result<Arc<Vault>, String> {
-        if !self.server.accounts.has(user) {
+        if !self.server.accounts.contains(user) {
             return Err(format!("there is no user {:?}", user.as_str()));
         }
         self.server.vaults.get(user).await.map_err(said)

@@ -1,12 +1,13 @@
 //! The server's end.
 
-use std::{io, path::PathBuf, sync::Arc};
+use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
 use serde_json::Value;
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Take},
     net::{UnixListener, UnixStream, unix::OwnedReadHalf},
     task::spawn_blocking,
+    time::{sleep, timeout},
 };
 use tokio_util::task::TaskTracker;
 
@@ -24,6 +25,10 @@ use crate::{
 
 /// A users file of some thousand users.
 const LONGEST_REQUEST: u64 = 4 * 1024 * 1024;
+/// With a command that says nothing.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// After a connection could not be accepted, such as for want of descriptors.
+const BACK_OFF: Duration = Duration::from_millis(100);
 
 /// What the operator's requests are about.
 pub struct Operator {
@@ -126,19 +131,19 @@ pub async fn serve(operator: Arc<Operator>, listener: UnixListener) {
                 });
             }
             Err(error) => {
-                tracing::warn!(%error, "the operator's socket fails; it is closed");
-                return;
+                tracing::warn!(%error, "an operator's command could not be accepted");
+                sleep(BACK_OFF).await;
             }
         }
     }
 }
 
 async fn converse(operator: &Operator, stream: UnixStream) -> io::Result<()> {
-    let counted = operator.server.pulse.requested();
     let (reading, mut writing) = stream.into_split();
     let mut reading = BufReader::new(reading.take(LONGEST_REQUEST));
     let mut line = String::new();
-    reading.read_line(&mut line).await?;
+    timeout(PATIENCE, reading.read_line(&mut line)).await??;
+    let counted = operator.server.pulse.requested();
     reading.get_mut().set_limit(u64::MAX);
     let mut held = None;
     let reply = match serde_json::from_str(&line) {

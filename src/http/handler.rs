@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     account::{Accounts, KeyError, host_key::DeviceId},
-    collection::open::Refusal,
+    collection::upload::Refusal,
     sync::{full, media, meta, normal},
     vault::{
         Vault,
@@ -279,7 +279,7 @@ impl Call<'_> {
             )),
             Method::MediaUpload => {
                 let mut zip = content.receive(vault.spool()).await?;
-                self.accounts.authenticate(&self.caller.host_key)?;
+                self.authenticate_again()?;
                 self.attendance.received(zip.seek(SeekFrom::End(0))?);
                 let uploaded = media::upload(vault, zip, self.room).await?;
                 self.entry.outcome = Some(Outcome::MediaSent(uploaded.0));
@@ -297,12 +297,17 @@ impl Call<'_> {
         }
     }
 
+    /// The device may have been revoked while the body was under way.
+    fn authenticate_again(&self) -> Result<(), HttpError> {
+        self.accounts.authenticate(&self.caller.host_key)?;
+        Ok(())
+    }
+
     /// What is wrong with an upload is told with status 200, since only then clients show it.
     async fn upload(&mut self, content: Content) -> Result<Reply, HttpError> {
         let refusal = match content.receive(self.vault.upload_file()?).await {
             Ok(file) => {
-                // It may have been revoked while the body was under way.
-                self.accounts.authenticate(&self.caller.host_key)?;
+                self.authenticate_again()?;
                 self.attendance.received(file.as_file().metadata()?.len());
                 match full::upload(&self.vault, self.device, file, self.room).await? {
                     Ok(()) => {
@@ -327,11 +332,12 @@ impl Call<'_> {
     /// Whatever an empty request carries does not matter.
     async fn ignore(&self, content: Content) -> Result<(), HttpError> {
         content.receive_object(self.vault.spool()).await?;
-        Ok(())
+        self.authenticate_again()
     }
 
     async fn read<T: DeserializeOwned>(&self, content: Content) -> Result<T, HttpError> {
         let mut spooled = content.receive_object(self.vault.spool()).await?;
+        self.authenticate_again()?;
         spooled.rewind()?;
         let mut bytes = Vec::new();
         spooled.read_to_end(&mut bytes)?;

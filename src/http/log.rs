@@ -6,7 +6,7 @@ use hyper::StatusCode;
 
 use super::error::HttpError;
 use crate::{
-    account::{Device, devices::Sighting},
+    account::{Device, devices::Sighting, name::UserName},
     sync::normal::Finished,
     vault::activity::Traffic,
 };
@@ -140,9 +140,13 @@ impl Entry {
         } else if error.status == StatusCode::CONFLICT {
             line!(info, self, ms, status; "{who}: {method} has to be tried again: {cause}");
         } else if method == "hostKey" {
-            // Read by fail2ban: the address comes before anything that a stranger chose.
             let (address, user) = (&self.place, &self.user);
-            line!(warn, self, ms, status; "login failed ip={address} user={user:?}: {cause}");
+            if user.parse::<UserName>().is_ok() {
+                // Read by fail2ban: the address comes before anything that a stranger chose.
+                line!(warn, self, ms, status; "login failed ip={address} user={user:?}: {cause}");
+            } else {
+                line!(info, self, ms, status; "login of nobody ip={address} user={user:?}: {cause}");
+            }
         } else {
             line!(warn, self, ms, status; "{who}: {method} refused: {cause}");
         }

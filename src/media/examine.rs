@@ -2,12 +2,13 @@
 
 use std::{
     fmt,
-    fs::{self, File},
+    fs::{self, OpenOptions},
     io::{self, Read},
-    os::unix::fs::DirBuilderExt,
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::Path,
 };
 
+use nix::libc::{O_NOFOLLOW, O_NONBLOCK};
 use rusqlite::{Connection, Transaction};
 use serde::{Deserialize, Serialize};
 use sha1::{Digest, Sha1};
@@ -86,7 +87,10 @@ fn kind_of_extra(wrong: Option<NameError>, name: &str, size: u64) -> Difference 
 }
 
 fn entry_of(path: &Path) -> io::Result<Entry> {
-    let mut file = File::open(path)?;
+    // It was a file a moment ago; what has come in its place must not make us wait.
+    let mut options = OpenOptions::new();
+    let flags = O_NONBLOCK | O_NOFOLLOW;
+    let mut file = options.read(true).custom_flags(flags).open(path)?;
     let mut digest = Sha1::new();
     let mut size = 0;
     let mut buffer = vec![0; 64 * 1024];
@@ -134,44 +138,6 @@ pub fn is_recorded(conn: &Connection, name: &str) -> rusqlite::Result<bool> {
 /// As `SQLite` says.
 pub fn files(conn: &Connection) -> rusqlite::Result<i64> {
     database::files(conn)
-}
-
-/// What is wrong with the database itself; none when nothing is.
-///
-/// # Errors
-/// As `SQLite` says.
-pub fn database_fault(conn: &Connection) -> rusqlite::Result<Option<Fault>> {
-    let verdict: String = conn.query_row("pragma integrity_check(1)", [], |row| row.get(0))?;
-    if verdict != "ok" {
-        return Ok(Some(Fault::Damaged));
-    }
-    let version: i64 = conn.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    match version {
-        database::VERSION => {}
-        // Upgraded when it is opened, and counted anew then.
-        3 => return Ok(Some(Fault::Older)),
-        other => return Ok(Some(Fault::Unknown(other))),
-    }
-    let sums: bool = conn.query_row(SUMS_AGREE, [], |row| row.get(0))?;
-    Ok((!sums).then_some(Fault::Sums))
-}
-
-const SUMS_AGREE: &str = "select (select count(*) from meta) = 1
-    and (select total_bytes from meta) = (select coalesce(sum(size), 0) from media)
-    and (select total_nonempty_files from meta) = (select count(*) from media where size > 0)
-    and (select last_usn from meta) >= (select coalesce(max(usn), 0) from media)";
-
-/// What can be wrong with `media.db` itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
-    /// Not whole.
-    Damaged,
-    /// Of the older layout, which is upgraded when it is opened.
-    Older,
-    /// Of a layout that this server does not know.
-    Unknown(i64),
-    /// Its sums or its last number do not fit its entries.
-    Sums,
 }
 
 /// What was done about names that disagreed.
@@ -271,7 +237,10 @@ fn sum_up(transaction: &Transaction) -> rusqlite::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        super::fault::{Fault, database_fault},
+        *,
+    };
 
     fn store(folder: &Path) -> MediaStore {
         let path = |name: &str| folder.join(name);

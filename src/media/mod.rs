@@ -4,6 +4,7 @@ mod archive;
 mod batch;
 mod database;
 pub mod examine;
+pub mod fault;
 pub mod name;
 
 use std::{

@@ -1,9 +1,13 @@
 //! Where to listen: on sockets that systemd passes, or on an address.
 
 use std::{
-    fs, io,
+    fs::{self, Permissions},
+    io,
     net::{TcpListener, ToSocketAddrs},
-    os::{fd::AsFd, unix::net::UnixListener},
+    os::{
+        fd::AsFd,
+        unix::{fs::PermissionsExt, net::UnixListener},
+    },
     path::Path,
 };
 
@@ -97,7 +101,11 @@ pub fn bind_control(path: &Path) -> io::Result<UnixListener> {
     // Of a process that is gone: the folder is ours alone.
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => UnixListener::bind(path),
+        _ => {
+            let listener = UnixListener::bind(path)?;
+            fs::set_permissions(path, Permissions::from_mode(0o600))?;
+            Ok(listener)
+        }
     }
 }
 

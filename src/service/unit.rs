@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    fs, io,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -23,26 +24,44 @@ pub struct Unit {
     pub user: Option<String>,
     /// The folder that `StateDirectory=` keeps for it.
     pub folder: Option<PathBuf>,
-    /// The variables that `Environment=` sets.
+    /// The variables that `Environment=` and `EnvironmentFile=` set, the latter winning.
     pub variables: Vec<(String, String)>,
-    /// The file that `LoadCredential=users:` copies.
-    pub users: Option<PathBuf>,
+    /// The files of variables that cannot be read, and why.
+    pub unread: Vec<(PathBuf, String)>,
+    /// Where the credential that lists the users comes from.
+    pub users: Option<UsersCredential>,
     /// The configuration file that its command line names.
     pub configuration: Option<PathBuf>,
     /// Whether its socket is being listened on.
     pub listening: bool,
 }
 
+/// Where systemd takes the credential `users` from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UsersCredential {
+    /// A file that it copies.
+    File(PathBuf),
+    /// What only systemd reads: encrypted, or a part of the unit.
+    Sealed,
+}
+
 impl Unit {
     /// Asks systemd; none where there is no systemd, or no such unit.
     #[must_use]
     pub fn ask() -> Option<Self> {
-        let properties = "LoadState,ActiveState,Result,ExecMainStatus,User,StateDirectory,Environment,LoadCredential,ExecStart";
+        let properties =
+            "LoadState,ActiveState,Result,ExecMainStatus,User,StateDirectory,Environment,ExecStart";
         let shown = systemctl(&["show", "--property", properties, SERVICE])?;
         let mut unit = Self::parse(&shown)?;
-        if unit.users.is_none() {
-            // Older ones do not show credentials as a property.
-            unit.users = systemctl(&["cat", SERVICE]).and_then(|text| loaded_users(&text));
+        // Older ones do not show credentials as a property.
+        let text = systemctl(&["cat", SERVICE]).unwrap_or_default();
+        unit.users = users_credential(&text);
+        for path in environment_files(&text) {
+            match fs::read_to_string(&path) {
+                Ok(text) => unit.variables.extend(assignments(&text)),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => unit.unread.push((path, error.to_string())),
+            }
         }
         unit.listening = systemctl(&["is-active", SOCKET]).is_some();
         Some(unit)
@@ -72,10 +91,8 @@ impl Unit {
                 .filter_map(|word| word.split_once('='))
                 .map(|(name, value)| (name.to_owned(), value.to_owned()))
                 .collect(),
-            users: value("LoadCredential")
-                .split_whitespace()
-                .find_map(|credential| credential.strip_prefix("users:"))
-                .map(PathBuf::from),
+            unread: Vec::new(),
+            users: None,
             configuration: words(value("ExecStart"))
                 .iter()
                 .skip_while(|word| *word != "--config")
@@ -107,20 +124,75 @@ fn systemctl(arguments: &[&str]) -> Option<String> {
         .then(|| String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// The last word of a unit's text on the users' credential; an empty one takes it back.
-fn loaded_users(text: &str) -> Option<PathBuf> {
-    let mut users = None;
-    for value in text
-        .lines()
-        .filter_map(|line| line.strip_prefix("LoadCredential="))
-    {
-        match value.trim().strip_prefix("users:") {
-            Some(path) => users = Some(PathBuf::from(path)),
-            None if value.trim().is_empty() => users = None,
-            None => {}
+/// The settings in a unit's text, in their order.
+fn settings(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    let settings = text.lines().filter_map(|line| line.split_once('='));
+    settings.map(|(name, value)| (name.trim(), value.trim()))
+}
+
+/// The last word of a unit's text on the users' credential; an empty one takes it back. What
+/// the unit holds itself counts if there is none to be loaded.
+fn users_credential(text: &str) -> Option<UsersCredential> {
+    let (mut loaded, mut held) = (None, None);
+    for (name, value) in settings(text) {
+        let kind = match name {
+            "LoadCredential" | "LoadCredentialEncrypted" => &mut loaded,
+            "SetCredential" | "SetCredentialEncrypted" => &mut held,
+            _ => continue,
+        };
+        let (id, source) = value.split_once(':').unwrap_or((value, ""));
+        if value.is_empty() {
+            *kind = None;
+        } else if id == "users" {
+            let is_file = name == "LoadCredential" && source.starts_with('/');
+            *kind = Some(if is_file {
+                UsersCredential::File(source.into())
+            } else {
+                UsersCredential::Sealed
+            });
         }
     }
-    users
+    match loaded {
+        Some(UsersCredential::File(path)) if held.is_some() && !path.exists() => held,
+        loaded => loaded.or(held),
+    }
+}
+
+/// The files of variables that a unit's text names; an empty one takes those before back.
+fn environment_files(text: &str) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for (_, value) in settings(text).filter(|(name, _)| *name == "EnvironmentFile") {
+        match value.trim_start_matches('-') {
+            "" => files.clear(),
+            path => files.push(PathBuf::from(path)),
+        }
+    }
+    files
+}
+
+/// What a file of variables sets.
+fn assignments(text: &str) -> Vec<(String, String)> {
+    text.lines()
+        .map(str::trim)
+        .filter(|line| !line.starts_with(['#', ';']))
+        .filter_map(|line| line.split_once('='))
+        .map(|(name, value)| (name.trim().to_owned(), unquoted(value.trim())))
+        .collect()
+}
+
+/// Without quotes, and with what backslashes protect.
+fn unquoted(value: &str) -> String {
+    let (mut text, mut quote) = (String::new(), None);
+    let mut chars = value.chars();
+    while let Some(char) = chars.next() {
+        match (char, quote) {
+            ('\'' | '"', None) => quote = Some(char),
+            (char, Some(open)) if char == open => quote = None,
+            ('\\', None | Some('"')) => text.extend(chars.next()),
+            _ => text.push(char),
+        }
+    }
+    text
 }
 
 /// Splits at blanks that are not in double quotes, as systemd shows lists.
@@ -172,7 +244,55 @@ mod tests {
 
     #[test]
     fn the_last_credential_counts() {
-        let text = "LoadCredential=users:/etc/a\n[Service]\nLoadCredential=\nLoadCredential=users:/etc/b\n";
-        assert_eq!(loaded_users(text), Some("/etc/b".into()));
+        let file = |path: &str| Some(UsersCredential::File(path.into()));
+        let sealed = Some(UsersCredential::Sealed);
+        for (text, expected) in [
+            (
+                "LoadCredential=users:/a\n[Service]\nLoadCredential=\nLoadCredential=users:/b\n",
+                file("/b"),
+            ),
+            (
+                "LoadCredential=users:/a\nLoadCredential=host-key-secret:/b\n",
+                file("/a"),
+            ),
+            (
+                "LoadCredential=users:/a\nLoadCredential=\nLoadCredentialEncrypted=users:/b\n",
+                sealed.clone(),
+            ),
+            (
+                "LoadCredential=users:/not/there\nSetCredential=users:anna:secret\n",
+                sealed.clone(),
+            ),
+            (
+                "LoadCredential=users:/\nSetCredential=users:anna:secret\n",
+                file("/"),
+            ),
+            (
+                "LoadCredential=users:/a\nLoadCredential=\nSetCredentialEncrypted=users: abc\n",
+                sealed,
+            ),
+            (
+                "LoadCredential=users:/a\nLoadCredential=\n#SetCredential=users:b\n",
+                None,
+            ),
+        ] {
+            assert_eq!(users_credential(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn files_of_variables_are_read_as_systemd_does() {
+        let text =
+            "EnvironmentFile=/a\nEnvironmentFile=\nEnvironmentFile=-/b\nEnvironmentFile=/c\n";
+        assert_eq!(environment_files(text), [Path::new("/b"), Path::new("/c")]);
+        let text = "# A=1\n; B=2\n SYNC_BASE = /srv/an ki \nC='a \"b\" \\'\nD=\"it's \\\"$x\\\"\"\nE=a\\ b=c\n";
+        let expected = [
+            ("SYNC_BASE", "/srv/an ki"),
+            ("C", "a \"b\" \\"),
+            ("D", "it's \"$x\""),
+            ("E", "a b=c"),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert_eq!(assignments(text), expected);
     }
 }

@@ -1,14 +1,12 @@
 //! `upload` and `download`: the collection as one file.
 
-use std::fs::File;
-
 use tempfile::NamedTempFile;
 
 use super::Error;
 use crate::{
     account::host_key::DeviceId,
-    collection::open::{CheckError, Refusal},
-    vault::{self, Vault, room::Room},
+    collection::upload::{CheckError, Refusal},
+    vault::{self, Vault, download::Download, room::Room},
 };
 
 /// What an upload is answered when it was taken; anything else is shown to the person.
@@ -51,7 +49,7 @@ pub async fn upload(
 ///
 /// # Errors
 /// [`Error`].
-pub async fn download(vault: &Vault, device: DeviceId, schema: Schema) -> Result<File, Error> {
+pub async fn download(vault: &Vault, device: DeviceId, schema: Schema) -> Result<Download, Error> {
     Ok(match schema {
         Schema::Current => vault.copy_collection(device).await?,
         Schema::Old => vault.copy_for_old_clients(device).await?,

@@ -16,11 +16,13 @@ use super::{
     Error, Vault,
     base::{create_folder, empty_folder},
     opened,
+    replace::is_damaged,
 };
 use crate::{
     collection::{
         file::{Summary, summary, summary_of},
-        open::{Reader, check_upload},
+        open::Reader,
+        upload::check_upload,
     },
     durable::copy_database,
     media::Media,
@@ -92,12 +94,23 @@ impl Vault {
     /// What the collection holds; none when there is none, or a damaged one.
     ///
     /// # Errors
-    /// Only when the server panics.
+    /// [`Error`]; another time it may be known.
     pub async fn summary(&self) -> Result<Option<Summary>, Error> {
-        let Ok(Some((_reading, reader))) = self.read().await else {
+        self.present_summary().await.or_else(|error| {
+            if is_damaged(&error) {
+                Ok(None)
+            } else {
+                Err(error)
+            }
+        })
+    }
+
+    async fn present_summary(&self) -> Result<Option<Summary>, Error> {
+        let Some((_reading, reader)) = self.read().await? else {
             return Ok(None);
         };
-        Ok(spawn_blocking(move || summary_of(reader.connection()).ok()).await?)
+        let summary = spawn_blocking(move || summary_of(reader.connection())).await??;
+        Ok(Some(summary))
     }
 
     async fn read(&self) -> Result<Option<(Reading, Reader)>, Error> {

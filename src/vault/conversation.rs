@@ -171,14 +171,18 @@ impl Vault {
     ) -> Result<R, Error> {
         let path = self.collection_path();
         let told = self.activity.told(device);
+        let restores = self.restores.clone();
         self.in_turn(device, move |open| {
             let Open {
                 collection,
                 conversation,
             } = opened(open, &path)?;
             let schema = collection.stamps()?.schema_changed;
-            if told.is_some_and(|told| told.schema != schema) {
-                return Err(Error::Replaced);
+            match told {
+                Some(told) if told.schema != schema => return Err(Error::Replaced),
+                // It would not merge with what it does not have.
+                Some(_) => restores.has(device, schema),
+                None => {}
             }
             collection.begin()?;
             match work(collection.connection()) {

@@ -53,6 +53,13 @@ impl Vaults {
     pub async fn remove(&self, user: &UserName) -> Result<(), Error> {
         let temporary = self.base.temporary();
         self.take_away(user, move |folder| {
+            if folder.is_symlink() {
+                let what = format!(
+                    "{} is a link; remove it and what it points to yourself",
+                    folder.display()
+                );
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
+            }
             // Out of sight at once: half a folder must not be taken for a user's data.
             let hidden = tempdir_in(temporary)?;
             fs::rename(folder, hidden.path().join("removed"))?;

@@ -8,7 +8,7 @@ use tokio::task::spawn_blocking;
 
 use super::{
     Error, Open, Vault, fold, opened,
-    restored::Restored,
+    restored::Restores,
     snapshot::{Snapshot, Snapshots, Why},
 };
 use crate::{
@@ -16,19 +16,18 @@ use crate::{
     clock,
     collection::{
         file::{Summary, accept_upload, stamp_restored, summary},
-        open::{CheckError, OpenError, Refusal},
+        is_environment,
+        open::{OpenError, Stamps},
     },
     durable::sync_folder,
 };
 
-/// The operator, among the devices that take turns; theirs are drawn at random.
-const OPERATOR: [u8; 12] = [0; 12];
-
 /// Where a user's collection is, and what was there before.
-struct Place {
+pub(super) struct Place {
     folder: PathBuf,
     collection: PathBuf,
     snapshots: Snapshots,
+    restores: Restores,
 }
 
 impl Vault {
@@ -41,7 +40,7 @@ impl Vault {
         device: DeviceId,
         upload: NamedTempFile,
     ) -> Result<(), Error> {
-        let (upload, now) = spawn_blocking(|| {
+        let (upload, schema) = spawn_blocking(|| {
             accept_upload(upload.path(), clock::now_secs())?;
             upload.as_file().sync_all()?;
             let summary = summary(upload.path())?;
@@ -52,21 +51,12 @@ impl Vault {
         let place = self.place();
         self.in_turn_alone(device, move |open| {
             let why = keeps.then_some(Why::BeforeUpload);
-            place.install(upload, open, why, |schema| {
-                match schema
-                    .map(|schema| Restored::read(&place.folder, schema))
-                    .transpose()?
-                    .flatten()
-                {
-                    None => Ok(()),
-                    Some(restored) if restored.has_downloaded(device) => {
-                        Ok(restored.replaced(now, &place.folder)?)
-                    }
-                    Some(restored) => {
-                        let at = clock::to_the_minute(restored.at_ms);
-                        Err(CheckError::Refused(Refusal::Restored { at }).into())
-                    }
+            place.install(upload, open, why, |present| match present {
+                // A device uploads without asking where there is nothing to download.
+                Some(present) if !present.empty => {
+                    place.restores.admit(device, schema, present.schema_changed)
                 }
+                _ => Ok(()),
             })
         })
         .await?;
@@ -103,9 +93,10 @@ impl Vault {
         })
         .await??;
         let place = self.place();
-        let kept = self.in_turn_alone(DeviceId::from(OPERATOR), move |open| {
-            place.install(copy, open, Some(Why::BeforeRestore), |_| {
-                Ok(Restored::new(now, now).write(&place.folder)?)
+        let kept = self.in_turn_alone(DeviceId::OPERATOR, move |open| {
+            place.install(copy, open, Some(Why::BeforeRestore), |present| {
+                let present = present.map(|present| present.schema_changed);
+                Ok(place.restores.add(now, now, present)?)
             })
         });
         let kept = kept.await?;
@@ -113,37 +104,58 @@ impl Vault {
         Ok(kept)
     }
 
-    fn place(&self) -> Place {
+    pub(super) fn place(&self) -> Place {
         Place {
             folder: self.folder.clone(),
             collection: self.collection_path(),
             snapshots: self.snapshots.clone(),
+            restores: self.restores.clone(),
         }
     }
 }
 
 impl Place {
-    /// Puts the new file in place, if `agree` does, which is told the present schema stamp
-    /// if there is one. A crash leaves the old collection, or the new one and the snapshot.
-    fn install(
+    /// Puts the new file in place, if `agree` does, which is told how the present collection
+    /// stands if that can be told. A crash leaves the old collection, or the new one and the
+    /// snapshot.
+    pub(super) fn install(
         &self,
         new: NamedTempFile,
         open: &mut Option<Open>,
         why: Option<Why>,
-        agree: impl FnOnce(Option<i64>) -> Result<(), Error>,
+        agree: impl FnOnce(Option<Stamps>) -> Result<(), Error>,
     ) -> Result<Option<Snapshot>, Error> {
-        // The old journal must be folded in and gone before the name changes hands, or
-        // SQLite would apply it to the new file.
+        let why = self.close(open, why, agree)?;
+        let kept = why
+            .map(|why| self.snapshots.keep(&self.collection, why))
+            .transpose()?;
+        let take_back = |_: &Error| {
+            if let Some(kept) = &kept
+                && let Err(error) = self.snapshots.take_back(kept, &self.collection)
+            {
+                tracing::warn!(%error, "a snapshot of what was not replaced stays for now");
+            }
+        };
+        self.put(new).inspect_err(take_back)?;
+        sync_folder(&self.folder)?;
+        Ok(kept)
+    }
+
+    /// Makes the present collection one file that nobody has open; only once that is possible
+    /// is `agree` asked. Answers why it is to be kept, unless it is empty.
+    fn close(
+        &self,
+        open: &mut Option<Open>,
+        why: Option<Why>,
+        agree: impl FnOnce(Option<Stamps>) -> Result<(), Error>,
+    ) -> Result<Option<Why>, Error> {
         let why = match opened(open, &self.collection) {
-            Ok(open) => {
-                agree(
-                    open.collection
-                        .stamps()
-                        .ok()
-                        .map(|stamps| stamps.schema_changed),
-                )?;
-                fold(&open.collection)?;
-                why.filter(|_| open.collection.is_worth_keeping())
+            Ok(Open { collection, .. }) => {
+                // The old journal must be folded in and gone before the name changes hands, or
+                // SQLite would apply it to the new file.
+                fold(collection)?;
+                agree(collection.stamps().ok())?;
+                why.filter(|_| collection.is_worth_keeping())
             }
             Err(error) if is_damaged(&error) => {
                 agree(None)?;
@@ -153,17 +165,7 @@ impl Place {
             Err(error) => return Err(error),
         };
         *open = None;
-        let kept = why
-            .map(|why| self.snapshots.keep(&self.collection, why))
-            .transpose()?;
-        let discard = |_: &Error| {
-            if let Some(kept) = &kept {
-                self.snapshots.discard(kept);
-            }
-        };
-        self.put(new).inspect_err(discard)?;
-        sync_folder(&self.folder)?;
-        Ok(kept)
+        Ok(why)
     }
 
     fn put(&self, new: NamedTempFile) -> Result<(), Error> {
@@ -173,13 +175,15 @@ impl Place {
                 _ => {}
             }
         }
+        // Or a power cut might leave the old journal beside the new file.
+        sync_folder(&self.folder)?;
         new.persist(&self.collection).map_err(|error| error.error)?;
         Ok(())
     }
 }
 
 /// Whether another collection is the remedy, since this one cannot be served.
-fn is_damaged(error: &Error) -> bool {
+pub(super) fn is_damaged(error: &Error) -> bool {
     match error {
         Error::Open(OpenError::Sqlite(error)) => {
             matches!(
@@ -187,6 +191,7 @@ fn is_damaged(error: &Error) -> bool {
                 Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt)
             )
         }
+        Error::Database(error) => !is_environment(error),
         Error::Open(OpenError::Schema(_)) => true,
         Error::Open(OpenError::Upgrade(error)) => !error.is_environment(),
         _ => false,

@@ -1,80 +1,127 @@
-//! The memory of a restore, which a wrong answer at a device would undo: an upload is
-//! refused from every device that has not downloaded since.
+//! The memory of restores, which a wrong answer at a device would undo: an upload is
+//! refused from every device that does not have the restored collection.
 
 use std::{
     fs, io,
     path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use serde::{Deserialize, Serialize};
 
-use super::Vault;
-use crate::{account::host_key::DeviceId, durable::Replacement};
+use super::{Error, Vault};
+use crate::{
+    account::host_key::DeviceId,
+    clock,
+    collection::upload::{CheckError, Refusal},
+    durable::{Replacement, folder_of, sync_folder},
+};
 
 const FILE: &str = ".anki-syncd/restored.json";
 
-/// What is remembered, as it is on disk.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Restored {
-    /// When, in milliseconds since 1970.
-    pub(super) at_ms: i64,
-    /// Schema stamps of the restored collection and of those that came after it. It is
-    /// written before the collection takes its place; if that then fails, the stamp of
-    /// the one that is still there is not among these.
-    schemas: Vec<i64>,
-    /// Which devices have downloaded.
-    devices: Vec<String>,
+/// A collection that was restored, or that came after it, as it is on disk.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Restored {
+    /// Its schema stamp, by which it is known.
+    schema: i64,
+    /// When the restore was, in milliseconds since 1970.
+    at_ms: i64,
+    /// Which devices have it, or had the one that it came after.
+    devices: Vec<DeviceId>,
 }
 
-impl Restored {
-    pub(super) fn new(at_ms: i64, schema: i64) -> Self {
-        Self {
+/// What is remembered of a user's. Something is written of a collection before it takes the
+/// place of the present one, and until then holds for no other: each is known by its stamp.
+#[derive(Clone)]
+pub(super) struct Restores(Arc<Mutex<PathBuf>>);
+
+impl Restores {
+    pub(super) fn new(folder: &Path) -> Self {
+        Self(Arc::new(Mutex::new(folder.join(FILE))))
+    }
+
+    /// Notes that a restored collection takes the place of the one with the other stamp.
+    pub(super) fn add(&self, schema: i64, at_ms: i64, present: Option<i64>) -> io::Result<()> {
+        let file = self.lock();
+        let mut known = read(&file)?;
+        known.retain(|restored| Some(restored.schema) == present);
+        known.push(Restored {
+            schema,
             at_ms,
-            schemas: vec![schema],
             devices: Vec::new(),
-        }
+        });
+        write(&file, &known)
     }
 
-    /// What holds for the present collection, if anything.
-    pub(super) fn read(folder: &Path, schema: i64) -> io::Result<Option<Self>> {
-        let bytes = match fs::read(file(folder)) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        let restored: Self = match serde_json::from_slice(&bytes) {
-            Ok(restored) => restored,
-            Err(error) => {
-                // It is written whole; whoever has changed it is not to be stopped by it.
-                tracing::warn!(%error, "{} is ignored", file(folder).display());
-                return Ok(None);
-            }
-        };
-        Ok(Some(restored).filter(|restored| restored.schemas.contains(&schema)))
-    }
-
-    pub(super) fn write(&self, folder: &Path) -> io::Result<()> {
-        Replacement::prepare(&file(folder), &serde_json::to_vec(self)?)?.commit()
-    }
-
-    pub(super) fn has_downloaded(&self, device: DeviceId) -> bool {
-        self.devices.contains(&device.to_string())
-    }
-
-    /// Notes that a device gets the collection.
-    pub(super) fn downloaded(mut self, device: DeviceId, folder: &Path) -> io::Result<()> {
-        if self.has_downloaded(device) {
+    /// Lets a device's collection take the place of the one with the other stamp, if it may.
+    /// The devices that do not have that one may no more replace this one.
+    pub(super) fn admit(&self, device: DeviceId, schema: i64, present: i64) -> Result<(), Error> {
+        let file = self.lock();
+        let known = read(&file)?;
+        let Some(restored) = known.iter().find(|restored| restored.schema == present) else {
             return Ok(());
+        };
+        if !restored.devices.contains(&device) {
+            let at = clock::to_the_minute(restored.at_ms);
+            return Err(CheckError::Refused(Refusal::Restored { at }).into());
         }
-        self.devices.push(device.to_string());
-        self.write(folder)
+        let next = Restored {
+            schema,
+            ..restored.clone()
+        };
+        Ok(write(&file, &[restored.clone(), next])?)
     }
 
-    /// Notes that such a device replaces the collection: the others still have to download.
-    pub(super) fn replaced(mut self, schema: i64, folder: &Path) -> io::Result<()> {
-        self.schemas.push(schema);
-        self.write(folder)
+    /// Notes that a device has the collection with this stamp. What keeps that from being
+    /// noted is no reason to refuse a sync; the next one tries again.
+    pub(super) fn has(&self, device: DeviceId, schema: i64) {
+        if let Err(error) = self.try_has(device, schema) {
+            tracing::warn!(%error, "that a device has the restored collection is not noted");
+        }
     }
+
+    fn try_has(&self, device: DeviceId, schema: i64) -> io::Result<()> {
+        let file = self.lock();
+        let mut known = read(&file)?;
+        let new = known
+            .iter_mut()
+            .find(|restored| restored.schema == schema && !restored.devices.contains(&device));
+        match new {
+            Some(restored) => restored.devices.push(device),
+            None => return Ok(()),
+        }
+        write(&file, &known)
+    }
+
+    fn forget(&self) -> io::Result<bool> {
+        let file = self.lock();
+        match fs::remove_file(&*file) {
+            Ok(()) => sync_folder(folder_of(&file)).map(|()| true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, PathBuf> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn read(file: &Path) -> io::Result<Vec<Restored>> {
+    let bytes = match fs::read(file) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    Ok(serde_json::from_slice(&bytes).unwrap_or_else(|error| {
+        // It is written whole; whoever has changed it is not to be stopped by it.
+        tracing::warn!(%error, "{} is ignored", file.display());
+        Vec::new()
+    }))
+}
+
+fn write(file: &Path, known: &[Restored]) -> io::Result<()> {
+    Replacement::prepare(file, &serde_json::to_vec(known)?)?.commit()
 }
 
 impl Vault {
@@ -83,14 +130,6 @@ impl Vault {
     /// # Errors
     /// As the file system says.
     pub fn allow_upload(&self) -> io::Result<bool> {
-        match fs::remove_file(file(&self.folder)) {
-            Ok(()) => Ok(true),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(error),
-        }
+        self.restores.forget()
     }
-}
-
-fn file(folder: &Path) -> PathBuf {
-    folder.join(FILE)
 }

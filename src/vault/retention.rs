@@ -31,16 +31,32 @@ pub struct Candidate {
     pub at_ms: i64,
     /// What it takes on the disk.
     pub bytes: u64,
+    /// Whether it is of use only to tools that recover what they can.
+    pub damaged: bool,
 }
 
 impl Retention {
-    /// Which of the snapshots, given from the oldest to the newest, are to go. Never the
-    /// newest: it is what undoes the upload that has just been made.
+    /// Which of the snapshots, given from the oldest to the newest, are to go. Those that
+    /// are damaged count for themselves, and push out none that is whole.
+    #[must_use]
+    pub fn surplus(&self, snapshots: &[Candidate], now_ms: i64) -> Vec<usize> {
+        let of_kind = |damaged| {
+            let numbers = 0..snapshots.len();
+            let kind: Vec<_> = numbers
+                .filter(|number| snapshots[*number].damaged == damaged)
+                .collect();
+            let alike: Vec<_> = kind.iter().map(|number| snapshots[*number]).collect();
+            let surplus = self.surplus_of_kind(&alike, now_ms);
+            surplus.into_iter().map(move |number| kind[number])
+        };
+        of_kind(false).chain(of_kind(true)).collect()
+    }
+
+    /// Never the newest: it is what undoes the upload that has just been made.
     ///
     /// Of a day the first one stays, so that a person who uploads again and again, as
     /// happens in a panic, does not push out what was there before.
-    #[must_use]
-    pub fn surplus(&self, snapshots: &[Candidate], now_ms: i64) -> Vec<usize> {
+    fn surplus_of_kind(self, snapshots: &[Candidate], now_ms: i64) -> Vec<usize> {
         let day = |number: usize| snapshots[number].at_ms.div_euclid(MS_PER_DAY);
         let oldest_day = now_ms.div_euclid(MS_PER_DAY) - i64::from(self.days);
         let first_of_newest = snapshots.len().saturating_sub(self.newest.max(1));
@@ -83,6 +99,7 @@ mod tests {
             .map(|(hours, bytes)| Candidate {
                 at_ms: NOW - hours * 60 * 60 * 1000,
                 bytes: *bytes,
+                damaged: false,
             })
             .collect();
         snapshots.sort_by_key(|snapshot| snapshot.at_ms);
@@ -138,6 +155,30 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn of_the_whole_ones_the_same_stay_whatever_damaged_ones_there_are(
+            given in vec((0_i64..2000, 1_u64..100, any::<bool>()), 1..40),
+            newest in 0_usize..8, days in 0_u32..30, bytes in 0_u64..1000,
+        ) {
+            let of_kind = |kind: &[bool]| {
+                let alike: Vec<_> = given.iter().filter(|one| kind.contains(&one.2)).collect();
+                let mut candidates: Vec<_> = alike.iter().map(|(hours, bytes, damaged)| Candidate {
+                    at_ms: NOW - hours * 60 * 60 * 1000,
+                    bytes: *bytes,
+                    damaged: *damaged,
+                }).collect();
+                candidates.sort_by_key(|candidate| candidate.at_ms);
+                let kept = staying(Retention { newest, days, bytes }, &candidates);
+                kept.into_iter().map(|number| candidates[number]).collect::<Vec<_>>()
+            };
+            let (mut whole, mut damaged) = (of_kind(&[false]), of_kind(&[true]));
+            prop_assert_eq!(whole.is_empty(), given.iter().all(|one| one.2));
+            let all = of_kind(&[false, true]);
+            whole.append(&mut damaged);
+            prop_assert_eq!(all.len(), whole.len());
+            prop_assert!(whole.iter().all(|one| all.contains(one)));
+        }
+
         #[test]
         fn the_newest_one_always_stays_and_the_rest_fits(
             given in vec((0_i64..2000, 1_u64..100), 1..40),

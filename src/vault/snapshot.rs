@@ -136,7 +136,8 @@ impl Snapshots {
             let name = entry.file_name();
             // Others' files are none of our business.
             if let Some(mut snapshot) = name.to_str().and_then(|name| Snapshot::parse(name, 0)) {
-                snapshot.bytes = entry.metadata()?.len();
+                let journal = journal(&entry.path()).metadata();
+                snapshot.bytes = entry.metadata()?.len() + journal.map_or(0, |file| file.len());
                 snapshots.push(snapshot);
             }
         }
@@ -150,7 +151,7 @@ impl Snapshots {
     }
 
     /// Gives a collection that nobody has open a second, durable name here. The caller then
-    /// takes away its first one, or [discards](Self::discard) this.
+    /// takes away its first one, or [takes back](Self::take_back) this.
     ///
     /// # Errors
     /// As the file system says; there is no new snapshot then.
@@ -178,6 +179,20 @@ impl Snapshots {
         Ok(snapshot)
     }
 
+    /// Undoes [`Snapshots::keep`], while the collection still has its first name: also when
+    /// the journal has lost its own.
+    ///
+    /// # Errors
+    /// As the file system says; the snapshot stays then.
+    pub fn take_back(&self, kept: &Snapshot, collection: &Path) -> io::Result<()> {
+        if !journal(collection).exists() {
+            let kept = journal(&self.path(kept));
+            ignore_missing(fs::rename(kept, journal(collection)))?;
+        }
+        self.discard(kept);
+        Ok(())
+    }
+
     /// Removes one, as far as that is possible.
     pub fn discard(&self, snapshot: &Snapshot) {
         let path = self.path(snapshot);
@@ -200,13 +215,7 @@ impl Snapshots {
         for snapshot in self.uncompressed()? {
             let kept = self.path(&snapshot).metadata()?;
             if (kept.dev(), kept.ino()) == (present.dev(), present.ino()) {
-                if !journal(collection).exists() {
-                    ignore_missing(fs::rename(
-                        journal(&self.path(&snapshot)),
-                        journal(collection),
-                    ))?;
-                }
-                self.discard(&snapshot);
+                self.take_back(&snapshot, collection)?;
             }
         }
         Ok(())
@@ -216,19 +225,39 @@ impl Snapshots {
     /// time; what is left undone can be done another time.
     ///
     /// # Errors
-    /// As the file system says.
+    /// As the file system says, of the first that cannot be compressed; the rest is done.
     pub fn tidy(&self, retention: &Retention, go_on: &dyn Fn() -> bool) -> io::Result<()> {
+        // First what goes however small it becomes, or a full disk would stay full.
+        self.thin_out(&Retention {
+            bytes: u64::MAX,
+            ..*retention
+        })?;
+        let mut result = Ok(());
         for snapshot in self.uncompressed()? {
-            if snapshot.why != Why::Damaged && !self.compress(&snapshot, go_on)? {
-                return Ok(());
+            if snapshot.why == Why::Damaged {
+                continue;
+            }
+            match self.compress(&snapshot, go_on) {
+                Ok(true) => {}
+                Ok(false) => return result,
+                Err(error) => {
+                    let told = format!("{}: {error}", snapshot.name());
+                    result = result.and(Err(io::Error::new(error.kind(), told)));
+                }
             }
         }
+        self.thin_out(retention)?;
+        result
+    }
+
+    fn thin_out(&self, retention: &Retention) -> io::Result<()> {
         let snapshots = self.list()?;
         let candidates: Vec<_> = snapshots
             .iter()
             .map(|snapshot| Candidate {
                 at_ms: snapshot.at_ms,
                 bytes: snapshot.bytes,
+                damaged: snapshot.why == Why::Damaged,
             })
             .collect();
         for number in retention.surplus(&candidates, clock::now_ms()) {
@@ -240,6 +269,7 @@ impl Snapshots {
     fn uncompressed(&self) -> io::Result<Vec<Snapshot>> {
         let mut snapshots = self.files()?;
         snapshots.retain(|snapshot| !snapshot.compressed);
+        snapshots.sort_by_key(|snapshot| snapshot.at_ms);
         Ok(snapshots)
     }
 

@@ -2,8 +2,13 @@ use std::{fs, io::Read};
 
 use rusqlite::Connection;
 
-use super::*;
-use crate::collection::open::{Refusal, check_upload};
+use std::io::Seek;
+
+use super::{base::Base, retention::Retention, *};
+use crate::collection::{
+    open::OpenError,
+    upload::{CheckError, Refusal, check_upload},
+};
 
 fn me() -> DeviceId {
     DeviceId::from([1; 12])

@@ -70,18 +70,13 @@ impl Vault {
     }
 
     async fn number_unsent(&self) -> Result<usize, Error> {
-        self.collection(operator()?, |collection| {
+        self.collection(DeviceId::OPERATOR, |collection| {
             Ok(number_unsent(collection.connection(), clock::now_ms())?)
         })
         .await
     }
 
     async fn bring_in_journal(&self) -> Result<(), Error> {
-        self.collection(operator()?, fold).await
+        self.collection(DeviceId::OPERATOR, fold).await
     }
-}
-
-/// The operator waits their turn like one more device.
-fn operator() -> Result<DeviceId, Error> {
-    DeviceId::random().map_err(|error| Error::Io(std::io::Error::other(error.to_string())))
 }

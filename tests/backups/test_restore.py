@@ -1,10 +1,13 @@
 """A wrong answer at a device, undone by the operator."""
 
+from contextlib import closing
+
 import pytest
+import zstandard
 
 from harness import collection
 from harness.device import ClientError
-from harness.raw import Account
+from harness.raw import Account, Connection
 
 YEARS = [f"word {number}" for number in range(50)]
 
@@ -70,7 +73,10 @@ def test_a_wrong_upload_is_undone_and_every_device_ends_up_with_the_old_collecti
 
 def test_a_restore_can_be_undone(ours, studied, wrong):
     ours.operate("restore", "anna", "--yes")
-    ours.operate("restore", "anna", "--yes")
+    undone = ours.answer("restore", "anna", "--list")[-1]["name"]
+    # Not by a program that was only started twice.
+    assert undone in ours.operate("restore", "anna", "--yes", status=64)
+    ours.operate("restore", "anna", "--yes", "--at", undone)
     wrong.download()
     assert notes(wrong) == ["the only"]
     kinds = [snapshot["why"] for snapshot in ours.answer("restore", "anna", "--list")]
@@ -92,6 +98,35 @@ def test_a_device_that_has_downloaded_may_upload_again_and_others_when_they_are_
     assert notes(studied) == ["the only"]
 
 
+def test_a_device_that_has_logged_in_again_and_syncs_may_upload_again(ours, studied, wrong):
+    ours.operate("restore", "anna", "--yes")
+    studied.download()
+    studied.login()
+    with pytest.raises(ClientError, match="restored on"):
+        studied.upload()
+    # What was to be uploaded is of another schema by now.
+    studied.download()
+    studied.login()
+    studied.add_note("one", "more")
+    assert studied.sync() == "NO_CHANGES"
+    studied.upload()
+    wrong.download()
+    assert notes(wrong) == [*YEARS, "one"]
+
+
+def test_a_download_that_breaks_off_does_not_make_an_upload_right(ours, template, tmp_path):
+    large = collection.grown(template, tmp_path / "large.anki2", mebibytes=40)
+    ours.operate("restore", "ben", "--yes", "--from", large)
+    phone = Account(ours, "ben")
+    with closing(Connection(ours)) as connection:
+        connection.send_head("/sync/download", phone.key)
+        connection.send_last(zstandard.compress(b"{}"))
+        assert connection.socket.recv(1 << 16).startswith(b"HTTP/1.1 200")
+    assert "restored on" in phone.upload(large).text()
+    phone.download(tmp_path / "whole.anki2")
+    assert phone.upload(large).text() == "OK"
+
+
 def test_the_refusal_outlives_the_server(ours, studied, wrong):
     ours.operate("restore", "anna", "--yes")
     ours.restart()
@@ -109,6 +144,7 @@ def test_nothing_is_restored_unasked(ours, studied, wrong):
     assert "--yes" in refused.stderr
     # What it would have been is shown.
     assert "50" in refused.stdout
+    assert "--yes" in ours.operate("restore", "anna", "--json", status=64)
     assert Account(ours).meta()["scm"] == meta["scm"]
 
 
@@ -152,6 +188,8 @@ def test_a_snapshot_a_backup_or_a_file_of_a_devices_can_be_restored_from(
     ours.operate("backup", "--to", tmp_path / "backups")
     [backup] = (tmp_path / "backups").glob("2*")
     studied.rows()
+    # There is no need of room to unpack it.
+    ours.settings["TMPDIR"] = "/nowhere"
     [snapshot] = (ours.folder("anna") / ".anki-syncd/snapshots").iterdir()
     for source, expected in [
         (studied.path, YEARS),

@@ -19,6 +19,13 @@ def test_a_healthy_set_up_has_nothing_to_tell_and_is_not_touched(setup):
     assert setup.tree() == before
 
 
+@ROOT
+def test_what_is_beside_the_users_folders_is_none_of_its_business(setup):
+    broken.beside_the_users(setup)
+    outcome = setup.check()
+    assert (outcome.findings, outcome.status) == ([], 0)
+
+
 def test_a_healthy_set_up_has_nothing_to_tell_while_it_serves(setup, new_device):
     setup.server.start()
     device = new_device(setup.server)
@@ -51,9 +58,10 @@ BROKEN = [
     (broken.user_misspelt, "folder-without-user", "not among the users", ()),
     (broken.other_users_than_the_server_has, "users-not-taken-over", "other users or passwords", ()),
     pytest.param(broken.file_of_another_account, "files-of-others", "do not belong to root", (), marks=ROOT),
-    pytest.param(broken.files_of_root, "files-of-others", "1 below the data folder", (), marks=ROOT),
+    pytest.param(broken.files_of_root, "files-of-others", "1 below the data folder", ("not-looked-at",), marks=ROOT),
     (broken.collection_read_only, "files-not-writable", "may not read or not change", ()),
     (broken.base_for_everybody, "base-open", "mode 755", ()),
+    pytest.param(broken.base_shared_and_open, "base-shared", "postgres", (), marks=ROOT),
     (broken.secret_for_everybody, "secret-open", "sync as anybody", ()),
     (broken.secret_cut_short, "secret-damaged", "5 bytes rather than 32", ()),
     (broken.collection_elsewhere, "link-out-of-base", "leads out of the data folder", ()),
@@ -63,6 +71,8 @@ BROKEN = [
     (broken.held_open, "collection-locked", f"process {os.getpid()}", ()),
     (broken.base_is_a_file, "base-not-a-folder", "is not a folder", ()),
     (broken.disk_too_small, "disk-nearly-full", "may take", ("collection-foreign", "collection-over-limit")),
+    (broken.less_free_than_has_to_be, "disk-full", "min_free_megs", ()),
+    (broken.more_than_the_quota, "quota-exceeded", "quota_megs allows 1", ("media-extra",)),
     (broken.clock_not_synchronised, "clock-unsynchronised", "not synchronised", ()),
     (broken.collection_overwritten, "collection-damaged", "is damaged", ()),
     (broken.collection_without_content, "collection-empty-file", "no content", ()),
@@ -84,6 +94,8 @@ BROKEN = [
     (broken.media_of_the_system, "media-hidden", ".DS_Store", ()),
     (broken.media_in_a_folder, "media-not-a-file", "more", ()),
     (broken.media_database_overwritten, "media-database-damaged", "is damaged", ()),
+    pytest.param(broken.media_database_that_never_answers, "not-looked-at", "plain file", (), marks=ROOT),
+    pytest.param(broken.media_database_without_end, "not-looked-at", "plain file", ("link-out-of-base",), marks=ROOT),
     (broken.media_database_missing, "media-database-missing", "the 3 files", ()),
     (broken.media_database_miscounts, "media-database-sums", "do not fit", ()),
 ]
@@ -109,6 +121,25 @@ def test_a_broken_set_up_is_told_by_its_cause(request, setup, break_it, id, phra
         assert setup.tree() == before
 
 
+@ROOT
+def test_an_index_that_never_answers_is_not_waited_for(setup):
+    broken.index_that_never_answers(setup)
+    assert setup.check().findings == []
+
+
+@ROOT
+def test_users_data_are_not_opened_with_roots_rights(setup):
+    broken.all_of_another_account(setup)
+    secret = setup.folder / "secret"
+    setup.execute(secret, "create table secrets (word)")
+    secret.chmod(0o600)
+    setup.collection.unlink()
+    setup.collection.symlink_to(secret)
+    outcome = setup.check()
+    assert outcome.ids == {"link-out-of-base", "not-looked-at"}
+    assert "ermission denied" in outcome.of("not-looked-at")["what"]
+
+
 def test_what_only_root_may_read_is_said_not_to_be_looked_at(setup):
     if os.geteuid() != 0:
         pytest.skip("becoming somebody else needs root")
@@ -132,6 +163,34 @@ def test_people_get_sentences(setup):
     assert "check --repair" in second
     assert last == "1 problem, 0 warnings, 0 notes"
     assert "one problem to put right" in done.stderr
+
+
+def test_what_users_name_does_not_move_the_cursor(setup):
+    (setup.media / "\x1b]0;title\x07.png").write_bytes(b"x")
+    setup.execute(setup.collection, 'create table "\x1b[2Jheatmap" (day)')
+    printed = setup.run().stdout
+    assert "?]0;title?.png" in printed
+    assert "?[2Jheatmap" in printed
+    assert "\x1b" not in printed
+
+
+@ROOT
+def test_a_server_in_a_container_is_the_one_that_runs(setup, new_device):
+    """By its socket in the folder; the folder and the process have other names in there."""
+    alias = setup.folder / "inside"
+    alias.symlink_to(setup.base)
+    server, command = setup.server, setup.server.command
+    server.command = [shutil.which("unshare"), "--pid", "--fork", "--kill-child", *command]
+    server.settings["SYNC_BASE"] = str(alias)
+    server.start()
+    server.command = command
+    del server.settings["SYNC_BASE"]
+    broken.half_an_upload(setup)
+    device = new_device(server)
+    device.login()
+    device.download()
+    outcome = setup.check()
+    assert (outcome.findings, outcome.status) == ([], 0)
 
 
 def test_a_server_that_syncs_all_the_time_is_not_disturbed(setup, new_device):

@@ -1,14 +1,16 @@
 """Whether a device could log in at an address: each way in which it could not is told apart."""
 
 import http.server
+import os
+import select
 import socket
 import ssl
 import subprocess
 import threading
-from contextlib import closing
+import time
+from contextlib import closing, suppress
 
 import pytest
-
 
 
 class Server(http.server.ThreadingHTTPServer):
@@ -16,8 +18,9 @@ class Server(http.server.ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, status, headers=(), largest=None, context=None):
+    def __init__(self, status, headers=(), largest=None, context=None, slow_login=0):
         self.status, self.headers, self.largest = status, dict(headers), largest
+        self.slow_login = slow_login
         super().__init__(("127.0.0.1", 0), Handler)
         if context is not None:
             self.socket = context.wrap_socket(self.socket, server_side=True)
@@ -34,6 +37,8 @@ class Server(http.server.ThreadingHTTPServer):
 class Handler(http.server.BaseHTTPRequestHandler):
     def answer(self):
         server = self.server
+        if self.path.endswith("hostKey"):
+            time.sleep(server.slow_login)
         length = int(self.headers.get("content-length", 0))
         status = server.status
         if server.largest is not None:
@@ -104,7 +109,8 @@ def ids(setup, url, *arguments, **options):
 def test_a_server_that_answers_as_it_should_is_fine(setup):
     setup.server.start()
     assert ids(setup, setup.server.url) == set()
-    assert "login failed" in setup.server.log_text()
+    # Which would have fail2ban lock the operator out.
+    assert "login failed" not in setup.server.log_text()
 
 
 def test_a_login_is_tried_with_the_password_from_standard_input(setup):
@@ -113,6 +119,45 @@ def test_a_login_is_tried_with_the_password_from_standard_input(setup):
     arguments = (setup.server.url, "--user", "anna")
     assert ids(setup, *arguments, stdin=None, input=f"{password}\n") == set()
     assert ids(setup, *arguments, stdin=None, input="wrong\n") == {"login-wrong"}
+
+
+def test_a_login_that_is_slowed_down_is_waited_for(setup, serve):
+    assert ids(setup, f"http://{serve(None, largest=2**40, slow_login=7)}/") == set()
+
+
+def test_the_password_is_asked_for_once_also_with_a_repair(setup):
+    setup.server.start()
+    (setup.media / "a.png").unlink()
+    password = setup.server.users["anna"]
+    arguments = ("--repair", "--yes", "--url", setup.server.url, "--user", "anna")
+    outcome = setup.check(*arguments, stdin=None, input=f"{password}\n")
+    assert (outcome.findings, outcome.status) == ([], 0)
+    assert "login failed" not in setup.server.log_text()
+
+
+def test_at_a_terminal_the_password_is_asked_for_and_not_shown(setup):
+    setup.server.start()
+    ours, its = os.openpty()
+    with subprocess.Popen(
+        # Which makes the terminal the one that passwords are typed at.
+        ["setsid", "--ctty", setup.server.command[0], "check", "--url", setup.server.url, "--user", "anna"],
+        env=setup.environment(),
+        stdin=its,
+        stdout=its,
+        stderr=its,
+    ) as process:
+        os.close(its)
+        shown = b""
+        while b"Password of anna: " not in shown:
+            assert select.select([ours], [], [], 20)[0], shown
+            shown += os.read(ours, 1000)
+        os.write(ours, setup.server.users["anna"].encode() + b"\n")
+        with suppress(OSError):
+            while more := os.read(ours, 1000):
+                shown += more
+        os.close(ours)
+    assert process.returncode == 0, shown
+    assert setup.server.users["anna"].encode() not in shown
 
 
 def test_a_port_where_nothing_listens(setup):

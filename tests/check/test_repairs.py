@@ -8,6 +8,7 @@ import pytest
 from harness.breakages import (
     ANOTHER_ACCOUNT,
     base_for_everybody,
+    beside_the_users,
     collection_read_only,
     deletion_unsent,
     files_of_root,
@@ -40,27 +41,41 @@ def assert_syncs_normally(device):
     assert device.sync() == "NO_CHANGES"
 
 
-@pytest.mark.parametrize("running", [False, True], ids=["stopped", "running"])
-@pytest.mark.parametrize(
-    "break_it",
-    [
-        base_for_everybody,
-        collection_read_only,
-        secret_for_everybody,
-        media_database_miscounts,
-        media_database_missing,
-        note_unsent,
-        journal_left,
-        half_an_upload,
-    ],
-    ids=lambda function: function.__name__,
-)
+STOPPED = [
+    base_for_everybody,
+    secret_for_everybody,
+    media_database_miscounts,
+    media_database_missing,
+    note_unsent,
+    journal_left,
+    collection_read_only,
+    half_an_upload,
+]
+# A running server may be in the middle of an upload.
+RUNNING = STOPPED[:-1]
+# The same with fewer waits for the server to close what is idle.
+TOGETHER = [[media_database_missing], [each for each in RUNNING if each is not media_database_missing]]
+
+
+def pytest_generate_tests(metafunc):
+    long = metafunc.config.getoption("--long")
+    if "breakages" in metafunc.fixturenames:
+        running = [[each] for each in RUNNING] if long else TOGETHER
+        cases = [([each], False) for each in STOPPED] + [(each, True) for each in running]
+        ids = [
+            f"{'running' if running else 'stopped'}-{breakages[0].__name__}"
+            for breakages, running in cases
+        ]
+        metafunc.parametrize(("breakages", "running"), cases, ids=ids)
+    elif "running" in metafunc.fixturenames:
+        metafunc.parametrize("running", [False, True] if long else [True])
+
+
 def test_after_a_repair_nothing_is_left_to_tell_and_a_device_syncs(
-    setup, old_device, break_it, running
+    setup, old_device, breakages, running
 ):
-    if running and break_it is half_an_upload:
-        pytest.skip("a running server may be in the middle of it")
-    break_it(setup)
+    for break_it in breakages:
+        break_it(setup)
     if running:
         setup.server.start()
     outcome = setup.repair()
@@ -79,7 +94,6 @@ def test_after_a_repair_nothing_is_left_to_tell_and_a_device_syncs(
     assert_clean(setup)
 
 
-@pytest.mark.parametrize("running", [False, True], ids=["stopped", "running"])
 def test_media_agree_again_and_every_file_is_somewhere(setup, old_device, new_device, running):
     (setup.media / "a.png").unlink()
     (setup.media / "b.mp3").write_bytes(b"seco")
@@ -153,7 +167,6 @@ def test_stray_files_and_all_that_a_repair_makes_are_the_servers(setup):
     (setup.media / "found.gif").write_bytes(b"by hand")
     note_unsent(setup)
     shutil.rmtree(setup.base / ".anki-syncd/tmp")
-    setup.let_others_pass()
     outcome = setup.repair()
     assert "not done" not in outcome.errors
     assert_clean(setup)
@@ -174,6 +187,43 @@ def test_a_file_with_another_name_elsewhere_is_not_given_away(setup):
     assert elsewhere.stat().st_uid == 0
     assert setup.collection.stat().st_uid == ANOTHER_ACCOUNT
     assert "files-of-others" in outcome.ids
+
+
+@ROOT
+def test_what_is_beside_the_users_folders_is_not_given_away(setup):
+    files_of_root(setup)
+    beside_the_users(setup)
+    (setup.base / "postgres").mkdir()
+    (setup.base / "postgres/data").write_text("x")
+    for path in (setup.base, setup.base / "postgres"):
+        os.chown(path, 0, 0)
+        path.chmod(0o755)
+    others = ["", "postgres", "postgres/data", "lost+found/1", "anna/lost+found/1"]
+
+    def rights():
+        found = [(setup.base / path).stat() for path in others]
+        return [(status.st_uid, status.st_mode) for status in found]
+
+    before = rights()
+    setup.configure("run_as = 'nobody'\n")
+    outcome = setup.repair()
+    assert rights() == before
+    assert setup.collection.owner() == "nobody"
+    assert outcome.of("base-shared")["severity"] == "problem"
+
+
+@ROOT
+@pytest.mark.parametrize("owner", [0, ANOTHER_ACCOUNT])
+def test_the_mode_of_a_file_that_is_elsewhere_too_is_not_set(setup, owner):
+    files_of_root(setup)
+    elsewhere = setup.folder / "elsewhere"
+    elsewhere.write_text("x")
+    elsewhere.chmod(0o444)
+    os.chown(elsewhere, owner, owner)
+    setup.media.joinpath("trap").hardlink_to(elsewhere)
+    outcome = setup.repair()
+    assert "further names elsewhere" in outcome.errors
+    assert elsewhere.stat().st_mode & 0o777 == 0o444
 
 
 def test_a_link_is_not_followed(setup):

@@ -1,20 +1,30 @@
 """Programs that tests need, from Debian's packages."""
 
+import fcntl
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 
 # Asked by packages before they start their services.
 START_POLICY = Path("/usr/sbin/policy-rc.d")
+ONE_AT_A_TIME = Path(tempfile.gettempdir()) / "anki-syncd-tests-apt.lock"
 START_NOTHING = "#!/bin/sh\nexit 101\n"
 
 
 def provide(*packages):
     """Installs what is missing. Services that come along are started neither now nor at boot."""
-    missing = [package for package in packages if not installed(package)]
+    if all(map(installed, packages)):
+        return
+    with open(ONE_AT_A_TIME, "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        install([package for package in packages if not installed(package)])
+
+
+def install(missing):
     if not missing:
         return
     names = ", ".join(missing)

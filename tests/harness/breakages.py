@@ -107,10 +107,33 @@ def file_of_another_account(setup):
     os.chown(setup.media / "a.png", ANOTHER_ACCOUNT, ANOTHER_ACCOUNT)
 
 
-def files_of_root(setup):
+def all_of_another_account(setup):
+    """Also the server, then."""
+    setup.let_others_pass()
     for path in [setup.base, *setup.base.rglob("*")]:
         os.chown(path, ANOTHER_ACCOUNT, ANOTHER_ACCOUNT)
+
+
+def files_of_root(setup):
+    all_of_another_account(setup)
     os.chown(setup.collection, 0, 0)
+
+
+def base_shared_and_open(setup):
+    """As with `SYNC_BASE=/srv`."""
+    beside_the_users(setup)
+    (setup.base / "postgres").mkdir()
+    setup.base.chmod(0o755)
+
+
+def beside_the_users(setup):
+    """What is in a folder where a file system is mounted, or that has snapshots."""
+    for name in ("lost+found", ".snapshots", "anna/lost+found"):
+        folder = setup.base / name
+        folder.mkdir()
+        (folder / "1").write_text("x")
+        for path in (folder, folder / "1"):
+            os.chown(path, ANOTHER_ACCOUNT, ANOTHER_ACCOUNT)
 
 
 def collection_read_only(setup):
@@ -181,6 +204,17 @@ def disk_too_small(setup):
     with open(folder / "collection.anki2", "wb") as file:
         file.truncate(min(free.f_bavail * free.f_frsize, 2**43))
     (folder / "collection.anki2").chmod(0o600)
+
+
+def less_free_than_has_to_be(setup):
+    setup.configure(f"min_free_megs = {2**40}\n")
+
+
+def more_than_the_quota(setup):
+    with open(setup.media / "film.mp4", "wb") as file:
+        file.truncate(2 * MEBIBYTE)
+    (setup.media / "film.mp4").chmod(0o600)
+    setup.configure("quota_megs = 1\n")
 
 
 def clock_not_synchronised(setup):
@@ -277,6 +311,29 @@ def media_in_a_folder(setup):
 
 def media_database_overwritten(setup):
     setup.database.write_bytes(b"U" * setup.database.stat().st_size)
+
+
+def media_database_that_never_answers(setup):
+    all_of_another_account(setup)
+    setup.database.unlink()
+    os.mkfifo(setup.database, 0o600)
+    os.chown(setup.database, ANOTHER_ACCOUNT, ANOTHER_ACCOUNT)
+
+
+def media_database_without_end(setup):
+    all_of_another_account(setup)
+    setup.database.unlink()
+    setup.database.symlink_to("/dev/zero")
+    (setup.user / "media.db-journal").write_bytes(b"x")
+    os.chown(setup.user / "media.db-journal", ANOTHER_ACCOUNT, ANOTHER_ACCOUNT)
+    (setup.user / "media.db-journal").chmod(0o600)
+
+
+def index_that_never_answers(setup):
+    all_of_another_account(setup)
+    index = setup.user / "collection.anki2-shm"
+    os.mkfifo(index, 0o600)
+    os.chown(index, ANOTHER_ACCOUNT, ANOTHER_ACCOUNT)
 
 
 def media_database_missing(setup):

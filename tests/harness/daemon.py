@@ -73,6 +73,15 @@ class Daemon:
         mode = 0o600 if path == USERS_CREDENTIAL else 0o640
         self.container.write(path, text, mode=mode, owner=owner)
 
+    def encrypt(self, name, source):
+        """A credential in place of its source, by a key of the machine, since there is no TPM."""
+        sealed = f"{source}.cred"
+        self.container.run(
+            "systemd-creds", "encrypt", "--with-key=host", f"--name={name}", source, sealed
+        )
+        self.container.path(source).unlink()
+        return sealed
+
     def drop_in(self, text, unit=SERVICE, name="tests.conf"):
         self.container.write(f"{DROP_INS}/{unit}.d/{name}", text)
         self.systemctl("daemon-reload")

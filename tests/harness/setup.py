@@ -58,14 +58,16 @@ class Setup:
         self.configure(f"users_file = {json.dumps(str(users))}\n")
         return users
 
-    def run(self, *arguments, **options):
+    def environment(self):
         environment = self.server.environment()
-        environment["PATH"] = f"{self.programs}:{environment['PATH']}"
+        return {**environment, "PATH": f"{self.programs}:{environment['PATH']}"}
+
+    def run(self, *arguments, **options):
         if self.configuration.exists():
             arguments = ("--config", self.configuration, *arguments)
         return subprocess.run(
             [self.server.command[0], "check", *arguments],
-            env=environment,
+            env=self.environment(),
             capture_output=True,
             text=True,
             timeout=120,

@@ -2,10 +2,11 @@
 
 import re
 import time
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 import pytest
 
+from harness.raw import META, Account, Connection, frame
 from harness.steps import Background, is_asked_to_log_in, logged_in, with_notes
 
 
@@ -108,6 +109,22 @@ def test_an_upload_that_a_revoked_device_has_under_way_comes_to_nothing(running,
     gate.release()
     with pytest.raises(Exception, match="password was incorrect"):
         upload.wait()
+    assert second.sync() == "NO_CHANGES"
+
+
+@pytest.mark.parametrize("path", ["/sync/download", "/sync/meta", "/msync/mediaSanity"])
+def test_a_request_that_a_revoked_device_holds_open_is_refused(running, pair, path):
+    _, second = pair
+    thief = Account(running)
+    (id,) = set(ids(running)) - {device.id for device in pair}
+    with closing(Connection(running)) as connection:
+        connection.send_head(path, thief.key)
+        body = frame(META)
+        connection.send_chunk(body[:4])
+        running.operate("device", "revoke", id)
+        connection.send_chunk(body[4:])
+        connection.send_end()
+        assert connection.reply().status == 403
     assert second.sync() == "NO_CHANGES"
 
 

@@ -178,6 +178,31 @@ def test_data_are_deleted_only_when_asked_for_twice(running, new_device):
     assert Account(running, "anna").meta()["empty"]
 
 
+def test_data_that_were_left_can_be_deleted_later(running, new_device):
+    with_notes(new_device(running))
+    running.stop()
+    # Nothing is half done for want of the server.
+    running.operate("user", "remove", "anna", "--delete-data", "--yes", status=69)
+    assert "anna" in running.list.read_text()
+    running.operate("user", "remove", "anna")
+    running.start()
+    running.operate("user", "remove", "anna", "--delete-data", "--yes")
+    assert not running.folder("anna").exists()
+    running.operate("user", "remove", "anna", "--delete-data", "--yes", status=64)
+
+
+def test_data_elsewhere_are_not_said_to_be_removed(running, new_device, tmp_path):
+    with_notes(new_device(running))
+    running.stop()
+    elsewhere = tmp_path / "elsewhere"
+    running.folder("anna").rename(elsewhere)
+    running.folder("anna").symlink_to(elsewhere)
+    running.start()
+    told = running.operate("user", "remove", "anna", "--delete-data", "--yes", status=64)
+    assert "is a link" in told
+    assert (elsewhere / "collection.anki2").exists()
+
+
 def test_without_a_running_server_the_file_is_enough(listed, new_device):
     assert "not running" in listed.operate("user", "add", "dora", given="d")
     assert json.loads(listed.operate("user", "list", "--json"))[2] == {

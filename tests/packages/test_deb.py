@@ -203,7 +203,7 @@ def test_removed_and_purged_it_leaves_the_collections_and_reinstalled_it_finds_t
     assert daemon.container.path(USERS_CREDENTIAL).exists()
     daemon.apt_install(packages.package("deb"))
     # Nobody notices.
-    assert device.status() == "NO_CHANGES"
+    assert device.sync() == "NO_CHANGES"
 
     said = daemon.apt("purge", "anki-syncd")
     assert COLLECTIONS_STAY in said
@@ -215,7 +215,7 @@ def test_removed_and_purged_it_leaves_the_collections_and_reinstalled_it_finds_t
     daemon.add_users()
     # The users are new ones, so that devices log in again; the collection is the same.
     device.login()
-    assert device.status() == "NO_CHANGES"
+    assert device.sync() == "NO_CHANGES"
     second = new_device(daemon)
     second.login()
     second.download()
@@ -245,7 +245,7 @@ def test_the_reference_servers_folder_is_taken_over_and_given_back(
     daemon.add_users()
     device.server = daemon
     device.login()
-    assert device.status() == "NO_CHANGES"
+    assert device.sync() == "NO_CHANGES"
     device.add_note("after", "the move")
     assert device.status() == "NORMAL_SYNC"
     device.sync()

@@ -192,7 +192,7 @@ def test_erased_it_leaves_the_collections_and_installed_again_it_finds_them(
     running.systemctl("enable", "--now", SOCKET)
     running.add_users()
     device.login()
-    assert device.status() == "NO_CHANGES"
+    assert device.sync() == "NO_CHANGES"
 
 
 def test_dnf_installs_upgrades_and_removes_it(daemon, packages, long):

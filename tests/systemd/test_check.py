@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 
 import pytest
 
@@ -9,6 +10,8 @@ from harness.daemon import BASE, CONFIGURATION, SERVICE, SOCKET, USERS_CREDENTIA
 from harness.device import ClientError
 
 CHECK = ["/usr/bin/anki-syncd", "check"]
+ELSEWHERE = "/srv/elsewhere"
+VARIABLES = "/etc/anki-syncd.env"
 # What depends on the machine that the tests run on.
 OF_THE_MACHINE = {"clock-unsynchronised", "disk-nearly-full"}
 
@@ -75,6 +78,63 @@ def test_without_the_list_of_users(daemon, synced):
     assert found["users-file-missing"]["where"] == USERS_CREDENTIAL
 
 
+def test_freshly_installed_it_lacks_a_user_and_nothing_else(daemon):
+    daemon.users = {}
+    daemon.write_users()
+    found = check(daemon)
+    assert set(found) == {"no-users"}
+    assert "anki-syncd user add" in found["no-users"]["remedy"]
+    assert daemon.state() == "inactive"
+
+
+@pytest.mark.parametrize("left", [None, ""], ids=["removed", "left empty"])
+def test_users_that_only_systemd_reads_are_said_not_to_be_looked_at(daemon, new_device, left):
+    sealed = daemon.encrypt("users", USERS_CREDENTIAL)
+    daemon.drop_in(f"[Service]\nLoadCredential=\nLoadCredentialEncrypted=users:{sealed}\n")
+    if left is not None:
+        daemon.container.write(USERS_CREDENTIAL, left, mode=0o600)
+    assert set(check(daemon)) == {"not-looked-at"}
+    new_device(daemon).login()
+    found = check(daemon)
+    assert set(found) == {"not-looked-at"}
+    assert found["not-looked-at"]["where"] == "users"
+
+
+def test_users_that_are_written_in_the_unit_take_the_place_of_a_missing_file(daemon, new_device):
+    daemon.container.path(USERS_CREDENTIAL).unlink()
+    daemon.drop_in(f"[Service]\nSetCredential=users:anna:{daemon.users['anna']}\\n\n")
+    new_device(daemon).login()
+    assert set(check(daemon)) == {"not-looked-at"}
+
+
+@pytest.fixture
+def elsewhere(daemon):
+    """The data folder by a file of variables."""
+    daemon.container.run("install", "-d", "-m", "700", "-o", "anki-syncd", ELSEWHERE)
+    daemon.container.write(VARIABLES, f'SYNC_BASE="{ELSEWHERE}"\n', mode=0o600)
+    daemon.drop_in(f"[Service]\nEnvironmentFile=-{VARIABLES}\nReadWritePaths={ELSEWHERE}\n")
+    yield ELSEWHERE
+    daemon.systemctl("stop", SERVICE)
+    shutil.rmtree(daemon.container.path(ELSEWHERE))
+    daemon.container.path(VARIABLES).unlink()
+
+
+def test_data_in_a_folder_that_a_file_of_variables_names(daemon, elsewhere, synced):
+    for _ in range(2):
+        assert check(daemon) == {}
+        stop(daemon)
+    daemon.container.path(f"{elsewhere}/anna/media/a.png").unlink()
+    assert set(check(daemon)) == {"media-missing"}
+
+
+def test_a_server_that_has_its_data_elsewhere(daemon, elsewhere, synced):
+    daemon.container.write(VARIABLES, "", mode=0o600)
+    found = check(daemon)
+    assert set(found) == {"server-elsewhere"}
+    assert elsewhere in found["server-elsewhere"]["what"]
+    assert BASE in found["server-elsewhere"]["what"]
+
+
 def test_with_everything_switched_off(daemon, synced):
     daemon.systemctl("stop", SOCKET, SERVICE)
     assert set(check(daemon)) == {"service-not-listening"}
@@ -90,7 +150,9 @@ def test_a_migration_that_root_made_is_put_right(daemon, synced, new_device, run
     (folder / "media/a.png").unlink()
     (folder / "media/copied.gif").write_bytes(b"by hand")
     found = check(daemon)
-    assert set(found) == {"files-of-others", "media-missing", "media-extra"}
+    # As the server's account, which may not read it yet.
+    assert found["not-looked-at"]["where"] == "anna/collection.anki2"
+    assert set(found) == {"files-of-others", "media-missing", "media-extra", "not-looked-at"}
     assert check(daemon, "--repair", "--yes") == {}
     assert daemon.state() == ("active" if running else "inactive")
     owners = daemon.container.output("find", BASE, "-printf", "%u\n").split()

@@ -12,16 +12,6 @@ OWN_SECRET = f"{BASE}/.anki-syncd/host-key-secret"
 CONFIGURATION_ERROR = 78
 
 
-def encrypt(daemon, name, source):
-    """With a key of the machine, since there is no TPM."""
-    sealed = f"{source}.cred"
-    daemon.container.run(
-        "systemd-creds", "encrypt", "--with-key=host", f"--name={name}", source, sealed
-    )
-    daemon.container.path(source).unlink()
-    return sealed
-
-
 def remove_own_secret(daemon):
     daemon.systemctl("stop", SERVICE)
     daemon.container.path(OWN_SECRET).unlink()
@@ -35,7 +25,7 @@ def test_devices_stay_logged_in_by_the_secret_that_is_passed(daemon, new_device,
     daemon.container.install(daemon.container.path(OWN_SECRET), SECRET, mode=0o600)
     remove_own_secret(daemon)
     if encrypted:
-        sealed = encrypt(daemon, "host-key-secret", SECRET)
+        sealed = daemon.encrypt("host-key-secret", SECRET)
         daemon.drop_in(f"[Service]\nLoadCredentialEncrypted=host-key-secret:{sealed}\n")
     else:
         daemon.drop_in(f"[Service]\nLoadCredential=host-key-secret:{SECRET}\n")
@@ -69,7 +59,7 @@ def test_a_secret_of_another_length_is_a_configuration_error_with_a_remedy(daemo
 
 
 def test_users_may_be_encrypted(daemon, new_device):
-    sealed = encrypt(daemon, "users", USERS_CREDENTIAL)
+    sealed = daemon.encrypt("users", USERS_CREDENTIAL)
     # Empty, to drop the unit's own.
     daemon.drop_in(
         f"[Service]\nLoadCredential=\nLoadCredentialEncrypted=users:{sealed}\n"

@@ -11,6 +11,7 @@ from harness.device import ClientError
 
 PROGRAM = "/usr/bin/anki-syncd"
 AT_ONCE = 1
+NOT_RUNNING = 69
 
 
 @pytest.fixture
@@ -35,6 +36,23 @@ def test_a_new_user_logs_in_within_a_second_while_others_go_on(
     work.complete(tmp_path)
     work.check(tmp_path)
     assert daemon.pid() == process
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["env", "SYNC_BASE=/srv/another", PROGRAM],
+        [PROGRAM, "--config", "/srv/another.toml"],
+    ],
+    ids=["environment", "file"],
+)
+def test_commands_for_another_server_do_not_reach_this_one(daemon, words):
+    daemon.container.write("/srv/another.toml", 'base = "/srv/another"\nusers = ["anna:a"]\n')
+    assert daemon.health() == 200
+    for command in [["status"], ["device", "list"], ["restore", "anna", "--list"]]:
+        done = daemon.container.run(*words, *command, check=False)
+        assert (done.returncode, done.stdout) == (NOT_RUNNING, "")
+        assert "not running" in done.stderr
 
 
 @pytest.mark.parametrize("later", ["reload", "restart"])

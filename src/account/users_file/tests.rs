@@ -92,6 +92,20 @@ fn two_who_edit_at_the_same_moment_wait_for_each_other() {
 }
 
 #[test]
+fn who_waits_for_long_is_told_what_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("users");
+    let held = UsersFile::open(&path).unwrap();
+    assert!(matches!(
+        UsersFile::open(&path),
+        Err(FileError::Held { .. })
+    ));
+    drop(held);
+    assert_eq!(UsersFile::open(&path).unwrap().document.to_string(), "");
+    assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
+}
+
+#[test]
 fn a_file_with_errors_is_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("users");

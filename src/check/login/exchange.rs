@@ -13,7 +13,8 @@ use rustls::{
     pki_types::ServerName, version,
 };
 
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long an answer may take.
+pub const PATIENCE: Duration = Duration::from_secs(5);
 /// A proxy refuses a size before it reads the body; who does not would wait for that.
 const PATIENCE_WITH_SIZE: Duration = Duration::from_secs(2);
 const LONGEST_HEAD: usize = 16 * 1024;
@@ -104,8 +105,9 @@ impl Place {
         method: &str,
         headers: &[(&str, &str)],
         body: Option<&[u8]>,
+        patience: Duration,
     ) -> Result<Answer, Failure> {
-        let mut connection = self.connect()?;
+        let mut connection = self.connect_with(rustls::ALL_VERSIONS, patience)?;
         let length = body.map(|body| body.len() as u64);
         connection.write_all(self.head(verb, method, headers, length).as_bytes())?;
         connection.write_all(body.unwrap_or_default())?;

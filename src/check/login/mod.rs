@@ -9,9 +9,10 @@ use rustls::{AlertDescription, CertificateError};
 use serde_json::json;
 
 use super::finding::Findings;
-use exchange::{Answer, Failure, Place};
+use crate::account::throttle::LONGEST;
+use exchange::{Answer, Failure, PATIENCE, Place};
 
-/// Can be no user of this server; an attempt of it is plain to see in the log.
+/// Can be no user's name, so that the server counts no failed login.
 const NOBODY: &str = ".anki-syncd-check";
 const CLIENT: &str = "26.09.3,anki-syncd-check,linux";
 /// What a client needs to be able to upload when nothing else is known.
@@ -30,7 +31,7 @@ pub fn check(url: &str, login: Option<&Login>, limit: Option<u64>, findings: &mu
     let Some(place) = address(url, findings) else {
         return;
     };
-    match place.request("GET", "health", &[], None) {
+    match place.request("GET", "health", &[], None, PATIENCE) {
         Ok(answer) if answer.status == 200 => {}
         Ok(answer) => return unexpected(url, &answer, findings),
         Err(failure) => {
@@ -121,6 +122,7 @@ fn log_in(place: &Place, login: Option<&Login>) -> Result<Answer, Failure> {
         "sync/hostKey",
         &[("anki-sync", &header)],
         Some(&body),
+        LONGEST + PATIENCE,
     )
 }
 

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     account::{name::UserName, users_file::Document},
-    control::{Request, UserReport, client::AskError},
+    control::{Request, Status, UserReport, client::AskError},
 };
 use lists::Lists;
 
@@ -116,8 +116,16 @@ fn remove(
     yes: bool,
 ) -> Result<(), CommandError> {
     let lists = Lists::of(context)?;
-    let list = lists.having(name)?;
     let data = lists.data_of(name);
+    let list = match lists.having(name) {
+        // Whoever was removed before, and left data.
+        Err(CommandError::Refused(_)) if delete_data && data.exists() => None,
+        list => Some(list?),
+    };
+    if delete_data {
+        // Asked first: nobody else removes data.
+        context.ask::<Status>(&Request::Status)?;
+    }
     if delete_data && !yes {
         confirm(
             &format!(
@@ -127,11 +135,13 @@ fn remove(
             name,
         )?;
     }
-    let known = list.change(context, |users| users.remove(name))?;
-    println!(
-        "{name} is not in {} any more, and is logged out on every device. {known}",
-        list.path().display()
-    );
+    if let Some(list) = list {
+        let known = list.change(context, |users| users.remove(name))?;
+        println!(
+            "{name} is not in {} any more, and is logged out on every device. {known}",
+            list.path().display()
+        );
+    }
     if !delete_data {
         println!("The data stay in {}.", data.display());
         return Ok(());

@@ -1,3 +1,5 @@
+use std::os::unix::fs::symlink;
+
 use super::*;
 
 struct Place {
@@ -115,10 +117,49 @@ fn a_damaged_collection_is_left_as_it_was_with_its_journal() {
     let path = place.snapshots.path(&kept);
     assert_eq!(fs::read_to_string(&path).unwrap(), "broken");
     assert_eq!(fs::read_to_string(journal(&path)).unwrap(), "its journal");
+    assert_eq!(place.snapshots.list().unwrap()[0].bytes, 6 + 11);
+    // It goes for another damaged one only.
     place.replace("third", Why::BeforeUpload);
     place.tidy(1);
-    assert_eq!(place.contents(), ["second"]);
-    assert_eq!(place.files(), 1);
+    assert_eq!(place.contents(), ["broken", "second"]);
+    place.replace("fourth", Why::Damaged);
+    place.tidy(1);
+    assert_eq!(place.contents(), ["second", "third"]);
+    // One with its journal.
+    assert_eq!(place.files(), 3);
+}
+
+/// As a link to nowhere cannot.
+#[test]
+fn one_that_cannot_be_compressed_keeps_none_of_the_others_there() {
+    let place = Place::new();
+    fs::write(place.live(), "first").unwrap();
+    let kept = place.replace("second", Why::BeforeUpload);
+    place.replace("third", Why::BeforeUpload);
+    place.tidy(5);
+    let unreadable = place.snapshots.path(&Snapshot {
+        at_ms: kept.at_ms + 1_000_000,
+        ..kept
+    });
+    symlink("/nowhere", &unreadable).unwrap();
+    let fourth = place.replace("fourth", Why::BeforeUpload);
+    let retention = Retention {
+        newest: 3,
+        days: 0,
+        bytes: u64::MAX,
+    };
+    let tidied = place.snapshots.tidy(&retention, &|| true);
+    assert!(tidied.unwrap_err().to_string().contains("before-upload: "));
+    let list = place.snapshots.list().unwrap();
+    assert_eq!(list.len(), 3);
+    // What came later is compressed all the same, and what is too much is gone.
+    assert!(list[2].compressed && list[2].at_ms == fourth.at_ms);
+    let scarce = Retention {
+        bytes: 1,
+        ..retention
+    };
+    assert!(place.snapshots.tidy(&scarce, &|| true).is_err());
+    assert_eq!(place.contents(), ["third"]);
 }
 
 #[test]

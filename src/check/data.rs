@@ -1,0 +1,76 @@
+//! Users' data, looked at with no more rights than the server's account has.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use nix::unistd::Uid;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    child, collection,
+    finding::{Finding, Findings},
+    media,
+    subject::{Account, Subject, users_folders},
+};
+use crate::account::name::UserName;
+
+/// The command of a process that looks.
+const COMMAND: &str = "look-at-data";
+
+/// What is to be known of a server for that.
+#[derive(Serialize, Deserialize)]
+pub struct Data {
+    base: PathBuf,
+    /// Bytes that an upload may have; none if the settings are in disorder.
+    pub(super) limit: Option<u64>,
+    /// The running server's process.
+    pub(super) server: Option<u32>,
+    /// Whether there may be a server that cannot be asked.
+    pub(super) is_silent: bool,
+}
+
+pub(super) fn check(subject: &Subject, base: &Path, findings: &mut Findings) {
+    let settings = subject.settings.as_ref().ok();
+    let data = Data {
+        base: base.to_owned(),
+        limit: settings.map(|settings| settings.limits.decoded),
+        server: subject.running.as_ref().map(|running| running.pid),
+        is_silent: subject.silent.is_some(),
+    };
+    match &subject.account {
+        Some(account) if Uid::effective().is_root() && !account.uid.is_root() => {
+            match looked_at_by(account, &data) {
+                Ok(mut found) => findings.0.append(&mut found),
+                Err(error) => findings.unseen("the users' data", error),
+            }
+        }
+        Some(_) => data.look(findings),
+        None => findings.unseen("the users' data", "whose they have to be is not known"),
+    }
+}
+
+fn looked_at_by(account: &Account, data: &Data) -> io::Result<Vec<Finding>> {
+    let mut found = Vec::new();
+    child::run(account, &[COMMAND.as_ref()], data, |line| {
+        found = serde_json::from_str(line)?;
+        Ok(())
+    })?;
+    Ok(found)
+}
+
+impl Data {
+    /// Looks with the rights of this process.
+    pub fn look(&self, findings: &mut Findings) {
+        if let Err(error) = self.base.read_dir() {
+            return findings.unseen(self.base.display(), error);
+        }
+        collection::check(self, findings);
+        media::check(self, findings);
+    }
+
+    pub(super) fn users(&self) -> Vec<(UserName, PathBuf)> {
+        users_folders(&self.base)
+    }
+}

@@ -1,0 +1,220 @@
+//! What is to be restored: which snapshot, or which file.
+
+use std::{
+    fs::File,
+    io::{self, Read, Seek},
+    path::Path,
+};
+
+use crate::{
+    account::name::UserName,
+    cli::context::CommandError,
+    clock,
+    control::Source,
+    vault::snapshot::{Snapshot, Why},
+};
+
+/// What is to be restored.
+pub enum Chosen {
+    /// One of the user's snapshots, by its name.
+    Snapshot(String),
+    /// What is not the server's.
+    File(Collection),
+}
+
+impl Chosen {
+    /// As the server is told.
+    pub fn source(&self) -> Source {
+        match self {
+            Self::Snapshot(name) => Source::Snapshot(name.clone()),
+            Self::File(collection) => Source::Sent(collection.bytes),
+        }
+    }
+
+    /// What follows that.
+    ///
+    /// # Errors
+    /// As the file system says.
+    pub fn rest(&mut self) -> io::Result<Box<dyn Read>> {
+        match self {
+            Self::Snapshot(_) => Ok(Box::new(io::empty())),
+            Self::File(collection) => collection.content(),
+        }
+    }
+
+    /// For people.
+    pub fn describe(&self) -> &str {
+        match self {
+            Self::Snapshot(name) => name,
+            Self::File(_) => "the file",
+        }
+    }
+}
+
+/// In a file that the operator has.
+pub struct Collection {
+    file: File,
+    compressed: bool,
+    /// When it is not compressed.
+    bytes: u64,
+}
+
+impl Collection {
+    /// The file itself, what is compressed in it, or the user's in a backup.
+    ///
+    /// # Errors
+    /// [`CommandError`], with the path.
+    pub fn open(path: &Path, user: &UserName) -> Result<Self, CommandError> {
+        let in_backup = path.join(user.as_str()).join("collection.anki2");
+        let path = if path.is_dir() { &in_backup } else { path };
+        let failed =
+            |error: io::Error| CommandError::Failed(format!("{}: {error}", path.display()));
+        let mut journal = path.as_os_str().to_owned();
+        journal.push("-wal");
+        if Path::new(&journal)
+            .metadata()
+            .is_ok_and(|metadata| metadata.len() > 0)
+        {
+            return Err(CommandError::Failed(format!(
+                "{0}: there is a journal beside it, {0}-wal, with what was changed last: open and close it once with `sqlite3 {0} 'pragma wal_checkpoint(truncate)'`",
+                path.display()
+            )));
+        }
+        let mut collection = Self {
+            file: File::open(path).map_err(failed)?,
+            compressed: path.extension().is_some_and(|ending| ending == "zst"),
+            bytes: 0,
+        };
+        // Unpacked as often as it is needed, instead of somewhere where there may be no room.
+        collection.bytes = if collection.compressed {
+            let counted = collection.content();
+            counted.and_then(|mut content| io::copy(&mut content, &mut io::sink()))
+        } else {
+            collection.file.metadata().map(|metadata| metadata.len())
+        }
+        .map_err(failed)?;
+        Ok(collection)
+    }
+
+    fn content(&mut self) -> io::Result<Box<dyn Read>> {
+        self.file.rewind()?;
+        let file = self.file.try_clone()?;
+        Ok(if self.compressed {
+            Box::new(zstd::Decoder::new(file)?)
+        } else {
+            Box::new(file)
+        })
+    }
+}
+
+/// What the last upload has replaced. After a restore it would be what that was to undo: no
+/// program can mean that without saying so.
+///
+/// # Errors
+/// [`CommandError`].
+pub fn newest(snapshots: &[Snapshot], unasked: bool) -> Result<&Snapshot, CommandError> {
+    let whole = |snapshot: &&Snapshot| snapshot.why != Why::Damaged;
+    match snapshots.iter().rfind(whole) {
+        Some(newest) if unasked && newest.why == Why::BeforeRestore => {
+            Err(CommandError::Refused(format!(
+                "nothing was replaced since the last restore; to undo that one: --at {}",
+                newest.name()
+            )))
+        }
+        Some(newest) => Ok(newest),
+        None => Err(CommandError::Failed(
+            "there is no snapshot: nothing has been replaced yet".to_owned(),
+        )),
+    }
+}
+
+/// The one that is meant by its name, the beginning of that, or a time.
+///
+/// # Errors
+/// [`CommandError`].
+pub fn named<'a>(snapshots: &'a [Snapshot], at: &str) -> Result<&'a Snapshot, CommandError> {
+    let named: Vec<_> = snapshots
+        .iter()
+        .filter(|snapshot| snapshot.name().starts_with(at))
+        .collect();
+    if let [only] = named[..] {
+        return Ok(only);
+    }
+    match clock::parse(at) {
+        // Each has what was there until it was made.
+        Some(time) => snapshots
+            .iter()
+            .find(|snapshot| snapshot.at_ms >= time)
+            .ok_or_else(|| {
+                CommandError::Failed(format!(
+                    "the collection has not been replaced since {}: what was there then is there now, or changed by syncs",
+                    clock::to_the_minute(time)
+                ))
+            }),
+        None => Err(CommandError::Refused(format!(
+            "--at {at}: that is neither a time nor one of the snapshots, which --list shows"
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn snapshots() -> Vec<Snapshot> {
+        let snapshot = |at_ms, why| Snapshot {
+            at_ms,
+            why,
+            bytes: 1,
+            compressed: true,
+        };
+        [
+            ("2026-11-20 08:00", Why::BeforeUpload),
+            ("2026-11-21 12:00", Why::BeforeUpload),
+            ("2026-11-21 12:05", Why::BeforeRestore),
+            ("2026-11-22 12:00", Why::Damaged),
+        ]
+        .map(|(time, why)| snapshot(clock::parse(time).unwrap(), why))
+        .into()
+    }
+
+    #[test]
+    fn a_snapshot_is_named_by_its_beginning_or_by_a_time_that_it_shows() {
+        let snapshots = snapshots();
+        for (at, expected) in [
+            ("2026-11-20T08-00-00.000Z-before-upload", 0),
+            ("2026-11-20", 0),
+            ("2026-11-21T12-05", 2),
+            // Of several that begin so, the first shows the beginning of that day.
+            ("2026-11-21", 1),
+            ("2026-11-19", 0),
+            ("2026-11-21 11:59", 1),
+            ("2026-11-21T12:00:01Z", 2),
+            ("2026-11-21 13:04+01", 2),
+        ] {
+            assert_eq!(
+                named(&snapshots, at).unwrap(),
+                &snapshots[expected],
+                "{at:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_not_there_is_not_guessed() {
+        for at in ["2026-11-23", "yesterday", "2026-11-21T12-0"] {
+            assert!(named(&snapshots(), at).is_err(), "{at}");
+        }
+        assert!(newest(&[], false).is_err());
+    }
+
+    #[test]
+    fn without_a_name_it_is_the_newest_whole_one_and_unasked_no_restore_is_undone() {
+        let mut snapshots = snapshots();
+        assert_eq!(newest(&snapshots, false).unwrap(), &snapshots[2]);
+        let told = newest(&snapshots, true).unwrap_err().to_string();
+        assert!(told.contains(&snapshots[2].name()), "{told}");
+        snapshots.remove(2);
+        assert_eq!(newest(&snapshots, true).unwrap(), &snapshots[1]);
+    }
+}

@@ -1,0 +1,187 @@
+//! Whether a file that a stranger sent may become a collection.
+
+use std::path::Path;
+
+use rusqlite::ffi::ErrorCode;
+
+use super::{
+    is_upgradable,
+    open::{open_untouched, version},
+    schema,
+};
+
+/// Why an uploaded file is refused: a sentence that Anki shows to the person.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// An empty body; the reference server takes it and so wipes the account.
+    #[error(
+        "The upload was empty, so it was refused. The collection on the server was left as it was. Please try again."
+    )]
+    Empty,
+    /// Not an `SQLite` file, or one of something else.
+    #[error(
+        "The uploaded file is not an Anki collection, so it was refused. The collection on the server was left as it was."
+    )]
+    Foreign,
+    /// Damaged.
+    #[error(
+        "The uploaded collection is damaged, so it was refused. The collection on the server was left as it was. Please use Tools > Check Database, or restore from a backup, then upload again."
+    )]
+    Corrupt,
+    /// Of a schema that this server does not take.
+    #[error(
+        "The uploaded collection has schema version {0}, which this server does not support, so it was refused. The collection on the server was left as it was. Please upload it with a current version of Anki."
+    )]
+    Schema(i64),
+    /// A wrong answer at a device would undo what the operator has just done.
+    #[error(
+        "The collection on the server was restored on {at}, and this device has not downloaded it since, so its upload was refused. The collection on the server was left as it was. Please sync again and choose Download."
+    )]
+    Restored {
+        /// When, for people.
+        at: String,
+    },
+    /// More bytes than the limit allows.
+    #[error("The collection is larger than this server accepts ({} MiB compressed, {} MiB as it is), so it was refused. The collection on the server was left as it was. Whoever runs the server can raise MAX_SYNC_PAYLOAD_MEGS.", sent >> 20, decoded >> 20)]
+    TooLarge {
+        /// Limit in bytes as sent.
+        sent: u64,
+        /// Limit in bytes once decoded.
+        decoded: u64,
+    },
+    /// More than the user may fill.
+    #[error("The collection ({} MiB) and the media on the server ({} MiB) together are larger than your quota of {} MiB, so it was refused. The collection on the server was left as it was. Whoever runs the server can raise quota_megs.", size.div_ceil(1 << 20), media.div_ceil(1 << 20), quota >> 20)]
+    OverQuota {
+        /// Bytes of the upload.
+        size: u64,
+        /// Bytes of the media.
+        media: u64,
+        /// Bytes that both together may have.
+        quota: u64,
+    },
+}
+
+/// A refusal, or a failure of ours.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckError {
+    /// The file is to blame.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// Disk or memory is.
+    #[error("the upload could not be checked: {0}")]
+    Failed(#[source] rusqlite::Error),
+    /// Disk or memory is, while an old client's file was upgraded.
+    #[error("the upload could not be upgraded: {0}")]
+    Upgrade(#[source] super::Error),
+}
+
+/// Checks an uploaded file without writing to it: a whole `SQLite` file, whose indexes
+/// are ordered as Anki orders them, with the tables of a collection. What an older schema
+/// should hold is left for its upgrade to find out. Returns the schema version.
+///
+/// # Errors
+/// [`CheckError`].
+pub fn check_upload(path: &Path) -> Result<i64, CheckError> {
+    check_upload_inner(path).map_err(|error| match error {
+        Fault::Refused(refusal) => CheckError::Refused(refusal),
+        Fault::Sqlite(error) => match error.sqlite_error_code() {
+            Some(ErrorCode::NotADatabase) => CheckError::Refused(Refusal::Foreign),
+            Some(
+                ErrorCode::OutOfMemory
+                | ErrorCode::SystemIoFailure
+                | ErrorCode::DiskFull
+                | ErrorCode::CannotOpen,
+            ) => CheckError::Failed(error),
+            _ => CheckError::Refused(Refusal::Corrupt),
+        },
+    })
+}
+
+#[derive(thiserror::Error, Debug)]
+enum Fault {
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    #[error(transparent)]
+    Sqlite(#[from] rusqlite::Error),
+}
+
+fn check_upload_inner(path: &Path) -> Result<i64, Fault> {
+    if std::fs::metadata(path).is_ok_and(|metadata| metadata.len() == 0) {
+        return Err(Refusal::Empty.into());
+    }
+    let conn = open_untouched(path)?;
+    conn.pragma_update(None, "cell_size_check", true)?;
+    let version = match version(&conn)? {
+        None => return Err(Refusal::Foreign.into()),
+        Some(known) if known == schema::VERSION || is_upgradable(known) => known,
+        Some(other) => return Err(Refusal::Schema(other).into()),
+    };
+    let verdict: String = conn.query_row("pragma integrity_check(1)", [], |row| row.get(0))?;
+    if verdict != "ok" {
+        return Err(Refusal::Corrupt.into());
+    }
+    if version != schema::VERSION {
+        return Ok(version);
+    }
+    match schema::missing(&conn) {
+        Ok(None) => Ok(version),
+        Ok(Some(_)) => Err(Refusal::Foreign.into()),
+        Err(_) => Err(Refusal::Corrupt.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::Connection;
+
+    use super::*;
+    use crate::collection::open::Collection;
+
+    fn refused(path: &Path) -> Refusal {
+        match check_upload(path) {
+            Err(CheckError::Refused(refusal)) => refusal,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_is_no_collection_is_refused_as_such() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("upload");
+        std::fs::write(&path, b"").unwrap();
+        assert!(matches!(refused(&path), Refusal::Empty));
+        std::fs::write(&path, b"garbage".repeat(1000)).unwrap();
+        assert!(matches!(refused(&path), Refusal::Foreign));
+        std::fs::remove_file(&path).unwrap();
+        Connection::open(&path)
+            .unwrap()
+            .execute_batch("create table places (id integer)")
+            .unwrap();
+        assert!(matches!(refused(&path), Refusal::Foreign));
+        Connection::open(&path)
+            .unwrap()
+            .execute_batch("create table col (ver); insert into col values (18)")
+            .unwrap();
+        assert!(matches!(refused(&path), Refusal::Foreign));
+        Connection::open(&path)
+            .unwrap()
+            .execute_batch("update col set ver = 13")
+            .unwrap();
+        assert!(matches!(refused(&path), Refusal::Schema(13)));
+    }
+
+    #[test]
+    fn a_truncated_or_damaged_collection_is_refused_as_corrupt() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("upload");
+        drop(Collection::open(&path, 0).unwrap());
+        let whole = std::fs::read(&path).unwrap();
+        std::fs::write(&path, &whole[..whole.len() - 4096 * 3]).unwrap();
+        assert!(matches!(refused(&path), Refusal::Corrupt));
+        let mut damaged = whole;
+        let end = damaged.len();
+        damaged[end - 4096 * 6..].fill(0x55);
+        std::fs::write(&path, damaged).unwrap();
+        assert!(matches!(refused(&path), Refusal::Corrupt));
+    }
+}

@@ -1,0 +1,141 @@
+//! All users' vaults, each prepared when it is first asked for.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::{sync::OnceCell, task::spawn_blocking};
+
+use super::{
+    Error, IDLE, Vault, base::Base, keeping::Keeping, lobby::Lobby, retention::Retention,
+    room::Free,
+};
+use crate::account::name::UserName;
+
+/// Between two requests of one sync.
+const MOMENT: Duration = Duration::from_secs(1);
+
+/// All users' vaults.
+pub struct Vaults {
+    pub(super) base: Base,
+    lobby: Lobby,
+    pub(super) keeping: Arc<Keeping>,
+    by_user: Mutex<HashMap<UserName, Arc<OnceCell<Arc<Vault>>>>>,
+}
+
+impl Vaults {
+    /// The vaults in this folder, none of them open yet.
+    #[must_use]
+    pub fn new(base: Base, retention: Retention) -> Self {
+        Self {
+            lobby: Lobby::new(base.temporary()),
+            keeping: Arc::new(Keeping::new(retention)),
+            base,
+            by_user: Mutex::default(),
+        }
+    }
+
+    /// Room for what comes from clients that are not known yet.
+    #[must_use]
+    pub fn lobby(&self) -> &Lobby {
+        &self.lobby
+    }
+
+    /// Changes how many snapshots are kept from now on.
+    pub fn retain(&self, retention: Retention) {
+        self.keeping.retain(retention);
+    }
+
+    /// A user's vault. The first time, what a crash left behind is cleared away.
+    ///
+    /// # Errors
+    /// When the folder cannot be created or cleared.
+    pub async fn get(&self, user: &UserName) -> Result<Arc<Vault>, Error> {
+        let cell = Arc::clone(self.lock().entry(user.clone()).or_default());
+        let vault = cell.get_or_try_init(|| async {
+            let (folder, keeping) = (self.base.user_folder(user), Arc::clone(&self.keeping));
+            let vault = spawn_blocking(|| Vault::prepare(folder, keeping)).await??;
+            vault.tidy_snapshots();
+            Ok::<_, Error>(Arc::new(vault))
+        });
+        Ok(Arc::clone(vault.await?))
+    }
+
+    /// Closes, from time to time, what nobody uses.
+    pub async fn close_idle(&self) {
+        let mut ticks = tokio::time::interval(IDLE / 5);
+        loop {
+            ticks.tick().await;
+            for vault in self.prepared() {
+                vault
+                    .collection
+                    .close_if(|open, idle| vault.may_close(open, idle))
+                    .await;
+                vault.media.close_if(|_, idle| idle >= IDLE).await;
+            }
+        }
+    }
+
+    /// Closes everything, with all of it brought into the main files, as soon as nobody is
+    /// working on it: an upgrade or a recovery may be. A sync that is under way is rolled back;
+    /// what goes on in the background is left for another time.
+    pub async fn close_all(&self) {
+        self.keeping.stop().await;
+        for vault in self.prepared() {
+            vault.collection.close().await;
+            vault.media.close().await;
+        }
+    }
+
+    /// What is left of the disk that they are on.
+    ///
+    /// # Errors
+    /// As the file system says.
+    pub async fn free(&self) -> Result<Free, Error> {
+        let folder = self.base.path().to_owned();
+        Ok(spawn_blocking(move || Free::at(&folder)).await??)
+    }
+
+    /// How many devices are syncing: in a conversation or a request, or were a moment ago.
+    #[must_use]
+    pub fn devices(&self) -> usize {
+        self.prepared()
+            .iter()
+            .map(|vault| vault.activity.devices(MOMENT))
+            .sum()
+    }
+
+    /// Whether snapshots are being compressed.
+    #[must_use]
+    pub fn is_tidying(&self) -> bool {
+        self.keeping.is_busy()
+    }
+
+    /// Whether a normal sync is under way whose device has not fallen silent.
+    #[must_use]
+    pub fn is_in_conversation(&self) -> bool {
+        self.prepared()
+            .iter()
+            .any(|vault| vault.is_in_conversation())
+    }
+
+    /// A user's vault, if anybody has used it since the start.
+    #[must_use]
+    pub fn in_use(&self, user: &UserName) -> Option<Arc<Vault>> {
+        self.lock().get(user)?.get().cloned()
+    }
+
+    fn prepared(&self) -> Vec<Arc<Vault>> {
+        let vaults = self.lock();
+        vaults
+            .values()
+            .filter_map(|cell| cell.get().cloned())
+            .collect()
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, HashMap<UserName, Arc<OnceCell<Arc<Vault>>>>> {
+        self.by_user.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
