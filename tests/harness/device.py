@@ -70,7 +70,11 @@ class Device:
         return self.call(operation, endpoint=self.server.url, key=self.key)
 
     def status(self):
-        """What the client would have to do, judged from `meta` alone."""
+        """What the client would have to do, judged from `meta` alone.
+
+        Right after an upload that is a normal sync now and then, with any server: the client
+        looks at the clock once for its modification and once for its last sync.
+        """
         return self.with_server("status")
 
     def sync(self):
