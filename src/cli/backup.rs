@@ -128,13 +128,14 @@ fn save(
 ) -> Result<Saved, CommandError> {
     let request = Request::BackUp { user: user.clone() };
     let (copy, _held): (BackedUp, _) = context.ask_and_hold(&request, io::empty())?;
-    let bar = progress(user.as_str(), copy.media.files);
+    let media = copy.media.unwrap_or_default();
+    let bar = progress(user.as_str(), media.files);
     let new = destination.fetch(user.as_str(), &copy.folder, &|| bar.inc(1))?;
     bar.finish_and_clear();
     Ok(Saved {
         user: user.clone(),
         collection: copy.collection,
-        media: copy.media,
+        media,
         new,
     })
 }

@@ -138,8 +138,8 @@ pub struct BackedUp {
     pub folder: PathBuf,
     /// What the collection holds; none if no device has synced yet.
     pub collection: Option<Summary>,
-    /// What there is of media.
-    pub media: Media,
+    /// What there is of media; none if no device has synced any yet.
+    pub media: Option<Media>,
 }
 
 /// What a restore would change.

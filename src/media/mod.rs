@@ -4,11 +4,12 @@ mod archive;
 mod batch;
 mod database;
 pub mod examine;
+pub mod mirror;
 pub mod name;
 
 use std::{
     collections::BTreeMap,
-    fs::{self, File},
+    fs::File,
     io::{self, Read, Seek, Write},
     path::{Path, PathBuf},
 };
@@ -17,12 +18,13 @@ use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    durable::{CopyError, copy_database, link},
+    durable::{CopyError, copy_database},
     wire::media::{self as wire, DOWNLOAD_TARGET_BYTES, FILES_PER_BATCH},
 };
 use archive::{Download, Upload};
 use batch::{Change, Folders};
 use database::Entry;
+use mirror::mirror;
 use name::NameError;
 
 /// A user's media, open. When an operation fails for a reason of ours, drop it and
@@ -128,25 +130,14 @@ impl MediaStore {
         Ok(database::files(&self.conn)?)
     }
 
-    /// Copies `media.db`, and makes a folder with second names of all files, which stay as
-    /// they are: new content comes with a file of its own.
+    /// Copies `media.db`, and brings a folder in line with the media, which is quick for
+    /// one that is [nearly so](mirror::mirror).
     ///
     /// # Errors
     /// [`Error::Copy`] or [`Error::Io`].
     pub fn copy_to(&self, database: &Path, folder: &Path) -> Result<Media, Error> {
         copy_database(&self.conn, database)?;
-        fs::create_dir(folder)?;
-        let mut media = Media::default();
-        for entry in fs::read_dir(&self.folders.media)? {
-            let entry = entry?;
-            let metadata = entry.metadata()?;
-            if metadata.is_file() {
-                link(&entry.path(), &folder.join(entry.file_name()))?;
-                media.files += 1;
-                media.bytes += metadata.len();
-            }
-        }
-        Ok(media)
+        Ok(mirror(&self.folders.media, folder)?)
     }
 
     /// The bytes of all files.

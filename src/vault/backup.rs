@@ -1,7 +1,7 @@
 //! Consistent copies of a user's data, made while devices sync.
 
 use std::{
-    io,
+    fs, io,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -25,7 +25,7 @@ use crate::{
         upload::check_upload,
     },
     durable::copy_database,
-    media::Media,
+    media::{Media, mirror::mirror},
 };
 
 /// Where copies are while somebody fetches them, in the user's folder.
@@ -36,8 +36,8 @@ pub struct Backup {
     folder: TempDir,
     /// What the collection holds; none if no device has synced yet.
     pub collection: Option<Summary>,
-    /// What there is of media.
-    pub media: Media,
+    /// What there is of media; none if no device has synced any yet.
+    pub media: Option<Media>,
 }
 
 impl Backup {
@@ -86,7 +86,7 @@ impl Vault {
             collection: self
                 .copy_collection_to(folder.path().join("collection.anki2"))
                 .await?,
-            media: self.copy_media_to(folder.path().to_owned()).await?,
+            media: self.copy_media_to(folder.path()).await?,
             folder,
         })
     }
@@ -141,12 +141,23 @@ impl Vault {
         copied.await?
     }
 
-    async fn copy_media_to(&self, folder: PathBuf) -> Result<Media, Error> {
-        if !self.folder.join("media.db").exists() {
-            return Ok(Media::default());
+    /// Nearly all of the work is done before it is the backup's turn, for which devices wait.
+    async fn copy_media_to(&self, folder: &Path) -> Result<Option<Media>, Error> {
+        let media = self.folder.join("media");
+        if !self.folder.join("media.db").try_exists()? {
+            return Ok(None);
         }
-        self.media(move |media| media.copy_to(&folder.join("media.db"), &folder.join("media")))
-            .await
+        let (database, copy) = (folder.join("media.db"), folder.join("media"));
+        let copy = spawn_blocking(move || {
+            fs::create_dir(&copy)?;
+            match mirror(&media, &copy) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+                _ => Ok(copy),
+            }
+        })
+        .await??;
+        let copied = self.media(move |media| media.copy_to(&database, &copy));
+        Ok(Some(copied.await?))
     }
 
     /// Makes room for copies, and removes those that nobody has fetched when the server ended.

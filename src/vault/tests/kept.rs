@@ -3,6 +3,7 @@
 use super::*;
 use crate::{
     collection::file::{Summary, summary},
+    media::Media,
     vault::{
         conversation::{Conversation, Next, Speaker},
         snapshot::{Snapshot, Why},
@@ -275,6 +276,29 @@ mod backups {
         let (uploaded, ()) = tokio::join!(replace(&vault, me(), 4), release);
         uploaded.unwrap();
         assert_eq!(reviews(&vault).await, 4);
+    }
+
+    #[tokio::test]
+    async fn media_are_linked_while_a_device_has_its_turn_with_them() {
+        let (_folder, _vaults, vault) = vault().await;
+        vault.media(|media| media.files()).await.unwrap();
+        fs::write(vault.folder.join("media/one"), "a").unwrap();
+        let copies = vault.folder.join(backup::FOLDER);
+        let turn = vault.media(move |_| {
+            let deadline = std::time::Instant::now() + Duration::from_secs(20);
+            let is_there = || {
+                let copy = fs::read_dir(&copies).unwrap().next();
+                copy.is_some_and(|copy| copy.unwrap().path().join("media/one").exists())
+            };
+            while !is_there() {
+                assert!(std::time::Instant::now() < deadline, "not linked");
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            Ok(())
+        });
+        let (turn, backup) = tokio::join!(turn, vault.back_up());
+        turn.unwrap();
+        assert_eq!(backup.unwrap().media, Some(Media { files: 1, bytes: 1 }));
     }
 
     #[tokio::test]

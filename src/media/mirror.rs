@@ -1,0 +1,172 @@
+//! Second names of all media files, for a backup.
+
+use std::{
+    fs::{self, File, FileTimes, Metadata},
+    io,
+    os::unix::fs::MetadataExt,
+    path::Path,
+};
+
+use nix::unistd::geteuid;
+
+use super::Media;
+
+/// Brings a folder in line with the media folder, by second names of its files, which stay
+/// as they are: new content comes with a file of its own. What is there already is left, so
+/// that a second time is quick. Answers what there is of media.
+///
+/// Files may come and go meanwhile; then only another time, without such, makes it whole.
+///
+/// # Errors
+/// As the file system says.
+pub fn mirror(media: &Path, copy: &Path) -> io::Result<Media> {
+    let mut there = Media::default();
+    for entry in fs::read_dir(media)? {
+        let entry = entry?;
+        let to = copy.join(entry.file_name());
+        let Some(original) = unless_gone(entry.metadata())?.filter(Metadata::is_file) else {
+            continue;
+        };
+        let present = unless_gone(to.symlink_metadata())?;
+        if !present
+            .as_ref()
+            .is_some_and(|copy| is_same(copy, &original))
+        {
+            if present.is_some() {
+                fs::remove_file(&to)?;
+            }
+            if unless_gone(take(&entry.path(), &original, &to))?.is_none() {
+                continue;
+            }
+        }
+        there.files += 1;
+        there.bytes += original.len();
+    }
+    for entry in fs::read_dir(copy)? {
+        let entry = entry?;
+        let original = media.join(entry.file_name()).symlink_metadata();
+        if unless_gone(original)?.is_none() {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(there)
+}
+
+/// Where there are no links, files are copied, with their times.
+fn is_same(copy: &Metadata, original: &Metadata) -> bool {
+    let time = |file: &Metadata| (file.mtime(), file.mtime_nsec());
+    copy.ino() == original.ino() || (copy.len(), time(copy)) == (original.len(), time(original))
+}
+
+/// Whoever fetches the copy as root takes from it only what is the server's own.
+fn take(path: &Path, original: &Metadata, to: &Path) -> io::Result<()> {
+    let is_ours = geteuid().is_root() || original.uid() == geteuid().as_raw();
+    if is_ours && fs::hard_link(path, to).is_ok() {
+        return Ok(());
+    }
+    let mut from = File::open(path)?;
+    let mut copy = File::create_new(to)?;
+    io::copy(&mut from, &mut copy)?;
+    copy.set_times(FileTimes::new().set_modified(original.modified()?))
+}
+
+fn unless_gone<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        result => result.map(Some),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+
+    struct Folders(tempfile::TempDir);
+
+    impl Folders {
+        fn new(files: &[(&str, &str)]) -> Self {
+            let folders = Self(tempfile::tempdir().unwrap());
+            fs::create_dir(folders.media()).unwrap();
+            fs::create_dir(folders.copy()).unwrap();
+            for (name, content) in files {
+                fs::write(folders.media().join(name), content).unwrap();
+            }
+            folders
+        }
+
+        fn media(&self) -> PathBuf {
+            self.0.path().join("media")
+        }
+
+        fn copy(&self) -> PathBuf {
+            self.0.path().join("copy")
+        }
+
+        fn replace(&self, name: &str, content: &str) {
+            let new = self.0.path().join("new");
+            fs::write(&new, content).unwrap();
+            fs::rename(new, self.media().join(name)).unwrap();
+        }
+
+        fn mirror(&self) -> (u64, u64) {
+            let media = mirror(&self.media(), &self.copy()).unwrap();
+            (media.files, media.bytes)
+        }
+
+        fn copied(&self) -> Vec<(String, String)> {
+            let mut copied: Vec<_> = fs::read_dir(self.copy())
+                .unwrap()
+                .map(|entry| entry.unwrap())
+                .map(|entry| {
+                    let content = fs::read_to_string(entry.path()).unwrap();
+                    (entry.file_name().into_string().unwrap(), content)
+                })
+                .collect();
+            copied.sort();
+            copied
+        }
+    }
+
+    fn pairs(files: &[(&str, &str)]) -> Vec<(String, String)> {
+        let owned = |(name, content): &(&str, &str)| ((*name).into(), (*content).into());
+        files.iter().map(owned).collect()
+    }
+
+    #[test]
+    fn what_changed_since_the_first_time_is_followed_and_the_rest_is_left() {
+        let folders = Folders::new(&[("gone", "a"), ("new content", "b"), ("same", "c")]);
+        fs::create_dir(folders.media().join("folder")).unwrap();
+        assert_eq!(folders.mirror(), (3, 3));
+        let links = |name: &str| {
+            let file = folders.copy().join(name).metadata().unwrap();
+            (file.nlink(), file.ctime(), file.ctime_nsec())
+        };
+        let before = links("same");
+        assert_eq!(before.0, 2);
+        fs::remove_file(folders.media().join("gone")).unwrap();
+        folders.replace("new content", "longer");
+        folders.replace("new", "d");
+        assert_eq!(folders.mirror(), (3, 8));
+        let expected = [("new", "d"), ("new content", "longer"), ("same", "c")];
+        assert_eq!(folders.copied(), pairs(&expected));
+        assert_eq!(links("same"), before);
+    }
+
+    #[test]
+    fn files_that_had_to_be_copied_are_not_copied_again() {
+        let folders = Folders::new(&[("one", "a")]);
+        let original = folders.media().join("one");
+        let metadata = original.metadata().unwrap();
+        fs::copy(&original, folders.copy().join("one")).unwrap();
+        File::options()
+            .write(true)
+            .open(folders.copy().join("one"))
+            .unwrap()
+            .set_times(FileTimes::new().set_modified(metadata.modified().unwrap()))
+            .unwrap();
+        assert_eq!(folders.mirror(), (1, 1));
+        assert_eq!(original.metadata().unwrap().nlink(), 1);
+    }
+}
