@@ -136,8 +136,10 @@ pub enum Source {
 pub struct BackedUp {
     /// Where it is.
     pub folder: PathBuf,
-    /// What the collection holds; none if no device has synced yet.
+    /// What the collection holds; none if no device has synced yet, or it is damaged.
     pub collection: Option<Summary>,
+    /// That it is damaged, as a sentence for the operator.
+    pub damage: Option<String>,
     /// What there is of media; none if no device has synced any yet.
     pub media: Option<Media>,
 }

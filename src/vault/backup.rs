@@ -10,7 +10,7 @@ use std::{
 };
 
 use tempfile::TempDir;
-use tokio::task::spawn_blocking;
+use tokio::{runtime::Handle, task::spawn_blocking};
 
 use super::{
     Error, Vault,
@@ -31,11 +31,13 @@ use crate::{
 /// Where copies are while somebody fetches them, in the user's folder.
 pub(super) const FOLDER: &str = ".anki-syncd/backup";
 
-/// A copy, which is gone when dropped.
+/// A copy, which is gone some time after it was dropped.
 pub struct Backup {
-    folder: TempDir,
-    /// What the collection holds; none if no device has synced yet.
+    folder: Folder,
+    /// What the collection holds; none if no device has synced yet, or it is damaged.
     pub collection: Option<Summary>,
+    /// Why the collection is damaged and none of the copy.
+    pub damage: Option<Error>,
     /// What there is of media; none if no device has synced any yet.
     pub media: Option<Media>,
 }
@@ -45,7 +47,29 @@ impl Backup {
     /// user's own: the server never writes to one that is there.
     #[must_use]
     pub fn folder(&self) -> &Path {
-        self.folder.path()
+        &self.folder.path
+    }
+}
+
+/// Removed where that keeps no request waiting: there may be a hundred thousand names in it.
+struct Folder {
+    path: PathBuf,
+    held: Option<TempDir>,
+}
+
+impl From<TempDir> for Folder {
+    fn from(folder: TempDir) -> Self {
+        let (path, held) = (folder.path().to_owned(), Some(folder));
+        Self { path, held }
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let held = self.held.take();
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn_blocking(move || drop(held));
+        }
     }
 }
 
@@ -74,19 +98,26 @@ impl Drop for Reading {
 
 impl Vault {
     /// Copies the collection as it was after some sync, and then the media. Normal syncs go
-    /// on meanwhile; uploads and downloads wait for the copy of the collection.
+    /// on meanwhile; uploads and downloads wait for the copy of the collection. Without a
+    /// collection because that is damaged, which no backup cures, there are still the media.
     ///
     /// # Errors
-    /// [`Error`]; [`Error::Upload`] when the collection is damaged, which no backup cures.
+    /// [`Error`].
     pub async fn back_up(&self) -> Result<Backup, Error> {
         let parent = self.folder.join(FOLDER);
         // It is there, unless the user is gone.
         let folder = spawn_blocking(move || tempfile::tempdir_in(parent)).await??;
+        let folder = Folder::from(folder);
+        let copied = self.copy_collection_to(folder.path.join("collection.anki2"));
+        let (collection, damage) = match copied.await {
+            Ok(collection) => (collection, None),
+            Err(error) if error.is_damage() => (None, Some(error)),
+            Err(error) => return Err(error),
+        };
         Ok(Backup {
-            collection: self
-                .copy_collection_to(folder.path().join("collection.anki2"))
-                .await?,
-            media: self.copy_media_to(folder.path()).await?,
+            collection,
+            damage,
+            media: self.copy_media_to(&folder.path).await?,
             folder,
         })
     }
@@ -115,7 +146,7 @@ impl Vault {
 
     async fn read(&self) -> Result<Option<(Reading, Reader)>, Error> {
         let (path, readers) = (self.collection_path(), self.readers.clone());
-        if !path.exists() {
+        if !path.try_exists()? {
             return Ok(None);
         }
         let reader = self.collection.run(move |open| {
