@@ -13,7 +13,6 @@ use std::{
 };
 
 use nix::{
-    fcntl::{OFlag, OpenHow, ResolveFlag, openat2},
     sys::stat::{Mode, fchmod},
     unistd::{Uid, UnlinkatFlags, fchown, unlinkat},
 };
@@ -24,6 +23,7 @@ use super::{
 };
 use crate::{
     account::name::UserName,
+    beneath,
     control::Request,
     vault::{
         Vaults,
@@ -208,21 +208,8 @@ fn each(
     }
 }
 
-/// Opens what is really there, below the folder, and not what a link leads to.
-fn open_below(folder: &File, path: &Path) -> io::Result<File> {
-    let path = if path.as_os_str().is_empty() {
-        Path::new(".")
-    } else {
-        path
-    };
-    let how = OpenHow::new()
-        .flags(OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW)
-        .resolve(ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS);
-    Ok(File::from(openat2(folder, path, how)?))
-}
-
 fn give(folder: &File, path: &Path, account: &Account) -> io::Result<()> {
-    let file = open_below(folder, path)?;
+    let file = beneath::open(folder, path)?;
     let metadata = file.metadata()?;
     // Another name of it may be anywhere, /etc/shadow included.
     if metadata.is_file() && metadata.nlink() > 1 {
@@ -236,7 +223,7 @@ fn give(folder: &File, path: &Path, account: &Account) -> io::Result<()> {
 
 /// The owner may do what the server needs; the others nothing, nor the group with the secret.
 fn set_mode(folder: &File, path: &Path, _: &Account) -> io::Result<()> {
-    let file = match open_below(folder, path) {
+    let file = match beneath::open(folder, path) {
         // Its owner may not read it either.
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
             return set_mode_by_name(folder, path);
@@ -275,6 +262,6 @@ fn remove(folder: &File, path: &Path, _: &Account) -> io::Result<()> {
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(io::ErrorKind::InvalidInput.into());
     };
-    let parent = open_below(folder, parent)?;
+    let parent = beneath::open(folder, parent)?;
     Ok(unlinkat(&parent, name, UnlinkatFlags::NoRemoveDir)?)
 }
