@@ -39,8 +39,7 @@ pub fn mirror(media: &Path, copy: &Path) -> io::Result<Media> {
                 continue;
             }
         }
-        there.files += 1;
-        there.bytes += original.len();
+        there.add(original.len());
     }
     for entry in fs::read_dir(copy)? {
         let entry = entry?;

@@ -43,6 +43,14 @@ pub struct Media {
     pub bytes: u64,
 }
 
+impl Media {
+    /// Counts another file.
+    pub fn add(&mut self, bytes: u64) {
+        self.files += 1;
+        self.bytes += bytes;
+    }
+}
+
 /// Why a request is refused; nothing of it was applied.
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
