@@ -86,6 +86,11 @@ impl Report {
         users.filter(|user| !failed(user)).collect()
     }
 
+    fn with_collection(&self) -> Vec<UserName> {
+        let users = self.users.iter().filter(|saved| saved.collection.is_some());
+        users.map(|saved| saved.user.clone()).collect()
+    }
+
     /// As the command ends.
     fn result(&self) -> Result<(), CommandError> {
         let failed = self
@@ -158,6 +163,12 @@ fn back_up(
         return Ok(report);
     }
     report.folder = Some(destination.complete()?);
+    if let Err(error) = context.ask::<()>(&Request::BackupDone {
+        users: report.with_collection(),
+    }) {
+        let line = format!("the server does not know of the backup: {error}");
+        report.afterwards.push(line);
+    }
     if let Some(keep) = arguments.keep {
         let mut removed = Vec::new();
         if let Err(error) = destination.prune(keep, &report.whole(), &mut removed) {

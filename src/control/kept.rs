@@ -35,6 +35,13 @@ impl Operator {
         Ok(answer)
     }
 
+    pub(super) async fn backup_done(&self, users: &[UserName]) -> Result<(), String> {
+        for user in users {
+            self.vault(user).await?.backed_up().await.map_err(said)?;
+        }
+        Ok(())
+    }
+
     pub(super) async fn snapshots(&self, user: &UserName) -> Result<Vec<Snapshot>, String> {
         list(&self.vault(user).await?).await
     }

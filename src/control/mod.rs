@@ -93,6 +93,11 @@ pub enum Request {
         /// Whose.
         user: UserName,
     },
+    /// Remember that copies of these users' data are in a complete backup. Answered by nothing.
+    BackupDone {
+        /// Whose.
+        users: Vec<UserName>,
+    },
     /// Which snapshots are there? Answered by [`Snapshot`](crate::vault::snapshot::Snapshot)s, from the oldest to the newest.
     Snapshots {
         /// Whose.
@@ -195,6 +200,8 @@ pub struct UserStatus {
     pub devices: Option<usize>,
     /// When one of them last synced, in seconds since 1970.
     pub last_sync: Option<i64>,
+    /// When the collection was last backed up, in seconds since 1970.
+    pub last_backup: Option<i64>,
     /// What the files take; not known if they cannot be read.
     pub usage: Option<Usage>,
 }

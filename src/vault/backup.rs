@@ -19,6 +19,7 @@ use super::{
     replace::is_damaged,
 };
 use crate::{
+    clock,
     collection::{
         file::{Summary, summary, summary_of},
         open::Reader,
@@ -30,6 +31,16 @@ use crate::{
 
 /// Where copies are while somebody fetches them, in the user's folder.
 pub(super) const FOLDER: &str = ".anki-syncd/backup";
+
+/// Holds the time of the last backup, in the user's folder.
+const LAST: &str = ".anki-syncd/last-backup";
+
+/// When a user was last backed up, in seconds since 1970, as far as the server was told.
+#[must_use]
+pub fn last_of(folder: &Path) -> Option<i64> {
+    let time = fs::read_to_string(folder.join(LAST)).ok()?;
+    Some(clock::from_name(&time)? / 1000)
+}
 
 /// A copy, which is gone some time after it was dropped.
 pub struct Backup {
@@ -120,6 +131,16 @@ impl Vault {
             media: self.copy_media_to(&folder.path).await?,
             folder,
         })
+    }
+
+    /// Remembers that the user was backed up just now.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub async fn backed_up(&self) -> Result<(), Error> {
+        let path = self.folder.join(LAST);
+        let write = move || fs::write(path, clock::as_name(clock::now_ms()));
+        Ok(spawn_blocking(write).await??)
     }
 
     /// What the collection holds; none when there is none, or a damaged one.
