@@ -1,9 +1,11 @@
 //! Second names of all media files, for a backup.
 
 use std::{
+    collections::HashMap,
+    ffi::OsString,
     fs::{self, File, FileTimes, Metadata},
-    io,
-    os::unix::fs::MetadataExt,
+    io::{self, ErrorKind},
+    os::unix::fs::{DirEntryExt, MetadataExt},
     path::Path,
 };
 
@@ -12,43 +14,59 @@ use nix::unistd::geteuid;
 use super::Media;
 
 /// Brings a folder in line with the media folder, by second names of its files, which stay
-/// as they are: new content comes with a file of its own. What is there already is left, so
-/// that a second time is quick. Answers what there is of media.
+/// as they are: new content comes with a file of its own. What is there already is left, and
+/// not even looked at, so that a second time is quick.
 ///
 /// Files may come and go meanwhile; then only another time, without such, makes it whole.
 ///
 /// # Errors
 /// As the file system says.
-pub fn mirror(media: &Path, copy: &Path) -> io::Result<Media> {
-    let mut there = Media::default();
-    for entry in fs::read_dir(media)? {
-        let entry = entry?;
-        let to = copy.join(entry.file_name());
-        let Some(original) = unless_gone(entry.metadata())?.filter(Metadata::is_file) else {
-            continue;
-        };
-        let present = unless_gone(to.symlink_metadata())?;
-        if !present
-            .as_ref()
-            .is_some_and(|copy| is_same(copy, &original))
-        {
-            if present.is_some() {
-                fs::remove_file(&to)?;
-            }
-            if unless_gone(take(&entry.path(), &original, &to))?.is_none() {
-                continue;
-            }
-        }
-        there.add(original.len());
-    }
+pub fn mirror(media: &Path, copy: &Path) -> io::Result<()> {
+    let mut copies: HashMap<OsString, u64> = HashMap::new();
     for entry in fs::read_dir(copy)? {
         let entry = entry?;
-        let original = media.join(entry.file_name()).symlink_metadata();
-        if unless_gone(original)?.is_none() {
-            fs::remove_file(entry.path())?;
+        copies.insert(entry.file_name(), entry.ino());
+    }
+    for entry in fs::read_dir(media)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if copies.get(&name) == Some(&entry.ino()) {
+            copies.remove(&name);
+            continue;
+        }
+        let original = unless_changed(entry.metadata())?.filter(Metadata::is_file);
+        if let Some(original) = original {
+            let present = copies.remove(&name).is_some();
+            follow(&entry.path(), &original, &copy.join(name), present)?;
         }
     }
-    Ok(there)
+    for gone in copies.into_keys() {
+        fs::remove_file(copy.join(gone))?;
+    }
+    Ok(())
+}
+
+/// What there is in such a folder, of which nobody else knows.
+///
+/// # Errors
+/// As the file system says.
+pub fn count(copy: &Path) -> io::Result<Media> {
+    let mut media = Media::default();
+    for entry in fs::read_dir(copy)? {
+        media.add(entry?.metadata()?.len());
+    }
+    Ok(media)
+}
+
+fn follow(path: &Path, original: &Metadata, to: &Path, present: bool) -> io::Result<()> {
+    if present {
+        if is_same(&to.symlink_metadata()?, original) {
+            return Ok(());
+        }
+        fs::remove_file(to)?;
+    }
+    unless_changed(take(path, original, to))?;
+    Ok(())
 }
 
 /// Where there are no links, files are copied, with their times.
@@ -69,9 +87,12 @@ fn take(path: &Path, original: &Metadata, to: &Path) -> io::Result<()> {
     copy.set_times(FileTimes::new().set_modified(original.modified()?))
 }
 
-fn unless_gone<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+/// In a folder that changes while it is listed, names vanish or come twice.
+fn unless_changed<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     match result {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::AlreadyExists) => {
+            Ok(None)
+        }
         result => result.map(Some),
     }
 }
@@ -110,7 +131,8 @@ mod tests {
         }
 
         fn mirror(&self) -> (u64, u64) {
-            let media = mirror(&self.media(), &self.copy()).unwrap();
+            mirror(&self.media(), &self.copy()).unwrap();
+            let media = count(&self.copy()).unwrap();
             (media.files, media.bytes)
         }
 
@@ -135,9 +157,14 @@ mod tests {
 
     #[test]
     fn what_changed_since_the_first_time_is_followed_and_the_rest_is_left() {
-        let folders = Folders::new(&[("gone", "a"), ("new content", "b"), ("same", "c")]);
+        let folders = Folders::new(&[
+            ("gone", "a"),
+            ("folder now", ""),
+            ("new content", "b"),
+            ("same", "c"),
+        ]);
         fs::create_dir(folders.media().join("folder")).unwrap();
-        assert_eq!(folders.mirror(), (3, 3));
+        assert_eq!(folders.mirror(), (4, 3));
         let links = |name: &str| {
             let file = folders.copy().join(name).metadata().unwrap();
             (file.nlink(), file.ctime(), file.ctime_nsec())
@@ -147,6 +174,8 @@ mod tests {
         fs::remove_file(folders.media().join("gone")).unwrap();
         folders.replace("new content", "longer");
         folders.replace("new", "d");
+        fs::remove_file(folders.media().join("folder now")).unwrap();
+        fs::create_dir(folders.media().join("folder now")).unwrap();
         assert_eq!(folders.mirror(), (3, 8));
         let expected = [("new", "d"), ("new content", "longer"), ("same", "c")];
         assert_eq!(folders.copied(), pairs(&expected));

@@ -143,7 +143,7 @@ impl MediaStore {
     ///
     /// # Errors
     /// [`Error::Copy`] or [`Error::Io`].
-    pub fn copy_to(&self, database: &Path, folder: &Path) -> Result<Media, Error> {
+    pub fn copy_to(&self, database: &Path, folder: &Path) -> Result<(), Error> {
         copy_database(&self.conn, database)?;
         Ok(mirror(&self.folders.media, folder)?)
     }

@@ -26,7 +26,10 @@ use crate::{
         upload::check_upload,
     },
     durable::copy_database,
-    media::{Media, mirror::mirror},
+    media::{
+        Media,
+        mirror::{count, mirror},
+    },
 };
 
 /// Where copies are while somebody fetches them, in the user's folder.
@@ -208,8 +211,12 @@ impl Vault {
             }
         })
         .await??;
-        let copied = self.media(move |media| media.copy_to(&database, &copy));
-        Ok(Some(copied.await?))
+        let in_turn = self.media(move |media| {
+            media.copy_to(&database, &copy)?;
+            Ok(copy)
+        });
+        let copy = in_turn.await?;
+        Ok(Some(spawn_blocking(move || count(&copy)).await??))
     }
 
     /// Makes room for copies, and removes those that nobody has fetched when the server ended.
