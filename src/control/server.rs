@@ -73,6 +73,7 @@ impl Operator {
             }
             Request::Mend { user, mend } => value(&self.mend(&user, mend).await?),
             Request::BackUp { user } => self.back_up(&user).await,
+            Request::BackupDone { users } => value(&self.backup_done(&users).await?),
             Request::Snapshots { user } => value(&self.snapshots(&user).await?),
             Request::Preview { user, source } => value(&self.preview(&user, source, rest).await?),
             Request::Restore { user, source } => value(&self.restore(&user, source, rest).await?),
