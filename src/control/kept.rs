@@ -7,6 +7,7 @@ use tokio::{io::AsyncReadExt, task::spawn_blocking};
 
 use super::{
     BackedUp, Operator, Preview, Source,
+    server::Held,
     server::{Answer, Rest, value},
 };
 use crate::{
@@ -31,7 +32,7 @@ impl Operator {
             damage,
             media: backup.media,
         })?;
-        answer.held = Some(backup);
+        answer.held = Some(Held::Copy(backup));
         Ok(answer)
     }
 

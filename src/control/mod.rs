@@ -49,7 +49,8 @@ pub enum Request {
     /// Who may sync? Answered by a list of [`UserReport`].
     Users,
     /// Give a user's data to another name, which no user may have yet. Until the settings are
-    /// read again, the data are out of everybody's reach. Answered by nothing.
+    /// read again, the data are out of everybody's reach. They go back when the connection
+    /// ends without another byte, which says that the list has the new name. Answered by nothing.
     MoveData {
         /// The present name.
         from: UserName,
