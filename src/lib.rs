@@ -15,6 +15,7 @@
 //! - [`collection`][]: `collection.anki2`.
 //! - [`media`][]: the media folder and `media.db`.
 //! - [`check`][]: what is wrong with a server's settings, files and data, and putting it right.
+//! - [`beneath`][]: opening what is really there, in folders that are another account's.
 //! - [`clock`][]: the time of day.
 //! - [`durable`][]: what has to survive a power cut.
 //!
@@ -24,6 +25,7 @@
 //! Errors are made where they happen, carried up, and logged once, at the edge.
 
 pub mod account;
+pub mod beneath;
 pub mod check;
 pub mod cli;
 pub mod clock;

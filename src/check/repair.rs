@@ -12,7 +12,6 @@ use std::{
 };
 
 use nix::{
-    fcntl::{OFlag, OpenHow, ResolveFlag, openat2},
     sys::stat::{Mode, fchmod},
     unistd::{Uid, UnlinkatFlags, fchown, unlinkat},
 };
@@ -24,6 +23,7 @@ use super::{
 };
 use crate::{
     account::name::UserName,
+    beneath,
     control::Request,
     vault::{
         Vaults,
@@ -180,23 +180,10 @@ fn each(
     }
 }
 
-/// Opens what is really there, below the folder, and not what a link leads to.
-fn open_below(folder: &File, path: &Path) -> io::Result<File> {
-    let path = if path.as_os_str().is_empty() {
-        Path::new(".")
-    } else {
-        path
-    };
-    let how = OpenHow::new()
-        .flags(OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW)
-        .resolve(ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS);
-    Ok(File::from(openat2(folder, path, how)?))
-}
-
-/// The same, unless it is a file with another name, which may be anywhere, /etc/shadow
+/// Opens it, unless it is a file with another name, which may be anywhere, /etc/shadow
 /// included.
 fn open_single(folder: &File, path: &Path) -> io::Result<(File, Metadata)> {
-    let file = open_below(folder, path)?;
+    let file = beneath::open(folder, path)?;
     let metadata = file.metadata()?;
     if metadata.is_file() && metadata.nlink() > 1 {
         return Err(io::Error::other(
@@ -256,6 +243,6 @@ fn remove(folder: &File, path: &Path, _: &Account) -> io::Result<()> {
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(io::ErrorKind::InvalidInput.into());
     };
-    let parent = open_below(folder, parent)?;
+    let parent = beneath::open(folder, parent)?;
     Ok(unlinkat(&parent, name, UnlinkatFlags::NoRemoveDir)?)
 }

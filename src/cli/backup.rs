@@ -1,6 +1,8 @@
 //! `anki-syncd backup`: consistent copies of users' data, each a folder that could be served.
 
 mod destination;
+mod fetch;
+mod source;
 
 use std::{
     io::{self, IsTerminal},
@@ -21,7 +23,9 @@ use crate::{
     control::{BackedUp, Request, UserReport},
     media::Media,
 };
-use destination::{Destination, Sharing};
+use destination::Destination;
+use fetch::{Fetch, Saving};
+use source::Source;
 
 /// Of whom, and where to.
 #[derive(clap::Args)]
@@ -43,12 +47,15 @@ pub struct Arguments {
 }
 
 /// What was done.
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 struct Report {
     folder: Option<PathBuf>,
     users: Vec<Saved>,
     failed: Vec<Failure>,
     removed: Vec<PathBuf>,
+    /// What went wrong after the backup was made.
+    #[serde(skip)]
+    afterwards: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -66,6 +73,38 @@ struct Failure {
     reason: String,
 }
 
+impl Report {
+    fn fail(&mut self, user: &UserName, reason: &impl ToString) {
+        let (user, reason) = (user.clone(), reason.to_string());
+        self.failed.push(Failure { user, reason });
+    }
+
+    /// Those of whom nothing is missing.
+    fn whole(&self) -> Vec<&UserName> {
+        let users = self.users.iter().map(|saved| &saved.user);
+        let failed = |user: &UserName| self.failed.iter().any(|failure| failure.user == *user);
+        users.filter(|user| !failed(user)).collect()
+    }
+
+    fn with_collection(&self) -> Vec<UserName> {
+        let users = self.users.iter().filter(|saved| saved.collection.is_some());
+        users.map(|saved| saved.user.clone()).collect()
+    }
+
+    /// As the command ends.
+    fn result(&self) -> Result<(), CommandError> {
+        let failed = self
+            .failed
+            .iter()
+            .map(|failure| format!("not backed up: {}: {}", failure.user, failure.reason));
+        let lines: Vec<_> = failed.chain(self.afterwards.iter().cloned()).collect();
+        if lines.is_empty() {
+            return Ok(());
+        }
+        Err(CommandError::Failed(lines.join("\n")))
+    }
+}
+
 /// Makes the backup and shows what is in it.
 ///
 /// # Errors
@@ -78,65 +117,107 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<(), CommandError>
             users.into_iter().map(|user| user.name).collect()
         }
     };
-    let sharing = if arguments.copy {
-        Sharing::Never
-    } else {
-        Sharing::WherePossible
+    let room = context.settings().map(|settings| settings.room);
+    let saving = Saving {
+        shares: !arguments.copy,
+        reserve: room.map_or(0, |room| room.reserve),
     };
-    let mut destination = Destination::open(&arguments.to, clock::now_ms(), sharing)?;
-    let mut report = Report {
-        folder: None,
-        users: Vec::new(),
-        failed: Vec::new(),
-        removed: Vec::new(),
-    };
-    for user in users {
-        match save(context, &mut destination, &user) {
-            Ok(saved) => report.users.push(saved),
-            Err(error) => {
-                destination.forget(user.as_str())?;
-                let reason = error.to_string();
-                report.failed.push(Failure { user, reason });
-            }
-        }
-    }
-    if !report.users.is_empty() {
-        report.folder = Some(destination.complete()?);
-        if let Some(keep) = arguments.keep {
-            report.removed = destination.prune(keep)?;
-        }
-    }
+    let report = back_up(context, arguments, saving, &users)?;
     if arguments.json {
         print_json(&report)?;
     } else {
         print(&report)?;
     }
-    let lines = report
-        .failed
-        .iter()
-        .map(|failure| format!("not backed up: {}: {}", failure.user, failure.reason));
-    match lines.collect::<Vec<_>>() {
-        lines if lines.is_empty() => Ok(()),
-        lines => Err(CommandError::Failed(lines.join("\n"))),
-    }
+    report.result()
 }
 
+fn back_up(
+    context: &Context,
+    arguments: &Arguments,
+    saving: Saving,
+    users: &[UserName],
+) -> Result<Report, CommandError> {
+    let destination = Destination::open(&arguments.to, clock::now_ms())?;
+    let mut report = Report::default();
+    for user in users {
+        let part = destination.part_of(user, saving)?;
+        match save(context, &part, user) {
+            Ok((saved, damage)) => {
+                let lack = damage.or(lack(&destination, &saved)?);
+                if let Some(lack) = &lack {
+                    report.fail(user, lack);
+                }
+                if lack.is_some() && saved.media.files == 0 {
+                    destination.forget(user)?;
+                } else {
+                    report.users.push(saved);
+                }
+            }
+            Err(error) => {
+                destination.forget(user)?;
+                report.fail(user, &error);
+            }
+        }
+    }
+    if report.users.is_empty() {
+        return Ok(report);
+    }
+    report.folder = Some(destination.complete()?);
+    if let Err(error) = context.ask::<()>(&Request::BackupDone {
+        users: report.with_collection(),
+    }) {
+        let line = format!("the server does not know of the backup: {error}");
+        report.afterwards.push(line);
+    }
+    if let Some(keep) = arguments.keep {
+        let mut removed = Vec::new();
+        if let Err(error) = destination.prune(keep, &report.whole(), &mut removed) {
+            let line = format!("old backups were not removed: {error}");
+            report.afterwards.push(line);
+        }
+        report.removed = removed;
+    }
+    Ok(report)
+}
+
+/// Also what is wrong with the collection, if it is damaged and was left out.
 fn save(
     context: &Context,
-    destination: &mut Destination,
+    part: &Fetch,
     user: &UserName,
-) -> Result<Saved, CommandError> {
+) -> Result<(Saved, Option<String>), CommandError> {
     let request = Request::BackUp { user: user.clone() };
-    let (copy, _held): (BackedUp, _) = context.ask_and_hold(&request, io::empty())?;
-    let bar = progress(user.as_str(), copy.media.files);
-    let new = destination.fetch(user.as_str(), &copy.folder, &|| bar.inc(1))?;
+    let (copy, held): (BackedUp, _) = context.ask_and_hold(&request, io::empty())?;
+    let media = copy.media.unwrap_or_default();
+    let bar = progress(user.as_str(), media.files);
+    let source = Source::open(&copy.folder, held.server);
+    let new = source.and_then(|source| part.fetch(&copy, &source, &|| bar.inc(1)));
     bar.finish_and_clear();
-    Ok(Saved {
+    if !held.is_there() {
+        let why = "the server ended before all was fetched; try again";
+        return Err(CommandError::Failed(why.to_owned()));
+    }
+    let saved = Saved {
         user: user.clone(),
         collection: copy.collection,
-        media: copy.media,
-        new,
-    })
+        media,
+        new: new?,
+    };
+    Ok((saved, copy.damage))
+}
+
+/// A disk that is not mounted looks like a user who has never synced.
+fn lack(destination: &Destination, saved: &Saved) -> io::Result<Option<String>> {
+    if saved.collection.is_some() {
+        return Ok(None);
+    }
+    let former = destination.newest_of(&saved.user)?;
+    Ok(former.map(|former| {
+        format!(
+            "there is no collection any more, but {} has one; is the server's disk mounted? If none is meant to be there, move the backups that have one elsewhere",
+            former.display()
+        )
+    }))
 }
 
 /// Only for somebody who looks on.

@@ -63,6 +63,7 @@ fn print(status: &Status) -> io::Result<()> {
             "USER",
             "DEVICES",
             "LAST SYNC",
+            "LAST BACKUP",
             "COLLECTION",
             "MEDIA",
             "FILES",
@@ -84,6 +85,7 @@ fn row(user: &UserStatus) -> Vec<String> {
         user.name.to_string(),
         user.devices.map_or_else(unknown, |count| count.to_string()),
         table::ago(user.last_sync),
+        table::ago(user.last_backup),
         size(|usage| usage.collection_bytes),
         size(|usage| usage.media_bytes),
         user.usage

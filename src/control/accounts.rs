@@ -1,6 +1,9 @@
 //! Users and devices, as the operator asks about them.
 
-use super::{DeviceReport, DeviceState, Operator, UserReport};
+use super::{
+    DeviceReport, DeviceState, Operator, UserReport,
+    server::{Answer, Held, value},
+};
 use crate::account::{devices::Record, name::UserName};
 
 /// With fewer digits, a slip of the hand could mean another device.
@@ -31,14 +34,26 @@ impl Operator {
             .collect()
     }
 
-    pub(super) async fn move_data(&self, from: UserName, to: UserName) -> Result<(), String> {
+    pub(super) async fn move_data(&self, from: UserName, to: UserName) -> Result<Answer, String> {
         if self.server.accounts.contains(&to) {
             return Err(format!("there is a user {to} already"));
         }
         let moved = self.server.vaults.rename(&from, &to).await;
         moved.map_err(|error| error.to_string())?;
         tracing::info!("the data of {from} are those of {to} from now on");
-        Ok(())
+        let mut answer = value(&())?;
+        answer.held = Some(Held::Moved { from, to });
+        Ok(answer)
+    }
+
+    /// The list still has the old name: whoever logs in by it must not find an empty folder.
+    pub(super) async fn move_back(&self, from: &UserName, to: &UserName) {
+        match self.server.vaults.rename(to, from).await {
+            Ok(()) => tracing::warn!("renaming {from} was broken off; the data are {from}'s again"),
+            Err(error) => tracing::error!(
+                "renaming {from} was broken off, and the data stay in the folder {to}: {error}"
+            ),
+        }
     }
 
     pub(super) async fn remove_data(&self, user: UserName) -> Result<(), String> {

@@ -7,6 +7,7 @@ use tokio::{io::AsyncReadExt, task::spawn_blocking};
 
 use super::{
     BackedUp, Operator, Preview, Source,
+    server::Held,
     server::{Answer, Rest, value},
 };
 use crate::{
@@ -20,19 +21,26 @@ const BLOCK: u64 = 1024 * 1024;
 impl Operator {
     pub(super) async fn back_up(&self, user: &UserName) -> Result<Answer, String> {
         let vault = self.vault_with_room(user).await?;
-        let backup = vault.back_up().await.map_err(|error| match error {
-            Error::Upload(CheckError::Refused(_)) => {
-                format!("the collection is damaged, so there is no backup of it; `anki-syncd restore {user} --list` shows what there is from before")
-            }
-            error => error.to_string(),
-        })?;
+        let backup = vault.back_up().await.map_err(said)?;
+        let damage = backup.damage.as_ref().map(|damage| {
+            tracing::warn!(user = user.as_str(), %damage, "{user}: the collection is damaged, so there is no backup of it");
+            format!("the collection is damaged, so there is no backup of it; `anki-syncd restore {user} --list` shows what there is from before")
+        });
         let mut answer = value(&BackedUp {
             folder: backup.folder().to_owned(),
             collection: backup.collection,
+            damage,
             media: backup.media,
         })?;
-        answer.held = Some(backup);
+        answer.held = Some(Held::Copy(backup));
         Ok(answer)
+    }
+
+    pub(super) async fn backup_done(&self, users: &[UserName]) -> Result<(), String> {
+        for user in users {
+            self.vault(user).await?.backed_up().await.map_err(said)?;
+        }
+        Ok(())
     }
 
     pub(super) async fn snapshots(&self, user: &UserName) -> Result<Vec<Snapshot>, String> {

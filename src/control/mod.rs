@@ -49,7 +49,8 @@ pub enum Request {
     /// Who may sync? Answered by a list of [`UserReport`].
     Users,
     /// Give a user's data to another name, which no user may have yet. Until the settings are
-    /// read again, the data are out of everybody's reach. Answered by nothing.
+    /// read again, the data are out of everybody's reach. They go back when the connection
+    /// ends without another byte, which says that the list has the new name. Answered by nothing.
     MoveData {
         /// The present name.
         from: UserName,
@@ -92,6 +93,11 @@ pub enum Request {
     BackUp {
         /// Whose.
         user: UserName,
+    },
+    /// Remember that copies of these users' data are in a complete backup. Answered by nothing.
+    BackupDone {
+        /// Whose.
+        users: Vec<UserName>,
     },
     /// Which snapshots are there? Answered by [`Snapshot`](crate::vault::snapshot::Snapshot)s, from the oldest to the newest.
     Snapshots {
@@ -136,10 +142,12 @@ pub enum Source {
 pub struct BackedUp {
     /// Where it is.
     pub folder: PathBuf,
-    /// What the collection holds; none if no device has synced yet.
+    /// What the collection holds; none if no device has synced yet, or it is damaged.
     pub collection: Option<Summary>,
-    /// What there is of media.
-    pub media: Media,
+    /// That it is damaged, as a sentence for the operator.
+    pub damage: Option<String>,
+    /// What there is of media; none if no device has synced any yet.
+    pub media: Option<Media>,
 }
 
 /// What a restore would change.
@@ -193,6 +201,8 @@ pub struct UserStatus {
     pub devices: Option<usize>,
     /// When one of them last synced, in seconds since 1970.
     pub last_sync: Option<i64>,
+    /// When the collection was last backed up, in seconds since 1970.
+    pub last_backup: Option<i64>,
     /// What the files take; not known if they cannot be read.
     pub usage: Option<Usage>,
 }

@@ -62,7 +62,7 @@ impl Operator {
             Request::Status => value(&self.status().await),
             Request::Reload { users } => value(&self.reload(users).await?),
             Request::Users => value(&self.users()),
-            Request::MoveData { from, to } => value(&self.move_data(from, to).await?),
+            Request::MoveData { from, to } => self.move_data(from, to).await,
             Request::RemoveData { user } => value(&self.remove_data(user).await?),
             Request::Devices { user } => value(&self.devices(user.as_ref())),
             Request::Revoke { devices, all_of } => {
@@ -73,6 +73,7 @@ impl Operator {
             }
             Request::Mend { user, mend } => value(&self.mend(&user, mend).await?),
             Request::BackUp { user } => self.back_up(&user).await,
+            Request::BackupDone { users } => value(&self.backup_done(&users).await?),
             Request::Snapshots { user } => value(&self.snapshots(&user).await?),
             Request::Preview { user, source } => value(&self.preview(&user, source, rest).await?),
             Request::Restore { user, source } => value(&self.restore(&user, source, rest).await?),
@@ -108,8 +109,20 @@ pub(super) type Rest = BufReader<Take<OwnedReadHalf>>;
 /// What a request is answered.
 pub(super) struct Answer {
     value: Value,
-    /// What has to be there until the command is done with it.
-    pub(super) held: Option<Backup>,
+    pub(super) held: Option<Held>,
+}
+
+/// What does not last unless the command stays.
+pub(super) enum Held {
+    /// A copy that goes with the connection.
+    Copy(Backup),
+    /// Data that go back to the name that they had, unless the command says that all is done.
+    Moved {
+        /// The name that they had.
+        from: UserName,
+        /// The name that they have.
+        to: UserName,
+    },
 }
 
 pub(super) fn value(answer: &impl serde::Serialize) -> Result<Answer, String> {
@@ -162,12 +175,21 @@ async fn converse(operator: &Operator, stream: UnixStream) -> io::Result<()> {
     };
     let mut line = serde_json::to_vec(&reply)?;
     line.push(b'\n');
-    writing.write_all(&line).await?;
-    if held.is_some() {
-        // Keeps an idle server, but not one that is told to end.
-        let _connected = operator.server.pulse.connected();
-        drop(counted);
-        while reading.read(&mut [0]).await? > 0 {}
+    let written = writing.write_all(&line).await;
+    match held {
+        Some(Held::Copy(_copy)) if written.is_ok() => {
+            // Keeps an idle server, but not one that is told to end.
+            let _connected = operator.server.pulse.connected();
+            drop(counted);
+            while reading.read(&mut [0]).await? > 0 {}
+        }
+        Some(Held::Moved { from, to }) => {
+            let settled = written.is_ok() && reading.read(&mut [0]).await.unwrap_or(0) > 0;
+            if !settled {
+                operator.move_back(&from, &to).await;
+            }
+        }
+        _ => {}
     }
-    Ok(())
+    written
 }

@@ -3,7 +3,7 @@
 use tokio::task::spawn_blocking;
 
 use super::{Operator, Status, UserStatus};
-use crate::vault::usage::Usage;
+use crate::vault::{backup::last_of, usage::Usage};
 
 impl Operator {
     pub(super) async fn status(&self) -> Status {
@@ -33,21 +33,18 @@ impl Operator {
         let mut statuses = Vec::new();
         for user in self.users() {
             let folder = self.base.join(user.name.as_str());
-            let usage = match spawn_blocking(move || Usage::of(&folder)).await {
-                Ok(Ok(usage)) => Some(usage),
-                Ok(Err(error)) => {
-                    warnings.push(format!("{}: {error}", user.name));
-                    None
-                }
-                Err(panicked) => {
-                    warnings.push(format!("{}: {panicked}", user.name));
-                    None
-                }
+            let looked = spawn_blocking(move || (Usage::of(&folder), last_of(&folder)));
+            let (usage, last_backup) = match looked.await {
+                Ok((usage, last)) => (usage.map_err(|error| error.to_string()), last),
+                Err(panicked) => (Err(panicked.to_string()), None),
             };
+            let warn = |error: String| warnings.push(format!("{}: {error}", user.name));
+            let usage = usage.map_err(warn).ok();
             statuses.push(UserStatus {
                 name: user.name,
                 devices: user.devices,
                 last_sync: user.last_sync,
+                last_backup,
                 usage,
             });
         }

@@ -5,11 +5,12 @@ mod batch;
 mod database;
 pub mod examine;
 pub mod fault;
+pub mod mirror;
 pub mod name;
 
 use std::{
     collections::BTreeMap,
-    fs::{self, File},
+    fs::File,
     io::{self, Read, Seek, Write},
     path::{Path, PathBuf},
 };
@@ -18,12 +19,13 @@ use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    durable::{CopyError, copy_database, link},
+    durable::{CopyError, copy_database},
     wire::media::{self as wire, DOWNLOAD_TARGET_BYTES, FILES_PER_BATCH},
 };
 use archive::{Download, Upload};
 use batch::{Change, Folders};
 use database::Entry;
+use mirror::mirror;
 use name::NameError;
 
 /// A user's media, open. When an operation fails for a reason of ours, drop it and
@@ -40,6 +42,14 @@ pub struct Media {
     pub files: u64,
     /// Their sizes together.
     pub bytes: u64,
+}
+
+impl Media {
+    /// Counts another file.
+    pub fn add(&mut self, bytes: u64) {
+        self.files += 1;
+        self.bytes += bytes;
+    }
 }
 
 /// Why a request is refused; nothing of it was applied.
@@ -129,25 +139,14 @@ impl MediaStore {
         Ok(database::files(&self.conn)?)
     }
 
-    /// Copies `media.db`, and makes a folder with second names of all files, which stay as
-    /// they are: new content comes with a file of its own.
+    /// Copies `media.db`, and brings a folder in line with the media, which is quick for
+    /// one that is [nearly so](mirror::mirror).
     ///
     /// # Errors
     /// [`Error::Copy`] or [`Error::Io`].
-    pub fn copy_to(&self, database: &Path, folder: &Path) -> Result<Media, Error> {
+    pub fn copy_to(&self, database: &Path, folder: &Path) -> Result<(), Error> {
         copy_database(&self.conn, database)?;
-        fs::create_dir(folder)?;
-        let mut media = Media::default();
-        for entry in fs::read_dir(&self.folders.media)? {
-            let entry = entry?;
-            let metadata = entry.metadata()?;
-            if metadata.is_file() {
-                link(&entry.path(), &folder.join(entry.file_name()))?;
-                media.files += 1;
-                media.bytes += metadata.len();
-            }
-        }
-        Ok(media)
+        Ok(mirror(&self.folders.media, folder)?)
     }
 
     /// The bytes of all files.

@@ -80,8 +80,13 @@ impl Reloader {
                 drop(warnings);
                 self.server.change_policy(settings.into());
                 self.server.vaults.retain(settings.retention);
-                self.server.accounts.replace(settings.users.clone());
-                self.server.vaults.welcome(settings.users.keys());
+                let accounts = &self.server.accounts;
+                let new = settings
+                    .users
+                    .keys()
+                    .filter(|user| !accounts.contains(user));
+                self.server.vaults.welcome(new);
+                accounts.replace(settings.users.clone());
                 tracing::info!(
                     "settings and users read again; {} can log in",
                     self.server.accounts.count()

@@ -1,7 +1,7 @@
 //! Consistent copies of a user's data, made while devices sync.
 
 use std::{
-    io,
+    fs, io,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -10,7 +10,7 @@ use std::{
 };
 
 use tempfile::TempDir;
-use tokio::task::spawn_blocking;
+use tokio::{runtime::Handle, task::spawn_blocking};
 
 use super::{
     Error, Vault,
@@ -19,25 +19,41 @@ use super::{
     replace::is_damaged,
 };
 use crate::{
+    clock,
     collection::{
         file::{Summary, summary, summary_of},
         open::Reader,
         upload::check_upload,
     },
     durable::copy_database,
-    media::Media,
+    media::{
+        Media,
+        mirror::{count, mirror},
+    },
 };
 
 /// Where copies are while somebody fetches them, in the user's folder.
 pub(super) const FOLDER: &str = ".anki-syncd/backup";
 
-/// A copy, which is gone when dropped.
+/// Holds the time of the last backup, in the user's folder.
+const LAST: &str = ".anki-syncd/last-backup";
+
+/// When a user was last backed up, in seconds since 1970, as far as the server was told.
+#[must_use]
+pub fn last_of(folder: &Path) -> Option<i64> {
+    let time = fs::read_to_string(folder.join(LAST)).ok()?;
+    Some(clock::from_name(&time)? / 1000)
+}
+
+/// A copy, which is gone some time after it was dropped.
 pub struct Backup {
-    folder: TempDir,
-    /// What the collection holds; none if no device has synced yet.
+    folder: Folder,
+    /// What the collection holds; none if no device has synced yet, or it is damaged.
     pub collection: Option<Summary>,
-    /// What there is of media.
-    pub media: Media,
+    /// Why the collection is damaged and none of the copy.
+    pub damage: Option<Error>,
+    /// What there is of media; none if no device has synced any yet.
+    pub media: Option<Media>,
 }
 
 impl Backup {
@@ -45,7 +61,29 @@ impl Backup {
     /// user's own: the server never writes to one that is there.
     #[must_use]
     pub fn folder(&self) -> &Path {
-        self.folder.path()
+        &self.folder.path
+    }
+}
+
+/// Removed where that keeps no request waiting: there may be a hundred thousand names in it.
+struct Folder {
+    path: PathBuf,
+    held: Option<TempDir>,
+}
+
+impl From<TempDir> for Folder {
+    fn from(folder: TempDir) -> Self {
+        let (path, held) = (folder.path().to_owned(), Some(folder));
+        Self { path, held }
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let held = self.held.take();
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn_blocking(move || drop(held));
+        }
     }
 }
 
@@ -74,21 +112,38 @@ impl Drop for Reading {
 
 impl Vault {
     /// Copies the collection as it was after some sync, and then the media. Normal syncs go
-    /// on meanwhile; uploads and downloads wait for the copy of the collection.
+    /// on meanwhile; uploads and downloads wait for the copy of the collection. Without a
+    /// collection because that is damaged, which no backup cures, there are still the media.
     ///
     /// # Errors
-    /// [`Error`]; [`Error::Upload`] when the collection is damaged, which no backup cures.
+    /// [`Error`].
     pub async fn back_up(&self) -> Result<Backup, Error> {
         let parent = self.folder.join(FOLDER);
         // It is there, unless the user is gone.
         let folder = spawn_blocking(move || tempfile::tempdir_in(parent)).await??;
+        let folder = Folder::from(folder);
+        let copied = self.copy_collection_to(folder.path.join("collection.anki2"));
+        let (collection, damage) = match copied.await {
+            Ok(collection) => (collection, None),
+            Err(error) if error.is_damage() => (None, Some(error)),
+            Err(error) => return Err(error),
+        };
         Ok(Backup {
-            collection: self
-                .copy_collection_to(folder.path().join("collection.anki2"))
-                .await?,
-            media: self.copy_media_to(folder.path().to_owned()).await?,
+            collection,
+            damage,
+            media: self.copy_media_to(&folder.path).await?,
             folder,
         })
+    }
+
+    /// Remembers that the user was backed up just now.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub async fn backed_up(&self) -> Result<(), Error> {
+        let path = self.folder.join(LAST);
+        let write = move || fs::write(path, clock::as_name(clock::now_ms()));
+        Ok(spawn_blocking(write).await??)
     }
 
     /// What the collection holds; none when there is none, or a damaged one.
@@ -115,7 +170,7 @@ impl Vault {
 
     async fn read(&self) -> Result<Option<(Reading, Reader)>, Error> {
         let (path, readers) = (self.collection_path(), self.readers.clone());
-        if !path.exists() {
+        if !path.try_exists()? {
             return Ok(None);
         }
         let reader = self.collection.run(move |open| {
@@ -141,12 +196,27 @@ impl Vault {
         copied.await?
     }
 
-    async fn copy_media_to(&self, folder: PathBuf) -> Result<Media, Error> {
-        if !self.folder.join("media.db").exists() {
-            return Ok(Media::default());
+    /// Nearly all of the work is done before it is the backup's turn, for which devices wait.
+    async fn copy_media_to(&self, folder: &Path) -> Result<Option<Media>, Error> {
+        let media = self.folder.join("media");
+        if !self.folder.join("media.db").try_exists()? {
+            return Ok(None);
         }
-        self.media(move |media| media.copy_to(&folder.join("media.db"), &folder.join("media")))
-            .await
+        let (database, copy) = (folder.join("media.db"), folder.join("media"));
+        let copy = spawn_blocking(move || {
+            fs::create_dir(&copy)?;
+            match mirror(&media, &copy) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+                _ => Ok(copy),
+            }
+        })
+        .await??;
+        let in_turn = self.media(move |media| {
+            media.copy_to(&database, &copy)?;
+            Ok(copy)
+        });
+        let copy = in_turn.await?;
+        Ok(Some(spawn_blocking(move || count(&copy)).await??))
     }
 
     /// Makes room for copies, and removes those that nobody has fetched when the server ended.

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use rusqlite::ffi::ErrorCode;
 use tokio::task::JoinError;
 
 use super::{room::NearlyFull, slot::SlotError};
@@ -56,6 +57,24 @@ pub enum Error {
     /// A bug of ours, which cost this request; what it had begun was rolled back.
     #[error("panicked: {0}")]
     Panicked(#[from] JoinError),
+}
+
+impl Error {
+    /// Whether the collection is to blame, and another one the remedy.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::Open(OpenError::Sqlite(error))
+            | Self::Copy(CopyError::Sqlite(error))
+            | Self::Database(error) => matches!(
+                error.sqlite_error_code(),
+                Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt)
+            ),
+            Self::Open(OpenError::Schema(_)) | Self::Upload(CheckError::Refused(_)) => true,
+            Self::Open(OpenError::Upgrade(error)) => !error.is_environment(),
+            _ => false,
+        }
+    }
 }
 
 impl From<SlotError> for Error {

@@ -1,6 +1,9 @@
 """Backups while devices sync: each is whole, and one that a server could serve."""
 
 import hashlib
+import json
+import shutil
+import signal
 import sqlite3
 import threading
 import time
@@ -164,18 +167,88 @@ def test_media_that_have_not_changed_are_on_the_disk_once_and_old_backups_go(
     assert (backups / last["folder"] / "anna/media/same.bin").read_bytes() == b"same" * 1000
 
 
-def test_a_damaged_collection_is_told_of_and_the_others_are_backed_up(ours, new_device, tmp_path):
-    device = new_device(ours, "ben")
+def test_a_damaged_collection_is_told_of_and_all_else_is_backed_up(ours, new_device, tmp_path):
+    for user in ["anna", "ben"]:
+        device = new_device(ours, user)
+        device.login()
+        device.add_note("front", "back")
+        device.upload()
+    device = new_device(ours, "anna")
+    device.login()
+    device.download()
+    device.put_media("one.txt", b"1")
+    device.sync_media()
+    ours.stop()
+    (ours.folder("anna") / "collection.anki2").write_bytes(b"not a database" * 100)
+    ours.start()
+    done = ours.attempt("backup", "--to", tmp_path / "backups", "--json")
+    assert done.returncode == 69
+    assert "anna: the collection is damaged" in done.stderr
+    assert "restore anna --list" in done.stderr
+    [failed] = json.loads(done.stdout)["failed"]
+    assert failed["user"] == "anna"
+    [backup] = (tmp_path / "backups").glob("2*")
+    assert {path.name for path in (backup / "anna").iterdir()} == {"media", "media.db"}
+    assert (backup / "anna/media/one.txt").read_bytes() == b"1"
+    assert (backup / "ben/collection.anki2").exists()
+
+
+def test_data_that_have_vanished_are_told_of_and_push_no_backup_out(ours, new_device, tmp_path):
+    device = new_device(ours)
     device.login()
     device.add_note("front", "back")
     device.upload()
-    ours.folder("anna").mkdir()
-    (ours.folder("anna") / "collection.anki2").write_bytes(b"not a database" * 100)
-    done = ours.attempt("backup", "--to", tmp_path / "backups")
-    assert done.returncode == 69
-    assert "anna" in done.stderr
-    [backup] = (tmp_path / "backups").glob("2*")
-    assert [path.name for path in backup.iterdir()] == ["ben"]
+    made = ours.answer("backup", "--to", tmp_path / "backups", "--keep", 1)["folder"]
+    ours.stop()
+    shutil.rmtree(ours.folder("anna"))
+    ours.start()
+    for _ in range(2):
+        done = ours.attempt("backup", "--to", tmp_path / "backups", "--keep", 1)
+        assert done.returncode == 69
+        assert "anna: there is no collection any more" in done.stderr
+        assert (tmp_path / "backups" / made / "anna/collection.anki2").exists()
+
+
+def test_the_server_knows_who_was_backed_up_when(ours, new_device, tmp_path):
+    device = new_device(ours)
+    device.login()
+    device.add_note("front", "back")
+    device.upload()
+
+    def last():
+        return {user["name"]: user["last_backup"] for user in ours.answer("status")["users"]}
+
+    (tmp_path / "file").write_text("")
+    ours.operate("backup", "--to", tmp_path / "file", status=73)
+    assert last() == {"anna": None, "ben": None}
+    ours.operate("backup", "--to", tmp_path / "backups")
+    assert abs(last()["anna"] - time.time()) < 60
+    assert last()["ben"] is None
+    assert "LAST BACKUP" in ours.operate("status")
+
+
+def test_a_server_that_ends_takes_no_incomplete_backup_for_one(ours, new_device, tmp_path):
+    """A command that is held up in the middle of the media, while the server is told to end."""
+    device = new_device(ours)
+    device.login()
+    device.add_note("front", "back")
+    device.upload()
+    device.put_media("first", b"1")
+    device.sync_media()
+    # Nothing keeps the command longer than a file that is large and has to be read.
+    (ours.folder("anna") / "media/second").write_bytes(b"2" * 300_000_000)
+    command = ours.begin("backup", "anna", "--to", tmp_path / "backups", "--copy")
+    partial = tmp_path / "backups/.partial/anna/media"
+    deadline = time.monotonic() + 30
+    while not (partial / "second").exists():
+        assert time.monotonic() < deadline and command.poll() is None
+    command.send_signal(signal.SIGSTOP)
+    ours.stop()
+    command.send_signal(signal.SIGCONT)
+    _, told = command.communicate(timeout=60)
+    assert command.returncode == 69
+    assert "the server ended before all was fetched" in told
+    assert list((tmp_path / "backups").glob("2*")) == []
 
 
 def test_nothing_is_left_of_a_backup_that_was_interrupted(ours, tmp_path):

@@ -134,6 +134,17 @@ class Server:
             timeout=120,
         )
 
+    def begin(self, *words):
+        """The same, under way."""
+        return subprocess.Popen(
+            [COMMANDS["ours"][0], *self.arguments, *map(str, words)],
+            env=self.environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
     def operate(self, *words, given=None, status=0):
         """The same, and what it prints."""
         done = self.attempt(*words, given=given)

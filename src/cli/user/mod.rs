@@ -182,26 +182,21 @@ fn rename(context: &Context, from: &UserName, to: &UserName) -> Result<(), Comma
     lists.for_new(to)?;
     let edited = list.edit(|users: &mut Document| users.rename(from, to))?;
     let prepared = edited.prepare()?;
-    let moving = |from: &UserName, to: &UserName| Request::MoveData {
+    let request = Request::MoveData {
         from: from.clone(),
         to: to.clone(),
     };
-    context.ask::<()>(&moving(from, to))?;
-    if let Err(error) = prepared.commit() {
-        let back: Result<(), AskError> = context.ask(&moving(to, from));
-        let state = match back {
-            Ok(()) => "everything is as it was".to_owned(),
-            Err(error) => format!(
-                "the data are in {} now: {error}",
-                lists.data_of(to).display()
-            ),
-        };
-        return Err(CommandError::Refused(format!(
-            "{} cannot be replaced: {error}; {state}",
+    // If this process ends before the list is in its place, the server moves them back.
+    let ((), moved) = context.ask_and_hold(&request, io::empty())?;
+    prepared.commit().map_err(|error| {
+        CommandError::Refused(format!(
+            "{} cannot be replaced, and the data keep their name: {error}",
             list.path().display()
-        )));
-    }
+        ))
+    })?;
+    let settled = moved.settle();
     let known = list.tell(context, &edited.document.to_string())?;
+    settled?;
     println!(
         "{from} is {to} now, in {} and {}, and has to log in again on every device, with the new name and the same password. Nothing is uploaded or downloaded anew. {known}",
         list.path().display(),

@@ -3,6 +3,7 @@
 use super::*;
 use crate::{
     collection::file::{Summary, summary},
+    media::Media,
     vault::{
         conversation::{Conversation, Next, Speaker},
         snapshot::{Snapshot, Why},
@@ -213,8 +214,10 @@ mod backups {
     async fn a_backup_is_gone_when_it_is_no_longer_needed() {
         let (_folder, vaults, vault) = vault().await;
         replace(&vault, me(), 3).await.unwrap();
-        assert_eq!(back_up(&vault).await, 3);
-        assert!(names(&vault.folder.join(backup::FOLDER)).is_empty());
+        let backup = vault.back_up().await.unwrap();
+        let path = backup.folder().to_owned();
+        drop(backup);
+        gone(&path).await;
         let forgotten = vault.back_up().await.unwrap();
         std::mem::forget(forgotten);
         vaults.close_all().await;
@@ -278,15 +281,72 @@ mod backups {
     }
 
     #[tokio::test]
-    async fn a_damaged_collection_is_no_backup() {
+    async fn media_are_linked_while_a_device_has_its_turn_with_them() {
+        let (_folder, _vaults, vault) = vault().await;
+        vault.media(|media| media.files()).await.unwrap();
+        fs::write(vault.folder.join("media/one"), "a").unwrap();
+        let copies = vault.folder.join(backup::FOLDER);
+        let turn = vault.media(move |_| {
+            let deadline = std::time::Instant::now() + Duration::from_secs(20);
+            let is_there = || {
+                let copy = fs::read_dir(&copies).unwrap().next();
+                copy.is_some_and(|copy| copy.unwrap().path().join("media/one").exists())
+            };
+            while !is_there() {
+                assert!(std::time::Instant::now() < deadline, "not linked");
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            Ok(())
+        });
+        let (turn, backup) = tokio::join!(turn, vault.back_up());
+        turn.unwrap();
+        assert_eq!(backup.unwrap().media, Some(Media { files: 1, bytes: 1 }));
+    }
+
+    #[tokio::test]
+    async fn a_damaged_collection_is_no_backup_but_the_media_are() {
         let (folder, vaults, vault) = vault().await;
         replace(&vault, me(), 3000).await.unwrap();
-        vaults.close_all().await;
+        vault.media(|media| media.files()).await.unwrap();
         let path = folder.path().join("alice/collection.anki2");
-        let mut bytes = fs::read(&path).unwrap();
-        let end = bytes.len();
-        bytes[end - 8192..].fill(0x55);
-        fs::write(&path, bytes).unwrap();
-        assert!(vault.back_up().await.is_err());
+        let whole = fs::read(&path).unwrap();
+        let mut damaged = whole.clone();
+        damaged[whole.len() - 8192..].fill(0x55);
+        for content in [damaged, b"no database".repeat(1000)] {
+            vaults.close_all().await;
+            fs::write(&path, content).unwrap();
+            let backup = vault.back_up().await.unwrap();
+            assert!(backup.collection.is_none() && backup.damage.is_some());
+            assert_eq!(backup.media, Some(Media::default()));
+        }
+    }
+
+    #[test]
+    fn a_copy_of_many_files_is_removed_where_nobody_waits_for_it() {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = runtime
+            .enable_all()
+            .max_blocking_threads(1)
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let (_folder, _vaults, vault) = vault().await;
+            vault.keeping.done().await;
+            let backup = vault.back_up().await.unwrap();
+            let (go, wait) = std::sync::mpsc::channel::<()>();
+            let occupied = tokio::task::spawn_blocking(move || wait.recv());
+            let path = backup.folder().to_owned();
+            drop(backup);
+            assert!(path.exists());
+            go.send(()).unwrap();
+            occupied.await.unwrap().unwrap();
+            gone(&path).await;
+        });
+    }
+
+    async fn gone(path: &Path) {
+        while path.exists() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 }
