@@ -108,7 +108,7 @@ def ids(setup, url, *arguments, **options):
 
 def test_a_server_that_answers_as_it_should_is_fine(setup):
     setup.server.start()
-    assert ids(setup, setup.server.url) == set()
+    assert ids(setup, setup.server.url) == {"login-answered"}
     # Which would have fail2ban lock the operator out.
     assert "login failed" not in setup.server.log_text()
 
@@ -117,12 +117,12 @@ def test_a_login_is_tried_with_the_password_from_standard_input(setup):
     setup.server.start()
     password = setup.server.users["anna"]
     arguments = (setup.server.url, "--user", "anna")
-    assert ids(setup, *arguments, stdin=None, input=f"{password}\n") == set()
+    assert ids(setup, *arguments, stdin=None, input=f"{password}\n") == {"login-works"}
     assert ids(setup, *arguments, stdin=None, input="wrong\n") == {"login-wrong"}
 
 
 def test_a_login_that_is_slowed_down_is_waited_for(setup, serve):
-    assert ids(setup, f"http://{serve(None, largest=2**40, slow_login=7)}/") == set()
+    assert ids(setup, f"http://{serve(None, largest=2**40, slow_login=7)}/") == {"login-answered"}
 
 
 def test_the_password_is_asked_for_once_also_with_a_repair(setup):
@@ -131,7 +131,7 @@ def test_the_password_is_asked_for_once_also_with_a_repair(setup):
     password = setup.server.users["anna"]
     arguments = ("--repair", "--yes", "--url", setup.server.url, "--user", "anna")
     outcome = setup.check(*arguments, stdin=None, input=f"{password}\n")
-    assert (outcome.findings, outcome.status) == ([], 0)
+    assert (outcome.ids, outcome.status) == ({"login-works"}, 0)
     assert "login failed" not in setup.server.log_text()
 
 
@@ -222,7 +222,7 @@ def test_certificates_that_clients_refuse(setup, serve, certificates, name, phra
 def test_a_certificate_of_an_authority_that_is_trusted_is_fine(setup, serve, certificates):
     setup.server.settings["SSL_CERT_FILE"] = str(certificates / "ca.pem")
     place = serve(None, largest=2**40, context=context(certificates, "good"))
-    assert ids(setup, f"https://{place}/") == set()
+    assert ids(setup, f"https://{place}/") == {"login-answered"}
 
 
 def test_tls_that_ios_does_not_know(setup, serve, certificates):
@@ -260,4 +260,4 @@ def test_an_address_for_older_clients(setup, end):
 
 def test_a_bare_host_needs_no_slash(setup):
     setup.server.start()
-    assert ids(setup, setup.server.url.rstrip("/")) == set()
+    assert ids(setup, setup.server.url.rstrip("/")) == {"login-answered"}

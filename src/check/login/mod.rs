@@ -26,8 +26,31 @@ pub struct Login {
     pub password: String,
 }
 
-/// Tries the address; without a login, one that has to be refused.
+/// Tries the address, and tells also when nothing is wrong with it.
 pub fn check(url: &str, login: Option<&Login>, limit: Option<u64>, findings: &mut Findings) {
+    let before = findings.0.len();
+    try_out(url, login, limit, findings);
+    if findings.0.len() > before {
+        return;
+    }
+    match login {
+        Some(Login { user, .. }) => findings.note(
+            "login-works",
+            url,
+            format_args!("a device can log in as {user} at this address"),
+            "Nothing to do.",
+        ),
+        None => findings.note(
+            "login-answered",
+            url,
+            "a sync server answers at this address",
+            "With --user NAME it is tried whether that user can log in.",
+        ),
+    };
+}
+
+/// Without a login, one that has to be refused.
+fn try_out(url: &str, login: Option<&Login>, limit: Option<u64>, findings: &mut Findings) {
     let Some(place) = address(url, findings) else {
         return;
     };
