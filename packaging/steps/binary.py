@@ -41,6 +41,7 @@ def build(architecture):
             "PATH": path,
             "CARGO_TARGET_DIR": str(CARGO_TARGET),
             "CARGO_PROFILE_RELEASE_STRIP": "symbols",
+            "CARGO": str(Path(__file__).with_name("cargo-shim")),
             "RUSTC_WRAPPER": str(Path(__file__).with_name("rustc-wrapper")),
             "PACKAGING_CARGO_HOME": os.environ.get("CARGO_HOME", str(Path.home() / ".cargo")),
             "PACKAGING_SOURCE": str(tools.REPOSITORY),
