@@ -34,7 +34,8 @@ def build(architecture):
     tools.rust_target(architecture.rust)
     path = os.pathsep.join([str(tools.zig()), str(tools.auditable()), os.environ["PATH"]])
     tools.run(
-        *["cargo", "auditable", "zigbuild", "--release", "--locked", "--bin", "anki-syncd"],
+        *["cargo-auditable", "auditable", "zigbuild", "--release", "--locked"],
+        *["--bin", "anki-syncd"],
         *["--target", f"{architecture.rust}.{GLIBC}"],
         cwd=tools.REPOSITORY,
         environment={
