@@ -1,10 +1,8 @@
 """The packages as built from this checkout, and a container that one of them is installed in."""
 
-import os
 import re
 import shutil
 import subprocess
-import sys
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,19 +17,6 @@ COLLECTIONS_STAY = "the collections are still in /var/lib/anki-syncd"
 BACKUPS = "/var/backups/anki-syncd"
 # Where the container's own mounts do not hide it.
 INSIDE = "/root"
-
-
-def install_on_host(*packages):
-    """What the tests of packages take beside what builds them."""
-    command = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages]
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    subprocess.run(["apt-get", "update", "-qq"], check=True, stdout=sys.stderr)
-    subprocess.run(command, check=True, stdout=sys.stderr, env=environment)
-
-
-def need(program, package):
-    if shutil.which(program) is None:
-        install_on_host(package)
 
 
 @dataclass(frozen=True)

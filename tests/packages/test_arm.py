@@ -5,8 +5,8 @@ import subprocess
 
 import pytest
 
+from harness import apt
 from harness.container import mirror
-from harness.packages import need
 from harness.server import Server
 
 QEMU = {"arm64": "qemu-aarch64-static", "armhf": "qemu-arm-static"}
@@ -20,8 +20,8 @@ def server(request, packages, long, tmp_path):
     if not long:
         pytest.skip("packages for Arm are built and tried with --long")
     name = request.param
-    need(QEMU[name], "qemu-user-static")
-    need("mmdebstrap", "mmdebstrap")
+    apt.provide("qemu-user-static")
+    apt.provide("mmdebstrap")
     root = tmp_path / "root"
     # Unpacked only: nothing of it is executed.
     words = ["mmdebstrap", "--quiet", "--mode=root", "--variant=extract", f"--architectures={name}"]

@@ -9,8 +9,8 @@ import zlib
 
 import pytest
 
-from harness import MEBIBYTE
-from harness.packages import BUILD, build, need
+from harness import MEBIBYTE, apt
+from harness.packages import BUILD, build
 from harness.server import REPOSITORY
 
 PACKAGING = REPOSITORY / "packaging"
@@ -42,13 +42,13 @@ def binaries(unpacked):
 
 
 def test_lintian_has_nothing_to_say(packages, architectures):
-    need("lintian", "lintian")
+    apt.provide("lintian")
     for name in architectures:
         assert output("lintian", "--allow-root", packages.package("deb", name)) == b""
 
 
 def test_rpmlint_finds_no_errors(packages, architectures):
-    need("rpmlint", "rpmlint")
+    apt.provide("rpmlint")
     config = PACKAGING / "rpm" / "rpmlint.toml"
     for name in architectures:
         said = output("rpmlint", "--config", config, packages.package("rpm", RPM_NAMES[name]))
@@ -58,7 +58,7 @@ def test_rpmlint_finds_no_errors(packages, architectures):
 
 @pytest.mark.parametrize("page", sorted((PACKAGING / "man").iterdir()), ids=lambda path: path.name)
 def test_the_man_page_renders_without_a_warning(page, unpacked):
-    need("man", "man-db")
+    apt.provide("man-db")
     folder = next(iter(unpacked.values())) / "usr/share/man" / f"man{page.suffix[1:]}"
     environment = {"MANWIDTH": "80", "LC_ALL": "C.UTF-8", "PATH": "/usr/bin:/bin"}
     for source in (page, folder / f"{page.name}.gz"):
@@ -112,7 +112,7 @@ def test_the_copyright_file_names_every_dependency_that_is_linked(unpacked, bina
 
 
 def test_both_kinds_have_the_same_files(packages, unpacked):
-    need("rpm", "rpm")
+    apt.provide("rpm")
     folder = unpacked["amd64"]
     deb = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
     listed = output("rpm", "-qlp", packages.package("rpm", "x86_64")).decode().split()
