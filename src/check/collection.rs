@@ -19,7 +19,7 @@ use crate::{
 
 const FILE: &str = "collection.anki2";
 const MIB: u64 = 1024 * 1024;
-const BROKEN: &str = "Restore it from a backup, or upload it once more from a device that has everything (in Anki: Preferences > Syncing > force changes in one direction).";
+const BROKEN: &str = "Bring back a snapshot or a backup with `anki-syncd restore`. If there is none: stop the server, move the file away, with those beside it that end in -wal and -shm, start the server, and choose Upload on the device that has everything.";
 
 pub(super) fn check(data: &Data, findings: &mut Findings) {
     let users = data.users();

@@ -131,8 +131,8 @@ fn hold(base: &Path) -> Result<(Vaults, tokio::runtime::Runtime), Failure> {
         .enable_all()
         .build()
         .map_err(|error| error.to_string())?;
-    // Mending replaces no collection, so that nothing is kept by it.
-    Ok((Vaults::new(base, Retention::default()), runtime))
+    // How many snapshots are to be kept is the server's to know.
+    Ok((Vaults::new(base, Retention::ALL), runtime))
 }
 
 fn said(user: &UserName, mended: Result<Mended, Failure>) -> Result<String, Failure> {

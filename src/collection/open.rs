@@ -42,7 +42,7 @@ pub enum OpenError {
     Upgrade(#[source] super::Error),
     /// Written by a version of Anki that this server does not know.
     #[error(
-        "the collection has schema version {0}, which this server cannot serve; upload it again with a current Anki client"
+        "the collection has schema version {0}, which this server cannot serve; bring back an earlier one with `anki-syncd restore`, or move it away and upload again with a current Anki client"
     )]
     Schema(i64),
 }

@@ -17,7 +17,7 @@ use tokio::task::spawn_blocking;
 const ORIGINAL_SIZE: &str = "anki-original-size";
 /// Fast: most servers are small computers in the same house.
 const LEVEL: i32 = 1;
-/// Answers up to this size are sent in one piece, with their length.
+/// Answers from memory up to this size are sent in one piece, with their length.
 const SMALL: u64 = 64 * 1024;
 const PIECE: usize = 64 * 1024;
 
@@ -28,6 +28,7 @@ pub type ReplyBody = UnsyncBoxBody<Bytes, io::Error>;
 pub struct Reply {
     length: u64,
     content: Box<dyn Read + Send>,
+    in_memory: bool,
 }
 
 impl Reply {
@@ -55,6 +56,7 @@ impl Reply {
         Ok(Self {
             length,
             content: Box::new(file),
+            in_memory: false,
         })
     }
 
@@ -64,10 +66,16 @@ impl Reply {
         self.length
     }
 
+    /// What comes from the disk is not read between other requests.
+    fn is_small(&self) -> bool {
+        self.in_memory && self.length <= SMALL
+    }
+
     fn bytes(bytes: Vec<u8>) -> Self {
         Self {
             length: bytes.len() as u64,
             content: Box::new(Cursor::new(bytes)),
+            in_memory: true,
         }
     }
 
@@ -76,8 +84,9 @@ impl Reply {
     /// # Errors
     /// When the content cannot be read.
     pub fn into_zstd(self) -> io::Result<Response<ReplyBody>> {
+        let small = self.is_small();
         let compressed = zstd::stream::read::Encoder::new(self.content, LEVEL)?;
-        let mut response = respond(compressed, self.length <= SMALL)?;
+        let mut response = respond(compressed, small)?;
         response
             .headers_mut()
             .insert(ORIGINAL_SIZE, self.length.into());
@@ -89,7 +98,8 @@ impl Reply {
     /// # Errors
     /// When the content cannot be read.
     pub fn into_plain(self) -> io::Result<Response<ReplyBody>> {
-        let mut response = respond(self.content, self.length <= SMALL)?;
+        let small = self.is_small();
+        let mut response = respond(self.content, small)?;
         let headers = response.headers_mut();
         headers.insert(CONTENT_LENGTH, self.length.into());
         headers.insert(

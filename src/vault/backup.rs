@@ -16,7 +16,6 @@ use super::{
     Error, Vault,
     base::{create_folder, empty_folder},
     opened,
-    replace::is_damaged,
 };
 use crate::{
     clock,
@@ -152,7 +151,7 @@ impl Vault {
     /// [`Error`]; another time it may be known.
     pub async fn summary(&self) -> Result<Option<Summary>, Error> {
         self.present_summary().await.or_else(|error| {
-            if is_damaged(&error) {
+            if error.is_damage() {
                 Ok(None)
             } else {
                 Err(error)

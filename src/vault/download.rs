@@ -79,11 +79,15 @@ impl Vault {
             let collection = &opened(open, &path)?.collection;
             collection.stamp_download(clock::now_ms())?;
             fold(collection)?;
+            let schema = collection.stamps()?.schema_changed;
+            // The locks that SQLite has on the file are the process's: they are lost when any
+            // descriptor of it is closed, and another program would take the journal away.
+            *open = None;
             let mut copy = NamedTempFile::new_in(temporary)?;
             // The kernel shares the blocks where the file system can.
             io::copy(&mut File::open(&path)?, copy.as_file_mut())?;
             copy.rewind()?;
-            Ok((copy, collection.stamps()?.schema_changed))
+            Ok((copy, schema))
         })
         .await
     }

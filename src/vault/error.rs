@@ -7,7 +7,7 @@ use tokio::task::JoinError;
 
 use super::{room::NearlyFull, slot::SlotError};
 use crate::{
-    collection::{self, open::OpenError, upload::CheckError},
+    collection::{self, is_environment, open::OpenError, upload::CheckError},
     durable::CopyError,
     media,
 };
@@ -64,12 +64,13 @@ impl Error {
     #[must_use]
     pub fn is_damage(&self) -> bool {
         match self {
-            Self::Open(OpenError::Sqlite(error))
-            | Self::Copy(CopyError::Sqlite(error))
-            | Self::Database(error) => matches!(
-                error.sqlite_error_code(),
-                Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt)
-            ),
+            Self::Open(OpenError::Sqlite(error)) | Self::Copy(CopyError::Sqlite(error)) => {
+                matches!(
+                    error.sqlite_error_code(),
+                    Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt)
+                )
+            }
+            Self::Database(error) => !is_environment(error),
             Self::Open(OpenError::Schema(_)) | Self::Upload(CheckError::Refused(_)) => true,
             Self::Open(OpenError::Upgrade(error)) => !error.is_environment(),
             _ => false,

@@ -2,7 +2,6 @@
 
 use std::{fs, io, path::PathBuf};
 
-use rusqlite::ffi::ErrorCode;
 use tempfile::NamedTempFile;
 use tokio::task::spawn_blocking;
 
@@ -16,8 +15,7 @@ use crate::{
     clock,
     collection::{
         file::{Summary, accept_upload, stamp_restored, summary},
-        is_environment,
-        open::{OpenError, Stamps},
+        open::Stamps,
     },
     durable::sync_folder,
 };
@@ -157,7 +155,7 @@ impl Place {
                 agree(collection.stamps().ok())?;
                 why.filter(|_| collection.is_worth_keeping())
             }
-            Err(error) if is_damaged(&error) => {
+            Err(error) if error.is_damage() => {
                 agree(None)?;
                 tracing::warn!(%error, "the collection that is replaced was damaged; it is kept as it was");
                 Some(Why::Damaged)
@@ -179,21 +177,5 @@ impl Place {
         sync_folder(&self.folder)?;
         new.persist(&self.collection).map_err(|error| error.error)?;
         Ok(())
-    }
-}
-
-/// Whether another collection is the remedy, since this one cannot be served.
-pub(super) fn is_damaged(error: &Error) -> bool {
-    match error {
-        Error::Open(OpenError::Sqlite(error)) => {
-            matches!(
-                error.sqlite_error_code(),
-                Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt)
-            )
-        }
-        Error::Database(error) => !is_environment(error),
-        Error::Open(OpenError::Schema(_)) => true,
-        Error::Open(OpenError::Upgrade(error)) => !error.is_environment(),
-        _ => false,
     }
 }

@@ -14,6 +14,15 @@ pub struct Retention {
     pub bytes: u64,
 }
 
+impl Retention {
+    /// Nothing ever goes.
+    pub const ALL: Self = Self {
+        newest: usize::MAX,
+        days: u32::MAX,
+        bytes: u64::MAX,
+    };
+}
+
 impl Default for Retention {
     fn default() -> Self {
         Self {

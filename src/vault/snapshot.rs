@@ -228,11 +228,13 @@ impl Snapshots {
     /// As the file system says, of the first that cannot be compressed; the rest is done.
     pub fn tidy(&self, retention: &Retention, go_on: &dyn Fn() -> bool) -> io::Result<()> {
         // First what goes however small it becomes, or a full disk would stay full.
-        self.thin_out(&Retention {
+        let by_number = Retention {
             bytes: u64::MAX,
             ..*retention
-        })?;
+        };
+        self.thin_out(&by_number, &[])?;
         let mut result = Ok(());
+        let mut failed = Vec::new();
         for snapshot in self.uncompressed()? {
             if snapshot.why == Why::Damaged {
                 continue;
@@ -243,20 +245,26 @@ impl Snapshots {
                 Err(error) => {
                     let told = format!("{}: {error}", snapshot.name());
                     result = result.and(Err(io::Error::new(error.kind(), told)));
+                    failed.push(snapshot.at_ms);
                 }
             }
         }
-        self.thin_out(retention)?;
+        self.thin_out(retention, &failed)?;
         result
     }
 
-    fn thin_out(&self, retention: &Retention) -> io::Result<()> {
+    /// Some are larger than they are to be, and push out no others by that.
+    fn thin_out(&self, retention: &Retention, too_large: &[i64]) -> io::Result<()> {
         let snapshots = self.list()?;
         let candidates: Vec<_> = snapshots
             .iter()
             .map(|snapshot| Candidate {
                 at_ms: snapshot.at_ms,
-                bytes: snapshot.bytes,
+                bytes: if too_large.contains(&snapshot.at_ms) {
+                    0
+                } else {
+                    snapshot.bytes
+                },
                 damaged: snapshot.why == Why::Damaged,
             })
             .collect();

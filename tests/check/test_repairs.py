@@ -150,6 +150,17 @@ def test_what_no_device_was_told_reaches_the_others(setup, old_device):
         assert any(field.startswith("written by hand") for field in fields)
 
 
+def test_snapshots_stay_whatever_number_the_server_keeps(setup):
+    folder = setup.user / ".anki-syncd/snapshots"
+    folder.mkdir(exist_ok=True)
+    for day in range(1, 10):
+        name = f"2026-01-{day:02}T00-00-00.000Z-before-upload.anki2.zst"
+        (folder / name).write_bytes(b"compressed")
+    (setup.media / "a.png").unlink()
+    setup.repair()
+    assert len(names(folder)) == 9
+
+
 def test_deletions_are_left_for_a_person_to_decide(setup):
     deletion_unsent(setup)
     outcome = setup.repair()

@@ -1,7 +1,7 @@
 //! The files that list users, and how the server gets to know of a change.
 
 use std::{
-    fmt,
+    fmt, fs,
     path::{Path, PathBuf},
 };
 
@@ -163,6 +163,11 @@ impl List {
         let mut file = UsersFile::open(&self.path)?;
         edit(&mut file.document).map_err(|error| CommandError::Refused(error.to_string()))?;
         Ok(file)
+    }
+
+    /// Whether the file holds just that.
+    pub fn is(&self, document: &Document) -> bool {
+        fs::read_to_string(&self.path).is_ok_and(|text| text == document.to_string())
     }
 
     /// Changes the file and tells the server.

@@ -188,12 +188,15 @@ fn rename(context: &Context, from: &UserName, to: &UserName) -> Result<(), Comma
     };
     // If this process ends before the list is in its place, the server moves them back.
     let ((), moved) = context.ask_and_hold(&request, io::empty())?;
-    prepared.commit().map_err(|error| {
-        CommandError::Refused(format!(
+    if let Err(error) = prepared.commit()
+        // It may be in its place, and only not be on the disk for certain.
+        && !list.is(&edited.document)
+    {
+        return Err(CommandError::Refused(format!(
             "{} cannot be replaced, and the data keep their name: {error}",
             list.path().display()
-        ))
-    })?;
+        )));
+    }
     let settled = moved.settle();
     let known = list.tell(context, &edited.document.to_string())?;
     settled?;

@@ -154,11 +154,19 @@ fn one_that_cannot_be_compressed_keeps_none_of_the_others_there() {
     assert_eq!(list.len(), 3);
     // What came later is compressed all the same, and what is too much is gone.
     assert!(list[2].compressed && list[2].at_ms == fourth.at_ms);
+    // As little as there is room for, it takes none from the others.
     let scarce = Retention {
-        bytes: 1,
+        bytes: list[0].bytes + list[2].bytes,
         ..retention
     };
     assert!(place.snapshots.tidy(&scarce, &|| true).is_err());
+    assert_eq!(place.snapshots.list().unwrap().len(), 3);
+    let scarcer = Retention {
+        bytes: 1,
+        ..retention
+    };
+    assert!(place.snapshots.tidy(&scarcer, &|| true).is_err());
+    fs::remove_file(unreadable).unwrap();
     assert_eq!(place.contents(), ["third"]);
 }
 
