@@ -251,7 +251,7 @@ def test_a_path_without_its_slash(setup):
     assert ids(setup, f"{setup.server.url}anki") == {"url-without-slash"}
 
 
-@pytest.mark.parametrize("end", ["sync/", "msync/"])
+@pytest.mark.parametrize("end", ["sync", "sync/", "msync/"])
 def test_an_address_for_older_clients(setup, end):
     setup.server.start()
     found = setup.check("--url", setup.server.url + end).ids

@@ -113,19 +113,22 @@ fn address(url: &str, findings: &mut Findings) -> Option<Place> {
     };
     let path = place.given_path();
     let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
-    if !path.ends_with('/') && path.len() > 1 {
+    let ends_in_sync = ["/sync", "/msync"]
+        .iter()
+        .any(|end| path.trim_end_matches('/').ends_with(end));
+    if ends_in_sync {
+        findings.warning(
+            "url-with-sync",
+            url,
+            "ends in sync, which current clients add themselves",
+            "Leave that out in Anki, except for the two addresses of clients before 2.1.57.",
+        );
+    } else if !path.ends_with('/') && path.len() > 1 {
         findings.problem(
             "url-without-slash",
             url,
             format_args!("lacks the slash at the end, so that Anki asks at {folder}/ instead"),
             format_args!("Write {url}/ in Anki."),
-        );
-    } else if ["/sync", "/msync"].iter().any(|end| folder.ends_with(end)) {
-        findings.warning(
-            "url-with-sync",
-            url,
-            "ends in sync/, which current clients add themselves",
-            "Leave that out in Anki, except for the two addresses of clients before 2.1.57.",
         );
     }
     Some(place)
