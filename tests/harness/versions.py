@@ -1,5 +1,6 @@
 """The Anki versions that tests drive, each in a virtual environment of its own."""
 
+import fcntl
 import glob
 import shutil
 import subprocess
@@ -45,9 +46,12 @@ class Version:
         """The command that runs this version's client, which is installed first if need be."""
         stamp = self.folder / "made-from.txt"
         text = "\n".join([self.python or sys.version, *self.wanted()])
-        if not stamp.exists() or stamp.read_text() != text:
-            self.install()
-            stamp.write_text(text)
+        # Both servers' tests begin with it at the same time.
+        with open(TESTS / f".venv-{self.name}.lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not stamp.exists() or stamp.read_text() != text:
+                self.install()
+                stamp.write_text(text)
         python = str(self.folder / "bin" / "python")
         script = HARNESS / ("old_worker.py" if self.name.startswith("2.1.") else "worker.py")
         # An assertion in this one fails on every machine but its maker's.
