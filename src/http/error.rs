@@ -5,7 +5,7 @@ use std::{
     io::{self, ErrorKind},
 };
 
-use rusqlite::ffi::ErrorCode;
+use rusqlite::ffi::{ErrorCode, SQLITE_IOERR_SHMSIZE};
 
 use hyper::{
     Response, StatusCode,
@@ -75,11 +75,13 @@ impl HttpError {
 /// Whether a full disk, or a full quota of the file system, is at the bottom of it.
 fn is_out_of_space(error: &(dyn Error + 'static)) -> bool {
     let io = error.downcast_ref().map(io::Error::kind);
-    let sqlite = error
-        .downcast_ref()
-        .and_then(rusqlite::Error::sqlite_error_code);
+    let sqlite = error.downcast_ref::<rusqlite::ffi::Error>();
     matches!(io, Some(ErrorKind::StorageFull | ErrorKind::QuotaExceeded))
-        || sqlite == Some(ErrorCode::DiskFull)
+        || sqlite.is_some_and(|error| {
+            error.code == ErrorCode::DiskFull
+                // What it makes of that when it opens a collection.
+                || error.extended_code == SQLITE_IOERR_SHMSIZE
+        })
         || error.source().is_some_and(is_out_of_space)
 }
 
