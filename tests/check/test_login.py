@@ -6,6 +6,7 @@ import select
 import socket
 import ssl
 import subprocess
+import termios
 import threading
 import time
 from contextlib import closing, suppress
@@ -151,6 +152,9 @@ def test_at_a_terminal_the_password_is_asked_for_and_not_shown(setup):
         while b"Password of anna: " not in shown:
             assert select.select([ours], [], [], 20)[0], shown
             shown += os.read(ours, 1000)
+        # The question is there a moment before the terminal stops showing what is typed.
+        while termios.tcgetattr(ours)[3] & termios.ECHO:
+            time.sleep(0.01)
         os.write(ours, setup.server.users["anna"].encode() + b"\n")
         with suppress(OSError):
             while more := os.read(ours, 1000):
