@@ -1,13 +1,13 @@
 //! `anki-syncd check`: what is wrong, and putting it right.
 
 use std::{
-    io::{self, BufRead, IsTerminal, Write},
+    io::{self, Write},
     path::Path,
 };
 
 use super::{
     context::{CommandError, Context, print_json},
-    password,
+    password, question,
     table::printable,
 };
 use crate::check::{
@@ -176,19 +176,18 @@ fn agreed(repairs: &[Repair], arguments: &Arguments) -> Result<bool, CommandErro
     if arguments.yes {
         return Ok(true);
     }
-    if !io::stdin().is_terminal() {
-        return Err(CommandError::Refused(
-            "nobody is there to be asked: add --yes to have it repaired".to_owned(),
-        ));
-    }
-    eprintln!("To repair:");
-    for repair in repairs {
-        eprintln!("  - {}", repair.describe());
-    }
-    eprint!("Do that? [y/N] ");
-    let mut answer = String::new();
-    io::stdin().lock().read_line(&mut answer)?;
-    Ok(["y", "yes"].contains(&answer.trim().to_lowercase().as_str()))
+    let mut what = vec!["To repair:".to_owned()];
+    what.extend(
+        repairs
+            .iter()
+            .map(|repair| format!("  - {}", repair.describe())),
+    );
+    what.push("Do that?".to_owned());
+    question::agreed(
+        &what.join("\n"),
+        io::stderr(),
+        "nobody is there to be asked: add --yes to have it repaired",
+    )
 }
 
 fn print(findings: &Findings, out: &mut impl Write) -> io::Result<()> {

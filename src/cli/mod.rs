@@ -7,6 +7,7 @@ mod device;
 mod hash_password;
 mod healthcheck;
 mod password;
+mod question;
 mod restore;
 mod serve;
 mod status;

@@ -2,16 +2,13 @@
 
 mod chosen;
 
-use std::{
-    io::{self, IsTerminal, Write},
-    path::PathBuf,
-};
+use std::{io, path::PathBuf};
 
 use indicatif::HumanBytes;
 
 use super::{
     context::{CommandError, Context, print_json},
-    table,
+    question, table,
 };
 use crate::{
     account::name::UserName,
@@ -139,16 +136,11 @@ fn allow_upload(context: &Context, user: UserName, json: bool) -> Result<(), Com
 }
 
 fn confirmed() -> Result<bool, CommandError> {
-    if !io::stdin().is_terminal() {
-        return Err(CommandError::Refused(
-            "nobody is there to be asked; --yes restores without asking".to_owned(),
-        ));
-    }
-    print!("Put it in the place of the present collection? [y/N] ");
-    io::stdout().flush()?;
-    let mut answer = String::new();
-    io::stdin().read_line(&mut answer)?;
-    Ok(["y", "yes"].contains(&answer.trim().to_lowercase().as_str()))
+    question::agreed(
+        "Put it in the place of the present collection?",
+        io::stdout(),
+        "nobody is there to be asked; --yes restores without asking",
+    )
 }
 
 fn show(snapshots: &[Snapshot], json: bool) -> Result<(), CommandError> {

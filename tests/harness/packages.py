@@ -10,6 +10,7 @@ from pathlib import Path
 
 from harness.daemon import BASE, CONTROL, DROP_INS, SERVICE, SOCKET, TIMER, Daemon
 from harness.server import REPOSITORY
+from harness.steps import Background
 
 BUILD = REPOSITORY / "packaging" / "build"
 NEXT_STEP = "sudo anki-syncd user add NAME"
@@ -129,16 +130,8 @@ class MidSync:
         self.witness.download()
         self.device.add_note("in the", "middle")
         self.gate = self.device.server = new_gate(daemon, "/sync/applyChunk")
-        self.failures = []
-        self.syncing = threading.Thread(target=self.sync)
-        self.syncing.start()
+        self.syncing = Background(self.device.sync)
         self.gate.wait()
-
-    def sync(self):
-        try:
-            self.device.sync()
-        except Exception as error:  # noqa: BLE001 - shown by the main thread
-            self.failures.append(error)
 
     def during(self, change):
         """Does what restarts the service; the sync goes on when the restart has begun."""
@@ -155,7 +148,7 @@ class MidSync:
 
     def check(self):
         """Nothing failed, nothing is lost, and it goes on."""
-        assert self.failures == []
+        self.syncing.wait()
         self.device.server = self.daemon
         self.device.add_note("after", "wards")
         self.device.sync()

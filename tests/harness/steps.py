@@ -37,7 +37,7 @@ class Background(threading.Thread):
     def run(self):
         try:
             self.work()
-        except ClientError as error:
+        except Exception as error:  # noqa: BLE001 - raised where it is waited for
             self.failure = error
 
     def wait(self):

@@ -1,10 +1,8 @@
 """Two users in the middle of something, to see whether it disturbs them."""
 
-import threading
-
 from harness import collection
-from harness.device import ClientError
 from harness.raw import Account, Connection, frame
+from harness.steps import Background
 
 
 class UnderWay:
@@ -24,16 +22,8 @@ class UnderWay:
         self.device.upload()
         self.device.add_note("in the", "middle")
         self.gate = self.device.server = new_gate(daemon, "/sync/applyChunk")
-        self.failures = []
-        self.syncing = threading.Thread(target=self.sync)
-        self.syncing.start()
+        self.syncing = Background(self.device.sync)
         self.gate.wait()
-
-    def sync(self):
-        try:
-            self.device.sync()
-        except ClientError as error:
-            self.failures.append(error)
 
     def complete(self, tmp_path):
         """Lets both go on, and looks whether all of it has arrived."""
@@ -42,8 +32,7 @@ class UnderWay:
         self.connection.send_end()
         assert self.connection.reply().text() == "OK"
         self.connection.close()
-        self.syncing.join()
-        assert self.failures == []
+        self.syncing.wait()
 
     def check(self, tmp_path):
         served = self.uploader.download(tmp_path / "served.anki2")

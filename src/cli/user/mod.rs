@@ -2,14 +2,11 @@
 
 mod lists;
 
-use std::{
-    collections::BTreeMap,
-    io::{self, IsTerminal, Write},
-};
+use std::{collections::BTreeMap, io};
 
 use super::{
     context::{CommandError, Context, print_json},
-    password, table,
+    password, question, table,
 };
 use crate::{
     account::{name::UserName, users_file::Document},
@@ -160,15 +157,8 @@ fn remove(
 }
 
 fn confirm(question: &str, name: &UserName) -> Result<(), CommandError> {
-    if !io::stdin().is_terminal() {
-        let hint = "nobody is at the terminal to be asked; --yes goes without";
-        return Err(CommandError::Refused(hint.to_owned()));
-    }
-    print!("{question}");
-    io::stdout().flush()?;
-    let mut answer = String::new();
-    io::stdin().read_line(&mut answer)?;
-    if answer.trim() == name.as_str() {
+    let hint = "nobody is at the terminal to be asked; --yes goes without";
+    if question::ask(question, io::stdout(), hint)? == name.as_str() {
         Ok(())
     } else {
         Err(CommandError::Refused("nothing has been changed".to_owned()))
