@@ -7,7 +7,7 @@ use hyper::{HeaderMap, body::Incoming};
 use tokio::task::spawn_blocking;
 
 use super::{
-    body::{BodyError, BodyLimits, next},
+    body::{BodyError, BodyLimits, Pace, next},
     decode::Inflate,
     envelope::Caller,
 };
@@ -47,25 +47,27 @@ pub async fn receive<W: Write + Send + 'static>(
     to: W,
     limits: BodyLimits,
 ) -> Result<W, BodyError> {
-    let decoded = decode(&mut body, to, limits).await;
+    let mut pace = limits.pace;
+    let decoded = decode(&mut body, &mut pace, to, limits).await;
     if matches!(
         decoded,
         Err(BodyError::TooLarge | BodyError::Malformed | BodyError::Io(_))
     ) {
-        while next(&mut body, limits.stall).await?.is_some() {}
+        while next(&mut body, &mut pace).await?.is_some() {}
     }
     decoded
 }
 
 async fn decode<W: Write + Send + 'static>(
     body: &mut Incoming,
+    pace: &mut Pace,
     to: W,
     limits: BodyLimits,
 ) -> Result<W, BodyError> {
     let mut inflate = Inflate::new(to, limits.decoded)?;
     let mut collected = BytesMut::new();
     let mut sent = 0;
-    while let Some(piece) = next(body, limits.stall).await? {
+    while let Some(piece) = next(body, pace).await? {
         sent += piece.len() as u64;
         if sent > limits.sent {
             return Err(BodyError::TooLarge);

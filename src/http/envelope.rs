@@ -7,6 +7,7 @@ use hyper::{Response, body::Incoming, header::CONTENT_TYPE, http::request::Parts
 use super::{
     Server,
     body::{self, BodyError, BodyLimits},
+    connections::Guest,
     direct,
     error::HttpError,
     multipart,
@@ -108,6 +109,7 @@ impl Content {
 /// [`HttpError`] when it is none that clients use.
 pub async fn open(
     server: &Server,
+    guest: &Guest,
     head: &Parts,
     mut body: Incoming,
     limits: BodyLimits,
@@ -120,7 +122,7 @@ pub async fn open(
         }
         Ok(None) => match multipart::boundary(head.headers.get(CONTENT_TYPE)) {
             Ok(boundary) => {
-                let (caller, data) = multipart::read(server, boundary, body, limits).await?;
+                let (caller, data) = multipart::read(server, guest, boundary, body, limits).await?;
                 (caller, Source::Multipart(data))
             }
             Err(error) => {

@@ -2,21 +2,22 @@
 
 use std::{
     io::{Read, Seek, SeekFrom},
-    net::IpAddr,
     sync::Arc,
+    time::Duration,
 };
 
 use hyper::{
     Request, Response, StatusCode,
-    body::Incoming,
-    header::{ALLOW, HeaderValue},
+    body::{Body, Incoming},
+    header::{ALLOW, CONNECTION, HeaderValue},
 };
 use serde::de::DeserializeOwned;
 
 use super::{
     Policy, Server,
-    body::{BodyError, BodyLimits, discard},
-    client_address::client_address,
+    body::{BodyError, BodyLimits, Pace, discard},
+    client_address::{client_address, forwarded},
+    connections::Guest,
     envelope::{self, Caller, Content},
     error::HttpError,
     log::{Entry, Outcome},
@@ -48,21 +49,36 @@ const LOGIN_BYTES: u64 = 16 * 1024;
 /// Answers any request.
 pub async fn handle(
     server: Arc<Server>,
-    peer: Option<IpAddr>,
+    guest: &Guest,
     request: Request<Incoming>,
 ) -> Response<ReplyBody> {
+    let policy = server.policy();
+    guest.request_from(
+        forwarded(&policy, request.headers(), guest.peer),
+        policy.limits.connections_per_address,
+    );
     let response = match route(request.method(), request.uri().path()) {
-        Ok(Route::Method(method)) => return run(&server, peer, method, request).await,
+        Ok(Route::Method(method)) => return run(&server, &policy, guest, method, request).await,
         Ok(Route::Health) => Response::new(whole("")),
-        Ok(Route::Page) => page(&request, server.policy().trusts(peer)),
+        Ok(Route::Page) => page(&request, policy.trusts(guest.peer)),
         Err(NoRoute::NotFound) => not_found(),
         Err(NoRoute::WrongVerb(verbs)) => wrong_verb(verbs),
     };
-    discard(
-        &mut request.into_body(),
-        server.policy().limits.body_timeout,
-    )
-    .await;
+    refuse(response, request.into_body(), policy.limits.body_timeout).await
+}
+
+/// Reads enough of a body that is not wanted for its sender to see the answer; if there is more of
+/// it, the connection ends with the answer.
+async fn refuse(
+    mut response: Response<ReplyBody>,
+    mut body: Incoming,
+    stall: Duration,
+) -> Response<ReplyBody> {
+    discard(&mut body, stall).await;
+    if !body.is_end_stream() {
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(CONNECTION, close);
+    }
     response
 }
 
@@ -83,14 +99,14 @@ fn wrong_verb(verbs: &'static str) -> Response<ReplyBody> {
 /// Runs a method and logs how it went, once.
 async fn run(
     server: &Server,
-    peer: Option<IpAddr>,
+    policy: &Policy,
+    guest: &Guest,
     method: Method,
     request: Request<Incoming>,
 ) -> Response<ReplyBody> {
-    let policy = server.policy();
-    let address = client_address(&policy, request.headers(), peer);
+    let address = client_address(policy, request.headers(), guest.peer);
     let mut entry = Entry::new(method.name(), address);
-    match answer(server, &policy, method, request, &mut entry).await {
+    match answer(server, policy, guest, method, request, &mut entry).await {
         Ok((response, traffic)) => {
             entry.succeeded(traffic);
             response
@@ -105,6 +121,7 @@ async fn run(
 async fn answer(
     server: &Server,
     policy: &Policy,
+    guest: &Guest,
     method: Method,
     request: Request<Incoming>,
     entry: &mut Entry,
@@ -114,12 +131,14 @@ async fn answer(
     let mut limits = BodyLimits::from(&policy.limits);
     if method == Method::HostKey {
         (limits.sent, limits.decoded) = (LOGIN_BYTES, LOGIN_BYTES);
+        limits.pace = Pace::stranger(limits.stall);
+        limits.form_pace = limits.pace;
     }
-    let (caller, content) = envelope::open(server, &head, body, limits).await?;
+    let (caller, content) = envelope::open(server, guest, &head, body, limits).await?;
     entry.client.clone_from(&caller.client);
     entry.request.clone_from(&caller.session_key);
     let (reply, traffic) = if method == Method::HostKey {
-        let reply = login(server, content, entry).await?;
+        let reply = login(server, guest, content, entry).await?;
         (reply, Traffic::default())
     } else {
         let device = match server.accounts.authenticate(&caller.host_key) {
@@ -132,6 +151,7 @@ async fn answer(
                 return Err(error.into());
             }
         };
+        guest.authenticated(&device.user);
         entry.identify(&device);
         server.accounts.devices.seen(&device, entry.sighting());
         let vault = server.vaults.get(&device.user).await?;
@@ -161,14 +181,21 @@ async fn answer(
     Ok((caller.wrap(reply)?, traffic))
 }
 
-async fn login(server: &Server, content: Content, entry: &mut Entry) -> Result<Reply, HttpError> {
+async fn login(
+    server: &Server,
+    guest: &Guest,
+    content: Content,
+    entry: &mut Entry,
+) -> Result<Reply, HttpError> {
     let body = content.receive_object(Vec::new()).await?;
     let LoginRequest { user, password } = parse(&body)?;
     entry.user.clone_from(&user);
+    guest.admitted();
     let (device, key) = server
         .accounts
         .login(&user, password, entry.address())
         .await?;
+    guest.authenticated(&device.user);
     entry.identify(&device);
     server.accounts.devices.seen(&device, entry.sighting());
     entry.outcome = Some(Outcome::Login);

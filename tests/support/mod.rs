@@ -45,6 +45,7 @@ pub async fn start() -> Running {
             sent: MIB,
             decoded: 3 * MIB,
             connections: 8,
+            connections_per_address: 8,
             header_timeout: Duration::from_millis(300),
             body_timeout: Duration::from_millis(300),
         },
