@@ -44,8 +44,8 @@ pub async fn start() -> Running {
         limits: Limits {
             sent: MIB,
             decoded: 3 * MIB,
-            connections: 8,
-            connections_per_address: 8,
+            connections: 12,
+            connections_per_address: 12,
             header_timeout: Duration::from_millis(300),
             body_timeout: Duration::from_millis(300),
         },

@@ -147,7 +147,7 @@ fn most_guesses(time: Duration) -> usize {
 
 #[tokio::test(start_paused = true)]
 async fn more_threads_do_not_guess_faster() {
-    for threads in [1, 4, 8, 100] {
+    for threads in [1, 8, 40] {
         let throttle = Arc::new(Throttle::default());
         let verified = guess(&throttle, threads);
         sleep(HOUR).await;
@@ -162,8 +162,8 @@ async fn the_right_password_gets_in_within_a_minute_beside_those_who_guess() {
         let throttle = Arc::new(Throttle::default());
         let verified = guess(&throttle, threads);
         let began = Instant::now();
-        for _ in 0..32 {
-            sleep(Duration::from_secs(97)).await;
+        for _ in 0..8 {
+            sleep(Duration::from_secs(41)).await;
             let before = Instant::now();
             let turn = loop {
                 if let Ok(turn) = attempt(&throttle, "alice", "right").await {
