@@ -5,6 +5,7 @@ pub mod devices;
 pub mod host_key;
 pub mod name;
 pub mod password;
+pub mod subscriber;
 pub mod throttle;
 pub mod users_file;
 

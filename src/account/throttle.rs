@@ -11,7 +11,7 @@ use std::{
     cmp::Reverse,
     collections::{HashMap, VecDeque},
     hash::{BuildHasher, Hash, RandomState},
-    net::{IpAddr, Ipv6Addr},
+    net::IpAddr,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -19,11 +19,12 @@ use std::{
     time::Duration,
 };
 
-use ipnet::Ipv6Net;
 use tokio::{
     sync::Notify,
     time::{Instant, timeout_at},
 };
+
+use super::subscriber::network;
 
 /// Failures that cost nothing: people mistype.
 const FREE: usize = 5;
@@ -41,8 +42,6 @@ const ENTRIES: usize = 10_000;
 const NAMES: u64 = 256;
 /// Passwords that are remembered of each origin.
 const PASSWORDS: usize = 64;
-/// What one subscriber has of IPv6, and can draw new addresses from.
-const SUBSCRIBER: u8 = 64;
 
 /// Who tried: a network and the name it tried, whether or not there is such a user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -342,17 +341,6 @@ impl Drop for Turn<'_> {
                 origins.remove(&self.origin);
             }
         }
-    }
-}
-
-/// What one subscriber has.
-#[must_use]
-pub fn network(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(_) => address,
-        IpAddr::V6(address) => Ipv6Net::new(address, SUBSCRIBER)
-            .map_or(Ipv6Addr::UNSPECIFIED, |net| net.network())
-            .into(),
     }
 }
 

@@ -20,7 +20,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::account::{name::UserName, throttle::network};
+use crate::account::{name::UserName, subscriber::network};
 
 /// While devices hold all places, how often to look whether one of them can make room.
 const RETRY: Duration = Duration::from_millis(250);

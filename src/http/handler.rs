@@ -3,25 +3,21 @@
 use std::{
     io::{Read, Seek, SeekFrom},
     sync::Arc,
-    time::Duration,
 };
 
-use hyper::{
-    Request, Response, StatusCode,
-    body::{Body, Incoming},
-    header::{ALLOW, CONNECTION, HeaderValue},
-};
+use hyper::{Request, Response, body::Incoming};
 use serde::de::DeserializeOwned;
 
 use super::{
     Policy, Server,
-    body::{BodyError, BodyLimits, Pace, discard},
+    body::{BodyError, BodyLimits, Pace},
     client_address::{client_address, forwarded},
     connections::Guest,
     envelope::{self, Caller, Content},
     error::HttpError,
     log::{Entry, Outcome},
     page::page,
+    refuse::{not_found, refuse, wrong_verb},
     reply::{Reply, ReplyBody, whole},
     route::{Method, NoRoute, Route, route},
 };
@@ -65,35 +61,6 @@ pub async fn handle(
         Err(NoRoute::WrongVerb(verbs)) => wrong_verb(verbs),
     };
     refuse(response, request.into_body(), policy.limits.body_timeout).await
-}
-
-/// Reads enough of a body that is not wanted for its sender to see the answer; if there is more of
-/// it, the connection ends with the answer.
-async fn refuse(
-    mut response: Response<ReplyBody>,
-    mut body: Incoming,
-    stall: Duration,
-) -> Response<ReplyBody> {
-    discard(&mut body, stall).await;
-    if !body.is_end_stream() {
-        let close = HeaderValue::from_static("close");
-        response.headers_mut().insert(CONNECTION, close);
-    }
-    response
-}
-
-fn not_found() -> Response<ReplyBody> {
-    let hint = "there is nothing here; in Anki, give this server's address without sync/ and with a slash at the end";
-    HttpError::new(StatusCode::NOT_FOUND, hint).into_response()
-}
-
-fn wrong_verb(verbs: &'static str) -> Response<ReplyBody> {
-    let hint = format!("this address answers to {verbs} only");
-    let mut response = HttpError::new(StatusCode::METHOD_NOT_ALLOWED, hint).into_response();
-    response
-        .headers_mut()
-        .insert(ALLOW, HeaderValue::from_static(verbs));
-    response
 }
 
 /// Runs a method and logs how it went, once.

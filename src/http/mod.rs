@@ -15,6 +15,7 @@ mod log;
 mod multipart;
 mod page;
 pub mod pulse;
+mod refuse;
 mod reply;
 mod route;
 mod spool;
@@ -31,6 +32,7 @@ use std::{
 use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use ipnet::IpNet;
+use nix::sys::resource::{Resource, getrlimit};
 use tokio::time::{sleep, timeout};
 use tokio_io_timeout::TimeoutStream;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -53,7 +55,7 @@ const BACK_OFF: Duration = Duration::from_millis(500);
 const GRACE: Duration = Duration::from_secs(5);
 
 /// What a connection buffers of what it is sent: without a limit, half a megabyte each.
-const BUFFER: usize = 64 * 1024;
+const BUFFER: usize = 32 * 1024;
 
 /// What every request needs.
 pub struct Server {
@@ -127,7 +129,7 @@ impl Server {
 /// Serves until told to stop; then finishes the requests under way and returns.
 pub async fn serve(server: Arc<Server>, listeners: Vec<Listener>, stop: CancellationToken) {
     let connections = TaskTracker::new();
-    let open = Connections::new(server.policy().limits.connections);
+    let open = Connections::new(affordable(server.policy().limits.connections));
     for listener in listeners {
         let accepting = accept(
             Arc::clone(&server),
@@ -141,6 +143,21 @@ pub async fn serve(server: Arc<Server>, listeners: Vec<Listener>, stop: Cancella
     stop.cancelled().await;
     connections.close();
     connections.wait().await;
+}
+
+/// As many connections as are wished for, or as half of the file descriptors allow: the other half
+/// is for the files that they are about.
+fn affordable(wished: usize) -> usize {
+    let Ok((descriptors, _)) = getrlimit(Resource::RLIMIT_NOFILE) else {
+        return wished;
+    };
+    let most = usize::try_from(descriptors / 2).unwrap_or(usize::MAX);
+    if wished > most {
+        tracing::warn!(
+            "max_connections is {wished}, but the limit of open files allows {most}: raise LimitNOFILE= or ulimit -n"
+        );
+    }
+    wished.min(most)
 }
 
 async fn accept(

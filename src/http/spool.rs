@@ -15,6 +15,8 @@ use crate::vault::lobby::{Lobby, Place};
 
 /// Collected before a blocking thread is asked to write it.
 const PIECE: usize = 64 * 1024;
+/// What a stranger may send without a place in the lobby: every connection can have that much.
+const LITTLE: u64 = 32 * 1024;
 
 /// The part `data` of a multipart form.
 pub enum Data {
@@ -98,7 +100,7 @@ impl<'a> Spool<'a> {
             self.place = None;
             return Ok(());
         }
-        if !known && self.sent > PIECE as u64 {
+        if !known && self.sent > LITTLE {
             self.place(piece.len()).await?;
         }
         self.collected.extend_from_slice(piece);

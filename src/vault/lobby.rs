@@ -28,7 +28,7 @@ const LOOK: Duration = Duration::from_millis(200);
 /// How fast an upload has to be on average, while others wait for its place.
 const RATE: u64 = 128 * 1024;
 /// How long it may fall short of that, or pause.
-const PAUSE: Duration = Duration::from_secs(1);
+const PAUSE: Duration = Duration::from_millis(500);
 /// Each of these bytes that have come is worth a further second of pause ...
 const TRUST: u64 = 4 * 1024 * 1024;
 /// ... up to this.

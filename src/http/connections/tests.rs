@@ -4,12 +4,12 @@ use super::*;
 
 const MANY: usize = 1000;
 
-fn address(host: u8) -> Option<IpAddr> {
-    Some(IpAddr::from([192, 0, 2, host]))
+fn address(host: u8) -> IpAddr {
+    IpAddr::from([192, 0, 2, host])
 }
 
 async fn enter(connections: &Arc<Connections>, host: u8) -> Arc<Guest> {
-    Arc::new(connections.enter(address(host), false, MANY).await)
+    Arc::new(connections.enter(Some(address(host)), false, MANY).await)
 }
 
 fn user(name: &str) -> UserName {
@@ -102,11 +102,11 @@ async fn strangers_of_one_address_make_room_for_each_other() {
     let connections = Connections::new(100);
     let mut guests = Vec::new();
     for _ in 0..5 {
-        guests.push(connections.enter(address(1), false, 3).await);
+        guests.push(connections.enter(Some(address(1)), false, 3).await);
     }
     let gone: Vec<_> = guests.iter().map(left).collect();
     assert_eq!(gone, [true, true, false, false, false]);
-    let other = connections.enter(address(2), false, 3).await;
+    let other = connections.enter(Some(address(2)), false, 3).await;
     assert!(!left(&other));
 }
 
@@ -115,11 +115,11 @@ async fn a_proxys_connections_count_for_the_clients_that_it_names() {
     let connections = Connections::new(100);
     let mut guests = Vec::new();
     for _ in 0..10 {
-        guests.push(Arc::new(connections.enter(address(1), true, 3).await));
+        guests.push(Arc::new(connections.enter(Some(address(1)), true, 3).await));
     }
     assert!(!guests.iter().any(|guest| left(guest)));
     for guest in &guests {
-        guest.request_from(address(7), 3);
+        guest.request_from(Some(address(7)), 3);
     }
     let gone = guests.iter().filter(|guest| left(guest)).count();
     assert_eq!(gone, 7);
@@ -127,7 +127,7 @@ async fn a_proxys_connections_count_for_the_clients_that_it_names() {
     drop(guests[9].served());
     guests[8].request_from(None, 3);
     let newcomer = connections.enter(None, true, 3).await;
-    newcomer.request_from(address(7), 3);
+    newcomer.request_from(Some(address(7)), 3);
     assert!(!left(&guests[7]) && !left(&newcomer));
 }
 
