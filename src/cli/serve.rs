@@ -24,11 +24,9 @@ use crate::{
         Vaults,
         base::{Base, BaseError},
         hand_over::hand_over,
+        workers::THREADS,
     },
 };
-
-/// Threads for SQLite, files and passwords, of all users together.
-const BLOCKING_THREADS: usize = 16;
 
 /// Why the daemon did not start.
 #[derive(Debug, thiserror::Error)]
@@ -115,7 +113,7 @@ fn start(settings: Settings, sources: Sources, allow_root: bool) -> Result<(), S
     );
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
-        .max_blocking_threads(BLOCKING_THREADS)
+        .max_blocking_threads(THREADS)
         .build()?;
     let outcome = runtime.block_on(serve(server, passed, &reloader, operator, idle_exit));
     // Whatever still runs has been waited for long enough, or is of no use to anybody.
@@ -172,6 +170,7 @@ async fn serve(
         signal = signals.termination(|| drop(reloader.reload())) => {
             tracing::info!("{signal}: finishing what is under way");
             notify::stopping();
+            server.vaults.workers().stop().begin();
             rest::until_quiet(&server).await;
         }
         () = idle => {
@@ -185,6 +184,7 @@ async fn serve(
         Ok(Err(error)) => tracing::error!("panicked: {error}"),
         Err(_) => tracing::warn!("requests that would not end were broken off"),
     }
+    server.vaults.workers().stop().at_once();
     if !rest::patiently(server.vaults.close_all()).await {
         tracing::warn!("work on somebody's data would not end; it is rolled back");
     }
@@ -204,7 +204,7 @@ fn spawn_helpers(server: &Arc<Server>) -> tokio::task::JoinSet<()> {
     helpers.spawn(async move { closing.vaults.close_idle().await });
     helpers.spawn(async move { status::run(&watched).await });
     if let Some(limit) = notify::watchdog() {
-        helpers.spawn(watchdog::run(limit));
+        helpers.spawn(watchdog::run(limit, server.vaults.workers().clone()));
     }
     helpers
 }
