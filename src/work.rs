@@ -19,10 +19,11 @@ use rusqlite::Connection;
 
 /// `SQLite` asks this often: some microseconds apart, so that asking costs nothing.
 const INSTRUCTIONS: i32 = 1000;
-/// After this, a server that was told to stop ends work that takes longer than [`SHORT`].
-pub const GRACE: Duration = Duration::from_secs(5);
-/// What a step of a normal sync takes; those are finished even then.
-const SHORT: Duration = Duration::from_secs(1);
+/// After this, a server that was told to stop ends work that was asked for longer ago than
+/// [`SHORT`].
+const GRACE: Duration = Duration::from_secs(4);
+/// More than a step of a normal sync takes; those are finished even then.
+const SHORT: Duration = Duration::from_secs(5);
 
 /// Why work was ended before it was done. Nothing of it counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -83,7 +84,7 @@ struct StopState {
 }
 
 impl Stop {
-    /// From now on there are but [`GRACE`] for what takes long.
+    /// From now on there are but four seconds for what takes long.
     pub fn begin(&self) {
         let _ = self.0.since.set(Instant::now());
     }
@@ -93,9 +94,11 @@ impl Stop {
         self.0.at_once.store(true, Ordering::Relaxed);
     }
 
-    fn ends(&self, asked: Instant) -> bool {
-        let after = |since: &Instant| since.elapsed() >= GRACE && asked.elapsed() >= SHORT;
-        self.0.since.get().is_some_and(after)
+    /// How long a job may still take that was asked for then; none while nothing stops.
+    fn leaves(&self, asked: Instant) -> Option<Duration> {
+        let since = self.0.since.get()?;
+        let grace = GRACE.saturating_sub(since.elapsed());
+        Some(grace.max(SHORT.saturating_sub(asked.elapsed())))
     }
 
     fn is_at_once(&self) -> bool {
@@ -136,6 +139,16 @@ impl Job {
         self.left.store(true, Ordering::Relaxed);
     }
 
+    /// How long it may still take once the server stops.
+    #[must_use]
+    pub fn grace(&self) -> Duration {
+        self.stop.leaves(self.asked).unwrap_or(GRACE)
+    }
+
+    fn must_end(&self) -> bool {
+        self.stop.leaves(self.asked) == Some(Duration::ZERO)
+    }
+
     /// For how long it has been on a thread.
     #[must_use]
     pub fn working(&self) -> Duration {
@@ -167,12 +180,18 @@ impl Job {
         })
     }
 
+    fn step(&self) -> Result<(), Interrupted> {
+        let used = u64::from(INSTRUCTIONS.unsigned_abs());
+        self.used.fetch_add(used, Ordering::Relaxed);
+        self.may_go_on()
+    }
+
     /// Once it says no, it always does.
     fn may_go_on(&self) -> Result<(), Interrupted> {
         let to_the_end = self.to_the_end.load(Ordering::Relaxed);
         let reason = if self.left.load(Ordering::Relaxed) && !to_the_end {
             Some(Interrupted::Left)
-        } else if self.stop.is_at_once() || self.stop.ends(self.asked) && !to_the_end {
+        } else if self.stop.is_at_once() || self.must_end() && !to_the_end {
             Some(Interrupted::Stopping)
         } else if self.used.load(Ordering::Relaxed) > self.budget.instructions
             || self.working() > self.budget.time
@@ -208,13 +227,22 @@ impl Drop for Current {
     }
 }
 
-/// Whether this thread's job may go on: for work that takes long without `SQLite`, and where
-/// an interrupted query must not be taken for an answer.
+/// Whether this thread's job may go on: asked where an interrupted query must not be taken for
+/// an answer.
 ///
 /// # Errors
 /// [`Interrupted`]; never outside a job.
 pub fn check() -> Result<(), Interrupted> {
     CURRENT.with_borrow(|job| job.as_ref().map_or(Ok(()), |job| job.may_go_on()))
+}
+
+/// Counts work that takes about as long as a thousand instructions of `SQLite`, and says whether
+/// there may be more of it: for loops whose number of turns is up to whoever sent the data.
+///
+/// # Errors
+/// [`Interrupted`]; never outside a job.
+pub fn step() -> Result<(), Interrupted> {
+    CURRENT.with_borrow(|job| job.as_ref().map_or(Ok(()), |job| job.step()))
 }
 
 /// Does what every later request would have to begin again, such as the upgrade of a large
@@ -239,138 +267,8 @@ pub fn to_the_end<R>(work: impl FnOnce() -> R) -> R {
 /// # Errors
 /// As `SQLite` says.
 pub fn watch(conn: &mut Connection) -> rusqlite::Result<()> {
-    let ask = || {
-        CURRENT.with_borrow(|job| {
-            job.as_ref().is_some_and(|job| {
-                let used = u64::from(INSTRUCTIONS.unsigned_abs());
-                job.used.fetch_add(used, Ordering::Relaxed);
-                job.may_go_on().is_err()
-            })
-        })
-    };
-    conn.progress_handler(INSTRUCTIONS, Some(ask))
+    conn.progress_handler(INSTRUCTIONS, Some(|| step().is_err()))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const ENDLESS: &str =
-        "with recursive n(i) as (select 1 union all select i + 1 from n) select max(i) from n";
-
-    #[derive(Debug, PartialEq)]
-    enum Error {
-        Interrupted(Interrupted),
-        Other,
-    }
-
-    impl From<Interrupted> for Error {
-        fn from(interrupted: Interrupted) -> Self {
-            Self::Interrupted(interrupted)
-        }
-    }
-
-    fn watched() -> Connection {
-        let mut conn = Connection::open_in_memory().unwrap();
-        watch(&mut conn).unwrap();
-        conn
-    }
-
-    fn query(conn: &Connection, sql: &str) -> Result<i64, Error> {
-        conn.query_row(sql, [], |row| row.get(0))
-            .map_err(|_| Error::Other)
-    }
-
-    fn job(instructions: u64, stop: &Stop) -> Arc<Job> {
-        let time = Duration::from_secs(60);
-        Arc::new(Job::new(Budget { instructions, time }, stop.clone()))
-    }
-
-    #[test]
-    fn a_query_ends_when_its_budget_is_used_up_and_the_connection_serves_the_next_job() {
-        let conn = watched();
-        let first = job(1_000_000, &Stop::default());
-        let ended = first.run(|| query(&conn, ENDLESS));
-        assert_eq!(ended, Err(Error::Interrupted(Interrupted::Exhausted)));
-        let second = job(1_000_000, &Stop::default());
-        assert_eq!(second.run(|| query(&conn, "select 7")), Ok(7));
-        assert_eq!(query(&conn, "select 8"), Ok(8));
-    }
-
-    #[test]
-    fn a_query_ends_when_the_client_leaves() {
-        let conn = watched();
-        let job = job(u64::MAX, &Stop::default());
-        let leaving = Arc::clone(&job);
-        let client = std::thread::spawn(move || {
-            std::thread::sleep(Duration::from_millis(50));
-            leaving.abandon();
-        });
-        let ended = job.run(|| query(&conn, ENDLESS));
-        assert_eq!(ended, Err(Error::Interrupted(Interrupted::Left)));
-        client.join().unwrap();
-        assert_eq!(
-            job.run(|| query(&conn, "select 7")),
-            Err(Error::Interrupted(Interrupted::Left)),
-            "what nobody waits for is not begun"
-        );
-    }
-
-    #[test]
-    fn a_query_ends_when_the_server_does() {
-        let (conn, stop) = (watched(), Stop::default());
-        stop.begin();
-        assert_eq!(
-            job(1, &stop).run(|| query(&conn, "select 7")),
-            Ok(7),
-            "what is short is finished"
-        );
-        stop.at_once();
-        let ended = job(u64::MAX, &stop).run(|| query(&conn, ENDLESS));
-        assert_eq!(ended, Err(Error::Interrupted(Interrupted::Stopping)));
-    }
-
-    #[test]
-    fn what_would_have_to_be_begun_again_outlasts_the_client_but_not_the_server() {
-        let (conn, stop) = (watched(), Stop::default());
-        let job = job(u64::MAX, &stop);
-        let many = "with recursive n(i) as (select 1 union all select i + 1 from n where i < 10000) \
-                    select max(i) from n";
-        let ended = job.run(|| {
-            job.abandon();
-            assert_eq!(to_the_end(|| query(&conn, many)), Ok(10_000));
-            query(&conn, many)
-        });
-        assert_eq!(ended, Err(Error::Interrupted(Interrupted::Left)));
-        let another = Arc::new(Job::new(Budget::REQUEST, stop.clone()));
-        let ended = another.run(|| {
-            stop.at_once();
-            to_the_end(|| query(&conn, ENDLESS))
-        });
-        assert_eq!(ended, Err(Error::Interrupted(Interrupted::Stopping)));
-    }
-
-    #[test]
-    fn a_failure_is_its_own_cause_unless_the_job_was_interrupted() {
-        let job = job(u64::MAX, &Stop::default());
-        assert_eq!(job.run(|| Err::<(), _>(Error::Other)), Err(Error::Other));
-        let ended = job.run(|| {
-            job.abandon();
-            check().unwrap_err();
-            Err::<(), _>(Error::Other)
-        });
-        assert_eq!(ended, Err(Error::Interrupted(Interrupted::Left)));
-    }
-
-    #[test]
-    fn a_panic_leaves_no_job_behind() {
-        let abandoned = job(u64::MAX, &Stop::default());
-        let running = Arc::clone(&abandoned);
-        let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            running.run(|| -> Result<(), Error> { panic!("on purpose") })
-        }));
-        assert!(panicked.is_err());
-        abandoned.abandon();
-        assert_eq!(check(), Ok(()));
-    }
-}
+mod tests;

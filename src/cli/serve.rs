@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     account::{Accounts, devices::Devices},
+    collection::open::bound_memory,
     config::{Settings, Sources},
     control::{self, Operator},
     http::{self, Policy, Server},
@@ -39,6 +40,8 @@ enum StartError {
     Base(#[from] BaseError),
     #[error("the sandbox cannot be set up: {0}")]
     Sandbox(Box<dyn std::error::Error>),
+    #[error("SQLite cannot be set up: {0}")]
+    Database(rusqlite::Error),
     #[error("the system gives no threads or signals: {0}")]
     System(#[from] io::Error),
 }
@@ -49,7 +52,9 @@ impl StartError {
             Self::Socket(SocketError::Host { .. })
             | Self::Privilege(_)
             | Self::Base(BaseError::Shared { .. }) => Exit::Config,
-            Self::Socket(_) | Self::System(_) | Self::Sandbox(_) => Exit::Unavailable,
+            Self::Socket(_) | Self::System(_) | Self::Sandbox(_) | Self::Database(_) => {
+                Exit::Unavailable
+            }
             Self::Base(_) => Exit::CannotCreate,
         }
     }
@@ -84,6 +89,7 @@ fn start(settings: Settings, sources: Sources, allow_root: bool) -> Result<(), S
         privileges::drop_to(&user)?;
         tracing::info!("running as {}", user.name);
     }
+    bound_memory().map_err(StartError::Database)?;
     let base = Base::open(&settings.base)?;
     sandbox::confine(&settings.base).map_err(StartError::Sandbox)?;
     let devices = Devices::open(base.devices_file(), base.has_served());
@@ -170,7 +176,7 @@ async fn serve(
         signal = signals.termination(|| drop(reloader.reload())) => {
             tracing::info!("{signal}: finishing what is under way");
             notify::stopping();
-            server.vaults.workers().stop().begin();
+            server.vaults.workers().begin_to_stop();
             rest::until_quiet(&server).await;
         }
         () = idle => {
@@ -184,7 +190,7 @@ async fn serve(
         Ok(Err(error)) => tracing::error!("panicked: {error}"),
         Err(_) => tracing::warn!("requests that would not end were broken off"),
     }
-    server.vaults.workers().stop().at_once();
+    server.vaults.workers().stop();
     if !rest::patiently(server.vaults.close_all()).await {
         tracing::warn!("work on somebody's data would not end; it is rolled back");
     }

@@ -228,6 +228,11 @@ mod tests {
         for (change, sentence) in [
             ("update col set decks = '[]'", "is damaged"),
             ("update col set models = ''", "is damaged"),
+            // Two million numbers, which would take a hundred megabytes of memory.
+            (
+                "update col set conf = '{\"a\":[' || replace(hex(zeroblob(1000001)), '0', '1,') || '1]}'",
+                "is damaged",
+            ),
             ("alter table notes drop column data", "is not an Anki"),
             ("update col set ver = 10", "schema version 10"),
             ("update col set ver = 13", "schema version 13"),

@@ -10,6 +10,9 @@ use crate::{wire::Usn, work};
 /// How long to wait for another program that has the file locked, such as `sqlite3`.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Half of what the unit allows the daemon. Indexes of five million rows are sorted in less.
+const HARD_HEAP_LIMIT: i64 = 256 * 1024 * 1024;
+
 /// What a collection needs at most, so that no single instruction of `SQLite` takes much memory
 /// or time.
 const LIMITS: [(Limit, i32); 9] = [
@@ -234,6 +237,23 @@ pub(crate) fn distrust(conn: &mut Connection) -> rusqlite::Result<()> {
     }
     work::watch(conn)?;
     unicase::register(conn)
+}
+
+/// Bounds what `SQLite` holds in memory for all connections of this process together: near the
+/// lower limit, caches stop growing; beyond the upper one, a query fails, and with it one request
+/// instead of the server.
+///
+/// # Errors
+/// As `SQLite` says.
+pub fn bound_memory() -> rusqlite::Result<()> {
+    let conn = Connection::open_in_memory()?;
+    for (limit, bytes) in [
+        ("hard_heap_limit", HARD_HEAP_LIMIT),
+        ("soft_heap_limit", HARD_HEAP_LIMIT / 2),
+    ] {
+        conn.query_row(&format!("pragma {limit} = {bytes}"), [], |_| Ok(()))?;
+    }
+    Ok(())
 }
 
 /// Opens a file that nobody else has open, and leaves no trace.

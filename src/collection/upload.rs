@@ -95,7 +95,8 @@ pub fn check_upload(path: &Path) -> Result<i64, CheckError> {
                 ErrorCode::OutOfMemory
                 | ErrorCode::SystemIoFailure
                 | ErrorCode::DiskFull
-                | ErrorCode::CannotOpen,
+                | ErrorCode::CannotOpen
+                | ErrorCode::OperationInterrupted,
             ) => CheckError::Failed(error),
             _ => CheckError::Refused(Refusal::Corrupt),
         },

@@ -121,7 +121,9 @@ impl From<BodyError> for HttpError {
             | BodyError::Malformed
             | BodyError::Multipart(_)
             | BodyError::Connection(_) => Self::new(StatusCode::BAD_REQUEST, error),
-            BodyError::Crowded | BodyError::Interrupted(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, error),
+            BodyError::Crowded | BodyError::Interrupted(_) => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, error)
+            }
             BodyError::Io(_) | BodyError::Panicked(_) => Self::internal(&error),
         }
     }

@@ -120,7 +120,11 @@ async fn answer(
     entry.request.clone_from(&caller.session_key);
     let (reply, traffic, share) = if method == Method::HostKey {
         let share = server.vaults.lobby().share().clone();
-        (login(server, content, entry).await?, Traffic::default(), share)
+        (
+            login(server, content, entry).await?,
+            Traffic::default(),
+            share,
+        )
     } else {
         let device = match server.accounts.authenticate(&caller.host_key) {
             Ok(device) => device,

@@ -119,7 +119,9 @@ impl Vault {
     pub async fn back_up(&self) -> Result<Backup, Error> {
         let parent = self.folder.join(FOLDER);
         // It is there, unless the user is gone.
-        let folder = self.share.run(move || Ok::<_, Error>(tempfile::tempdir_in(parent)?));
+        let folder = self
+            .share
+            .run(move || Ok::<_, Error>(tempfile::tempdir_in(parent)?));
         let folder = folder.await?;
         let folder = Folder::from(folder);
         let copied = self.copy_collection_to(folder.path.join("collection.anki2"));
@@ -143,7 +145,7 @@ impl Vault {
     pub async fn backed_up(&self) -> Result<(), Error> {
         let path = self.folder.join(LAST);
         let write = move || Ok(fs::write(path, clock::as_name(clock::now_ms()))?);
-        self.share.run(write).await
+        self.operator.run(write).await
     }
 
     /// What the collection holds; none when there is none, or a damaged one.
@@ -165,7 +167,7 @@ impl Vault {
             return Ok(None);
         };
         let summary = move || Ok(Some(summary_of(reader.connection())?));
-        self.share.run(summary).await
+        self.operator.run(summary).await
     }
 
     async fn read(&self) -> Result<Option<(Reading, Reader)>, Error> {
@@ -173,7 +175,7 @@ impl Vault {
         if !path.try_exists()? {
             return Ok(None);
         }
-        let reader = self.collection.run(&self.share, move |open| {
+        let reader = self.collection.run(&self.operator, move |open| {
             // Whoever opens it first may have to change the journal's mode, alone.
             opened(open, &path)?;
             // In this turn, so that nobody takes the file away.
@@ -187,7 +189,7 @@ impl Vault {
             return Ok(None);
         };
         let bytes = self.collection_bytes()?;
-        let copied = self.share.run_on_file(bytes, move || {
+        let copied = self.operator.run_on_file(bytes, move || {
             copy_database(reader.connection(), &to)?;
             drop(reader);
             drop(reading);
@@ -204,7 +206,7 @@ impl Vault {
             return Ok(None);
         }
         let (database, copy) = (folder.join("media.db"), folder.join("media"));
-        let mirrored = self.share.run(move || {
+        let mirrored = self.operator.run(move || {
             fs::create_dir(&copy)?;
             match mirror(&media, &copy) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::Io(error)),
@@ -217,7 +219,7 @@ impl Vault {
             Ok(copy)
         });
         let copy = in_turn.await?;
-        self.share.run(move || Ok(Some(count(&copy)?))).await
+        self.operator.run(move || Ok(Some(count(&copy)?))).await
     }
 
     /// Makes room for copies, and removes those that nobody has fetched when the server ended.

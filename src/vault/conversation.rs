@@ -128,7 +128,12 @@ impl Vault {
         let mut work = work;
         loop {
             let (activity, readers) = (self.activity.clone(), self.readers.clone());
-            let outcome = self.collection.run(&self.share, move |open| {
+            let share = if device == DeviceId::OPERATOR {
+                &self.operator
+            } else {
+                &self.share
+            };
+            let outcome = self.collection.run(share, move |open| {
                 if alone && readers.any() {
                     return Ok(Err(work));
                 }

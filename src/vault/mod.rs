@@ -49,7 +49,7 @@ use keeping::Keeping;
 use restored::Restores;
 use slot::Slot;
 use snapshot::Snapshots;
-use workers::Share;
+use workers::{Share, Workers};
 
 pub use error::Error;
 pub use vaults::Vaults;
@@ -77,6 +77,7 @@ pub struct Vault {
     restores: Restores,
     keeping: Arc<Keeping>,
     share: Share,
+    operator: Share,
 }
 
 /// The collection while it is open, and the normal sync that its transaction belongs to.
@@ -86,7 +87,7 @@ struct Open {
 }
 
 impl Vault {
-    fn prepare(folder: PathBuf, keeping: Arc<Keeping>, share: Share) -> Result<Self, Error> {
+    fn prepare(folder: PathBuf, keeping: Arc<Keeping>, workers: &Workers) -> Result<Self, Error> {
         let temporary = folder.join(TEMPORARY);
         let vault = Self {
             snapshots: Snapshots::new(folder.join(SNAPSHOTS), temporary),
@@ -98,7 +99,8 @@ impl Vault {
             taken_away: AtomicBool::new(false),
             readers: Readers::default(),
             keeping,
-            share,
+            share: workers.share(),
+            operator: workers.operator(),
         };
         create_folder(&vault.temporary())?;
         empty_folder(&vault.temporary())?;

@@ -8,6 +8,7 @@ use super::{
     Error, Open, Vault, fold, opened,
     restored::Restores,
     snapshot::{Snapshot, Snapshots, Why},
+    workers::Share,
 };
 use crate::{
     account::host_key::DeviceId,
@@ -39,7 +40,7 @@ impl Vault {
         device: DeviceId,
         upload: NamedTempFile,
     ) -> Result<(), Error> {
-        let (upload, summary) = self.checked(upload).await?;
+        let (upload, summary) = checked(&self.share, upload).await?;
         let schema = summary.schema_changed;
         let keeps = self.keeping.retention().newest > 0;
         let place = self.place();
@@ -64,24 +65,7 @@ impl Vault {
     /// # Errors
     /// [`Error::Upload`] when it is no use.
     pub async fn examine(&self, copy: NamedTempFile) -> Result<(NamedTempFile, Summary), Error> {
-        self.checked(copy).await
-    }
-
-    /// Brings a file from outside up to the present schema, and makes it durable.
-    async fn checked(&self, file: NamedTempFile) -> Result<(NamedTempFile, Summary), Error> {
-        let bytes = file.as_file().metadata()?.len();
-        let check = move || {
-            accept_upload(file.path(), clock::now_secs())?;
-            file.as_file().sync_all()?;
-            let summary = summary(file.path())?;
-            Ok((file, summary))
-        };
-        match self.share.run_on_file(bytes, check).await {
-            Err(Error::Interrupted(Interrupted::Exhausted)) => {
-                Err(CheckError::Refused(Refusal::Laborious).into())
-            }
-            checked => checked,
-        }
+        checked(&self.operator, copy).await
     }
 
     /// Puts a collection that was [examined](Self::examine) in place of the present one, as
@@ -93,7 +77,7 @@ impl Vault {
     pub async fn restore(&self, copy: NamedTempFile) -> Result<Option<Snapshot>, Error> {
         let now = clock::now_ms();
         let bytes = copy.as_file().metadata()?.len();
-        let stamped = self.share.run_on_file(bytes, move || {
+        let stamped = self.operator.run_on_file(bytes, move || {
             stamp_restored(copy.path(), now)?;
             copy.as_file().sync_all()?;
             Ok::<_, Error>(copy)
@@ -118,6 +102,23 @@ impl Vault {
             snapshots: self.snapshots.clone(),
             restores: self.restores.clone(),
         }
+    }
+}
+
+/// Brings a file from outside up to the present schema, and makes it durable.
+async fn checked(share: &Share, file: NamedTempFile) -> Result<(NamedTempFile, Summary), Error> {
+    let bytes = file.as_file().metadata()?.len();
+    let check = move || {
+        accept_upload(file.path(), clock::now_secs())?;
+        file.as_file().sync_all()?;
+        let summary = summary(file.path())?;
+        Ok((file, summary))
+    };
+    match share.run_on_file(bytes, check).await {
+        Err(Error::Interrupted(Interrupted::Exhausted)) => {
+            Err(CheckError::Refused(Refusal::Laborious).into())
+        }
+        checked => checked,
     }
 }
 

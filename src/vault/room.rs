@@ -2,8 +2,8 @@
 
 use std::{io, path::Path};
 
-use nix::sys::statvfs::statvfs;
 use super::{Error, Vault};
+use nix::sys::statvfs::statvfs;
 
 const MIB: u64 = 1024 * 1024;
 

@@ -125,7 +125,9 @@ mod tests {
     #[tokio::test]
     async fn what_was_opened_stays_open_until_it_is_idle() {
         let slot = Slot::default();
-        slot.run(&share(), |open| Ok(*open = Some(1))).await.unwrap();
+        slot.run(&share(), |open| Ok(*open = Some(1)))
+            .await
+            .unwrap();
         slot.close_if(|_, _| false).await;
         assert_eq!(slot.run(&share(), |open| Ok(*open)).await.unwrap(), Some(1));
         slot.close_if(|open, _| *open == 1).await;
@@ -135,7 +137,9 @@ mod tests {
     #[tokio::test]
     async fn nobody_gets_in_once_it_is_sealed_unless_the_seal_is_lifted() {
         let slot = Slot::default();
-        slot.run(&share(), |open| Ok(*open = Some(1))).await.unwrap();
+        slot.run(&share(), |open| Ok(*open = Some(1)))
+            .await
+            .unwrap();
         slot.seal().await.unwrap().lift();
         assert_eq!(slot.run(&share(), |open| Ok(*open)).await.unwrap(), None);
         drop(slot.seal().await.unwrap());
@@ -148,8 +152,14 @@ mod tests {
     #[tokio::test]
     async fn a_panic_closes_the_database_and_costs_one_request() {
         let slot = Slot::default();
-        slot.run(&share(), |open| Ok(*open = Some(1))).await.unwrap();
-        assert!(slot.run::<()>(&share(), |_| panic!("on purpose")).await.is_err());
+        slot.run(&share(), |open| Ok(*open = Some(1)))
+            .await
+            .unwrap();
+        assert!(
+            slot.run::<()>(&share(), |_| panic!("on purpose"))
+                .await
+                .is_err()
+        );
         assert_eq!(slot.run(&share(), |open| Ok(*open)).await.unwrap(), None);
     }
 }

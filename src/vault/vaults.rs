@@ -68,12 +68,9 @@ impl Vaults {
         let cell = Arc::clone(self.lock().entry(user.clone()).or_default());
         let vault = cell.get_or_try_init(|| async {
             let (folder, keeping) = (self.base.user_folder(user), Arc::clone(&self.keeping));
-            let share = self.workers.share();
-            let prepare = {
-                let share = share.clone();
-                move || Vault::prepare(folder, keeping, share)
-            };
-            let vault = share.run(prepare).await?;
+            let workers = self.workers.clone();
+            let prepare = move || Vault::prepare(folder, keeping, &workers);
+            let vault = self.workers.share().run(prepare).await?;
             vault.tidy_snapshots();
             Ok::<_, Error>(Arc::new(vault))
         });

@@ -10,12 +10,15 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
     thread::available_parallelism,
+    time::Duration,
 };
 
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     task::{JoinError, spawn_blocking},
+    time::sleep,
 };
+use tokio_util::sync::CancellationToken;
 
 use crate::work::{Budget, Interrupted, Job, Stop};
 
@@ -25,10 +28,14 @@ const USERS: usize = 16;
 const USER: usize = USERS / 4;
 /// Threads for what comes from clients that have not shown a host key.
 const STRANGERS: usize = 4;
-/// Threads that are left for passwords, the operator's commands and the server itself.
-const RESERVED: usize = 12;
+/// Threads for work on data that the operator asks for.
+const OPERATOR: usize = 4;
+/// Threads that are left for passwords, small questions of the operator and the server itself.
+const RESERVED: usize = 8;
+/// What is interrupted returns within a few milliseconds.
+const MARGIN: Duration = Duration::from_millis(500);
 /// All of them.
-pub const THREADS: usize = USERS + STRANGERS + RESERVED;
+pub const THREADS: usize = USERS + STRANGERS + OPERATOR + RESERVED;
 
 /// All threads.
 #[derive(Clone)]
@@ -37,21 +44,23 @@ pub struct Workers(Arc<Threads>);
 struct Threads {
     users: Arc<Semaphore>,
     strangers: Arc<Semaphore>,
+    operator: Arc<Semaphore>,
     /// Looking through whole files takes a processor for long.
     files: Arc<Semaphore>,
     stop: Stop,
+    stopping: CancellationToken,
     running: Mutex<BTreeMap<u64, Arc<Job>>>,
     next: AtomicU64,
 }
 
-/// What one user, or all strangers together, may have of them.
+/// What one user, all strangers together or the operator may have of them.
 #[derive(Clone)]
 pub struct Share {
     threads: Arc<Threads>,
-    all: Arc<Semaphore>,
-    own: Arc<Semaphore>,
-    /// Only one of several uploads can count anyway.
-    file: Arc<Semaphore>,
+    /// Whose turn it has to be for any work, one after the other.
+    turns: Vec<Arc<Semaphore>>,
+    /// And before these, for work on a whole file.
+    file_turns: Vec<Arc<Semaphore>>,
 }
 
 impl Default for Workers {
@@ -60,8 +69,10 @@ impl Default for Workers {
         Self(Arc::new(Threads {
             users: Arc::new(Semaphore::new(USERS)),
             strangers: Arc::new(Semaphore::new(STRANGERS)),
+            operator: Arc::new(Semaphore::new(OPERATOR)),
             files: Arc::new(Semaphore::new((processors / 2).max(2))),
             stop: Stop::default(),
+            stopping: CancellationToken::new(),
             running: Mutex::default(),
             next: AtomicU64::new(0),
         }))
@@ -72,28 +83,45 @@ impl Workers {
     /// For a user.
     #[must_use]
     pub fn share(&self) -> Share {
-        self.share_of(&self.0.users, USER)
+        let own = Arc::new(Semaphore::new(USER));
+        // Only one of several uploads can count anyway.
+        let file = Arc::new(Semaphore::new(1));
+        self.share_of(
+            vec![own, Arc::clone(&self.0.users)],
+            vec![file, Arc::clone(&self.0.files)],
+        )
     }
 
     /// For all who have not shown a host key, together.
     #[must_use]
     pub fn strangers(&self) -> Share {
-        self.share_of(&self.0.strangers, STRANGERS)
+        self.share_of(vec![Arc::clone(&self.0.strangers)], Vec::new())
     }
 
-    fn share_of(&self, all: &Arc<Semaphore>, threads: usize) -> Share {
+    /// For the operator's commands, which wait for no user's devices.
+    #[must_use]
+    pub fn operator(&self) -> Share {
+        self.share_of(vec![Arc::clone(&self.0.operator)], Vec::new())
+    }
+
+    fn share_of(&self, turns: Vec<Arc<Semaphore>>, file_turns: Vec<Arc<Semaphore>>) -> Share {
         Share {
             threads: Arc::clone(&self.0),
-            all: Arc::clone(all),
-            own: Arc::new(Semaphore::new(threads)),
-            file: Arc::new(Semaphore::new(1)),
+            turns,
+            file_turns,
         }
     }
 
-    /// Tells work that the server stops.
-    #[must_use]
-    pub fn stop(&self) -> &Stop {
-        &self.0.stop
+    /// Ends what takes long, after a few seconds; what is short is done as ever.
+    pub fn begin_to_stop(&self) {
+        self.0.stop.begin();
+        self.0.stopping.cancel();
+    }
+
+    /// Ends everything that can be interrupted.
+    pub fn stop(&self) {
+        self.0.stop.at_once();
+        self.0.stopping.cancel();
     }
 
     /// Whether work that cannot be interrupted has all threads of users.
@@ -101,12 +129,6 @@ impl Workers {
     pub fn are_stuck(&self) -> bool {
         let running = self.0.running();
         running.values().filter(|job| job.is_stuck()).count() >= USERS
-    }
-
-    /// How many jobs are on a thread.
-    #[cfg(test)]
-    pub(super) fn running(&self) -> usize {
-        self.0.running().len()
     }
 }
 
@@ -151,8 +173,7 @@ impl Share {
         R: Send + 'static,
         E: From<Interrupted> + From<JoinError> + Send + 'static,
     {
-        self.job(Budget::REQUEST, &[&self.own, &self.all], work)
-            .await
+        self.job(Budget::REQUEST, &[], work).await
     }
 
     /// As [`Share::run`], for work on a whole file of this size that came from outside.
@@ -168,14 +189,15 @@ impl Share {
         R: Send + 'static,
         E: From<Interrupted> + From<JoinError> + Send + 'static,
     {
-        let turns = [&self.file, &self.threads.files, &self.own, &self.all];
-        self.job(Budget::of_file(bytes), &turns, work).await
+        self.job(Budget::of_file(bytes), &self.file_turns, work)
+            .await
     }
 
+    /// When the server stops, no request waits for a thread that does not return.
     async fn job<R, E>(
         &self,
         budget: Budget,
-        turns: &[&Arc<Semaphore>],
+        first: &[Arc<Semaphore>],
         work: impl FnOnce() -> Result<R, E> + Send + 'static,
     ) -> Result<R, E>
     where
@@ -184,8 +206,31 @@ impl Share {
     {
         let job = Arc::new(Job::new(budget, self.threads.stop.clone()));
         let client = Client(Arc::clone(&job));
+        let cut_off = async {
+            self.threads.stopping.cancelled().await;
+            sleep(job.grace() + MARGIN).await;
+        };
+        let worked = tokio::select! {
+            worked = self.in_turn(&job, first, work) => worked,
+            () = cut_off => Err(Interrupted::Stopping.into()),
+        };
+        drop(client);
+        worked
+    }
+
+    async fn in_turn<R, E>(
+        &self,
+        job: &Arc<Job>,
+        first: &[Arc<Semaphore>],
+        work: impl FnOnce() -> Result<R, E> + Send + 'static,
+    ) -> Result<R, E>
+    where
+        R: Send + 'static,
+        E: From<Interrupted> + From<JoinError> + Send + 'static,
+    {
+        let job = Arc::clone(job);
         let mut taken = Vec::new();
-        for turn in turns {
+        for turn in first.iter().chain(&self.turns) {
             // Nobody closes them.
             taken.extend(Arc::clone(turn).acquire_owned().await);
         }
@@ -200,8 +245,9 @@ impl Share {
             let _occupied = occupied;
             job.run(work)
         });
-        let worked = worked.await?;
-        drop(client);
-        worked
+        worked.await?
     }
 }
+
+#[cfg(test)]
+mod tests;
