@@ -12,6 +12,7 @@ use super::proto::{FieldConfig, NotetypeConfig, TemplateConfig};
 use super::{Error, Result, pending};
 use crate::wire::Usn;
 use crate::wire::notetype::{Field, Notetype, Template};
+use crate::work;
 
 /// The notetypes that are new to a peer.
 pub(super) fn changed(conn: &Connection, min_usn: Usn) -> Result<Vec<Notetype>> {
@@ -37,6 +38,7 @@ pub(super) fn merge(
             require_same_shape(conn, &notetype)?;
         }
         while name_is_taken(conn, &notetype)? {
+            work::step()?;
             notetype.name.push('+');
             notetype.mtime_secs = now_secs;
             notetype.usn = usn;

@@ -121,7 +121,9 @@ impl From<BodyError> for HttpError {
             | BodyError::Malformed
             | BodyError::Multipart(_)
             | BodyError::Connection(_) => Self::new(StatusCode::BAD_REQUEST, error),
-            BodyError::Crowded => Self::new(StatusCode::SERVICE_UNAVAILABLE, error),
+            BodyError::Crowded | BodyError::Interrupted(_) => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, error)
+            }
             BodyError::Io(_) | BodyError::Panicked(_) => Self::internal(&error),
         }
     }
@@ -171,7 +173,7 @@ impl From<vault::Error> for HttpError {
             vault::Error::NearlyFull(_) | vault::Error::Media(media::Error::OverQuota { .. }) => {
                 Self::new(StatusCode::INSUFFICIENT_STORAGE, error)
             }
-            vault::Error::Busy | vault::Error::Moved => {
+            vault::Error::Busy | vault::Error::Moved | vault::Error::Interrupted(_) => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, error)
             }
             _ => Self::internal(&error),

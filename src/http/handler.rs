@@ -115,12 +115,16 @@ async fn answer(
     if method == Method::HostKey {
         (limits.sent, limits.decoded) = (LOGIN_BYTES, LOGIN_BYTES);
     }
-    let (caller, content) = envelope::open(server, &head, body, limits).await?;
+    let (caller, mut content) = envelope::open(server, &head, body, limits).await?;
     entry.client.clone_from(&caller.client);
     entry.request.clone_from(&caller.session_key);
-    let (reply, traffic) = if method == Method::HostKey {
-        let reply = login(server, content, entry).await?;
-        (reply, Traffic::default())
+    let (reply, traffic, share) = if method == Method::HostKey {
+        let share = server.vaults.lobby().share().clone();
+        (
+            login(server, content, entry).await?,
+            Traffic::default(),
+            share,
+        )
     } else {
         let device = match server.accounts.authenticate(&caller.host_key) {
             Ok(device) => device,
@@ -136,6 +140,8 @@ async fn answer(
         server.accounts.devices.seen(&device, entry.sighting());
         let vault = server.vaults.get(&device.user).await?;
         // From the head on: while a body is under way, its device is not silent.
+        let share = vault.share().clone();
+        content.belongs_to(&share);
         let attendance = vault.attend(device.id);
         let mut call = Call {
             accounts: &server.accounts,
@@ -156,9 +162,9 @@ async fn answer(
         }
         // Requests that get no line of their own count for the one that ends their sync.
         let traffic = call.entry.outcome.map(|_| call.attendance.take_traffic());
-        (reply, traffic.unwrap_or_default())
+        (reply, traffic.unwrap_or_default(), share)
     };
-    Ok((caller.wrap(reply)?, traffic))
+    Ok((caller.wrap(reply, &share)?, traffic))
 }
 
 async fn login(server: &Server, content: Content, entry: &mut Entry) -> Result<Reply, HttpError> {
