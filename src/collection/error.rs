@@ -1,5 +1,7 @@
 use std::fmt::Display;
 
+use crate::wire::stream::Unreadable;
+
 /// Why a collection could not be read or changed.
 ///
 /// Each ends the sync that met it. The texts name rows by table and id and never
@@ -55,6 +57,12 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// What a client sent cannot be read.
+    #[error(transparent)]
+    Request(#[from] Unreadable),
+    /// What a client asked for cannot be put down.
+    #[error("the answer cannot be written: {0}")]
+    Reply(#[from] std::io::Error),
     /// The file has a schema that this server cannot upgrade.
     #[error("schema {0} is not supported")]
     Version(i64),
@@ -64,7 +72,11 @@ impl Error {
     /// Whether neither request nor collection is at fault, but the disk, the memory or a lock.
     #[must_use]
     pub fn is_environment(&self) -> bool {
-        matches!(self, Self::Sql(error) if is_environment(error))
+        match self {
+            Self::Sql(error) => is_environment(error),
+            Self::Request(Unreadable::Io(_)) | Self::Reply(_) => true,
+            _ => false,
+        }
     }
 }
 

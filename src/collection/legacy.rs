@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{Error, Result};
-use crate::wire::{Malformed, Unknown};
+use crate::wire::{Json, Malformed, Unknown};
 
 /// The object in a column. Of a key given twice the last counts.
 pub(super) fn object(conn: &Connection, column: &'static str) -> Result<Unknown> {
@@ -22,11 +22,11 @@ pub(super) fn objects<T: DeserializeOwned>(
     conn: &Connection,
     column: &'static str,
 ) -> Result<BTreeMap<i64, T>> {
-    let read = |(key, value): (String, _)| {
+    let read = |(key, value): (String, Json)| {
         let id = key
             .parse()
             .map_err(|_| unreadable(column, "a key is no id"))?;
-        let read = serde_json::from_value(value).map_err(Malformed::from);
+        let read = serde_json::from_str(value.as_str()).map_err(Malformed::from);
         Ok((
             id,
             read.map_err(|err| unreadable(column, format!("{key}: {err}")))?,

@@ -11,6 +11,7 @@ use hyper::{
     header::{CONTENT_LENGTH, CONTENT_TYPE},
 };
 use serde::Serialize;
+use tempfile::SpooledTempFile;
 use tokio::task::spawn_blocking;
 
 /// Clients fail without it: the answer's length before compression.
@@ -44,6 +45,18 @@ impl Reply {
     #[must_use]
     pub fn text(text: impl Into<String>) -> Self {
         Self::bytes(text.into().into_bytes())
+    }
+
+    /// The whole of a file that is memory while it is small.
+    ///
+    /// # Errors
+    /// As the file system says.
+    pub fn spooled(file: SpooledTempFile) -> io::Result<Self> {
+        let in_memory = !file.is_rolled();
+        Ok(Self {
+            in_memory,
+            ..Self::file(file)?
+        })
     }
 
     /// The whole of a file, wherever it stands.
