@@ -167,6 +167,9 @@ impl From<vault::Error> for HttpError {
             vault::Error::Collection(collection::Error::Request(Unreadable::TooLarge)) => {
                 Self::new(StatusCode::PAYLOAD_TOO_LARGE, error)
             }
+            vault::Error::Collection(collection::Error::Request(Unreadable::TooLong)) => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, error)
+            }
             // Clients answer 400 with "check your database", which helps.
             vault::Error::Collection(ref cause) if !cause.is_environment() => {
                 Self::new(StatusCode::BAD_REQUEST, error)

@@ -249,13 +249,13 @@ impl Call<'_> {
             }
             Method::ApplyChanges => {
                 let (body, length) = self.receive(content).await?;
-                let _share = self.memory.for_storing(length).await?;
+                let _share = self.memory.for_storing(vault, length).await?;
                 let reply = normal::apply_changes(vault, speaker, body, vault.spool());
                 Ok(Reply::spooled(reply.await?)?)
             }
             Method::ApplyChunk => {
                 let (body, length) = self.receive(content).await?;
-                let _share = self.memory.for_storing(length).await?;
+                let _share = self.memory.for_storing(vault, length).await?;
                 json(normal::apply_chunk(vault, speaker, body).await?)
             }
             Method::SanityCheck => {
@@ -265,7 +265,7 @@ impl Call<'_> {
                 self.ignore(content).await?;
                 match method {
                     Method::Chunk => {
-                        let _share = self.memory.for_chunk().await?;
+                        let _share = self.memory.for_chunk(vault).await?;
                         let reply = normal::chunk(vault, speaker, vault.spool());
                         Ok(Reply::spooled(reply.await?)?)
                     }

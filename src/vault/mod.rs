@@ -32,6 +32,7 @@ use std::{
 };
 
 use tempfile::{NamedTempFile, SpooledTempFile};
+use tokio::sync::{Mutex, MutexGuard};
 
 use crate::{
     account::host_key::DeviceId,
@@ -66,6 +67,7 @@ pub struct Vault {
     folder: PathBuf,
     collection: Slot<Open>,
     media: Slot<MediaStore>,
+    turn: Mutex<()>,
     activity: Activity,
     /// Whether the folder has another name by now, or none.
     taken_away: AtomicBool,
@@ -90,6 +92,7 @@ impl Vault {
             folder,
             collection: Slot::default(),
             media: Slot::default(),
+            turn: Mutex::default(),
             activity: Activity::default(),
             taken_away: AtomicBool::new(false),
             readers: Readers::default(),
@@ -125,6 +128,12 @@ impl Vault {
         let path = self.collection_path();
         self.in_turn(device, move |open| work(&opened(open, &path)?.collection))
             .await
+    }
+
+    /// Lets in one request that takes much memory, and then the next, in the order in which
+    /// they come.
+    pub async fn one_at_a_time(&self) -> MutexGuard<'_, ()> {
+        self.turn.lock().await
     }
 
     /// A vault that is being used counts as in conversation.

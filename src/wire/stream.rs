@@ -4,10 +4,12 @@
 //! otherwise take many times the memory that its sender took for the text.
 
 use std::{
-    cell::Cell,
+    cell::{Cell, RefCell},
     fmt,
     io::{self, BufReader, Read},
     rc::Rc,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
 
 use serde::{
@@ -20,6 +22,15 @@ use super::Malformed;
 /// The text of one note, one notetype, one setting and so on.
 pub const LARGEST_OBJECT: u64 = 32 * 1024 * 1024;
 
+/// One that is larger than this has to wait until no other such is being read.
+pub const LARGE_OBJECT: u64 = 4 * 1024 * 1024;
+
+/// Clients give up after 30 to 60 s without an answer: whatever takes longer is for nobody.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Whose turn it is to hold a large object.
+static LARGE: Mutex<()> = Mutex::new(());
+
 /// Why a message was not read to its end.
 #[derive(Debug, thiserror::Error)]
 pub enum Unreadable {
@@ -29,6 +40,9 @@ pub enum Unreadable {
     /// An object above [`LARGEST_OBJECT`].
     #[error("one object in the request is larger than {} MiB", LARGEST_OBJECT / (1024 * 1024))]
     TooLarge,
+    /// Nobody waits for the answer any more.
+    #[error("the request takes longer than its client waits")]
+    TooLong,
     /// The file.
     #[error("the request's body cannot be read back: {0}")]
     Io(#[source] io::Error),
@@ -40,10 +54,10 @@ impl From<serde_json::Error> for Unreadable {
             return Self::Malformed(error.into());
         }
         let error = io::Error::from(error);
-        if error.get_ref().is_some_and(|cause| cause.is::<TooLarge>()) {
-            Self::TooLarge
-        } else {
-            Self::Io(error)
+        match error.get_ref().and_then(|cause| cause.downcast_ref()) {
+            Some(Exceeded::Size) => Self::TooLarge,
+            Some(Exceeded::Time) => Self::TooLong,
+            None => Self::Io(error),
         }
     }
 }
@@ -70,13 +84,14 @@ pub(super) fn read<M: Message, E: From<Unreadable>>(
     mut message: M,
     mut each: impl FnMut(M::Item) -> Result<(), E>,
 ) -> Result<M, E> {
-    let since = Rc::new(Cell::new(0));
+    let meter = Rc::new(Meter::default());
     let mut sink = Sink {
         each: &mut each,
         failure: None,
-        since: Rc::clone(&since),
+        meter: Rc::clone(&meter),
     };
-    let body = BufReader::new(Metered { body, since });
+    let deadline = Instant::now() + PATIENCE;
+    let body = BufReader::new(Metered { body, meter, deadline });
     let mut deserializer = serde_json::Deserializer::from_reader(body);
     let read = sink
         .object(&mut message)
@@ -94,17 +109,18 @@ pub(super) struct Sink<'a, T, E> {
     each: &'a mut dyn FnMut(T) -> Result<(), E>,
     /// Beside the parser, whose errors are text.
     failure: Option<E>,
-    since: Rc<Cell<u64>>,
+    meter: Rc<Meter>,
 }
 
 impl<'a, T, E> Sink<'a, T, E> {
     /// Hands an object on.
     pub(super) fn take<D: Error>(&mut self, item: T) -> Result<(), D> {
-        self.since.set(0);
-        (self.each)(item).map_err(|failure| {
+        let taken = (self.each)(item).map_err(|failure| {
             self.failure = Some(failure);
             D::custom("given up")
-        })
+        });
+        self.meter.begin_anew();
+        taken
     }
 
     /// Reads an object within the message.
@@ -127,23 +143,53 @@ impl<'a, T, E> Sink<'a, T, E> {
     }
 }
 
-/// Counts what one object takes.
+/// What the object that is being read has taken so far.
+#[derive(Default)]
+struct Meter {
+    bytes: Cell<u64>,
+    turn: RefCell<Option<MutexGuard<'static, ()>>>,
+}
+
+impl Meter {
+    fn begin_anew(&self) {
+        self.bytes.set(0);
+        self.turn.take();
+    }
+
+    fn add(&self, length: usize) -> Result<(), Exceeded> {
+        self.bytes.set(self.bytes.get() + length as u64);
+        if self.bytes.get() > LARGEST_OBJECT {
+            return Err(Exceeded::Size);
+        }
+        if self.bytes.get() > LARGE_OBJECT && self.turn.borrow().is_none() {
+            let turn = LARGE.lock().unwrap_or_else(PoisonError::into_inner);
+            self.turn.replace(Some(turn));
+        }
+        Ok(())
+    }
+}
+
+/// Stops reading when an object takes too much memory, or all of them too much time.
 struct Metered<R> {
     body: R,
-    since: Rc<Cell<u64>>,
+    meter: Rc<Meter>,
+    deadline: Instant,
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("one object is too large")]
-struct TooLarge;
+#[error("given up")]
+enum Exceeded {
+    Size,
+    Time,
+}
 
 impl<R: Read> Read for Metered<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.since.get() > LARGEST_OBJECT {
-            return Err(io::Error::other(TooLarge));
+        if Instant::now() > self.deadline {
+            return Err(io::Error::other(Exceeded::Time));
         }
         let length = self.body.read(buffer)?;
-        self.since.set(self.since.get() + length as u64);
+        self.meter.add(length).map_err(io::Error::other)?;
         Ok(length)
     }
 }
