@@ -18,8 +18,8 @@ use super::{
 };
 use crate::{
     account::{KeyError, LoginError},
-    media, sync, vault,
-    wire::{Malformed, header::HeaderError},
+    collection, media, sync, vault,
+    wire::{Malformed, header::HeaderError, stream::Unreadable},
 };
 
 /// A request that failed.
@@ -165,6 +165,12 @@ impl From<vault::Error> for HttpError {
             vault::Error::Media(media::Error::Missing(_)) => Self::new(StatusCode::CONFLICT, error),
             vault::Error::NotInSync | vault::Error::Replaced | vault::Error::Occupied => {
                 Self::new(StatusCode::CONFLICT, error)
+            }
+            vault::Error::Collection(collection::Error::Request(Unreadable::TooLarge)) => {
+                Self::new(StatusCode::PAYLOAD_TOO_LARGE, error)
+            }
+            vault::Error::Collection(collection::Error::Request(Unreadable::TooLong)) => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, error)
             }
             // Clients answer 400 with "check your database", which helps.
             vault::Error::Collection(ref cause) if !cause.is_environment() => {

@@ -13,6 +13,7 @@ use hyper::{
 use serde::Serialize;
 
 use crate::vault::workers::Share;
+use tempfile::SpooledTempFile;
 
 /// Clients fail without it: the answer's length before compression.
 const ORIGINAL_SIZE: &str = "anki-original-size";
@@ -45,6 +46,18 @@ impl Reply {
     #[must_use]
     pub fn text(text: impl Into<String>) -> Self {
         Self::bytes(text.into().into_bytes())
+    }
+
+    /// The whole of a file that is memory while it is small.
+    ///
+    /// # Errors
+    /// As the file system says.
+    pub fn spooled(file: SpooledTempFile) -> io::Result<Self> {
+        let in_memory = !file.is_rolled();
+        Ok(Self {
+            in_memory,
+            ..Self::file(file)?
+        })
     }
 
     /// The whole of a file, wherever it stands.

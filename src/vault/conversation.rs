@@ -204,6 +204,19 @@ impl Vault {
         .await
     }
 
+    /// Whether the speaker's conversation is under way, as far as can be told before it is its
+    /// turn: while somebody uses the collection, perhaps.
+    #[must_use]
+    pub fn is_under_way(&self, speaker: &Speaker) -> bool {
+        let is_theirs = |open: &Open| {
+            let current = open.conversation.as_ref();
+            current.is_some_and(|current| current.speaker == *speaker)
+        };
+        self.collection
+            .look(|open| open.is_some_and(is_theirs))
+            .unwrap_or(true)
+    }
+
     /// Goes on with the speaker's conversation.
     ///
     /// # Errors

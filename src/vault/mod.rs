@@ -33,6 +33,7 @@ use std::{
 };
 
 use tempfile::{NamedTempFile, SpooledTempFile};
+use tokio::sync::{Mutex, MutexGuard};
 
 use crate::{
     account::host_key::DeviceId,
@@ -69,6 +70,7 @@ pub struct Vault {
     folder: PathBuf,
     collection: Slot<Open>,
     media: Slot<MediaStore>,
+    turn: Mutex<()>,
     activity: Activity,
     /// Whether the folder has another name by now, or none.
     taken_away: AtomicBool,
@@ -95,6 +97,7 @@ impl Vault {
             folder,
             collection: Slot::default(),
             media: Slot::default(),
+            turn: Mutex::default(),
             activity: Activity::default(),
             taken_away: AtomicBool::new(false),
             readers: Readers::default(),
@@ -138,6 +141,12 @@ impl Vault {
         let path = self.collection_path();
         self.in_turn(device, move |open| work(&opened(open, &path)?.collection))
             .await
+    }
+
+    /// Lets in one request that takes much memory, and then the next, in the order in which
+    /// they come.
+    pub async fn one_at_a_time(&self) -> MutexGuard<'_, ()> {
+        self.turn.lock().await
     }
 
     /// A vault that is being used counts as in conversation.
