@@ -287,7 +287,7 @@ impl Call<'_> {
             }
             Method::MediaDownload => {
                 let request = self.read(content).await?;
-                let zip = media::download(vault, request, vault.spool()).await?;
+                let zip = media::download(vault, request, vault.parcel()).await?;
                 self.entry.outcome = Some(Outcome::MediaReceived);
                 Ok(Reply::file(zip)?)
             }
@@ -307,6 +307,7 @@ impl Call<'_> {
     async fn upload(&mut self, content: Content) -> Result<Reply, HttpError> {
         let refusal = match content.receive(self.vault.upload_file()?).await {
             Ok(file) => {
+                let file = file.into_inner();
                 self.authenticate_again()?;
                 self.attendance.received(file.as_file().metadata()?.len());
                 match full::upload(&self.vault, self.device, file, self.room).await? {

@@ -12,6 +12,7 @@ mod handler;
 pub mod listener;
 mod log;
 mod multipart;
+mod paced;
 mod page;
 pub mod pulse;
 mod reply;
@@ -34,10 +35,10 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{sleep, timeout},
 };
-use tokio_io_timeout::TimeoutStream;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use listener::{Listener, Stream};
+use paced::Paced;
 use pulse::Pulse;
 use tracked::Tracked;
 
@@ -102,6 +103,7 @@ impl Server {
     /// One that has not served anything yet.
     #[must_use]
     pub fn new(accounts: Accounts, vaults: Vaults, policy: Policy) -> Self {
+        vaults.disk().keep_free(policy.room.reserve);
         Self {
             accounts,
             vaults,
@@ -118,6 +120,7 @@ impl Server {
 
     /// What holds from now on, for requests that come.
     pub fn change_policy(&self, policy: Policy) {
+        self.vaults.disk().keep_free(policy.room.reserve);
         *self.policy.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(policy);
     }
 }
@@ -180,9 +183,8 @@ async fn connection(
 ) {
     let limits = server.policy().limits;
     let _connected = server.pulse.connected();
-    let mut stream = TimeoutStream::new(stream);
     // Reads have time-outs of their own, which depend on what is being read.
-    stream.set_write_timeout(Some(limits.body_timeout));
+    let stream = Paced::new(stream, limits.body_timeout);
     // A token lives from a request's head to the end of its answer.
     let requests = TaskTracker::new();
     let service = service_fn(|request: Request<Incoming>| {

@@ -3,14 +3,16 @@
 use std::io::{Seek, Write};
 
 use bytes::{Bytes, BytesMut};
-use tempfile::SpooledTempFile;
 use tokio::{task::spawn_blocking, time::Instant};
 
 use super::{
     body::{BodyError, BodyLimits},
     decode::{copy, gunzip},
 };
-use crate::vault::lobby::{Lobby, Place};
+use crate::{
+    disk,
+    vault::lobby::{Lobby, Place},
+};
 
 /// Collected before a blocking thread is asked to write it.
 const PIECE: usize = 64 * 1024;
@@ -24,7 +26,7 @@ pub enum Data {
     /// As it came.
     Kept {
         /// The bytes.
-        file: SpooledTempFile,
+        file: disk::Spool,
         /// Whether they are gzip.
         gzip: bool,
     },
@@ -64,7 +66,7 @@ pub struct Spool<'a> {
     sent: u64,
     collected: BytesMut,
     /// None once there is too much of it.
-    file: Option<SpooledTempFile>,
+    file: Option<disk::Spool>,
     stay: Option<Stay>,
 }
 

@@ -128,6 +128,7 @@ impl Vault {
         let mut work = work;
         loop {
             let (activity, readers) = (self.activity.clone(), self.readers.clone());
+            let folder = self.folder.clone();
             let outcome = self.collection.run(move |open| {
                 if alone && readers.any() {
                     return Err(work);
@@ -148,7 +149,7 @@ impl Vault {
                         *open = None;
                     }
                 }
-                Ok(work(open))
+                Ok(work(open).map_err(|error| error.diagnosed(&folder)))
             });
             match outcome.await? {
                 Ok(result) => return result,
@@ -211,7 +212,7 @@ impl Vault {
         + Send
         + 'static,
     ) -> Result<R, Error> {
-        let activity = self.activity.clone();
+        let (activity, folder) = (self.activity.clone(), self.folder.clone());
         let converse = self.collection.run(move |open| {
             let current = open.as_mut().and_then(
                 |Open {
@@ -241,7 +242,7 @@ impl Vault {
                 }
                 Err(error) => {
                     *open = None;
-                    Err(error)
+                    Err(error.diagnosed(&folder))
                 }
             }
         });
