@@ -128,7 +128,7 @@ impl Disk {
         };
         // Held while the disk is asked, so that nobody else is promised the same bytes.
         let mut promised = self.budget.promised();
-        if reserve > 0 {
+        if reserve > 0 && bytes > 0 {
             let free = Free::at(&self.folder)?.bytes.saturating_sub(*promised);
             if free < floor.saturating_add(bytes) {
                 let error = NoRoom {
@@ -319,7 +319,7 @@ pub fn probe(folder: &Path) -> io::Result<()> {
     // As much as SQLite's index of a journal takes at first.
     const PROBE: usize = 32 * 1024;
     let mut file = tempfile::tempfile_in(folder)?;
-    file.write_all(&[1; PROBE])?;
+    file.write_all(&vec![1; PROBE])?;
     file.sync_all()
 }
 
@@ -369,10 +369,10 @@ mod tests {
         let (folder, disk) = nearly_full();
         let _others = disk.promise(200 * MIB, Purpose::Keep).unwrap();
         let mut file = disk.file(folder.path(), Purpose::Keep).unwrap();
-        file.write_all(&[1; 3 * 1024 * 1024]).unwrap();
+        file.write_all(&vec![1; 3 * 1024 * 1024]).unwrap();
         let _the_rest = disk.promise(100 * MIB, Purpose::Keep).unwrap();
         disk.keep_free(u64::MAX);
-        assert!(is_full(file.write_all(&[1; 3 * 1024 * 1024])));
+        assert!(is_full(file.write_all(&vec![1; 3 * 1024 * 1024])));
         let written = file.into_inner().as_file().metadata().unwrap().len();
         assert!(written <= 4 * MIB, "{written}");
     }

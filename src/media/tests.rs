@@ -289,7 +289,7 @@ fn what_has_failed_leaves_nothing_staged_whatever_it_was() {
         }
         Cursor::new(zip)
     };
-    let more_than_declared = lies(&[0; 7], &[0; 70_001]);
+    let more_than_declared = lies(&[0; 7], &vec![0; 70_001]);
     assert!(matches!(
         store.upload(more_than_declared, 1, NO_QUOTA),
         Err(Error::Refused(Refusal::Zip))

@@ -17,7 +17,7 @@ use std::{
 use tempfile::NamedTempFile;
 use tokio::task::spawn_blocking;
 
-use super::{Error, Vault, fold, opened, restored::Restores};
+use super::{Error, IN_MEMORY, Vault, fold, opened, restored::Restores};
 use crate::{
     account::host_key::DeviceId,
     clock,
@@ -73,9 +73,11 @@ enum Form {
 }
 
 impl Form {
-    /// What making one takes on the disk.
+    /// What making one takes on the disk; no more than any request may take is nothing, so
+    /// that a small collection can be had from a full disk.
     fn bytes(self, collection: u64) -> u64 {
         match self {
+            _ if collection <= IN_MEMORY as u64 => 0,
             Self::AsItIs => collection,
             // With the journal of that.
             Self::Downgraded => collection.saturating_mul(2),
@@ -260,9 +262,9 @@ impl Vault {
             if let Some(copy) = copies.find(present, form) {
                 return Ok(copy);
             }
+            copies.make_room();
             // Asked for before anything is stamped: without room, nothing has changed.
             let promise = disk.promise(form.bytes(file.len()), Purpose::Pass)?;
-            copies.make_room();
             collection.stamp_download(clock::now_ms())?;
             fold(collection)?;
             let stamps = collection.stamps()?;

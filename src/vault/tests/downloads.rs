@@ -82,6 +82,13 @@ async fn old_clients_share_a_copy_of_their_own() {
 #[tokio::test]
 async fn without_room_for_a_copy_nothing_is_stamped() {
     let (_folder, vaults, vault) = vault().await;
+    vault
+        .collection(me(), |collection| {
+            let large = "insert into config values ('large', 0, 0, zeroblob(1000000))";
+            Ok(collection.connection().execute(large, [])?)
+        })
+        .await
+        .unwrap();
     let before = modified(&vault).await;
     vaults.disk().keep_free(u64::MAX);
     let refused = vault.copy_collection(me()).await;
