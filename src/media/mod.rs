@@ -4,6 +4,7 @@ mod archive;
 mod batch;
 mod database;
 pub mod examine;
+mod expected;
 pub mod fault;
 pub mod mirror;
 pub mod name;
@@ -17,7 +18,7 @@ use std::{
     time::SystemTime,
 };
 
-use rusqlite::{Connection, Transaction};
+use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -28,8 +29,9 @@ use crate::{
 use archive::{Download, Upload};
 use batch::{Change, Folders};
 use database::Entry;
+use expected::Expected;
 use mirror::mirror;
-use name::{MediaName, NameError};
+use name::NameError;
 
 /// A user's media, open. When an operation fails for a reason of ours, drop it and
 /// open it anew: opening settles what was interrupted.
@@ -296,53 +298,6 @@ impl MediaStore {
             Some(name) => Err(Error::Missing(name.clone())),
             None => Ok(()),
         }
-    }
-}
-
-/// What a batch would come to, going by what its zip declares.
-struct Expected {
-    /// Bytes of all media, before and after.
-    before: u64,
-    after: u64,
-    /// Bytes of the files in the zip.
-    staged: u64,
-}
-
-impl Expected {
-    fn new<R: Read + Seek>(
-        upload: &mut Upload<R>,
-        entries: &[(MediaName, Option<String>)],
-        transaction: &Transaction,
-    ) -> Result<Self, Error> {
-        let before = database::bytes(transaction)?;
-        let mut staged = 0;
-        let mut sizes = BTreeMap::new();
-        for (name, in_zip) in entries {
-            let size = match in_zip {
-                Some(in_zip) => upload.declared(in_zip)?,
-                None => 0,
-            };
-            staged += size;
-            sizes.insert(name, size);
-        }
-        let mut after = before;
-        for (name, size) in sizes {
-            let present = database::entry(transaction, name.as_str())?;
-            after = (after + size).saturating_sub(present.map_or(0, |entry| entry.size));
-        }
-        Ok(Self {
-            before,
-            after,
-            staged,
-        })
-    }
-
-    fn check(&self, allowed: u64) -> Result<(), Error> {
-        let bytes = self.after;
-        if bytes > allowed && bytes > self.before {
-            return Err(Error::OverQuota { bytes, allowed });
-        }
-        Ok(())
     }
 }
 
