@@ -12,7 +12,6 @@ use hyper::{
     header::{ALLOW, HeaderValue},
 };
 use serde::de::DeserializeOwned;
-use tempfile::SpooledTempFile;
 
 use super::{
     Policy, Server,
@@ -29,6 +28,7 @@ use super::{
 use crate::{
     account::{Accounts, KeyError, host_key::DeviceId},
     collection::upload::Refusal,
+    disk::Spool,
     sync::{full, media, meta, normal},
     vault::{
         self, Vault,
@@ -310,7 +310,7 @@ impl Call<'_> {
             }
             Method::MediaDownload => {
                 let request = self.read(content).await?;
-                let zip = media::download(vault, request, vault.spool()).await?;
+                let zip = media::download(vault, request, vault.parcel()).await?;
                 self.entry.outcome = Some(Outcome::MediaReceived);
                 Ok(Reply::file(zip)?)
             }
@@ -330,6 +330,7 @@ impl Call<'_> {
     async fn upload(&mut self, content: Content) -> Result<Reply, HttpError> {
         let refusal = match content.receive(self.vault.upload_file()?).await {
             Ok(file) => {
+                let file = file.into_inner();
                 self.authenticate_again()?;
                 self.attendance.received(file.as_file().metadata()?.len());
                 match full::upload(&self.vault, self.device, file, self.room).await? {
@@ -367,7 +368,7 @@ impl Call<'_> {
     }
 
     /// A body that is read where it is needed, and its length.
-    async fn receive(&self, content: Content) -> Result<(SpooledTempFile, u64), HttpError> {
+    async fn receive(&self, content: Content) -> Result<(Spool, u64), HttpError> {
         let mut body = content.receive_object(self.vault.spool()).await?;
         self.authenticate_again()?;
         let length = body.stream_position()?;

@@ -12,8 +12,7 @@ use hyper::{
 };
 use serde::Serialize;
 
-use crate::vault::workers::Share;
-use tempfile::SpooledTempFile;
+use crate::{disk::Spool, vault::workers::Share};
 
 /// Clients fail without it: the answer's length before compression.
 const ORIGINAL_SIZE: &str = "anki-original-size";
@@ -52,8 +51,8 @@ impl Reply {
     ///
     /// # Errors
     /// As the file system says.
-    pub fn spooled(file: SpooledTempFile) -> io::Result<Self> {
-        let in_memory = !file.is_rolled();
+    pub fn spooled(file: Spool) -> io::Result<Self> {
+        let in_memory = file.is_in_memory();
         Ok(Self {
             in_memory,
             ..Self::file(file)?

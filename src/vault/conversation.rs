@@ -133,6 +133,7 @@ impl Vault {
             } else {
                 &self.share
             };
+            let folder = self.folder.clone();
             let outcome = self.collection.run(share, move |open| {
                 if alone && readers.any() {
                     return Ok(Err(work));
@@ -153,7 +154,7 @@ impl Vault {
                         *open = None;
                     }
                 }
-                work(open).map(Ok)
+                work(open).map(Ok).map_err(|error| error.diagnosed(&folder))
             });
             match outcome.await? {
                 Ok(result) => return Ok(result),
@@ -229,7 +230,7 @@ impl Vault {
         + Send
         + 'static,
     ) -> Result<R, Error> {
-        let activity = self.activity.clone();
+        let (activity, folder) = (self.activity.clone(), self.folder.clone());
         let converse = self.collection.run(&self.share, move |open| {
             let current = open.as_mut().and_then(
                 |Open {
@@ -259,7 +260,7 @@ impl Vault {
                 }
                 Err(error) => {
                     *open = None;
-                    Err(error)
+                    Err(error.diagnosed(&folder))
                 }
             }
         });
