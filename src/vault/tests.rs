@@ -256,6 +256,7 @@ async fn what_a_crash_left_half_received_is_cleared_away() {
 }
 
 mod kept;
+mod turns;
 
 mod conversations {
     use super::*;
