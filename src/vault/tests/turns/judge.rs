@@ -133,7 +133,7 @@ impl Judge<'_> {
         };
         let is_fair = hold.device == self.event(at).device
             || self.silence(hold.device, self.log[at].at) >= SILENCE
-            || self.aborted_since(hold, at);
+            || self.may_be_over(hold, at);
         ensure(is_fair, "a device that was talking was interrupted")
     }
 
@@ -205,8 +205,7 @@ impl Judge<'_> {
             (hold.device, hold.session) == (device, session)
                 && hold.from < asked
                 && hold.to.is_none_or(|to| to > at)
-                && !self.aborted_since(hold, at)
-                && self.longest_silence(device, self.log[hold.from].at, self.log[at].at) < ABANDONED
+                && !self.may_be_over(hold, at)
         };
         ensure(
             !self.holds.iter().any(|hold| is_its_own(&hold)),
@@ -268,15 +267,18 @@ impl Judge<'_> {
         self.log.iter().position(same).unwrap()
     }
 
-    /// Whether its device may have ended it by then: when an abort takes effect is not known,
-    /// or whether it has if nobody waited for the answer.
-    fn aborted_since(&self, hold: &Hold, at: usize) -> bool {
-        (hold.from..at).any(|line| {
+    /// Whether it may be over by then although nothing in the log ends it: when an abort takes
+    /// effect is not known, or whether it has if nobody waited for the answer, and what is
+    /// abandoned is closed in the background.
+    fn may_be_over(&self, hold: &Hold, at: usize) -> bool {
+        let is_aborted = (hold.from..at).any(|line| {
             let event = self.event(line);
             event.deed == Deed::Abort
                 && event.device == hold.device
-                && !(self.log[line].what == What::Arrived)
-        })
+                && self.log[line].what != What::Arrived
+        });
+        let (from, to) = (self.log[hold.from].at, self.log[at].at);
+        is_aborted || self.longest_silence(hold.device, from, to) >= ABANDONED
     }
 
     /// When requests of a device, or backups, were under way; the end is open for some.
