@@ -4,7 +4,8 @@
 
 mod body;
 mod client_address;
-mod decode;
+#[doc(hidden)]
+pub mod decode;
 mod direct;
 mod envelope;
 mod error;

@@ -257,6 +257,7 @@ async fn what_a_crash_left_half_received_is_cleared_away() {
 
 mod downloads;
 mod kept;
+mod turns;
 
 mod conversations {
     use super::*;
