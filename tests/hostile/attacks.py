@@ -40,8 +40,11 @@ class Attack:
 
 @dataclass
 class Outcome:
+    """`fault` says what must not be, beside what the honest user sees."""
+
     sent: int
     answer: str
+    fault: str | None = None
 
 
 def together(count, work):
@@ -269,7 +272,9 @@ def guessing(server, template, seconds):
     for thread in threads:
         thread.join()
     rate = tried.count(403) / max(1, took + 5)
-    return Outcome(0, f"owner in after {took:.0f} s ({status}); {rate:.1f} guesses verified a second")
+    answer = f"owner in after {took:.0f} s ({status}); {rate:.1f} guesses verified a second"
+    fault = None if status == 200 and took <= 60 else "the right password did not get in"
+    return Outcome(0, answer, fault)
 
 
 def stalled_downloads(server, template, seconds):
@@ -292,7 +297,8 @@ def stalled_downloads(server, template, seconds):
         time.sleep(0.25)
     for connection in connections:
         connection.close()
-    return Outcome(0, f"copies took {most / MEBIBYTE:.0f} MiB of disk at the most")
+    answer = f"copies took {most / MEBIBYTE:.0f} MiB of disk at the most"
+    return Outcome(0, answer, "more than two copies" if most > 150 * MEBIBYTE else None)
 
 
 def free(server):
@@ -316,11 +322,12 @@ def media_bomb(server, template, seconds):
     left = sum(
         path.stat().st_size for path in server.folder(ATTACKER).rglob("*") if path.is_file()
     )
-    return Outcome(2 * len(body), f"{answer}; {left / MEBIBYTE:.0f} MiB left on the disk")
+    answer += f"; {left / MEBIBYTE:.0f} MiB left on the disk"
+    return Outcome(2 * len(body), answer, "files are left" if left > MEBIBYTE else None)
 
 
 ATTACKS = [
-    Attack("H1 a", "16 uploads with an index that computes for hours", uploads(slow_expression, 10_000_000, 16)),
+    Attack("H1 a", "16 uploads with an index that computes for hours", uploads(slow_expression, 2_000_000, 16)),
     Attack("H1 b", "an upload with an index that takes memory", uploads(large_expression, 400_000_000, 1)),
     Attack("H1 c", "10 of them", uploads(large_expression, 400_000_000, 10)),
     Attack("H1 d", "16 uploads of two million reviews", deep_tree),

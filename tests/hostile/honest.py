@@ -38,7 +38,7 @@ class HonestUser:
         self.process.join()
 
     def run(self):
-        logins, syncs, failures = [], [], []
+        logins, syncs, done, failures = [], [], [], []
         begun = time.monotonic()
         number = 0
         while not self.stopping.is_set() or not syncs:
@@ -51,12 +51,13 @@ class HonestUser:
                 logged_in = time.monotonic()
                 sync(self.server, key)
                 logins.append(logged_in - started)
-                syncs.append(time.monotonic() - logged_in)
+                done.append(time.monotonic())
+                syncs.append(done[-1] - logged_in)
             except (OSError, AssertionError, ValueError, KeyError) as error:
                 failures.append(f"{type(error).__name__}: {error}")
                 if self.stopping.is_set():
                     break
-        self.into.send((logins, syncs, failures))
+        self.into.send((logins, syncs, done, failures))
 
     def figures(self):
         return Figures(*self.results)
@@ -65,8 +66,13 @@ class HonestUser:
 class Figures:
     """How long logins and syncs took, in seconds."""
 
-    def __init__(self, logins, syncs, failures):
-        self.logins, self.syncs, self.failures = sorted(logins), sorted(syncs), failures
+    def __init__(self, logins, syncs, done, failures):
+        self.logins, self.syncs, self.done = sorted(logins), sorted(syncs), done
+        self.failures = failures
+
+    def between(self, begin, end):
+        """How many syncs were done then. All processes of a machine share this clock."""
+        return sum(begin < moment < end for moment in self.done)
 
     @property
     def worst(self):

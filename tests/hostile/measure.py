@@ -36,6 +36,9 @@ class Row:
     afterwards: int
     kills: int
     stopped_in: float
+    # Syncs of the honest user that were done while the attack went on.
+    meanwhile: int
+    fault: str | None
 
     def ratios(self):
         """How much longer the slowest of a hundred logins and syncs took."""
@@ -110,15 +113,16 @@ def measure(attack, folder, template, seconds, quiet_seconds=QUIET_SECONDS):
             time.sleep(0.5)
             began = time.monotonic()
             outcome = attack.run(server, template, seconds)
-            took = time.monotonic() - began
             # So that there is something to see beside one that is over at once.
-            time.sleep(max(0, 2 - took))
+            time.sleep(max(0, 2 - (time.monotonic() - began)))
+            took = time.monotonic() - began
         kills = server.group.kills()
         peak = LIMIT if kills else server.peak_memory()
         afterwards = 0 if kills else when_idle(server)
         return Row(
             *[attack.number, attack.name, outcome.sent, outcome.answer, took],
             *[alone.figures(), beside.figures(), peak, afterwards, kills, stopped(server)],
+            *[beside.figures().between(began, began + took), outcome.fault],
         )
     finally:
         server.kill()

@@ -14,6 +14,8 @@ def test_an_attack_costs_nobody_else_anything(attack, tmp_path, template, long):
     row = measure(attack, tmp_path, template, seconds, quiet_seconds=1)
     print(" | ".join(row.cells()))
     assert row.kills == 0, "the server was killed for its memory"
+    assert row.fault is None, row.answer
     assert row.beside.failures == []
+    assert row.meanwhile > 0, "nobody else got in"
     assert row.afterwards < ENOUGH
     assert row.stopped_in < STOP_SECONDS
