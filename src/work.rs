@@ -180,6 +180,12 @@ impl Job {
         })
     }
 
+    /// How many instructions it has used.
+    #[must_use]
+    pub fn used(&self) -> u64 {
+        self.used.load(Ordering::Relaxed)
+    }
+
     fn step(&self) -> Result<(), Interrupted> {
         let used = u64::from(INSTRUCTIONS.unsigned_abs());
         self.used.fetch_add(used, Ordering::Relaxed);
@@ -193,9 +199,7 @@ impl Job {
             Some(Interrupted::Left)
         } else if self.stop.is_at_once() || self.must_end() && !to_the_end {
             Some(Interrupted::Stopping)
-        } else if self.used.load(Ordering::Relaxed) > self.budget.instructions
-            || self.working() > self.budget.time
-        {
+        } else if self.used() > self.budget.instructions || self.working() > self.budget.time {
             Some(Interrupted::Exhausted)
         } else {
             None
