@@ -119,9 +119,10 @@ fn judge_definition(row: &Row) -> Result<bool, Objection> {
     let lower = sql.to_ascii_lowercase();
     for (name, definition) in STATISTICS {
         if lower.contains(name) {
-            return match sql == definition {
-                true => Ok(true),
-                false => Err(Objection::Forged(shown(&row.name))),
+            return if sql == definition {
+                Ok(true)
+            } else {
+                Err(Objection::Forged(shown(&row.name)))
             };
         }
     }

@@ -153,9 +153,10 @@ impl Raw {
         budget.bytes = budget.bytes.checked_sub(length).ok_or(RawError::TooMuch)?;
         let local = self.local(length);
         let mut record = rest.get(..local).ok_or(RawError::Damaged)?.to_vec();
-        let mut next = match length > local {
-            true => u32_at(rest, local)?,
-            false => 0,
+        let mut next = if length > local {
+            u32_at(rest, local)?
+        } else {
+            0
         };
         while record.len() < length {
             let page = self.page(next, budget)?;
@@ -304,6 +305,7 @@ mod tests {
             let path = folder.path().join("file");
             let conn = Connection::open(&path).unwrap();
             conn.pragma_update(None, "page_size", page_size).unwrap();
+            conn.execute_batch("begin").unwrap();
             for number in 0..150 {
                 let comment = "é".repeat(number * number / 3);
                 conn.execute_batch(&format!(
@@ -312,6 +314,7 @@ mod tests {
                 ))
                 .unwrap();
             }
+            conn.execute_batch("commit").unwrap();
             drop(conn);
             let rows = Raw::open(&path).unwrap().schema().unwrap();
             assert_eq!(rows, of_sqlite(&path), "{page_size}");

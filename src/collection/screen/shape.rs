@@ -39,7 +39,7 @@ pub fn shape(conn: &Connection) -> rusqlite::Result<Result<Shape, Objection>> {
             indexes: indexes(conn, &name)?,
             name,
         };
-        if let Err(objection) = shape.add(conn, table) {
+        if let Err(objection) = shape.add(conn, &table) {
             return Ok(Err(objection));
         }
     }
@@ -50,11 +50,15 @@ impl Shape {
     /// Tables of Anki's that can be built anew, with all their rows, as they should be in this schema.
     #[must_use]
     pub fn maimed(&self, version: i64) -> Vec<&'static str> {
-        let maimed = self.maimed.iter().filter(|(_, since)| version >= *since);
-        maimed.map(|(table, _)| *table).collect()
+        let is_maimed = |table: &&str| {
+            let mut maimed = self.maimed.iter();
+            maimed.any(|(name, since)| name == table && version >= *since)
+        };
+        let tables = schema::TABLES.into_iter().map(|(table, _)| table);
+        tables.filter(is_maimed).collect()
     }
 
-    fn add(&mut self, conn: &Connection, table: Table) -> Result<(), Objection> {
+    fn add(&mut self, conn: &Connection, table: &Table) -> Result<(), Objection> {
         let anki = of_anki(&table.name);
         let is_computed = table.columns.iter().any(|column| column.is_generated);
         match anki {
@@ -64,15 +68,15 @@ impl Shape {
         }
         for index in &table.indexes {
             let refuses = anki.is_some() && index.is_unique && !index.is_ankis();
-            match index.is_own {
-                true if index.computes() || refuses => self.foreign.push(Foreign {
-                    kind: INDEX,
-                    name: index.name.clone(),
-                }),
-                false if index.has_unknown_order() => {
+            if index.origin != Origin::Statement {
+                if index.has_unknown_order() {
                     return Err(Objection::Collation(shown(&table.name)));
                 }
-                _ => {}
+            } else if index.computes() || refuses {
+                self.foreign.push(Foreign {
+                    kind: INDEX,
+                    name: index.name.clone(),
+                });
             }
         }
         if let Some(anki) = anki
@@ -106,14 +110,20 @@ struct Index {
     name: String,
     table: String,
     is_unique: bool,
-    /// Made by a statement of its own, and not by a constraint of the table.
-    is_own: bool,
-    is_of_the_key: bool,
+    origin: Origin,
     is_partial: bool,
     /// None for an expression.
     columns: Vec<Option<String>>,
     collations: Vec<String>,
     sql: Option<String>,
+}
+
+/// What made an index.
+#[derive(PartialEq, Eq)]
+enum Origin {
+    Statement,
+    Key,
+    Constraint,
 }
 
 impl Index {
@@ -228,14 +238,14 @@ impl Table {
             || self
                 .indexes
                 .iter()
-                .filter(|index| index.is_of_the_key)
+                .filter(|index| index.origin == Origin::Key)
                 .all(Index::is_unicase);
         names && is_number && order
     }
 
     /// What Anki and this server insert might violate a rule that Anki has not set.
     fn refuses_rows(&self) -> bool {
-        let constraint = |index: &Index| index.is_unique && !index.is_own && !index.is_of_the_key;
+        let constraint = |index: &Index| index.origin == Origin::Constraint;
         let column = |column: &Column| {
             let is_extra = of_anki(&self.name).is_some_and(|anki| !is_column(anki, &column.name));
             is_extra
@@ -310,13 +320,16 @@ fn indexes(conn: &Connection, table: &str) -> rusqlite::Result<Vec<Index>> {
          from pragma_index_list(?) list",
     )?;
     let indexes = statement.query_map([table], |row| {
-        let origin: String = row.get(2)?;
+        let origin = match row.get_ref(2)?.as_str()? {
+            "c" => Origin::Statement,
+            "pk" => Origin::Key,
+            _ => Origin::Constraint,
+        };
         Ok(Index {
             name: row.get(0)?,
             table: table.to_owned(),
             is_unique: row.get(1)?,
-            is_own: origin == "c",
-            is_of_the_key: origin == "pk",
+            origin,
             is_partial: row.get(3)?,
             sql: row.get(4)?,
             columns: Vec::new(),

@@ -89,8 +89,8 @@ fn what_computes_and_holds_no_rows_is_left_behind() {
             format!("drop index idx_cards_odid; create index idx_cards_odid on cards (odid) where {LONG}"),
             "idx_cards_odid",
         ),
-        ("create unique index evil on cards (did)".into(), "evil"),
-        ("drop index idx_decks_name; create unique index idx_decks_name on decks (usn)".into(), "idx_decks_name"),
+        ("create unique index evil on cards (nid, id)".into(), "evil"),
+        ("drop index idx_decks_name; create unique index idx_decks_name on decks (id)".into(), "idx_decks_name"),
         (
             format!("create trigger evil after update on col begin select {LONG}; end"),
             "evil",
@@ -100,7 +100,7 @@ fn what_computes_and_holds_no_rows_is_left_behind() {
         ("create virtual table evil using fts5 (a)".into(), "evil"),
         ("create virtual table evil using rtree (a, b, c)".into(), "evil"),
         (
-            "insert into sqlite_schema values ('table', 'evil', 'evil', 0, 'CREATE VIRTUAL TABLE evil USING nothing(x)')".into(),
+            "insert into sqlite_schema values ('table', 'evil', 'evil', 0, 'CREATE VIRTUAL TABLE evil USING no_such_module(x)')".into(),
             "evil",
         ),
         (
@@ -129,11 +129,12 @@ fn what_computes_and_holds_no_rows_is_left_behind() {
 /// Each view has twice the columns and tables of the one before: SQLite would have to write out all of it.
 #[test]
 fn views_upon_views_are_left_behind_before_an_upgrade_renames_tables() {
-    let mut change = String::from("create view v0 as select * from notes, notes;");
-    for number in 1..40 {
+    let views = (1..40).map(|number| {
         let below = number - 1;
-        change += &format!("create view v{number} as select * from v{below}, v{below};");
-    }
+        format!("create view v{number} as select * from v{below}, v{below};")
+    });
+    let change =
+        "create view v0 as select * from notes, notes;".to_owned() + &views.collect::<String>();
     let (_folder, path) = changed("upgrade_in_schema11", &change);
     accept(&path).unwrap();
     assert!(
