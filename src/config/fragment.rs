@@ -44,6 +44,8 @@ pub struct Fragment {
     pub max_connections: Option<Given<usize>>,
     /// Connections of one address that have not shown a host key.
     pub max_connections_per_address: Option<Given<usize>>,
+    /// MiB that all requests together may hold in memory.
+    pub memory_megs: Option<Given<u64>>,
     /// Seconds that a client may take to send the head of a request.
     pub header_timeout_secs: Option<Given<u64>>,
     /// Seconds that a body may stand still.
@@ -86,6 +88,7 @@ impl Fragment {
             max_connections_per_address: self
                 .max_connections_per_address
                 .or(other.max_connections_per_address),
+            memory_megs: self.memory_megs.or(other.memory_megs),
             header_timeout_secs: self.header_timeout_secs.or(other.header_timeout_secs),
             body_timeout_secs: self.body_timeout_secs.or(other.body_timeout_secs),
             min_free_megs: self.min_free_megs.or(other.min_free_megs),

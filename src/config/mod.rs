@@ -104,6 +104,8 @@ pub struct Limits {
     pub connections: usize,
     /// Connections of one address that have not shown a valid host key.
     pub connections_per_address: usize,
+    /// Bytes that all requests together may hold in memory.
+    pub memory: u64,
     /// How long the head of a request may take, and a connection may be idle.
     pub header_timeout: Duration,
     /// How long a body may stand still, in either direction.
@@ -149,6 +151,7 @@ impl Settings {
             decoded: sent.saturating_mul(MIB).saturating_mul(DECODED_PER_SENT),
             connections: whole(fragment.max_connections, 256, problems),
             connections_per_address: whole(fragment.max_connections_per_address, 64, problems),
+            memory: whole(fragment.memory_megs, 64, problems).saturating_mul(MIB),
             header_timeout: Duration::from_secs(whole(fragment.header_timeout_secs, 60, problems)),
             body_timeout: Duration::from_secs(whole(fragment.body_timeout_secs, 60, problems)),
         };

@@ -97,6 +97,7 @@ mod tests {
                 decoded: 1,
                 connections: 1,
                 connections_per_address: 1,
+                memory: 1,
                 header_timeout: Duration::ZERO,
                 body_timeout: Duration::ZERO,
             },

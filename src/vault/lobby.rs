@@ -10,14 +10,14 @@ use std::{
     time::Duration,
 };
 
-use tempfile::SpooledTempFile;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{Instant, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
-use super::IN_MEMORY;
+use super::{IN_MEMORY, workers::Share};
+use crate::disk::{Disk, Purpose, Spool};
 
 /// How many of them may use the disk at a time.
 const PLACES: usize = 8;
@@ -37,6 +37,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// Files here belong to nobody, and have no name.
 pub struct Lobby {
     folder: PathBuf,
+    share: Share,
+    disk: Disk,
     places: Arc<Semaphore>,
     uploads: Arc<Mutex<Uploads>>,
 }
@@ -75,18 +77,26 @@ impl Upload {
 impl Lobby {
     /// Over a folder that exists.
     #[must_use]
-    pub fn new(folder: PathBuf) -> Self {
+    pub fn new(folder: PathBuf, disk: Disk, share: Share) -> Self {
         Self {
             folder,
+            disk,
+            share,
             places: Arc::new(Semaphore::new(PLACES)),
             uploads: Arc::default(),
         }
     }
 
+    /// The threads for what strangers send.
+    #[must_use]
+    pub fn share(&self) -> &Share {
+        &self.share
+    }
+
     /// A file that is memory while it is small.
     #[must_use]
-    pub fn spool(&self) -> SpooledTempFile {
-        tempfile::spooled_tempfile_in(IN_MEMORY, &self.folder)
+    pub fn spool(&self) -> Spool {
+        self.disk.spool(IN_MEMORY, &self.folder, Purpose::Keep)
     }
 
     /// What a stranger needs before a spool grows out of memory; none when it takes too long.
@@ -158,8 +168,14 @@ mod tests {
     use tokio::time::sleep;
 
     use super::*;
+    use crate::vault::workers::Workers;
 
     const STRANGERS: usize = 256;
+
+    fn empty() -> Lobby {
+        let disk = Disk::new(PathBuf::new());
+        Lobby::new(PathBuf::new(), disk, Workers::default().strangers())
+    }
 
     /// A stranger's upload: some bytes every so often, until it is given up.
     async fn upload(lobby: Arc<Lobby>, first: usize, bytes: usize, every: Duration) {
@@ -178,7 +194,7 @@ mod tests {
     }
 
     async fn crowded(first: usize, bytes: usize, every: Duration) -> Arc<Lobby> {
-        let lobby = Arc::new(Lobby::new(PathBuf::new()));
+        let lobby = Arc::new(empty());
         for _ in 0..STRANGERS {
             tokio::spawn(upload(Arc::clone(&lobby), first, bytes, every));
         }
@@ -201,7 +217,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_goes_on_keeps_his_place_however_many_wait() {
-        let lobby = Arc::new(Lobby::new(PathBuf::new()));
+        let lobby = Arc::new(empty());
         let give_up = CancellationToken::new();
         let place = lobby.place(give_up.clone()).await.unwrap();
         for _ in 0..STRANGERS {
@@ -218,7 +234,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_waits_in_vain_is_refused_and_who_is_slow_stays_while_nobody_waits() {
-        let lobby = Lobby::new(PathBuf::new());
+        let lobby = empty();
         let give_up = CancellationToken::new();
         let mut taken = Vec::new();
         for _ in 0..PLACES {
