@@ -13,7 +13,7 @@ use support::{frame, head, start};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
-    time::{Instant, sleep},
+    time::{sleep, timeout},
 };
 
 const META: &[u8] = br#"{"v":11,"cv":"test"}"#;
@@ -101,15 +101,30 @@ async fn heads_and_bodies_that_stand_still_are_cut_off() {
 }
 
 #[tokio::test]
-async fn connections_over_the_cap_wait_and_are_served_later() {
+async fn when_all_connections_are_taken_strangers_make_room() {
     let server = start().await;
-    let idle = futures_util::future::join_all((0..8).map(|_| server.connect())).await;
+    let mut device = server.connect().await;
+    let key = server.log_in().await;
+    let meta = frame(META);
+    let head = head("/sync/meta", &key, "Transfer-Encoding: chunked");
+    device.write_all(head.as_bytes()).await.unwrap();
     sleep(Duration::from_millis(50)).await;
-    let began = Instant::now();
-    // Served once the idle ones have been cut off.
-    server.log_in().await;
-    assert!(began.elapsed() > Duration::from_millis(100));
-    drop(idle);
+    let mut idle = futures_util::future::join_all((0..20).map(|_| server.connect())).await;
+    // Far sooner than those that are idle are cut off.
+    let answer = timeout(Duration::from_millis(200), server.log_in()).await;
+    assert!(answer.is_ok());
+    // The oldest had to go, and not the one that has shown a key.
+    assert_eq!(idle[0].read(&mut [0]).await.unwrap_or(0), 0);
+    let chunk = [
+        format!("{:x}\r\n", meta.len()).as_bytes(),
+        &meta,
+        b"\r\n0\r\n\r\n",
+    ]
+    .concat();
+    device.write_all(&chunk).await.unwrap();
+    let mut answer = Vec::new();
+    device.read_to_end(&mut answer).await.unwrap();
+    assert!(answer.starts_with(b"HTTP/1.1 200"));
 }
 
 #[tokio::test]

@@ -331,7 +331,7 @@ async fn a_body_is_read_to_its_end_also_behind_the_form() {
     assert_eq!(answer.status, 200);
 }
 
-/// Four of them fill the room that there is for bodies whose sender is not known.
+/// Eight of them fill the room that there is for bodies whose sender is not known.
 #[tokio::test]
 async fn strangers_who_stand_still_hold_nobody_up_for_long() {
     let server = start().await;
@@ -339,7 +339,7 @@ async fn strangers_who_stand_still_hold_nobody_up_for_long() {
     let head = head("/sync/upload", "Content-Length: 900000");
     let half = form(&[("data", &noise(400_000))]);
     let mut strangers = Vec::new();
-    for _ in 0..4 {
+    for _ in 0..8 {
         let mut stranger = server.connect().await;
         stranger.write_all(head.as_bytes()).await.unwrap();
         stranger.write_all(&half[..300_000]).await.unwrap();

@@ -5,6 +5,7 @@ pub mod devices;
 pub mod host_key;
 pub mod name;
 pub mod password;
+pub mod subscriber;
 pub mod throttle;
 pub mod users_file;
 
@@ -20,7 +21,7 @@ use devices::{Devices, PasswordMark, Record};
 use host_key::{DeviceId, HostKey, Secret};
 use name::{NameError, UserName};
 use password::Credential;
-use throttle::Throttle;
+use throttle::{Refusal, Throttle};
 
 /// Verifications at a time: each may take 19 MiB and a core.
 const VERIFICATIONS: usize = 2;
@@ -154,32 +155,42 @@ impl Accounts {
         address: Option<IpAddr>,
     ) -> Result<(Device, HostKey), LoginError> {
         let user: UserName = name.parse()?;
-        let origin = self.throttle.origin(address, name);
-        let _turn = self
+        let (compared_with, credential) = self.compared_with(&user)?;
+        // With the same name, password and credential the outcome is the same.
+        let attempt = (self.secret.mark(&compared_with, &credential).0, &password);
+        let turn = self
             .throttle
-            .wait(&origin)
+            .attempt(address, name, attempt)
             .await
-            .ok_or(LoginError::Throttled)?;
-        let table = self.table();
-        let user = Some(user).filter(|user| table.users.contains_key(user));
-        let decoy = || table.order.get(self.secret.pick(name, table.order.len()));
-        let compared_with = user.as_ref().or_else(decoy).ok_or(LoginError::Wrong)?;
-        let credential = table
-            .users
-            .get(compared_with)
-            .ok_or(LoginError::Wrong)?
-            .clone();
+            .map_err(|refusal| match refusal {
+                Refusal::KnownToBeWrong => LoginError::Wrong,
+                Refusal::TurnedAway => LoginError::Throttled,
+            })?;
+        // They may have changed meanwhile.
+        let (compared_with, credential) = self.compared_with(&user)?;
         let matches = self.verify(credential.clone(), password).await?;
-        if let Some(user) = user.filter(|_| matches) {
-            self.throttle.succeeded(&origin);
+        if matches && compared_with == user {
+            turn.succeeded();
             let id = DeviceId::random().map_err(|error| LoginError::Failed(error.to_string()))?;
             let key = HostKey::issue(&self.secret, &user, id, &credential);
             let password = self.secret.mark(&user, &credential);
             Ok((Device { user, id, password }, key))
         } else {
-            self.throttle.failed(origin);
+            turn.failed();
             Err(LoginError::Wrong)
         }
+    }
+
+    /// The credential that a user's password is compared with: an unknown user's with anybody's.
+    fn compared_with(&self, user: &UserName) -> Result<(UserName, Credential), LoginError> {
+        let table = self.table();
+        let decoy = || {
+            let number = self.secret.pick(user.as_str(), table.order.len());
+            table.users.get_key_value(table.order.get(number)?)
+        };
+        let found = table.users.get_key_value(user).or_else(decoy);
+        let (name, credential) = found.ok_or(LoginError::Wrong)?;
+        Ok((name.clone(), credential.clone()))
     }
 
     /// The device that a host key belongs to.

@@ -1,230 +1,348 @@
 //! Slows down whoever guesses passwords, without locking anybody out.
 //!
-//! After a few failures, attempts on one user from one address are taken one at
-//! a time and each waits longer, up to [`LONGEST`]; the right password still gets
-//! in. More than [`WAITING`] at once are turned away.
+//! After a few failures, attempts on one user from one address are verified one at a time, at
+//! most one in [`LONGEST`]. Others wait their turn and are turned away before their client
+//! gives up. That alone would keep a device out that shares its address with someone who
+//! guesses, so the next turn goes to the password that has been turned away most often: a
+//! person tries the same one again, while a guess that was not verified is one of thousands.
+//! Whatever the order, no more guesses are verified.
 
 use std::{
-    collections::HashMap,
-    hash::{BuildHasher, RandomState},
-    net::{IpAddr, Ipv6Addr},
-    sync::{Arc, Mutex, PoisonError},
+    cmp::Reverse,
+    collections::{HashMap, VecDeque},
+    hash::{BuildHasher, Hash, RandomState},
+    net::IpAddr,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
-use ipnet::Ipv6Net;
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::{Instant, sleep},
+    sync::Notify,
+    time::{Instant, timeout_at},
 };
 
+use super::subscriber::network;
+
 /// Failures that cost nothing: people mistype.
-const FREE: u32 = 5;
+const FREE: usize = 5;
 /// Below the 30 s after which clients give up.
 pub const LONGEST: Duration = Duration::from_secs(20);
+/// How long an attempt waits for its turn: clients give up after 30 s.
+const PATIENCE: Duration = Duration::from_secs(25);
 /// Attempts of one address on one user that may wait at a time.
-const WAITING: usize = 3;
+const WAITING: usize = 16;
 /// Failures are forgotten after this long without another.
 const MEMORY: Duration = Duration::from_secs(600);
 /// Remembered at most, so that made-up names do not fill the memory. Whoever tried most stays.
 const ENTRIES: usize = 10_000;
-/// What one subscriber has of IPv6, and can draw new addresses from.
-const SUBSCRIBER: u8 = 64;
+/// Names of one address that are told apart, so that one address cannot fill the memory.
+const NAMES: u64 = 256;
+/// Passwords that are remembered of each origin.
+const PASSWORDS: usize = 64;
 
 /// Who tried: a network and the name it tried, whether or not there is such a user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Origin {
+struct Origin {
     network: Option<IpAddr>,
     /// Names can be long.
     name: u64,
 }
 
-struct Failures {
-    count: u32,
-    last: Instant,
-    turn: Arc<Semaphore>,
-    waiting: Arc<Semaphore>,
+/// What one origin did of late.
+struct Attempts {
+    failed: usize,
+    last_failure: Instant,
+    /// Being verified.
+    running: usize,
+    waiting: Vec<Waiting>,
+    /// What was turned away without being verified, and how often.
+    turned_away: VecDeque<(u64, u32)>,
+    /// What was wrong: nobody learns anything from trying it again, so it needs no turn.
+    wrong: VecDeque<u64>,
+    changed: Arc<Notify>,
 }
 
-/// The failures of late.
+#[derive(Clone, Copy)]
+struct Waiting {
+    id: u64,
+    password: u64,
+    turned_away: u32,
+}
+
+/// The attempts of late.
 #[derive(Default)]
 pub struct Throttle {
-    failures: Mutex<HashMap<Origin, Failures>>,
+    origins: Mutex<HashMap<Origin, Attempts>>,
     hasher: RandomState,
+    last_id: AtomicU64,
 }
 
-/// Held while an attempt is being verified; the next one of its origin waits for it.
-pub struct Turn {
-    _permits: Option<(OwnedSemaphorePermit, OwnedSemaphorePermit)>,
+/// Why an attempt is not verified.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// The same was wrong a moment ago.
+    KnownToBeWrong,
+    /// Its turn did not come.
+    TurnedAway,
+}
+
+/// Held while an attempt is being verified.
+pub struct Turn<'a> {
+    throttle: &'a Throttle,
+    origin: Origin,
+    password: u64,
+}
+
+/// An attempt that waits; gone when its client is.
+struct Queued<'a> {
+    throttle: &'a Throttle,
+    origin: Origin,
+    waiting: Waiting,
 }
 
 impl Throttle {
-    /// Who tried this name from this address; none over a unix socket.
-    #[must_use]
-    pub fn origin(&self, address: Option<IpAddr>, name: &str) -> Origin {
-        Origin {
+    /// Waits as long as this attempt deserves. `password` is anything that is the same for the
+    /// same password compared with the same credential, and for no other. None is the address
+    /// over a unix socket.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub async fn attempt(
+        &self,
+        address: Option<IpAddr>,
+        name: &str,
+        password: impl Hash,
+    ) -> Result<Turn<'_>, Refusal> {
+        let origin = Origin {
             network: address.map(network),
-            name: self.hasher.hash_one(name),
+            name: self.hasher.hash_one(name) % NAMES,
+        };
+        let password = self.hasher.hash_one((name, password));
+        let queued = self.queue(origin, password)?;
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let changed = queued.changed();
+            let mut changed = std::pin::pin!(changed.notified());
+            // From here on, so that no change is missed.
+            changed.as_mut().enable();
+            let next = match queued.state()? {
+                State::Begun(turn) => return Ok(turn),
+                State::Until(at) => at,
+            };
+            let _ = timeout_at(next.unwrap_or(end).min(end), changed).await;
+            if Instant::now() >= end {
+                return Err(Refusal::TurnedAway);
+            }
         }
     }
 
-    /// Waits as long as this origin deserves. None when too many of it wait already.
-    pub async fn wait(&self, origin: &Origin) -> Option<Turn> {
-        let Some((delay, turn, waiting)) = self.penalty(origin) else {
-            return Some(Turn { _permits: None });
+    fn queue(&self, origin: Origin, password: u64) -> Result<Queued<'_>, Refusal> {
+        let mut origins = self.lock();
+        make_room(&mut origins, &origin);
+        let attempts = origins.entry(origin).or_insert_with(Attempts::new);
+        if attempts.wrong.contains(&password) {
+            return Err(Refusal::KnownToBeWrong);
+        }
+        let waiting = Waiting {
+            id: self.last_id.fetch_add(1, Ordering::Relaxed),
+            password,
+            turned_away: attempts.times_turned_away(password),
         };
-        let place = waiting.try_acquire_owned().ok()?;
-        let turn = turn.acquire_owned().await.ok()?;
-        sleep(delay).await;
-        Some(Turn {
-            _permits: Some((place, turn)),
+        attempts.waiting.push(waiting);
+        // Who has been turned away less often, or came later, makes room.
+        if attempts.waiting.len() > WAITING
+            && let Some(last) = attempts.waiting.iter().copied().max_by_key(Waiting::order)
+        {
+            attempts.turn_away(last);
+            if last.id == waiting.id {
+                return Err(Refusal::TurnedAway);
+            }
+        }
+        Ok(Queued {
+            throttle: self,
+            origin,
+            waiting,
         })
     }
 
-    /// Counts a wrong password.
-    pub fn failed(&self, origin: Origin) {
-        let now = Instant::now();
-        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        failures.retain(|_, entry| now - entry.last < MEMORY);
-        if failures.len() >= ENTRIES && !failures.contains_key(&origin) {
-            let least = failures
-                .iter()
-                .min_by_key(|(_, entry)| (entry.count, entry.last))
-                .map(|(origin, _)| *origin);
-            least.and_then(|origin| failures.remove(&origin));
-        }
-        let entry = failures.entry(origin).or_insert_with(|| Failures {
-            count: 0,
-            last: now,
-            turn: Arc::new(Semaphore::new(1)),
-            waiting: Arc::new(Semaphore::new(WAITING)),
-        });
-        entry.count += 1;
-        entry.last = now;
-    }
-
-    /// Forgets the failures of someone who then got it right.
-    pub fn succeeded(&self, origin: &Origin) {
-        self.failures
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(origin);
-    }
-
-    fn penalty(&self, origin: &Origin) -> Option<(Duration, Arc<Semaphore>, Arc<Semaphore>)> {
-        let failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        let entry = failures
-            .get(origin)
-            .filter(|entry| entry.count >= FREE && entry.last.elapsed() < MEMORY)?;
-        let delay = Duration::from_secs(1 << (entry.count - FREE).min(10)).min(LONGEST);
-        Some((delay, Arc::clone(&entry.turn), Arc::clone(&entry.waiting)))
+    fn lock(&self) -> MutexGuard<'_, HashMap<Origin, Attempts>> {
+        self.origins.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn network(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(_) => address,
-        IpAddr::V6(address) => Ipv6Net::new(address, SUBSCRIBER)
-            .map_or(Ipv6Addr::UNSPECIFIED, |net| net.network())
-            .into(),
+/// What a waiting attempt can do.
+enum State<'a> {
+    Begun(Turn<'a>),
+    /// Nothing before this, or before something changes.
+    Until(Option<Instant>),
+}
+
+impl Queued<'_> {
+    fn changed(&self) -> Arc<Notify> {
+        let origins = self.throttle.lock();
+        let attempts = origins.get(&self.origin);
+        attempts.map_or_else(Arc::default, |attempts| Arc::clone(&attempts.changed))
+    }
+}
+
+impl<'a> Queued<'a> {
+    fn state(&self) -> Result<State<'a>, Refusal> {
+        let mut origins = self.throttle.lock();
+        let attempts = origins.get_mut(&self.origin).ok_or(Refusal::TurnedAway)?;
+        let mine = |other: &Waiting| other.id == self.waiting.id;
+        if attempts.wrong.contains(&self.waiting.password) {
+            return Err(Refusal::KnownToBeWrong);
+        }
+        if !attempts.waiting.iter().any(mine) {
+            return Err(Refusal::TurnedAway);
+        }
+        let now = Instant::now();
+        let at = attempts.next_turn(now);
+        let is_next = attempts.waiting.iter().min_by_key(|other| other.order());
+        if !is_next.is_some_and(mine) || at.is_none_or(|at| at > now) {
+            return Ok(State::Until(at.filter(|at| *at > now)));
+        }
+        attempts.waiting.retain(|other| !mine(other));
+        attempts.running += 1;
+        attempts.changed.notify_waiters();
+        Ok(State::Begun(Turn {
+            throttle: self.throttle,
+            origin: self.origin,
+            password: self.waiting.password,
+        }))
+    }
+}
+
+impl Drop for Queued<'_> {
+    fn drop(&mut self) {
+        let mut origins = self.throttle.lock();
+        if let Some(attempts) = origins.get_mut(&self.origin)
+            && attempts
+                .waiting
+                .iter()
+                .any(|other| other.id == self.waiting.id)
+        {
+            attempts.turn_away(self.waiting);
+        }
+    }
+}
+
+impl Waiting {
+    /// The first in this order has the next turn.
+    fn order(&self) -> (Reverse<u32>, u64) {
+        (Reverse(self.turned_away), self.id)
+    }
+}
+
+impl Attempts {
+    fn new() -> Self {
+        Self {
+            failed: 0,
+            last_failure: Instant::now(),
+            running: 0,
+            waiting: Vec::new(),
+            turned_away: VecDeque::new(),
+            wrong: VecDeque::new(),
+            changed: Arc::default(),
+        }
+    }
+
+    /// When the next attempt may begin; none while another one has to end first.
+    fn next_turn(&self, now: Instant) -> Option<Instant> {
+        if self.failed + self.running < FREE {
+            return Some(now);
+        }
+        let doublings = self.failed.saturating_sub(FREE).min(10);
+        let delay = Duration::from_secs(1 << doublings).min(LONGEST);
+        (self.running == 0).then(|| self.last_failure + delay)
+    }
+
+    fn times_turned_away(&self, password: u64) -> u32 {
+        let found = self
+            .turned_away
+            .iter()
+            .find(|(other, _)| *other == password);
+        found.map_or(0, |(_, times)| *times)
+    }
+
+    fn turn_away(&mut self, attempt: Waiting) {
+        self.waiting.retain(|other| other.id != attempt.id);
+        let times = self.times_turned_away(attempt.password) + 1;
+        self.forget(attempt.password);
+        remember(&mut self.turned_away, (attempt.password, times));
+        self.changed.notify_waiters();
+    }
+
+    fn forget(&mut self, password: u64) {
+        self.turned_away.retain(|(other, _)| *other != password);
+    }
+
+    fn is_busy(&self) -> bool {
+        self.running > 0 || !self.waiting.is_empty()
+    }
+}
+
+fn remember<T>(list: &mut VecDeque<T>, item: T) {
+    if list.len() >= PASSWORDS {
+        list.pop_front();
+    }
+    list.push_back(item);
+}
+
+/// Forgets what is old, and somebody who tried little if there are too many.
+fn make_room(origins: &mut HashMap<Origin, Attempts>, newcomer: &Origin) {
+    if origins.contains_key(newcomer) && origins[newcomer].last_failure.elapsed() < MEMORY {
+        return;
+    }
+    origins.retain(|_, attempts| attempts.is_busy() || attempts.last_failure.elapsed() < MEMORY);
+    if origins.len() >= ENTRIES {
+        let idle = origins.iter().filter(|(_, attempts)| !attempts.is_busy());
+        let least = idle.min_by_key(|(_, attempts)| (attempts.failed, attempts.last_failure));
+        let least = least.map(|(origin, _)| *origin);
+        least.and_then(|origin| origins.remove(&origin));
+    }
+}
+
+impl Turn<'_> {
+    /// The password was wrong.
+    pub fn failed(self) {
+        let mut origins = self.throttle.lock();
+        if let Some(attempts) = origins.get_mut(&self.origin) {
+            attempts.failed += 1;
+            attempts.last_failure = Instant::now();
+            attempts.forget(self.password);
+            remember(&mut attempts.wrong, self.password);
+        }
+    }
+
+    /// The password was right: failures before it were mistakes. But while others wait, someone
+    /// else is guessing, who gets nothing for it.
+    pub fn succeeded(self) {
+        let mut origins = self.throttle.lock();
+        if let Some(attempts) = origins.get_mut(&self.origin)
+            && attempts.waiting.is_empty()
+        {
+            attempts.failed = 0;
+            attempts.turned_away.clear();
+        }
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let mut origins = self.throttle.lock();
+        if let Some(attempts) = origins.get_mut(&self.origin) {
+            attempts.running -= 1;
+            attempts.changed.notify_waiters();
+            if attempts.failed == 0 && !attempts.is_busy() {
+                origins.remove(&self.origin);
+            }
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const ADDRESS: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
-
-    async fn waited(throttle: &Throttle, name: &str) -> Duration {
-        waited_at(throttle, ADDRESS, name).await
-    }
-
-    async fn waited_at(throttle: &Throttle, address: IpAddr, name: &str) -> Duration {
-        let before = Instant::now();
-        let origin = throttle.origin(Some(address), name);
-        assert!(throttle.wait(&origin).await.is_some());
-        before.elapsed()
-    }
-
-    fn fail(throttle: &Throttle, name: &str) {
-        throttle.failed(throttle.origin(Some(ADDRESS), name));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn mistyping_a_few_times_costs_nothing_and_guessing_costs_more_and_more() {
-        let throttle = Throttle::default();
-        for _ in 0..FREE {
-            assert_eq!(waited(&throttle, "alice").await, Duration::ZERO);
-            fail(&throttle, "alice");
-        }
-        for expected in [1, 2, 4, 8, 16, 20, 20] {
-            let waited = waited(&throttle, "alice").await;
-            assert_eq!(waited.as_secs(), expected);
-            fail(&throttle, "alice");
-        }
-        assert_eq!(waited(&throttle, "bob").await, Duration::ZERO);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn success_or_time_makes_failures_forgotten() {
-        let throttle = Throttle::default();
-        for _ in 0..2 {
-            for _ in 0..FREE {
-                fail(&throttle, "alice");
-            }
-            throttle.succeeded(&throttle.origin(Some(ADDRESS), "alice"));
-            assert_eq!(waited(&throttle, "alice").await, Duration::ZERO);
-            for _ in 0..FREE {
-                fail(&throttle, "alice");
-            }
-            sleep(MEMORY).await;
-            assert_eq!(waited(&throttle, "alice").await, Duration::ZERO);
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn only_a_few_attempts_of_one_origin_wait_at_a_time() {
-        let throttle = Throttle::default();
-        for _ in 0..FREE {
-            fail(&throttle, "alice");
-        }
-        let alice = throttle.origin(Some(ADDRESS), "alice");
-        let attempts = (0..WAITING + 2).map(|_| throttle.wait(&alice));
-        let turns = futures_util::future::join_all(
-            attempts.map(|attempt| async { attempt.await.is_some() }),
-        )
-        .await;
-        assert_eq!(turns.iter().filter(|taken| **taken).count(), WAITING);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn made_up_names_do_not_make_guessing_free() {
-        let throttle = Throttle::default();
-        for _ in 0..FREE {
-            fail(&throttle, "alice");
-        }
-        for number in 0..ENTRIES + 10 {
-            fail(&throttle, &number.to_string());
-        }
-        assert_eq!(waited(&throttle, "alice").await.as_secs(), 1);
-        for _ in 0..FREE {
-            fail(&throttle, "bob");
-        }
-        assert_eq!(waited(&throttle, "bob").await.as_secs(), 1);
-        assert_eq!(throttle.failures.lock().unwrap().len(), ENTRIES);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn new_addresses_of_one_subscriber_do_not_make_guessing_free() {
-        let throttle = Throttle::default();
-        for host in 0..FREE {
-            let address = format!("2001:db8::{host}").parse().ok();
-            throttle.failed(throttle.origin(address, "alice"));
-        }
-        let neighbour = "2001:db8::ffff:1".parse().unwrap();
-        assert_eq!(waited_at(&throttle, neighbour, "alice").await.as_secs(), 1);
-        let another = "2001:db8:0:1::1".parse().unwrap();
-        assert_eq!(waited_at(&throttle, another, "alice").await, Duration::ZERO);
-    }
-}
+mod tests;

@@ -42,6 +42,8 @@ pub struct Fragment {
     pub idle_exit_secs: Option<Given<u64>>,
     /// Connections at a time.
     pub max_connections: Option<Given<usize>>,
+    /// Connections of one address that have not shown a host key.
+    pub max_connections_per_address: Option<Given<usize>>,
     /// MiB that all requests together may hold in memory.
     pub memory_megs: Option<Given<u64>>,
     /// Seconds that a client may take to send the head of a request.
@@ -83,6 +85,9 @@ impl Fragment {
             trusted_proxies: self.trusted_proxies.or(other.trusted_proxies),
             idle_exit_secs: self.idle_exit_secs.or(other.idle_exit_secs),
             max_connections: self.max_connections.or(other.max_connections),
+            max_connections_per_address: self
+                .max_connections_per_address
+                .or(other.max_connections_per_address),
             memory_megs: self.memory_megs.or(other.memory_megs),
             header_timeout_secs: self.header_timeout_secs.or(other.header_timeout_secs),
             body_timeout_secs: self.body_timeout_secs.or(other.body_timeout_secs),

@@ -14,6 +14,7 @@ mod users;
 use std::{
     collections::HashMap,
     ffi::OsStr,
+    fmt,
     net::{Ipv4Addr, Ipv6Addr},
     path::{Path, PathBuf},
     time::Duration,
@@ -99,8 +100,10 @@ pub struct Limits {
     pub sent: u64,
     /// Bytes of a request body once decoded.
     pub decoded: u64,
-    /// Connections at a time; further ones wait to be accepted.
+    /// Connections at a time; a further one takes the place of a stranger's.
     pub connections: usize,
+    /// Connections of one address that have not shown a valid host key.
+    pub connections_per_address: usize,
     /// Bytes that all requests together may hold in memory.
     pub memory: u64,
     /// How long the head of a request may take, and a connection may be idle.
@@ -146,12 +149,8 @@ impl Settings {
         let limits = Limits {
             sent: sent.saturating_mul(MIB),
             decoded: sent.saturating_mul(MIB).saturating_mul(DECODED_PER_SENT),
-            connections: usize::try_from(whole(
-                fragment.max_connections.map(as_u64),
-                256,
-                problems,
-            ))
-            .unwrap_or(usize::MAX),
+            connections: whole(fragment.max_connections, 256, problems),
+            connections_per_address: whole(fragment.max_connections_per_address, 64, problems),
             memory: whole(fragment.memory_megs, 64, problems).saturating_mul(MIB),
             header_timeout: Duration::from_secs(whole(fragment.header_timeout_secs, 60, problems)),
             body_timeout: Duration::from_secs(whole(fragment.body_timeout_secs, 60, problems)),
@@ -203,17 +202,14 @@ fn megs(given: Option<Given<u64>>) -> Option<u64> {
     given.map(|given| given.value.saturating_mul(MIB))
 }
 
-fn as_u64(given: Given<usize>) -> Given<u64> {
-    Given {
-        setting: given.setting,
-        value: given.value as u64,
-    }
-}
-
 /// A number of which zero makes no sense.
-fn whole(given: Option<Given<u64>>, default: u64, problems: &mut Problems) -> u64 {
+fn whole<T: Copy + Default + PartialEq + fmt::Display>(
+    given: Option<Given<T>>,
+    default: T,
+    problems: &mut Problems,
+) -> T {
     match given {
-        Some(Given { setting, value: 0 }) => {
+        Some(Given { setting, value }) if value == T::default() => {
             problems.add(
                 setting,
                 format_args!("must be at least 1; the default is {default}"),

@@ -5,13 +5,29 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use tokio::{task::JoinError, time::timeout};
+use tokio::{
+    task::JoinError,
+    time::{Instant, timeout},
+};
 
 use super::decode::DecodeError;
 use crate::{config::Limits, work::Interrupted};
 
 /// What is read of a body that nobody has a right to send, so that the sender sees the answer.
 const UNWANTED: u64 = 1024 * 1024;
+/// What a stranger's body may take in all, however often a piece of it comes.
+const STRANGER: Duration = Duration::from_secs(10);
+
+/// How fast a device's body has to come on average: less than half of what the slowest mobile
+/// networks give, and an upload of 100 MiB may take a day.
+const DEVICE_RATE: u32 = 1024;
+/// For how long it may fall short of that: clients give up after 30 or 60 seconds without any
+/// progress, so a line that recovers does so before.
+const DEVICE_SLACK: Duration = Duration::from_secs(120);
+/// Forms are uploaded before their sender is known, so they have to be somewhat faster.
+const FORM_RATE: u32 = 4 * 1024;
+/// For how long a form may fall short of that.
+const FORM_SLACK: Duration = Duration::from_secs(30);
 
 /// What a body may be.
 #[derive(Debug, Clone, Copy)]
@@ -22,6 +38,10 @@ pub struct BodyLimits {
     pub decoded: u64,
     /// How long it may stand still.
     pub stall: Duration,
+    /// How long it may take, if its key comes first.
+    pub pace: Pace,
+    /// The same for a form.
+    pub form_pace: Pace,
 }
 
 impl From<&Limits> for BodyLimits {
@@ -30,7 +50,64 @@ impl From<&Limits> for BodyLimits {
             sent: limits.sent,
             decoded: limits.decoded,
             stall: limits.body_timeout,
+            pace: Pace::device(limits.body_timeout),
+            form_pace: Pace::form(limits.body_timeout),
         }
+    }
+}
+
+/// What remains of the time that a body may take. Waiting for the sender uses it up and what comes
+/// gives some back, so that an average is kept: a limit to each pause alone would let one byte a
+/// minute hold a connection for ever.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    left: Duration,
+    slack: Duration,
+    /// What each byte gives back.
+    per_byte: Duration,
+    stall: Duration,
+}
+
+impl Pace {
+    /// For someone who has shown a valid host key.
+    #[must_use]
+    pub fn device(stall: Duration) -> Self {
+        Self::new(stall, DEVICE_SLACK, Duration::from_secs(1) / DEVICE_RATE)
+    }
+
+    /// For a form, whose key comes at its end.
+    #[must_use]
+    pub fn form(stall: Duration) -> Self {
+        Self::new(stall, FORM_SLACK, Duration::from_secs(1) / FORM_RATE)
+    }
+
+    /// For everybody else.
+    #[must_use]
+    pub fn stranger(stall: Duration) -> Self {
+        Self::new(stall, STRANGER, Duration::ZERO)
+    }
+
+    fn new(stall: Duration, slack: Duration, per_byte: Duration) -> Self {
+        Self {
+            left: slack,
+            slack,
+            per_byte,
+            stall,
+        }
+    }
+
+    /// Waits for something, as long as there is time.
+    async fn wait<T>(&mut self, coming: impl Future<Output = T>) -> Result<T, BodyError> {
+        let began = Instant::now();
+        let came = timeout(self.stall.min(self.left), coming).await;
+        self.left = self.left.saturating_sub(began.elapsed());
+        came.map_err(|_| BodyError::Stalled)
+    }
+
+    fn came(&mut self, bytes: usize) {
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        let back = self.per_byte.saturating_mul(bytes);
+        self.left = self.left.saturating_add(back).min(self.slack);
     }
 }
 
@@ -49,8 +126,8 @@ pub enum BodyError {
     /// Not multipart/form-data as its head says.
     #[error("the request body is no multipart form: {0}")]
     Multipart(String),
-    /// No byte for too long.
-    #[error("the request body stood still for too long")]
+    /// No byte for too long, or too few.
+    #[error("the request body stood still or came too slowly")]
     Stalled,
     /// Strangers fill all the room that there is for them.
     #[error("too many uploads at a time have not shown a host key yet")]
@@ -79,11 +156,13 @@ impl From<DecodeError> for BodyError {
     }
 }
 
-/// Reads some of a body and forgets it.
+/// Reads some of a stranger's body and forgets it; the connection is closed with the answer if
+/// that was not all.
 pub async fn discard(body: &mut Incoming, stall: Duration) {
+    let mut pace = Pace::stranger(stall);
     let mut read = 0;
     while read < UNWANTED
-        && let Ok(Some(piece)) = next(body, stall).await
+        && let Ok(Some(piece)) = next(body, &mut pace).await
     {
         read += piece.len() as u64;
     }
@@ -93,17 +172,67 @@ pub async fn discard(body: &mut Incoming, stall: Duration) {
 ///
 /// # Errors
 /// [`BodyError::Stalled`], or when the client went away.
-pub async fn next(body: &mut Incoming, stall: Duration) -> Result<Option<Bytes>, BodyError> {
+pub async fn next(body: &mut Incoming, pace: &mut Pace) -> Result<Option<Bytes>, BodyError> {
     loop {
-        match timeout(stall, body.frame()).await {
-            Err(_) => return Err(BodyError::Stalled),
-            Ok(None) => return Ok(None),
-            Ok(Some(frame)) => {
-                // Trailers carry nothing for us.
-                if let Ok(data) = frame?.into_data() {
-                    return Ok(Some(data));
-                }
-            }
+        let Some(frame) = pace.wait(body.frame()).await? else {
+            return Ok(None);
+        };
+        // Trailers carry nothing for us.
+        if let Ok(data) = frame?.into_data() {
+            pace.came(data.len());
+            return Ok(Some(data));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::sleep;
+
+    use super::*;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    /// For how long a body goes on of which so much comes every so often.
+    async fn lasts(mut pace: Pace, bytes: usize, every: Duration) -> Duration {
+        let began = Instant::now();
+        while began.elapsed() < 100 * MINUTE && pace.wait(sleep(every)).await.is_ok() {
+            pace.came(bytes);
+        }
+        began.elapsed()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_few_bytes_now_and_then_do_not_keep_a_body_going() {
+        let (piece, every) = (1, Duration::from_secs(5));
+        for (pace, longest) in [
+            (Pace::stranger(MINUTE), STRANGER),
+            (Pace::form(MINUTE), FORM_SLACK + every),
+            (Pace::device(MINUTE), DEVICE_SLACK + every),
+        ] {
+            assert!(lasts(pace, piece, every).await <= longest, "{pace:?}");
+        }
+        let pace = Pace::stranger(MINUTE);
+        let trickle = Duration::from_millis(10);
+        assert!(lasts(pace, 100, trickle).await <= STRANGER + trickle);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_line_that_goes_on_is_borne_but_not_one_that_stands_still() {
+        let pace = Pace::device(MINUTE);
+        let every = Duration::from_secs(20);
+        assert!(lasts(pace, 25 * 1024, every).await >= 100 * MINUTE);
+        assert!(lasts(pace, 15 * 1024, every).await < 10 * MINUTE);
+        assert_eq!(lasts(pace, 1 << 30, 2 * MINUTE).await, MINUTE);
+        let form = Pace::form(MINUTE);
+        assert!(lasts(form, 90 * 1024, every).await >= 100 * MINUTE);
+        assert!(lasts(form, 60 * 1024, every).await < 5 * MINUTE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_came_in_a_burst_does_not_pay_for_hours_of_silence() {
+        let mut pace = Pace::device(MINUTE);
+        pace.came(1 << 30);
+        assert!(lasts(pace, 1, Duration::from_secs(50)).await <= 3 * MINUTE);
     }
 }

@@ -16,11 +16,17 @@ pub fn client_address(
     headers: &HeaderMap,
     peer: Option<IpAddr>,
 ) -> Option<IpAddr> {
-    let told = policy
+    forwarded(policy, headers, peer).or(peer.map(|address| address.to_canonical()))
+}
+
+/// The client's address as a trusted proxy names it.
+#[must_use]
+pub fn forwarded(policy: &Policy, headers: &HeaderMap, peer: Option<IpAddr>) -> Option<IpAddr> {
+    let named = policy
         .trusts(peer)
         .then(|| from_header(policy.client_address, headers))
         .flatten();
-    told.or(peer).map(|address| address.to_canonical())
+    named.map(|address| address.to_canonical())
 }
 
 fn from_header(source: ClientAddress, headers: &HeaderMap) -> Option<IpAddr> {
@@ -90,6 +96,7 @@ mod tests {
                 sent: 1,
                 decoded: 1,
                 connections: 1,
+                connections_per_address: 1,
                 memory: 1,
                 header_timeout: Duration::ZERO,
                 body_timeout: Duration::ZERO,

@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 use hyper::{HeaderMap, body::Incoming};
 
 use super::{
-    body::{BodyError, BodyLimits, next},
+    body::{BodyError, BodyLimits, Pace, next},
     decode::Inflate,
     envelope::Caller,
 };
@@ -50,18 +50,20 @@ pub async fn receive<W: Write + Send + 'static>(
     limits: BodyLimits,
     share: &Share,
 ) -> Result<W, BodyError> {
-    let decoded = decode(&mut body, to, limits, share).await;
+    let mut pace = limits.pace;
+    let decoded = decode(&mut body, &mut pace, to, limits, share).await;
     if matches!(
         decoded,
         Err(BodyError::TooLarge | BodyError::Malformed | BodyError::Io(_))
     ) {
-        while next(&mut body, limits.stall).await?.is_some() {}
+        while next(&mut body, &mut pace).await?.is_some() {}
     }
     decoded
 }
 
 async fn decode<W: Write + Send + 'static>(
     body: &mut Incoming,
+    pace: &mut Pace,
     to: W,
     limits: BodyLimits,
     share: &Share,
@@ -69,7 +71,7 @@ async fn decode<W: Write + Send + 'static>(
     let mut inflate = Inflate::new(to, limits.decoded)?;
     let mut collected = BytesMut::new();
     let mut sent = 0;
-    while let Some(piece) = next(body, limits.stall).await? {
+    while let Some(piece) = next(body, pace).await? {
         sent += piece.len() as u64;
         if sent > limits.sent {
             return Err(BodyError::TooLarge);

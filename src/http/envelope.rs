@@ -7,6 +7,7 @@ use hyper::{Response, body::Incoming, header::CONTENT_TYPE, http::request::Parts
 use super::{
     Server,
     body::{self, BodyError, BodyLimits},
+    connections::Guest,
     direct,
     error::HttpError,
     multipart,
@@ -109,8 +110,9 @@ impl Content {
         let Source::Direct(mut body) = self.source else {
             return Ok(());
         };
+        let mut pace = self.limits.pace;
         let mut sent = 0;
-        while let Some(piece) = body::next(&mut body, self.limits.stall).await? {
+        while let Some(piece) = body::next(&mut body, &mut pace).await? {
             sent += piece.len() as u64;
             if sent > self.limits.sent {
                 return Err(BodyError::TooLarge);
@@ -133,6 +135,7 @@ impl Content {
 /// [`HttpError`] when it is none that clients use.
 pub async fn open(
     server: &Server,
+    guest: &Guest,
     head: &Parts,
     mut body: Incoming,
     limits: BodyLimits,
@@ -145,7 +148,7 @@ pub async fn open(
         }
         Ok(None) => match multipart::boundary(head.headers.get(CONTENT_TYPE)) {
             Ok(boundary) => {
-                let (caller, data) = multipart::read(server, boundary, body, limits).await?;
+                let (caller, data) = multipart::read(server, guest, boundary, body, limits).await?;
                 (caller, Source::Multipart(data))
             }
             Err(error) => {

@@ -2,26 +2,23 @@
 
 use std::{
     io::{Read, Seek, SeekFrom},
-    net::IpAddr,
     sync::Arc,
 };
 
-use hyper::{
-    Request, Response, StatusCode,
-    body::Incoming,
-    header::{ALLOW, HeaderValue},
-};
+use hyper::{Request, Response, body::Incoming};
 use serde::de::DeserializeOwned;
 
 use super::{
     Policy, Server,
-    body::{BodyError, BodyLimits, discard},
-    client_address::client_address,
+    body::{BodyError, BodyLimits, Pace},
+    client_address::{client_address, forwarded},
+    connections::Guest,
     envelope::{self, Caller, Content},
     error::HttpError,
     log::{Entry, Outcome},
     memory::Memory,
     page::page,
+    refuse::{not_found, refuse, wrong_verb},
     reply::{Reply, ReplyBody, whole},
     route::{Method, NoRoute, Route, route},
 };
@@ -47,49 +44,35 @@ use crate::{
 /// Answers any request.
 pub async fn handle(
     server: Arc<Server>,
-    peer: Option<IpAddr>,
+    guest: &Guest,
     request: Request<Incoming>,
 ) -> Response<ReplyBody> {
+    let policy = server.policy();
+    guest.request_from(
+        forwarded(&policy, request.headers(), guest.peer),
+        policy.limits.connections_per_address,
+    );
     let response = match route(request.method(), request.uri().path()) {
-        Ok(Route::Method(method)) => return run(&server, peer, method, request).await,
+        Ok(Route::Method(method)) => return run(&server, &policy, guest, method, request).await,
         Ok(Route::Health) => Response::new(whole("")),
-        Ok(Route::Page) => page(&request, server.policy().trusts(peer)),
+        Ok(Route::Page) => page(&request, policy.trusts(guest.peer)),
         Err(NoRoute::NotFound) => not_found(),
         Err(NoRoute::WrongVerb(verbs)) => wrong_verb(verbs),
     };
-    discard(
-        &mut request.into_body(),
-        server.policy().limits.body_timeout,
-    )
-    .await;
-    response
-}
-
-fn not_found() -> Response<ReplyBody> {
-    let hint = "there is nothing here; in Anki, give this server's address without sync/ and with a slash at the end";
-    HttpError::new(StatusCode::NOT_FOUND, hint).into_response()
-}
-
-fn wrong_verb(verbs: &'static str) -> Response<ReplyBody> {
-    let hint = format!("this address answers to {verbs} only");
-    let mut response = HttpError::new(StatusCode::METHOD_NOT_ALLOWED, hint).into_response();
-    response
-        .headers_mut()
-        .insert(ALLOW, HeaderValue::from_static(verbs));
-    response
+    refuse(response, request.into_body(), policy.limits.body_timeout).await
 }
 
 /// Runs a method and logs how it went, once.
 async fn run(
     server: &Server,
-    peer: Option<IpAddr>,
+    policy: &Policy,
+    guest: &Guest,
     method: Method,
     request: Request<Incoming>,
 ) -> Response<ReplyBody> {
-    let policy = server.policy();
-    let address = client_address(&policy, request.headers(), peer);
+    let address = client_address(policy, request.headers(), guest.peer);
     let mut entry = Entry::new(method.name(), address);
-    match answer(server, &policy, method, request, &mut entry).await {
+    match answer(server, policy, guest, method, request, &mut entry).await {
         Ok((response, traffic)) => {
             entry.succeeded(traffic);
             response
@@ -104,6 +87,7 @@ async fn run(
 async fn answer(
     server: &Server,
     policy: &Policy,
+    guest: &Guest,
     method: Method,
     request: Request<Incoming>,
     entry: &mut Entry,
@@ -115,17 +99,16 @@ async fn answer(
     if method == Method::HostKey {
         // The only one that is decoded before the key is known.
         limits.sent = limits.decoded;
+        limits.pace = Pace::stranger(limits.stall);
+        limits.form_pace = limits.pace;
     }
-    let (caller, mut content) = envelope::open(server, &head, body, limits).await?;
+    let (caller, mut content) = envelope::open(server, guest, &head, body, limits).await?;
     entry.client.clone_from(&caller.client);
     entry.request.clone_from(&caller.session_key);
     let (reply, traffic, share) = if method == Method::HostKey {
         let share = server.vaults.lobby().share().clone();
-        (
-            login(server, content, entry).await?,
-            Traffic::default(),
-            share,
-        )
+        let reply = login(server, guest, content, entry).await?;
+        (reply, Traffic::default(), share)
     } else {
         let device = match server.accounts.authenticate(&caller.host_key) {
             Ok(device) => device,
@@ -137,6 +120,7 @@ async fn answer(
                 return Err(error.into());
             }
         };
+        guest.authenticated(&device.user);
         entry.identify(&device);
         server.accounts.devices.seen(&device, entry.sighting());
         let vault = server.vaults.get(&device.user).await?;
@@ -169,14 +153,21 @@ async fn answer(
     Ok((caller.wrap(reply, &share)?, traffic))
 }
 
-async fn login(server: &Server, content: Content, entry: &mut Entry) -> Result<Reply, HttpError> {
+async fn login(
+    server: &Server,
+    guest: &Guest,
+    content: Content,
+    entry: &mut Entry,
+) -> Result<Reply, HttpError> {
     let body = content.receive_object(Vec::new()).await?;
     let LoginRequest { user, password } = parse(&body)?;
     entry.user.clone_from(&user);
+    guest.admitted();
     let (device, key) = server
         .accounts
         .login(&user, password, entry.address())
         .await?;
+    guest.authenticated(&device.user);
     entry.identify(&device);
     server.accounts.devices.seen(&device, entry.sighting());
     entry.outcome = Some(Outcome::Login);

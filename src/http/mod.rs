@@ -4,6 +4,7 @@
 
 mod body;
 mod client_address;
+mod connections;
 #[doc(hidden)]
 pub mod decode;
 mod direct;
@@ -17,6 +18,7 @@ mod multipart;
 mod paced;
 mod page;
 pub mod pulse;
+mod refuse;
 mod reply;
 mod route;
 mod spool;
@@ -33,12 +35,11 @@ use std::{
 use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use ipnet::IpNet;
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::{sleep, timeout},
-};
+use nix::sys::resource::{Resource, getrlimit};
+use tokio::time::{sleep, timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+use connections::{Connections, Guest};
 use listener::{Listener, Stream};
 use memory::Memory;
 use paced::Paced;
@@ -56,6 +57,9 @@ const BACK_OFF: Duration = Duration::from_millis(500);
 
 /// When stopping, how long a connection without a request may take to show one.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// What a connection buffers of what it is sent: without a limit, half a megabyte each.
+const BUFFER: usize = 32 * 1024;
 
 /// What every request needs.
 pub struct Server {
@@ -134,12 +138,12 @@ impl Server {
 /// Serves until told to stop; then finishes the requests under way and returns.
 pub async fn serve(server: Arc<Server>, listeners: Vec<Listener>, stop: CancellationToken) {
     let connections = TaskTracker::new();
-    let room = Arc::new(Semaphore::new(server.policy().limits.connections));
+    let open = Connections::new(affordable(server.policy().limits.connections));
     for listener in listeners {
         let accepting = accept(
             Arc::clone(&server),
             listener,
-            Arc::clone(&room),
+            Arc::clone(&open),
             connections.clone(),
             stop.clone(),
         );
@@ -150,30 +154,41 @@ pub async fn serve(server: Arc<Server>, listeners: Vec<Listener>, stop: Cancella
     connections.wait().await;
 }
 
+/// As many connections as are wished for, or as half of the file descriptors allow: the other half
+/// is for the files that they are about.
+fn affordable(wished: usize) -> usize {
+    let Ok((descriptors, _)) = getrlimit(Resource::RLIMIT_NOFILE) else {
+        return wished;
+    };
+    let most = usize::try_from(descriptors / 2).unwrap_or(usize::MAX);
+    if wished > most {
+        tracing::warn!(
+            "max_connections is {wished}, but the limit of open files allows {most}: raise LimitNOFILE= or ulimit -n"
+        );
+    }
+    wished.min(most)
+}
+
 async fn accept(
     server: Arc<Server>,
     listener: Listener,
-    room: Arc<Semaphore>,
+    open: Arc<Connections>,
     connections: TaskTracker,
     stop: CancellationToken,
 ) {
     loop {
-        // Taken before accepting: whoever finds no room waits in the kernel's backlog.
-        let Ok(place) = Arc::clone(&room).acquire_owned().await else {
-            return;
-        };
         match listener.accept().await {
             Ok((stream, peer)) => {
-                connections.spawn(connection(
-                    Arc::clone(&server),
-                    stream,
-                    peer,
-                    place,
-                    stop.clone(),
-                ));
+                let policy = server.policy();
+                let most = policy.limits.connections_per_address;
+                let guest = open.enter(peer, policy.trusts(peer), most).await;
+                let server = Arc::clone(&server);
+                connections.spawn(connection(server, stream, Arc::new(guest), stop.clone()));
             }
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
+                // Most likely there are no file descriptors left.
+                open.make_room();
                 sleep(BACK_OFF).await;
             }
         }
@@ -183,8 +198,7 @@ async fn accept(
 async fn connection(
     server: Arc<Server>,
     stream: Stream,
-    peer: Option<IpAddr>,
-    _place: OwnedSemaphorePermit,
+    guest: Arc<Guest>,
     stop: CancellationToken,
 ) {
     let limits = server.policy().limits;
@@ -195,19 +209,22 @@ async fn connection(
     let requests = TaskTracker::new();
     let service = service_fn(|request: Request<Incoming>| {
         let (server, token) = (Arc::clone(&server), requests.token());
+        let guest = Arc::clone(&guest);
         async move {
-            let counted = server.pulse.requested();
-            let response = handler::handle(server, peer, request).await;
-            Ok::<_, Infallible>(response.map(|body| Tracked::new(body, (token, counted))))
+            let under_way = (token, server.pulse.requested(), guest.served());
+            let response = handler::handle(server, &guest, request).await;
+            Ok::<_, Infallible>(response.map(|body| Tracked::new(body, under_way)))
         }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_timeout)
+        .max_buf_size(BUFFER)
         .serve_connection(TokioIo::new(Box::pin(stream)), service);
     let mut connection = pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
+        () = guest.evicted() => Ok(()),
         () = stop.cancelled() => {
             connection.as_mut().graceful_shutdown();
             match timeout(GRACE, connection.as_mut()).await {
@@ -219,6 +236,6 @@ async fn connection(
         }
     };
     if let Err(error) = ended {
-        tracing::debug!(%error, ?peer, "a connection broke off");
+        tracing::debug!(%error, peer = ?guest.peer, "a connection broke off");
     }
 }

@@ -17,6 +17,7 @@ use tokio::task::yield_now;
 use super::{
     Server,
     body::{BodyError, BodyLimits, discard, next},
+    connections::Guest,
     envelope::Caller,
     error::HttpError,
     spool::{Data, Spool},
@@ -69,11 +70,12 @@ pub fn caller_in_query(query: &str) -> Result<Caller, HttpError> {
 /// [`BodyError`] when it is no form, or never ends.
 pub async fn read(
     server: &Server,
+    guest: &Guest,
     boundary: String,
     mut body: Incoming,
     limits: BodyLimits,
 ) -> Result<(Caller, Data), BodyError> {
-    let form = read_form(server, boundary, &mut body, limits).await;
+    let form = read_form(server, guest, boundary, &mut body, limits).await;
     if !matches!(form, Err(BodyError::Stalled | BodyError::Connection(_))) {
         // The form may end before the body does.
         discard(&mut body, limits.stall).await;
@@ -83,13 +85,14 @@ pub async fn read(
 
 async fn read_form(
     server: &Server,
+    guest: &Guest,
     boundary: String,
     body: &mut Incoming,
     limits: BodyLimits,
 ) -> Result<(Caller, Data), BodyError> {
     let mut form = Form::new(boundary, body, limits);
     let mut texts = Texts::default();
-    let mut spool = Spool::new(server.vaults.lobby(), limits);
+    let mut spool = Spool::new(server.vaults.lobby(), guest, limits);
     while let Some(mut part) = form.next_part().await? {
         let name = part.name().unwrap_or_default().to_owned();
         if Texts::NAMES.contains(&name.as_str()) {
@@ -99,9 +102,14 @@ async fn read_form(
         }
         let known = match texts.key.as_deref() {
             None | Some("") => false,
-            Some(key) if server.accounts.authenticate(key).is_ok() => true,
             // To be told so, as soon as possible.
-            Some(_) => return Ok((texts.into_caller(), Data::Missing)),
+            Some(key) => match server.accounts.authenticate(key) {
+                Ok(device) => {
+                    guest.authenticated(&device.user);
+                    true
+                }
+                Err(_) => return Ok((texts.into_caller(), Data::Missing)),
+            },
         };
         while let Some(piece) = form.piece(&mut part).await? {
             if name == "data" {
@@ -196,24 +204,27 @@ fn one_at_a_time(
 ) -> impl Stream<Item = Result<Bytes, BodyError>> {
     // An upload that is larger than the limit is read on, since its sender is to be told.
     let room = limits.decoded + BETWEEN;
-    stream::try_unfold((body, room), move |(body, room)| {
-        let between = Arc::clone(&between);
-        async move {
-            // The parser stops asking when nothing is ready.
-            yield_now().await;
-            let Some(piece) = next(body, limits.stall).await? else {
-                return Ok(None);
-            };
-            let length = piece.len() as u64;
-            if between.fetch_add(length, Ordering::Relaxed) > BETWEEN {
-                return Err(BodyError::Multipart(
-                    "too much between two parts".to_owned(),
-                ));
+    stream::try_unfold(
+        (body, room, limits.form_pace),
+        move |(body, room, mut pace)| {
+            let between = Arc::clone(&between);
+            async move {
+                // The parser stops asking when nothing is ready.
+                yield_now().await;
+                let Some(piece) = next(body, &mut pace).await? else {
+                    return Ok(None);
+                };
+                let length = piece.len() as u64;
+                if between.fetch_add(length, Ordering::Relaxed) > BETWEEN {
+                    return Err(BodyError::Multipart(
+                        "too much between two parts".to_owned(),
+                    ));
+                }
+                let room = room.checked_sub(length).ok_or(BodyError::TooLarge)?;
+                Ok(Some((piece, (body, room, pace))))
             }
-            let room = room.checked_sub(length).ok_or(BodyError::TooLarge)?;
-            Ok(Some((piece, (body, room))))
-        }
-    })
+        },
+    )
 }
 
 fn failure(error: multer::Error) -> BodyError {

@@ -3,10 +3,10 @@
 use std::io::{Seek, Write};
 
 use bytes::{Bytes, BytesMut};
-use tokio::time::Instant;
 
 use super::{
     body::{BodyError, BodyLimits},
+    connections::Guest,
     decode::{copy, gunzip},
 };
 use crate::{
@@ -19,6 +19,8 @@ use crate::{
 
 /// Collected before a blocking thread is asked to write it.
 const PIECE: usize = 64 * 1024;
+/// What a stranger may send without a place in the lobby: every connection can have that much.
+const LITTLE: u64 = 32 * 1024;
 
 /// The part `data` of a multipart form.
 pub enum Data {
@@ -66,32 +68,28 @@ impl Data {
 /// Takes in `data`.
 pub struct Spool<'a> {
     lobby: &'a Lobby,
+    guest: &'a Guest,
     limits: BodyLimits,
     sent: u64,
     collected: BytesMut,
     /// None once there is too much of it.
     file: Option<disk::Spool>,
-    stay: Option<Stay>,
-}
-
-/// A stranger's place on the disk, and since when not even a piece has come.
-struct Stay {
-    _place: Place,
-    since: Instant,
-    received: usize,
+    /// What a stranger needs for more than a little.
+    place: Option<Place>,
 }
 
 impl<'a> Spool<'a> {
     /// An empty one.
     #[must_use]
-    pub fn new(lobby: &'a Lobby, limits: BodyLimits) -> Self {
+    pub fn new(lobby: &'a Lobby, guest: &'a Guest, limits: BodyLimits) -> Self {
         Self {
             lobby,
+            guest,
             limits,
             sent: 0,
             collected: BytesMut::new(),
             file: Some(lobby.spool()),
-            stay: None,
+            place: None,
         }
     }
 
@@ -104,11 +102,11 @@ impl<'a> Spool<'a> {
         self.sent += piece.len() as u64;
         if self.sent > self.limits.sent {
             self.file = None;
-            self.stay = None;
+            self.place = None;
             return Ok(());
         }
-        if !known && self.sent > PIECE as u64 {
-            self.stay(piece.len()).await?;
+        if !known && self.sent > LITTLE {
+            self.place(piece.len()).await?;
         }
         self.collected.extend_from_slice(piece);
         if self.collected.len() >= PIECE {
@@ -133,22 +131,16 @@ impl<'a> Spool<'a> {
         })
     }
 
-    async fn stay(&mut self, length: usize) -> Result<(), BodyError> {
-        let stay = match &mut self.stay {
-            Some(stay) => stay,
-            none => none.insert(Stay {
-                _place: self.lobby.place().await.ok_or(BodyError::Crowded)?,
-                since: Instant::now(),
-                received: 0,
-            }),
+    async fn place(&mut self, length: usize) -> Result<(), BodyError> {
+        let place = match &mut self.place {
+            Some(place) => place,
+            none => {
+                let place = self.lobby.place(self.guest.end()).await;
+                self.guest.admitted();
+                none.insert(place.ok_or(BodyError::Crowded)?)
+            }
         };
-        stay.received += length;
-        if stay.received >= PIECE {
-            stay.since = Instant::now();
-            stay.received = 0;
-        } else if stay.since.elapsed() > self.limits.stall {
-            return Err(BodyError::Stalled);
-        }
+        place.received(length);
         Ok(())
     }
 

@@ -1,19 +1,38 @@
 //! Room for what is received from clients that have not shown a host key yet.
+//!
+//! There are few places, so that strangers fill no more of the disk than that many uploads. Who
+//! needs one waits his turn, and meanwhile whoever does not make use of his is given up.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
-    time::timeout,
+    time::{Instant, timeout},
 };
+use tokio_util::sync::CancellationToken;
 
 use super::{IN_MEMORY, workers::Share};
 use crate::disk::{Disk, Purpose, Spool};
 
 /// How many of them may use the disk at a time.
-const PLACES: usize = 4;
-/// How long the next one waits; clients give up after 60 s.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PLACES: usize = 8;
+/// How long the next one waits: clients that send forms give up after 60 s without progress.
+const PATIENCE: Duration = Duration::from_secs(45);
+/// How often someone who waits looks whether a place is made no use of.
+const LOOK: Duration = Duration::from_millis(200);
+/// How fast an upload has to be on average, while others wait for its place.
+const RATE: u64 = 128 * 1024;
+/// How long it may fall short of that, or pause.
+const PAUSE: Duration = Duration::from_millis(500);
+/// Each of these bytes that have come is worth a further second of pause ...
+const TRUST: u64 = 4 * 1024 * 1024;
+/// ... up to this.
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 /// Files here belong to nobody, and have no name.
 pub struct Lobby {
@@ -21,10 +40,39 @@ pub struct Lobby {
     share: Share,
     disk: Disk,
     places: Arc<Semaphore>,
+    uploads: Arc<Mutex<Uploads>>,
+}
+
+#[derive(Default)]
+struct Uploads {
+    last_id: u64,
+    held: HashMap<u64, Upload>,
+}
+
+/// What is under way at a place.
+struct Upload {
+    began: Instant,
+    last: Instant,
+    received: u64,
+    give_up: CancellationToken,
 }
 
 /// Room for one, as long as it lives.
-pub struct Place(#[expect(dead_code, reason = "it only has to be held")] OwnedSemaphorePermit);
+pub struct Place {
+    uploads: Arc<Mutex<Uploads>>,
+    id: u64,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Upload {
+    /// From when on its place is others'.
+    fn overdue_at(&self) -> Instant {
+        let trust = Duration::from_millis(self.received * 1000 / TRUST);
+        let on_average = Duration::from_millis(self.received * 1000 / RATE);
+        let paused_for_too_long = self.last + (PAUSE + trust).min(LONGEST_PAUSE);
+        paused_for_too_long.min(self.began + PAUSE + on_average)
+    }
+}
 
 impl Lobby {
     /// Over a folder that exists.
@@ -35,6 +83,7 @@ impl Lobby {
             disk,
             share,
             places: Arc::new(Semaphore::new(PLACES)),
+            uploads: Arc::default(),
         }
     }
 
@@ -51,27 +100,152 @@ impl Lobby {
     }
 
     /// What a stranger needs before a spool grows out of memory; none when it takes too long.
-    pub async fn place(&self) -> Option<Place> {
-        let place = timeout(PATIENCE, Arc::clone(&self.places).acquire_owned());
-        Some(Place(place.await.ok()?.ok()?))
+    /// `give_up` ends his upload, when others need the place more.
+    pub async fn place(&self, give_up: CancellationToken) -> Option<Place> {
+        let permit = timeout(PATIENCE, self.turn()).await.ok()?;
+        let now = Instant::now();
+        let upload = Upload {
+            began: now,
+            last: now,
+            received: 0,
+            give_up,
+        };
+        let mut uploads = lock(&self.uploads);
+        uploads.last_id += 1;
+        let id = uploads.last_id;
+        uploads.held.insert(id, upload);
+        Some(Place {
+            uploads: Arc::clone(&self.uploads),
+            id,
+            _permit: permit,
+        })
     }
+
+    async fn turn(&self) -> OwnedSemaphorePermit {
+        // Asked for once, since whoever asks again stands at the end of the queue.
+        let mut turn = std::pin::pin!(Arc::clone(&self.places).acquire_owned());
+        loop {
+            if let Ok(Ok(permit)) = timeout(LOOK, turn.as_mut()).await {
+                return permit;
+            }
+            self.give_up_the_slow();
+        }
+    }
+
+    fn give_up_the_slow(&self) {
+        let now = Instant::now();
+        let uploads = lock(&self.uploads);
+        let overdue = uploads
+            .held
+            .values()
+            .filter(|upload| upload.overdue_at() <= now);
+        overdue.for_each(|upload| upload.give_up.cancel());
+    }
+}
+
+impl Place {
+    /// Something has come.
+    pub fn received(&self, bytes: usize) {
+        if let Some(upload) = lock(&self.uploads).held.get_mut(&self.id) {
+            upload.received += bytes as u64;
+            upload.last = Instant::now();
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        lock(&self.uploads).held.remove(&self.id);
+    }
+}
+
+fn lock(uploads: &Mutex<Uploads>) -> MutexGuard<'_, Uploads> {
+    uploads.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
 mod tests {
+    use tokio::time::sleep;
+
     use super::*;
     use crate::vault::workers::Workers;
 
-    #[tokio::test(start_paused = true)]
-    async fn strangers_wait_for_a_place_but_not_forever() {
+    const STRANGERS: usize = 256;
+
+    fn empty() -> Lobby {
         let disk = Disk::new(PathBuf::new());
-        let lobby = Lobby::new(PathBuf::new(), disk, Workers::default().strangers());
+        Lobby::new(PathBuf::new(), disk, Workers::default().strangers())
+    }
+
+    /// A stranger's upload: some bytes every so often, until it is given up.
+    async fn upload(lobby: Arc<Lobby>, first: usize, bytes: usize, every: Duration) {
+        let give_up = CancellationToken::new();
+        let Some(place) = lobby.place(give_up.clone()).await else {
+            return;
+        };
+        place.received(first);
+        let goes_on = async {
+            loop {
+                sleep(every).await;
+                place.received(bytes);
+            }
+        };
+        give_up.run_until_cancelled(goes_on).await;
+    }
+
+    async fn crowded(first: usize, bytes: usize, every: Duration) -> Arc<Lobby> {
+        let lobby = Arc::new(empty());
+        for _ in 0..STRANGERS {
+            tokio::spawn(upload(Arc::clone(&lobby), first, bytes, every));
+        }
+        sleep(Duration::from_millis(1)).await;
+        lobby
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn behind_any_number_of_half_sent_forms_there_is_a_place_before_clients_give_up() {
+        for (first, bytes, every) in [
+            (0, 0, PATIENCE),
+            (600_000, 0, PATIENCE),
+            (100_000, 1, Duration::from_millis(100)),
+        ] {
+            let lobby = crowded(first, bytes, every).await;
+            let place = lobby.place(CancellationToken::new()).await;
+            assert!(place.is_some(), "{first} {bytes}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_goes_on_keeps_his_place_however_many_wait() {
+        let lobby = Arc::new(empty());
+        let give_up = CancellationToken::new();
+        let place = lobby.place(give_up.clone()).await.unwrap();
+        for _ in 0..STRANGERS {
+            tokio::spawn(upload(Arc::clone(&lobby), 0, 0, PATIENCE));
+        }
+        // 500 KiB/s, and a line that fails for some seconds.
+        for _ in 0..240 {
+            sleep(Duration::from_millis(500)).await;
+            place.received(250 * 1024);
+        }
+        sleep(Duration::from_secs(9)).await;
+        assert!(!give_up.is_cancelled());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_in_vain_is_refused_and_who_is_slow_stays_while_nobody_waits() {
+        let lobby = empty();
+        let give_up = CancellationToken::new();
         let mut taken = Vec::new();
         for _ in 0..PLACES {
-            taken.push(lobby.place().await.unwrap());
+            taken.push(lobby.place(give_up.clone()).await.unwrap());
         }
-        assert!(lobby.place().await.is_none());
+        sleep(PATIENCE).await;
+        assert!(!give_up.is_cancelled());
+        // None of them ends, although asked to.
+        assert!(lobby.place(CancellationToken::new()).await.is_none());
+        assert!(give_up.is_cancelled());
         taken.pop();
-        assert!(lobby.place().await.is_some());
+        assert!(lobby.place(CancellationToken::new()).await.is_some());
     }
 }

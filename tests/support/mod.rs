@@ -44,7 +44,8 @@ pub async fn start() -> Running {
         limits: Limits {
             sent: MIB,
             decoded: 3 * MIB,
-            connections: 8,
+            connections: 12,
+            connections_per_address: 12,
             memory: 64 * 1024 * 1024,
             header_timeout: Duration::from_millis(300),
             body_timeout: Duration::from_millis(300),

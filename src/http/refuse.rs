@@ -1,0 +1,42 @@
+//! Answers to requests that are none of the protocol's.
+
+use std::time::Duration;
+
+use hyper::{
+    Response, StatusCode,
+    body::{Body, Incoming},
+    header::{ALLOW, CONNECTION, HeaderValue},
+};
+
+use super::{body::discard, error::HttpError, reply::ReplyBody};
+
+/// Reads enough of a body that is not wanted for its sender to see the answer; if there is more of
+/// it, the connection ends with the answer.
+pub async fn refuse(
+    mut response: Response<ReplyBody>,
+    mut body: Incoming,
+    stall: Duration,
+) -> Response<ReplyBody> {
+    discard(&mut body, stall).await;
+    if !body.is_end_stream() {
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(CONNECTION, close);
+    }
+    response
+}
+
+/// No such path.
+pub fn not_found() -> Response<ReplyBody> {
+    let hint = "there is nothing here; in Anki, give this server's address without sync/ and with a slash at the end";
+    HttpError::new(StatusCode::NOT_FOUND, hint).into_response()
+}
+
+/// The path exists for other verbs.
+pub fn wrong_verb(verbs: &'static str) -> Response<ReplyBody> {
+    let hint = format!("this address answers to {verbs} only");
+    let mut response = HttpError::new(StatusCode::METHOD_NOT_ALLOWED, hint).into_response();
+    response
+        .headers_mut()
+        .insert(ALLOW, HeaderValue::from_static(verbs));
+    response
+}
