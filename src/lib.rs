@@ -17,6 +17,7 @@
 //! - [`check`][]: what is wrong with a server's settings, files and data, and putting it right.
 //! - [`beneath`][]: opening what is really there, in folders that are another account's.
 //! - [`clock`][]: the time of day.
+//! - [`disk`][]: how much of the disk may still be filled, by everybody together.
 //! - [`durable`][]: what has to survive a power cut.
 //! - [`work`][]: work that ends when its client leaves, the server stops, or its budget is used up.
 //!
@@ -33,6 +34,7 @@ pub mod clock;
 pub mod collection;
 pub mod config;
 pub mod control;
+pub mod disk;
 pub mod durable;
 pub mod http;
 pub mod media;

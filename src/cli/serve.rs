@@ -101,9 +101,15 @@ fn start(settings: Settings, sources: Sources, allow_root: bool) -> Result<(), S
         passed.control = own_control(&settings.base);
     }
     let policy = Policy::from(&settings);
+    let vaults = Vaults::new(base, settings.retention);
+    let is_user = |user: &_| settings.users.contains_key(user);
+    // Not for want of a few bytes: a server on a full disk serves what is there.
+    if let Err(error) = vaults.remember(settings.users.keys(), is_user) {
+        tracing::warn!(%error, "who has been served cannot be noted");
+    }
     let server = Arc::new(Server::new(
         Accounts::new(settings.users, secret, devices),
-        Vaults::new(base, settings.retention),
+        vaults,
         policy,
     ));
     let reloader = Arc::new(Reloader::new(
@@ -208,6 +214,8 @@ fn spawn_helpers(server: &Arc<Server>) -> tokio::task::JoinSet<()> {
     let devices = server.accounts.devices.clone();
     helpers.spawn(async move { devices.keep_stored().await });
     helpers.spawn(async move { closing.vaults.close_idle().await });
+    let clearing = Arc::clone(server);
+    helpers.spawn(async move { clearing.vaults.clear_leftovers().await });
     helpers.spawn(async move { status::run(&watched).await });
     if let Some(limit) = notify::watchdog() {
         helpers.spawn(watchdog::run(limit, server.vaults.workers().clone()));

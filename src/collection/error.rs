@@ -1,5 +1,6 @@
 use std::fmt::Display;
 
+use crate::wire::stream::Unreadable;
 use crate::work::Interrupted;
 
 /// Why a collection could not be read or changed.
@@ -60,6 +61,12 @@ pub enum Error {
     /// It was ended before it was done.
     #[error(transparent)]
     Interrupted(#[from] Interrupted),
+    /// What a client sent cannot be read.
+    #[error(transparent)]
+    Request(#[from] Unreadable),
+    /// What a client asked for cannot be put down.
+    #[error("the answer cannot be written: {0}")]
+    Reply(#[from] std::io::Error),
     /// The file has a schema that this server cannot upgrade.
     #[error("schema {0} is not supported")]
     Version(i64),
@@ -73,6 +80,7 @@ impl Error {
         match self {
             Self::Sql(error) => is_environment(error),
             Self::Interrupted(_) => true,
+            Self::Request(Unreadable::Io(_)) | Self::Reply(_) => true,
             _ => false,
         }
     }

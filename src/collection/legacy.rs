@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{Error, Result};
-use crate::wire::{Malformed, Unknown};
+use crate::wire::{Json, Malformed, Unknown};
 
 /// In memory each takes some 40 bytes, however short it is in the file. A deck has about 25, so
 /// these are 80,000 decks.
@@ -33,11 +33,11 @@ pub(super) fn objects<T: DeserializeOwned>(
     conn: &Connection,
     column: &'static str,
 ) -> Result<BTreeMap<i64, T>> {
-    let read = |(key, value): (String, _)| {
+    let read = |(key, value): (String, Json)| {
         let id = key
             .parse()
             .map_err(|_| unreadable(column, "a key is no id"))?;
-        let read = serde_json::from_value(value).map_err(Malformed::from);
+        let read = serde_json::from_str(value.as_str()).map_err(Malformed::from);
         Ok((
             id,
             read.map_err(|err| unreadable(column, format!("{key}: {err}")))?,

@@ -100,6 +100,25 @@ impl Content {
         self.receive(to).await
     }
 
+    /// Reads a body that is not wanted to its end, or the sender would not see the answer, and
+    /// decodes nothing of it.
+    ///
+    /// # Errors
+    /// [`BodyError`].
+    pub async fn read_to_end(self) -> Result<(), BodyError> {
+        let Source::Direct(mut body) = self.source else {
+            return Ok(());
+        };
+        let mut sent = 0;
+        while let Some(piece) = body::next(&mut body, self.limits.stall).await? {
+            sent += piece.len() as u64;
+            if sent > self.limits.sent {
+                return Err(BodyError::TooLarge);
+            }
+        }
+        Ok(())
+    }
+
     /// Reads enough of a body that is not wanted for its sender to see the answer.
     pub async fn discard(self) {
         if let Source::Direct(mut body) = self.source {

@@ -12,7 +12,7 @@ use hyper::{
 };
 use serde::Serialize;
 
-use crate::vault::workers::Share;
+use crate::{disk::Spool, vault::workers::Share};
 
 /// Clients fail without it: the answer's length before compression.
 const ORIGINAL_SIZE: &str = "anki-original-size";
@@ -45,6 +45,18 @@ impl Reply {
     #[must_use]
     pub fn text(text: impl Into<String>) -> Self {
         Self::bytes(text.into().into_bytes())
+    }
+
+    /// The whole of a file that is memory while it is small.
+    ///
+    /// # Errors
+    /// As the file system says.
+    pub fn spooled(file: Spool) -> io::Result<Self> {
+        let in_memory = file.is_in_memory();
+        Ok(Self {
+            in_memory,
+            ..Self::file(file)?
+        })
     }
 
     /// The whole of a file, wherever it stands.

@@ -3,16 +3,18 @@
 use std::io::{Seek, Write};
 
 use bytes::{Bytes, BytesMut};
-use tempfile::SpooledTempFile;
 use tokio::time::Instant;
 
 use super::{
     body::{BodyError, BodyLimits},
     decode::{copy, gunzip},
 };
-use crate::vault::{
-    lobby::{Lobby, Place},
-    workers::Share,
+use crate::{
+    disk,
+    vault::{
+        lobby::{Lobby, Place},
+        workers::Share,
+    },
 };
 
 /// Collected before a blocking thread is asked to write it.
@@ -27,7 +29,7 @@ pub enum Data {
     /// As it came.
     Kept {
         /// The bytes.
-        file: SpooledTempFile,
+        file: disk::Spool,
         /// Whether they are gzip.
         gzip: bool,
     },
@@ -68,7 +70,7 @@ pub struct Spool<'a> {
     sent: u64,
     collected: BytesMut,
     /// None once there is too much of it.
-    file: Option<SpooledTempFile>,
+    file: Option<disk::Spool>,
     stay: Option<Stay>,
 }
 

@@ -24,6 +24,7 @@ use crate::{
         open::Reader,
         upload::check_upload,
     },
+    disk::Purpose,
     durable::copy_database,
     media::{
         Media,
@@ -188,8 +189,9 @@ impl Vault {
         let Some((reading, reader)) = self.read().await? else {
             return Ok(None);
         };
-        let bytes = self.collection_bytes()?;
-        let copied = self.operator.run_on_file(bytes, move || {
+        let (disk, size) = (self.disk.clone(), self.collection_bytes()?);
+        let copied = self.operator.run_on_file(size, move || {
+            let _room = disk.promise(size, Purpose::Keep)?;
             copy_database(reader.connection(), &to)?;
             drop(reader);
             drop(reading);

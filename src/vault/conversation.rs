@@ -133,6 +133,7 @@ impl Vault {
             } else {
                 &self.share
             };
+            let folder = self.folder.clone();
             let outcome = self.collection.run(share, move |open| {
                 if alone && readers.any() {
                     return Ok(Err(work));
@@ -153,7 +154,7 @@ impl Vault {
                         *open = None;
                     }
                 }
-                work(open).map(Ok)
+                work(open).map(Ok).map_err(|error| error.diagnosed(&folder))
             });
             match outcome.await? {
                 Ok(result) => return Ok(result),
@@ -204,6 +205,19 @@ impl Vault {
         .await
     }
 
+    /// Whether the speaker's conversation is under way, as far as can be told before it is its
+    /// turn: while somebody uses the collection, perhaps.
+    #[must_use]
+    pub fn is_under_way(&self, speaker: &Speaker) -> bool {
+        let is_theirs = |open: &Open| {
+            let current = open.conversation.as_ref();
+            current.is_some_and(|current| current.speaker == *speaker)
+        };
+        self.collection
+            .look(|open| open.is_some_and(is_theirs))
+            .unwrap_or(true)
+    }
+
     /// Goes on with the speaker's conversation.
     ///
     /// # Errors
@@ -216,7 +230,7 @@ impl Vault {
         + Send
         + 'static,
     ) -> Result<R, Error> {
-        let activity = self.activity.clone();
+        let (activity, folder) = (self.activity.clone(), self.folder.clone());
         let converse = self.collection.run(&self.share, move |open| {
             let current = open.as_mut().and_then(
                 |Open {
@@ -246,7 +260,7 @@ impl Vault {
                 }
                 Err(error) => {
                     *open = None;
-                    Err(error)
+                    Err(error.diagnosed(&folder))
                 }
             }
         });

@@ -1,13 +1,17 @@
 //! Why a vault could not do what was asked.
 
-use std::io;
+use std::{
+    io::{self, ErrorKind},
+    path::{Path, PathBuf},
+};
 
 use rusqlite::ffi::ErrorCode;
 use tokio::task::JoinError;
 
-use super::room::NearlyFull;
+use super::{TEMPORARY, room::NearlyFull};
 use crate::{
     collection::{self, is_environment, open::OpenError, upload::CheckError},
+    disk::{self, Fault},
     durable::CopyError,
     media,
     work::Interrupted,
@@ -49,6 +53,14 @@ pub enum Error {
     /// The user is being renamed, or the data removed.
     #[error("this user's data are being moved or removed; try again")]
     Moved,
+    /// The user has been served before, and the folder is missing or empty.
+    #[error("{} is missing or empty, although this user has been served from it: mount its disk, or bring it back under this name; if the data are given up, remove {} and restart the server. Until then nothing of this user is synced", folder.display(), mark.display())]
+    Absent {
+        /// The user's folder.
+        folder: PathBuf,
+        /// What reminds of it.
+        mark: PathBuf,
+    },
     /// A copy for a backup.
     #[error("backup: {0}")]
     Copy(#[from] CopyError),
@@ -64,6 +76,21 @@ pub enum Error {
 }
 
 impl Error {
+    /// Tells a full disk from a broken one where `SQLite` does not: it has one code for both,
+    /// when a journal's index cannot grow or a quota of the file system is used up. To be
+    /// asked on a blocking thread.
+    pub(super) fn diagnosed(self, folder: &Path) -> Self {
+        if disk::fault(&self) != Some(Fault::Failed) {
+            return self;
+        }
+        match disk::probe(&folder.join(TEMPORARY)) {
+            Err(error) if disk::fault(&error) == Some(Fault::Full) => {
+                io::Error::new(ErrorKind::StorageFull, self.to_string()).into()
+            }
+            _ => self,
+        }
+    }
+
     /// Whether the collection is to blame, and another one the remedy.
     #[must_use]
     pub fn is_damage(&self) -> bool {

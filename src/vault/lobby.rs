@@ -2,13 +2,13 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use tempfile::SpooledTempFile;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::timeout,
 };
 
 use super::{IN_MEMORY, workers::Share};
+use crate::disk::{Disk, Purpose, Spool};
 
 /// How many of them may use the disk at a time.
 const PLACES: usize = 4;
@@ -19,6 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub struct Lobby {
     folder: PathBuf,
     share: Share,
+    disk: Disk,
     places: Arc<Semaphore>,
 }
 
@@ -28,9 +29,10 @@ pub struct Place(#[expect(dead_code, reason = "it only has to be held")] OwnedSe
 impl Lobby {
     /// Over a folder that exists.
     #[must_use]
-    pub fn new(folder: PathBuf, share: Share) -> Self {
+    pub fn new(folder: PathBuf, disk: Disk, share: Share) -> Self {
         Self {
             folder,
+            disk,
             share,
             places: Arc::new(Semaphore::new(PLACES)),
         }
@@ -44,8 +46,8 @@ impl Lobby {
 
     /// A file that is memory while it is small.
     #[must_use]
-    pub fn spool(&self) -> SpooledTempFile {
-        tempfile::spooled_tempfile_in(IN_MEMORY, &self.folder)
+    pub fn spool(&self) -> Spool {
+        self.disk.spool(IN_MEMORY, &self.folder, Purpose::Keep)
     }
 
     /// What a stranger needs before a spool grows out of memory; none when it takes too long.
@@ -62,7 +64,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn strangers_wait_for_a_place_but_not_forever() {
-        let lobby = Lobby::new(PathBuf::new(), Workers::default().strangers());
+        let disk = Disk::new(PathBuf::new());
+        let lobby = Lobby::new(PathBuf::new(), disk, Workers::default().strangers());
         let mut taken = Vec::new();
         for _ in 0..PLACES {
             taken.push(lobby.place().await.unwrap());

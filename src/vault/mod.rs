@@ -12,12 +12,14 @@ pub mod download;
 mod error;
 pub mod hand_over;
 mod keeping;
+mod leftovers;
 pub mod lobby;
 mod moving;
 mod replace;
 mod restored;
 pub mod retention;
 pub mod room;
+mod served;
 mod slot;
 pub mod snapshot;
 pub mod upkeep;
@@ -32,12 +34,15 @@ use std::{
     time::Duration,
 };
 
-use tempfile::{NamedTempFile, SpooledTempFile};
+use tempfile::NamedTempFile;
+use tokio::sync::{Mutex, MutexGuard};
 
 use crate::{
     account::host_key::DeviceId,
     clock,
     collection::open::Collection,
+    disk::{Bounded, Disk, Purpose, Spool},
+    durable::folder_of,
     media::{self, MediaStore},
     work::to_the_end,
 };
@@ -45,6 +50,7 @@ use activity::Activity;
 use backup::Readers;
 use base::{create_folder, empty_folder};
 use conversation::{ABANDONED, Conversation, SILENCE};
+use download::Copies;
 use keeping::Keeping;
 use restored::Restores;
 use slot::Slot;
@@ -61,6 +67,8 @@ const IDLE: Duration = Duration::from_secs(5);
 const IN_MEMORY: usize = 512 * 1024;
 /// Files in passing, in the user's folder.
 const TEMPORARY: &str = ".anki-syncd/tmp";
+/// Where a batch of media is prepared, in the user's folder.
+const STAGING: &str = ".anki-syncd/media";
 /// What was replaced, in the user's folder.
 const SNAPSHOTS: &str = ".anki-syncd/snapshots";
 
@@ -69,12 +77,15 @@ pub struct Vault {
     folder: PathBuf,
     collection: Slot<Open>,
     media: Slot<MediaStore>,
+    turn: Mutex<()>,
     activity: Activity,
     /// Whether the folder has another name by now, or none.
     taken_away: AtomicBool,
     readers: Readers,
     snapshots: Snapshots,
     restores: Restores,
+    copies: Copies,
+    disk: Disk,
     keeping: Arc<Keeping>,
     share: Share,
     operator: Share,
@@ -87,17 +98,25 @@ struct Open {
 }
 
 impl Vault {
-    fn prepare(folder: PathBuf, keeping: Arc<Keeping>, workers: &Workers) -> Result<Self, Error> {
+    fn prepare(
+        folder: PathBuf,
+        disk: Disk,
+        keeping: Arc<Keeping>,
+        workers: &Workers,
+    ) -> Result<Self, Error> {
         let temporary = folder.join(TEMPORARY);
         let vault = Self {
-            snapshots: Snapshots::new(folder.join(SNAPSHOTS), temporary),
+            snapshots: Snapshots::new(folder.join(SNAPSHOTS), temporary, disk.clone()),
             restores: Restores::new(&folder),
             folder,
             collection: Slot::default(),
             media: Slot::default(),
+            turn: Mutex::default(),
             activity: Activity::default(),
             taken_away: AtomicBool::new(false),
             readers: Readers::default(),
+            copies: Copies::default(),
+            disk,
             keeping,
             share: workers.share(),
             operator: workers.operator(),
@@ -140,6 +159,12 @@ impl Vault {
             .await
     }
 
+    /// Lets in one request that takes much memory, and then the next, in the order in which
+    /// they come.
+    pub async fn one_at_a_time(&self) -> MutexGuard<'_, ()> {
+        self.turn.lock().await
+    }
+
     /// A vault that is being used counts as in conversation.
     fn is_in_conversation(&self) -> bool {
         self.collection
@@ -169,16 +194,26 @@ impl Vault {
         work: impl FnOnce(&mut MediaStore) -> Result<R, media::Error> + Send + 'static,
     ) -> Result<R, Error> {
         let (database, folder) = (self.folder.join("media.db"), self.folder.join("media"));
-        let staging = self.folder.join(".anki-syncd/media");
+        let staging = self.folder.join(STAGING);
+        let (user, disk) = (self.folder.clone(), self.disk.clone());
         let result = self.media.run(&self.share, move |open| {
-            let store = match open {
-                Some(store) => store,
-                None => {
-                    let opening = || MediaStore::open(&database, folder, staging);
-                    open.insert(to_the_end(opening)?)
-                }
+            let reopen = || -> Result<_, Error> {
+                served::check_is_there(&user)?;
+                let opening = || MediaStore::open(&database, folder.clone(), staging.clone());
+                Ok(to_the_end(opening)?.within(disk.clone()))
             };
-            Ok(work(store).inspect_err(|_| *open = None)?)
+            let worked = match open {
+                Some(store) => work(store).map_err(Error::from),
+                None => reopen().and_then(|store| Ok(work(open.insert(store))?)),
+            };
+            worked.map_err(|error| {
+                *open = None;
+                // At once, and not when there is a next time.
+                if leftovers::is_occupied(&staging) {
+                    *open = reopen().ok();
+                }
+                error.diagnosed(&user)
+            })
         });
         result.await
     }
@@ -187,14 +222,20 @@ impl Vault {
     ///
     /// # Errors
     /// As the file system says.
-    pub fn upload_file(&self) -> io::Result<NamedTempFile> {
-        NamedTempFile::new_in(self.temporary())
+    pub fn upload_file(&self) -> io::Result<Bounded<NamedTempFile>> {
+        self.disk.file(&self.temporary(), Purpose::Keep)
     }
 
-    /// Room for anything else that is received or packed: memory while it is small.
+    /// Room for anything else that is received: memory while it is small.
     #[must_use]
-    pub fn spool(&self) -> SpooledTempFile {
-        tempfile::spooled_tempfile_in(IN_MEMORY, self.temporary())
+    pub fn spool(&self) -> Spool {
+        self.disk.spool(IN_MEMORY, &self.temporary(), Purpose::Keep)
+    }
+
+    /// The same for what is packed to be sent.
+    #[must_use]
+    pub fn parcel(&self) -> Spool {
+        self.disk.spool(IN_MEMORY, &self.temporary(), Purpose::Pass)
     }
 
     fn temporary(&self) -> PathBuf {
@@ -210,6 +251,7 @@ fn opened<'a>(open: &'a mut Option<Open>, path: &Path) -> Result<&'a mut Open, E
     match open {
         Some(open) => Ok(open),
         None => {
+            served::check_is_there(folder_of(path))?;
             let collection = to_the_end(|| Collection::open(path, clock::now_ms()))?;
             Ok(open.insert(Open {
                 collection,

@@ -1,11 +1,11 @@
 //! How much may be stored: what stays free on the disk, and what one user may fill.
 
-use std::{io, path::Path};
+use std::io;
 
 use super::{Error, Vault};
-use nix::sys::statvfs::statvfs;
+use crate::disk::MIB;
 
-const MIB: u64 = 1024 * 1024;
+pub use crate::disk::Free;
 
 /// The operator's rules.
 #[derive(Debug, Clone, Copy)]
@@ -15,15 +15,6 @@ pub struct Room {
     pub reserve: u64,
     /// Bytes that one user's collection and media may have together; none for no limit.
     pub quota: Option<u64>,
-}
-
-/// What is left of a disk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Free {
-    /// Bytes, for us.
-    pub bytes: u64,
-    /// Files that may still be created; some file systems know no limit.
-    pub files: Option<u64>,
 }
 
 /// The disk is full or nearly so.
@@ -36,24 +27,6 @@ pub struct Free {
 pub struct NearlyFull {
     free: u64,
     reserve: u64,
-}
-
-impl Free {
-    /// Of the disk that this folder is on.
-    ///
-    /// # Errors
-    /// As the file system says.
-    #[allow(
-        clippy::useless_conversion,
-        reason = "32 bits wide on some architectures"
-    )]
-    pub fn at(folder: &Path) -> io::Result<Self> {
-        let disk = statvfs(folder)?;
-        Ok(Self {
-            bytes: u64::from(disk.blocks_available()) * u64::from(disk.fragment_size()),
-            files: (disk.files() > 0).then(|| u64::from(disk.files_available())),
-        })
-    }
 }
 
 impl Room {
@@ -99,6 +72,8 @@ impl Vault {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     #[test]

@@ -13,9 +13,12 @@ use tokio::{
 
 use super::{
     Error, IDLE, Vault, base::Base, keeping::Keeping, lobby::Lobby, retention::Retention,
-    room::Free, workers::Workers,
+    room::Free, served::Served, workers::Workers,
 };
-use crate::account::name::UserName;
+use crate::{
+    account::name::UserName,
+    disk::{self, Disk, Fault},
+};
 
 /// Between two requests of one sync.
 const MOMENT: Duration = Duration::from_secs(1);
@@ -26,6 +29,8 @@ pub struct Vaults {
     lobby: Lobby,
     pub(super) keeping: Arc<Keeping>,
     workers: Workers,
+    pub(super) served: Served,
+    disk: Disk,
     by_user: Mutex<HashMap<UserName, Arc<OnceCell<Arc<Vault>>>>>,
 }
 
@@ -34,11 +39,14 @@ impl Vaults {
     #[must_use]
     pub fn new(base: Base, retention: Retention) -> Self {
         let workers = Workers::default();
+        let disk = Disk::new(base.path().to_owned());
         Self {
-            lobby: Lobby::new(base.temporary(), workers.strangers()),
+            lobby: Lobby::new(base.temporary(), disk.clone(), workers.strangers()),
             keeping: Arc::new(Keeping::new(retention)),
+            served: Served::new(base.path()),
             base,
             workers,
+            disk,
             by_user: Mutex::default(),
         }
     }
@@ -55,6 +63,12 @@ impl Vaults {
         &self.workers
     }
 
+    /// The disk that they are on.
+    #[must_use]
+    pub fn disk(&self) -> &Disk {
+        &self.disk
+    }
+
     /// Changes how many snapshots are kept from now on.
     pub fn retain(&self, retention: Retention) {
         self.keeping.retain(retention);
@@ -63,13 +77,26 @@ impl Vaults {
     /// A user's vault. The first time, what a crash left behind is cleared away.
     ///
     /// # Errors
-    /// When the folder cannot be created or cleared.
+    /// When the folder cannot be created or cleared; [`Error::Absent`] when it has vanished.
     pub async fn get(&self, user: &UserName) -> Result<Arc<Vault>, Error> {
         let cell = Arc::clone(self.lock().entry(user.clone()).or_default());
         let vault = cell.get_or_try_init(|| async {
             let (folder, keeping) = (self.base.user_folder(user), Arc::clone(&self.keeping));
             let workers = self.workers.clone();
-            let prepare = move || Vault::prepare(folder, keeping, &workers);
+            let disk = self.disk.below(folder.clone());
+            let (served, user) = (self.served.clone(), user.clone());
+            let prepare = move || {
+                served.admit(&user)?;
+                let vault = Vault::prepare(folder, disk, keeping, &workers)?;
+                match served.note(&user) {
+                    // No reason to keep data from their user that are there.
+                    Err(error) if disk::fault(&error) == Some(Fault::Full) => {
+                        tracing::warn!(%error, "that {} has been served is not noted yet", user.as_str());
+                    }
+                    noted => noted?,
+                }
+                Ok::<_, Error>(vault)
+            };
             let vault = self.workers.share().run(prepare).await?;
             vault.tidy_snapshots();
             Ok::<_, Error>(Arc::new(vault))

@@ -12,10 +12,10 @@ use crate::collection::deck::{self, DeckRow};
 use crate::collection::deck_name::to_human;
 use crate::collection::error::InRow;
 use crate::collection::{Error, Result, deck_config, legacy, notetype, schema};
-use crate::wire::Malformed;
 use crate::wire::deck::Deck;
 use crate::wire::deck_config::DeckConfig;
 use crate::wire::notetype::Notetype;
+use crate::wire::{Json, Malformed};
 use crate::work;
 
 pub(super) fn to_tables(conn: &Connection, stamp: Stamp) -> Result<()> {
@@ -99,10 +99,7 @@ fn deck_configs(conn: &Connection) -> Result<()> {
         .collect::<rusqlite::Result<_>>()?;
     let mut update = conn.prepare("update deck_config set config = ? where id = ?")?;
     for (id, json) in rows {
-        let json: serde_json::Value = serde_json::from_slice(&json)
-            .map_err(Malformed::from)
-            .in_row("deck_config", id)?;
-        let config: DeckConfig = serde_json::from_value(json)
+        let config = deck_config(&json)
             .map_err(Malformed::from)
             .in_row("deck_config", id)?;
         let (_, mut config) = deck_config::to_row(config);
@@ -111,4 +108,10 @@ fn deck_configs(conn: &Connection) -> Result<()> {
         update.execute((config.encode_to_vec(), id))?;
     }
     Ok(())
+}
+
+/// Of a key given twice the last counts.
+fn deck_config(json: &[u8]) -> serde_json::Result<DeckConfig> {
+    let json: Json = serde_json::from_slice(json)?;
+    serde_json::from_str(json.as_str())
 }
