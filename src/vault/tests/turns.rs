@@ -256,13 +256,13 @@ impl Request {
 async fn back_up(vault: Arc<Vault>, log: Log, event: usize, lasts: Duration) {
     let (path, readers) = (vault.collection_path(), vault.readers.clone());
     let log_in_turn = log.clone();
-    let reading = vault.collection.run(move |open| {
+    let reading = vault.collection.run(&vault.share, move |open| {
         opened(open, &path).unwrap();
         let reader = Reader::open(&path).unwrap();
         let outside = read(reader.connection());
         let inside = outside;
         log_in_turn.note(event, What::Worked { inside, outside });
-        (readers.enter(), reader, outside)
+        Ok((readers.enter(), reader, outside))
     });
     let (reading, reader, found) = reading.await.unwrap();
     let present = Present::new(&log, event, None);
@@ -355,11 +355,12 @@ impl World {
 async fn killed_in(folder: &tempfile::TempDir, vault: &Vault) -> Option<tempfile::TempDir> {
     let after = scratch();
     let (from, to) = (folder.path().join("alice"), after.path().join("alice"));
-    let copied = vault.collection.run(move |_| {
+    let copied = vault.collection.run(&vault.share, move |_| {
         fs::create_dir(&to).unwrap();
         for name in ["collection.anki2", "collection.anki2-wal"] {
             let _ = fs::copy(from.join(name), to.join(name));
         }
+        Ok(())
     });
     copied.await.unwrap();
     Some(after)
