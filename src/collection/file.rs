@@ -8,42 +8,86 @@ use serde::{Deserialize, Serialize};
 use super::{
     Error, Result, downgrade,
     open::{distrust, open_untouched},
-    sanity, schema, upgrade,
-    upload::{CheckError, Refusal, check_upload},
+    sanity, schema, screen, upgrade,
+    upload::{self, CheckError, Checked, Fault, Refusal},
 };
 use crate::wire::Usn;
 
-/// Checks a file that nobody else has open, and upgrades it. The stamps stay as the client set them.
+/// Checks a file that nobody else has open, mends and upgrades it. What computes is left behind. The stamps stay as
+/// the client set them.
 ///
 /// # Errors
 /// [`CheckError`]; the file is of no use then.
 pub fn accept_upload(path: &Path, now_secs: i64) -> std::result::Result<(), CheckError> {
-    let version = check_upload(path)?;
-    if version == schema::VERSION {
-        return Ok(());
+    leave_foreign_behind(path)?;
+    let Checked { version, maimed } = upload::check(path)?;
+    agree(path, screen::wrong_value_in_col)?;
+    if !maimed.is_empty() {
+        mend(path, &maimed)?;
+        tracing::info!(
+            "an upload had tables without what Anki declares, which were built anew: {}",
+            maimed.join(", ")
+        );
     }
-    let complete = bring_up(path, now_secs).map_err(|error| match error {
-        Error::Version(version) => Refusal::Schema(version).into(),
-        error if error.is_environment() => CheckError::Upgrade(error),
-        error => {
-            tracing::warn!("an upload of schema {version} cannot be upgraded: {error}");
-            CheckError::Refused(Refusal::Corrupt)
+    if version != schema::VERSION {
+        bring_up(path, now_secs).map_err(|error| match error {
+            Error::Version(version) => Refusal::Schema(version).into(),
+            error if error.is_environment() => CheckError::Upgrade(error),
+            error => {
+                tracing::warn!("an upload of schema {version} cannot be upgraded: {error}");
+                CheckError::Refused(Refusal::Corrupt)
+            }
+        })?;
+    }
+    complete(path)?;
+    Ok(agree(path, screen::wrong_value)?)
+}
+
+/// Triggers, views, virtual tables and indexes that compute: an add-on's perhaps, which makes them again on each device.
+fn leave_foreign_behind(path: &Path) -> std::result::Result<(), CheckError> {
+    loop {
+        let foreign = upload::foreign(path)?;
+        if foreign.is_empty() {
+            return Ok(());
         }
-    })?;
-    if complete {
-        Ok(())
-    } else {
-        Err(Refusal::Foreign.into())
+        let left = open_alone(path).and_then(|conn| screen::leave_behind(&conn, &foreign));
+        left.map_err(Fault::from)?;
+        for foreign in foreign {
+            tracing::info!("left behind from an upload, since Anki never makes such: {foreign}");
+        }
     }
 }
 
-/// Whether the upgrade has led to everything that schema 18 has.
-fn bring_up(path: &Path, now_secs: i64) -> Result<bool> {
+fn mend(path: &Path, maimed: &[&str]) -> std::result::Result<(), Fault> {
+    Ok(screen::rebuild(&open_alone(path)?, maimed)?)
+}
+
+fn bring_up(path: &Path, now_secs: i64) -> Result<()> {
     let mut conn = open_alone(path)?;
     upgrade(&mut conn, Usn::UNSENT, now_secs)?;
     // What the client believes to be unsent would fail every sanity check from now on.
-    sanity::mark_all_sent(&conn)?;
-    Ok(schema::missing(&conn)?.is_none())
+    sanity::mark_all_sent(&conn)
+}
+
+/// Whether it now has everything that schema 18 has.
+fn complete(path: &Path) -> std::result::Result<(), Fault> {
+    match schema::missing(&open_untouched(path)?) {
+        Ok(None) => Ok(()),
+        Ok(Some(_)) => Err(Refusal::Foreign.into()),
+        Err(Error::Sql(error)) => Err(error.into()),
+        Err(_) => Err(Refusal::Corrupt.into()),
+    }
+}
+
+/// Whether there is no value that would fail every sync.
+fn agree(
+    path: &Path,
+    wrong_value: fn(&Connection) -> rusqlite::Result<Option<String>>,
+) -> std::result::Result<(), Fault> {
+    match wrong_value(&open_untouched(path)?)? {
+        None => Ok(()),
+        Some(wrong) => Err(Refusal::Wrong(wrong).into()),
+    }
 }
 
 /// Brings a copy of a collection to schema 11.

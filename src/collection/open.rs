@@ -4,7 +4,11 @@ use std::{fmt::Write, os::unix::ffi::OsStrExt, path::Path, time::Duration};
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, config::DbConfig, limits::Limit};
 
-use super::{create, is_upgradable, schema, unicase, upgrade};
+use super::{
+    create, is_upgradable, schema,
+    screen::{self, ListError, Objection, RebuildError},
+    unicase, upgrade,
+};
 use crate::{wire::Usn, work};
 
 /// How long to wait for another program that has the file locked, such as `sqlite3`.
@@ -66,6 +70,11 @@ pub enum OpenError {
         "the collection has schema version {0}, which this server cannot serve; bring back an earlier one with `anki-syncd restore`, or move it away and upload again with a current Anki client"
     )]
     Schema(i64),
+    /// Brought there by hand, with something in it that Anki never makes.
+    #[error(
+        "the collection {0}; bring back an earlier one with `anki-syncd restore`, or upload again with Anki"
+    )]
+    Objection(#[from] Objection),
 }
 
 impl Collection {
@@ -74,6 +83,7 @@ impl Collection {
     /// # Errors
     /// [`OpenError`]; also when another process holds the file for longer than a few seconds.
     pub fn open(path: &Path, now_ms: i64) -> Result<Self, OpenError> {
+        listed_at_rest(path)?;
         let mut conn = Connection::open_with_flags(
             path,
             OpenFlags::SQLITE_OPEN_READ_WRITE
@@ -86,6 +96,7 @@ impl Collection {
         // In WAL mode anything less can lose a sync that a device was told is done.
         conn.pragma_update(None, "synchronous", "full")?;
         conn.pragma_update(None, "cache_size", -32768)?;
+        leave_foreign_behind(&conn, path)?;
         match version(&conn)? {
             None => create(&mut conn, now_ms).map_err(OpenError::Create)?,
             Some(old) if is_upgradable(old) => {
@@ -163,6 +174,20 @@ impl Collection {
         self.conn.execute_batch("commit")
     }
 
+    /// Builds tables anew that another program has rewritten without their keys. Answers which.
+    ///
+    /// # Errors
+    /// [`RebuildError`]; all is as it was then.
+    pub fn rebuild_tables(&self) -> Result<Vec<&'static str>, RebuildError> {
+        let maimed = match screen::shape(&self.conn)? {
+            Ok(shape) => shape.maimed(schema::VERSION),
+            // Then it would not be open.
+            Err(_) => Vec::new(),
+        };
+        screen::rebuild(&self.conn, &maimed)?;
+        Ok(maimed)
+    }
+
     /// Brings everything into the main file. False while another program reads an older state.
     ///
     /// # Errors
@@ -209,6 +234,28 @@ impl Reader {
     }
 }
 
+/// Before SQLite loads a schema that somebody may have brought there. What is in a journal is newer than the file,
+/// which then cannot be judged; nor is damage, since a journal may repair it.
+fn listed_at_rest(path: &Path) -> Result<(), Objection> {
+    match screen::listed(path) {
+        Err(ListError::Objection(objection)) => Err(objection),
+        _ => Ok(()),
+    }
+}
+
+/// Earlier versions let uploads bring along what would be computed by each sync.
+fn leave_foreign_behind(conn: &Connection, path: &Path) -> Result<(), OpenError> {
+    let left = screen::clean(conn)??;
+    if !left.is_empty() {
+        tracing::warn!(
+            "{}: removed what Anki never makes and would be computed by each sync: {}",
+            path.display(),
+            left.join(", ")
+        );
+    }
+    Ok(())
+}
+
 /// The schema version; none in a file that has no table of Anki's.
 pub(super) fn version(conn: &Connection) -> rusqlite::Result<Option<i64>> {
     let has_col =
@@ -227,9 +274,13 @@ pub(crate) fn distrust(conn: &mut Connection) -> rusqlite::Result<()> {
         (DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false),
         (DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false),
         (DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false),
+        // Anki declares none; those of a stranger would delete rows along with others.
+        (DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, false),
     ] {
         conn.set_db_config(option, on)?;
     }
+    // Anki declares none; a stranger's would be computed for every row that is written or checked.
+    conn.pragma_update(None, "ignore_check_constraints", true)?;
     // The unit leaves no other place for temporary files than SYNC_BASE.
     conn.pragma_update(None, "temp_store", "memory")?;
     for (limit, value) in LIMITS {

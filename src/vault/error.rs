@@ -10,7 +10,7 @@ use tokio::task::JoinError;
 
 use super::{TEMPORARY, room::NearlyFull};
 use crate::{
-    collection::{self, is_environment, open::OpenError, upload::CheckError},
+    collection::{self, is_environment, open::OpenError, screen::RebuildError, upload::CheckError},
     disk::{self, Fault},
     durable::CopyError,
     media,
@@ -47,6 +47,9 @@ pub enum Error {
     /// An upload was refused, or could not be checked.
     #[error(transparent)]
     Upload(#[from] CheckError),
+    /// A table could not be built anew.
+    #[error("the collection {0}")]
+    Rebuild(#[from] RebuildError),
     /// The media.
     #[error(transparent)]
     Media(#[from] media::Error),
@@ -102,7 +105,8 @@ impl Error {
                 )
             }
             Self::Database(error) => !is_environment(error),
-            Self::Open(OpenError::Schema(_)) | Self::Upload(CheckError::Refused(_)) => true,
+            Self::Open(OpenError::Schema(_) | OpenError::Objection(_))
+            | Self::Upload(CheckError::Refused(_)) => true,
             Self::Open(OpenError::Upgrade(error)) => !error.is_environment(),
             _ => false,
         }

@@ -256,7 +256,7 @@ impl Request {
 async fn back_up(vault: Arc<Vault>, log: Log, event: usize, lasts: Duration) {
     let (path, readers) = (vault.collection_path(), vault.readers.clone());
     let log_in_turn = log.clone();
-    let reading = vault.collection.run(&vault.share, move |open| {
+    let reading = vault.collection.run(&vault.operator, move |open| {
         opened(open, &path).unwrap();
         let reader = Reader::open(&path).unwrap();
         let outside = read(reader.connection());
@@ -355,7 +355,7 @@ impl World {
 async fn killed_in(folder: &tempfile::TempDir, vault: &Vault) -> Option<tempfile::TempDir> {
     let after = scratch();
     let (from, to) = (folder.path().join("alice"), after.path().join("alice"));
-    let copied = vault.collection.run(&vault.share, move |_| {
+    let copied = vault.collection.run(&vault.operator, move |_| {
         fs::create_dir(&to).unwrap();
         for name in ["collection.anki2", "collection.anki2-wal"] {
             let _ = fs::copy(from.join(name), to.join(name));
