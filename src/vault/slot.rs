@@ -125,7 +125,7 @@ mod tests {
     #[tokio::test]
     async fn what_was_opened_stays_open_until_it_is_idle() {
         let slot = Slot::default();
-        slot.run(&share(), |open| Ok(*open = Some(1)))
+        slot.run(&share(), |open| Ok(open.replace(1)))
             .await
             .unwrap();
         slot.close_if(|_, _| false).await;
@@ -137,7 +137,7 @@ mod tests {
     #[tokio::test]
     async fn nobody_gets_in_once_it_is_sealed_unless_the_seal_is_lifted() {
         let slot = Slot::default();
-        slot.run(&share(), |open| Ok(*open = Some(1)))
+        slot.run(&share(), |open| Ok(open.replace(1)))
             .await
             .unwrap();
         slot.seal().await.unwrap().lift();
@@ -152,7 +152,7 @@ mod tests {
     #[tokio::test]
     async fn a_panic_closes_the_database_and_costs_one_request() {
         let slot = Slot::default();
-        slot.run(&share(), |open| Ok(*open = Some(1)))
+        slot.run(&share(), |open| Ok(open.replace(1)))
             .await
             .unwrap();
         assert!(

@@ -345,7 +345,7 @@ mod tests {
 
     #[test]
     fn objects_are_handed_on_until_one_is_too_large() {
-        let small = r#"[1,1,0,1,1,1,1,1,1],"#.repeat(2_000_000);
+        let small = r"[1,1,0,1,1,1,1,1,1],".repeat(2_000_000);
         let body = format!("{{\"chunk\": {{\"revlog\": [{small}[2,1,0,1,1,1,1,1,1]]}}}}");
         assert!(body.len() as u64 > LARGEST_OBJECT);
         let mut count = 0;

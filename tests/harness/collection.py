@@ -6,7 +6,7 @@ import itertools
 import random
 import shutil
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import zstandard
@@ -92,12 +92,15 @@ def snapshot(path, into):
 
 def snapshots(folder, into):
     """The collections that the server has kept of a user's, from the oldest on, as files."""
-    names = {}
-    for path in sorted((folder / ".anki-syncd" / "snapshots").glob("*.anki2*")):
-        # One that is being compressed is there twice.
-        names[path.name.removesuffix(".zst")] = path
     into.mkdir(exist_ok=True)
-    return [unpacked(path, into / name) for name, path in names.items()]
+    while True:
+        names = {}
+        for path in sorted((folder / ".anki-syncd" / "snapshots").glob("*.anki2*")):
+            # One that is being compressed is there twice.
+            names[path.name.removesuffix(".zst")] = path
+        # Or it has just been, and is not there any more under the name that it had.
+        with suppress(FileNotFoundError):
+            return [unpacked(path, into / name) for name, path in names.items()]
 
 
 def unpacked(path, into):

@@ -104,10 +104,10 @@ async fn one_file_of_a_user_is_checked_at_a_time() {
 #[tokio::test]
 async fn a_thread_is_free_again_once_the_client_has_left() {
     let workers = Workers::default();
-    let (began, begun) = mpsc::channel();
+    let (began, first) = mpsc::channel();
     let job = endless(&workers.share(), &began);
     until_running(&workers, 1).await;
-    begun.recv().unwrap();
+    first.recv().unwrap();
     job.abort();
     until_running(&workers, 0).await;
 }
