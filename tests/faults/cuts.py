@@ -110,7 +110,7 @@ def look_at(prepared, disk, taken, place, port):
         world = prepared.world(folder / "root", place / "work", port)
         try:
             world.start()
-            eventually(lambda: assert_nothing_left_over(prepared, world, "after the start"))
+            eventually(lambda: assert_nothing_left_over(prepared, world, "after the start", True))
             assert_old_or_new(prepared, world, taken.done)
             converge(prepared, prepared.scenario, world, taken.done)
         except Exception as error:

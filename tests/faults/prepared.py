@@ -1,7 +1,6 @@
 """A scenario made ready: the folder that it begins with, and the states that it may end in."""
 
 import shutil
-from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,8 +22,8 @@ class Prepared:
     states: list = field(default_factory=list)
     # What else the operator may have been answered.
     also: list = field(default_factory=list)
-    # How many files of each kind there may be.
-    files: Counter = field(default_factory=Counter)
+    # The names of files that there may be.
+    files: set = field(default_factory=set)
     # The system calls by the process that makes them.
     calls: dict = field(default_factory=dict)
 

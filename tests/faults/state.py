@@ -5,11 +5,10 @@ import json
 import re
 import shutil
 import sqlite3
-from collections import Counter
 from contextlib import closing
 from pathlib import Path
 
-from faults.world import Client, NotDone
+from faults.world import PASSWORDS, Client, NotDone
 from harness import collection
 from harness.raw import META
 
@@ -43,11 +42,14 @@ def observe(world, scenario, known_schemas):
 
 
 def listed(path):
-    """The names in the users file, which must be whole."""
-    lines = path.read_text().splitlines()
-    if not all(":" in line for line in lines):
-        raise Inconsistent(f"the users file has a torn line: {lines}")
-    return [line.split(":")[0] for line in lines]
+    """The names in the users file, which must be whole, and whether their passwords are new."""
+    entries = [line.partition(":") for line in path.read_text().splitlines()]
+    if not all(colon for _, colon, _ in entries):
+        raise Inconsistent(f"the users file has a torn line: {entries}")
+    return [
+        name if password in PASSWORDS.values() else f"{name} with a new password"
+        for name, _, password in entries
+    ]
 
 
 def account(client, known_schemas):
@@ -199,20 +201,20 @@ def backups(folder, known_schemas):
 
 
 def files(root):
-    """How many files there are of each name, with what is drawn or tells the time left out.
+    """The names of the files that there are, with what is drawn or tells the time left out.
 
     Without journals, which SQLite brings in when it next opens the database, and without
     snapshots, which have been looked into.
     """
-    counted = Counter()
+    names = set()
     for path in Path(root).rglob("*"):
         *folders, name = path.relative_to(root).parts
         if path.is_file() and not JOURNAL.search(name) and not is_snapshot(folders, name):
             # Media keep their names, since no two files of theirs are alike.
             is_media = folders[-1:] == ["media"] and ".anki-syncd" not in folders
             shown = name if is_media else DRAWN.sub("#", name)
-            counted["/".join([*(DRAWN.sub("#", folder) for folder in folders), shown])] += 1
-    return counted
+            names.add("/".join([*(DRAWN.sub("#", folder) for folder in folders), shown]))
+    return names
 
 
 def is_snapshot(folders, name):
@@ -238,7 +240,7 @@ def without_usns(seen):
         return {"collection": tables, "media": media}
 
     plain = {"users", "keys", "logins", "backups", "devices"}
-    kept = {"users": seen["users"], "backups": seen["backups"]}
+    kept = {"users": seen["users"], "backups": sorted(set(seen["backups"]))}
     kept["keys"] = {
         name: value[:2] if isinstance(value, tuple) else value for name, value in seen["keys"].items()
     }

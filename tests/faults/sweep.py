@@ -43,22 +43,24 @@ class Sweep:
         return self.preparing[name].result()
 
     def inject(self, prepared, chosen):
-        """Returns the failures."""
+        """Returns how many there were, and the failures."""
         folder = self.folder / "faults"
         waiting = [self.pool.submit(cases.run, prepared, case, folder) for case in chosen]
         results = [each.result() for each in waiting]
-        self.injected += sum(result.injected is not None for result in results)
-        return [result for result in results if result.problem]
+        made = sum(result.injected is not None for result in results)
+        self.injected += made
+        return made, [result for result in results if result.problem]
 
     def cut_power(self, prepared, chosen, lying=False):
-        """Returns the failures."""
+        """Returns how many there were, and the failures."""
         folder = self.folder / "cuts"
         waiting = [
             self.pool.submit(cuts.run, prepared, part, folder, lying) for part in parts(chosen)
         ]
         results = [result for each in waiting for result in each.result()]
-        self.cut += sum(result.injected is not None for result in results)
-        return [result for result in results if result.problem]
+        made = sum(result.injected is not None for result in results)
+        self.cut += made
+        return made, [result for result in results if result.problem]
 
 
 def parts(chosen):

@@ -16,8 +16,8 @@ from faults.supervisor import Supervised
 from harness import multipart, raw
 from harness.server import COMMANDS
 
-PROGRAM = os.environ.get("FAULTS_PROGRAM", COMMANDS["ours"][0])
-PASSWORDS = {"anna": "anna's pass:wörd", "ben": "b"}
+PROGRAM = COMMANDS["ours"][0]
+PASSWORDS = {"anna": "anna's pass:wörd", "ben": "b", "cleo": "c"}
 PATIENCE = 20
 
 

@@ -41,6 +41,8 @@ class Revoke(Scenario):
 
 
 class RevokeAll(Scenario):
+    """One after the other: if it fails, some may be out already."""
+
     targets = BOTH
     may_fall_back = True
     devices = True
@@ -48,9 +50,16 @@ class RevokeAll(Scenario):
     def step(self, world):
         world.command("device", "revoke", "--all", "anna")
 
+    def also(self):
+        return [
+            lambda world: world.command("device", "revoke", world.device_ids["anna-phone"]),
+            lambda world: world.command("device", "revoke", world.device_ids["anna-laptop"]),
+        ]
+
 
 class UserAdd(Scenario):
     targets = BOTH
+    changes_list = True
     logins = (ANNA, ("dora", "d0ra"))
 
     def step(self, world):
@@ -59,6 +68,7 @@ class UserAdd(Scenario):
 
 class UserPasswd(Scenario):
     targets = BOTH
+    changes_list = True
     logins = (ANNA, ("anna", "new"))
 
     def step(self, world):
@@ -67,6 +77,7 @@ class UserPasswd(Scenario):
 
 class UserRename(Scenario):
     targets = BOTH
+    changes_list = True
     logins = (BEN, ("benjamin", PASSWORDS["ben"]))
 
     def step(self, world):
@@ -75,6 +86,7 @@ class UserRename(Scenario):
 
 class UserRemove(Scenario):
     targets = BOTH
+    changes_list = True
     logins = (ANNA, BEN)
 
     def step(self, world):
@@ -85,6 +97,7 @@ class UserRemoveWithData(Scenario):
     """The command's answer may be that the user is removed, and the data are still there."""
 
     targets = BOTH
+    changes_list = removes = True
     logins = (ANNA, BEN)
 
     def step(self, world):

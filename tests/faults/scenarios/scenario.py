@@ -29,6 +29,12 @@ class Scenario:
     devices = False
     # Whether what could not be stored may hold until the server ends, and no longer.
     may_fall_back = False
+    # Whether what was removed is no loss when it is there again.
+    old_may_come_back = False
+    # Whether a list changes of which the server hears afterwards, or by the next command.
+    changes_list = False
+    # Whether much is removed, of which the rest may wait for the next start.
+    removes = False
     # Whether one run waits for seconds, so that it is not done too often.
     slow = False
 
@@ -69,8 +75,7 @@ def common(world):
     for folder in (world.base, world.list.parent, world.backups, world.files):
         folder.mkdir(parents=True)
     world.base.chmod(0o700)
-    passwords = PASSWORDS | {"cleo": "c"}
-    world.list.write_text("".join(f"{user}:{word}\n" for user, word in passwords.items()))
+    world.list.write_text("".join(f"{user}:{word}\n" for user, word in PASSWORDS.items()))
     world.list.chmod(0o600)
     for name, words in {"a": "apple pear plum fig", "b": "red green blue", "c": "uno due"}.items():
         path = world.files / f"{name}.anki2"
@@ -80,7 +85,7 @@ def common(world):
     with running(world):
         for name in ("anna-phone", "anna-laptop", "ben-phone", "cleo-phone"):
             user = name.split("-")[0]
-            world.keys[name] = Client.logged_in(world, user, passwords[user]).key
+            world.keys[name] = Client.logged_in(world, user, PASSWORDS[user]).key
             listed = json.loads(world.command("device", "list", "--all", "--json"))
             (new,) = {device["id"] for device in listed} - set(world.device_ids.values())
             world.device_ids[name] = new
