@@ -1,1 +1,1 @@
-"""What is left when the disk fails, the process is killed, or the power goes, at any system call."""
+"""What is left when a system call fails, or the process is killed or the power goes there."""

@@ -129,4 +129,5 @@ def sparse_copy(source, to):
                 return
             end = os.lseek(old.fileno(), start, os.SEEK_HOLE)
             for place in range(start, end, MEBIBYTE):
-                os.pwrite(new.fileno(), os.pread(old.fileno(), min(MEBIBYTE, end - place), place), place)
+                piece = os.pread(old.fileno(), min(MEBIBYTE, end - place), place)
+                os.pwrite(new.fileno(), piece, place)

@@ -56,7 +56,8 @@ NUMBERS = {
     "mmap": (9, 222),
 }
 MACHINE = {"x86_64": 0, "aarch64": 1}[os.uname().machine]
-NAMES = {numbers[MACHINE]: name for name, numbers in NUMBERS.items() if numbers[MACHINE] is not None}
+NAMES = {numbers[MACHINE]: name for name, numbers in NUMBERS.items()}
+NAMES.pop(None, None)
 SECCOMP = (317, 277)[MACHINE]
 LIBC = ctypes.CDLL(None, use_errno=True)
 
@@ -129,8 +130,9 @@ class Notification:
         self.answer(value, 0, 0)
 
     def answer(self, value, error, flags):
+        packed = bytearray(self.ANSWER.pack(self.id, value, error, flags))
         try:
-            fcntl.ioctl(self.listener, SEND, bytearray(self.ANSWER.pack(self.id, value, error, flags)))
+            fcntl.ioctl(self.listener, SEND, packed)
         except OSError as gone:
             # The process has been killed meanwhile.
             if gone.errno != errno.ENOENT:

@@ -1,4 +1,4 @@
-"""What a folder of users holds, in a form that can be compared: what devices and people would miss."""
+"""What a folder of users holds, in a form that can be compared: what people would miss."""
 
 import hashlib
 import json
@@ -34,7 +34,8 @@ def observe(world, scenario, known_schemas):
     }
     for folder in sorted(world.base.iterdir()):
         if folder.is_dir() and not folder.name.startswith("."):
-            seen[folder.name] = user_state(folder, world.work, known_schemas, scenario.agreeing_media)
+            agreeing = scenario.agreeing_media
+            seen[folder.name] = user_state(folder, world.work, known_schemas, agreeing)
     if scenario.devices:
         seen["devices"] = device_states(world)
     seen["backups"] = backups(world.backups, known_schemas)
@@ -181,7 +182,8 @@ def snapshots(folder, into, known_schemas):
 
 def content(path, known_schemas=()):
     """A collection without its USNs."""
-    return sorted((table, digests[0]) for table, digests in collection_state(path, known_schemas).items())
+    tables = collection_state(path, known_schemas)
+    return sorted((table, digests[0]) for table, digests in tables.items())
 
 
 def backups(folder, known_schemas):
@@ -241,12 +243,10 @@ def without_usns(seen):
 
     plain = {"users", "keys", "logins", "backups", "devices"}
     kept = {"users": seen["users"], "backups": sorted(set(seen["backups"]))}
-    kept["keys"] = {
-        name: value[:2] if isinstance(value, tuple) else value for name, value in seen["keys"].items()
-    }
-    kept["logins"] = {
-        pair: value[:2] if isinstance(value, tuple) else value for pair, value in seen["logins"].items()
-    }
+    for part in ("keys", "logins"):
+        kept[part] = {
+            who: what[:2] if isinstance(what, tuple) else what for who, what in seen[part].items()
+        }
     return kept | {name: reduced(value) for name, value in seen.items() if name not in plain}
 
 
@@ -256,5 +256,6 @@ def difference(one, other):
     for name in sorted({*one, *other}, key=str):
         a, b = one.get(name), other.get(name)
         if a != b:
-            found[name] = difference(a, b) if isinstance(a, dict) and isinstance(b, dict) else (a, b)
+            nested = isinstance(a, dict) and isinstance(b, dict)
+            found[name] = difference(a, b) if nested else (a, b)
     return found

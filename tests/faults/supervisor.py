@@ -1,4 +1,4 @@
-"""A process whose system calls on the files of one folder are counted, and spoilt where it is said."""
+"""A process whose system calls on the files of one folder are counted, and one is spoilt."""
 
 import ctypes
 import errno
@@ -171,7 +171,7 @@ class Supervised:
         return len(self.calls) >= self.at
 
     def path(self, held):
-        """Of the file below the folder that the call is about; none if it is about anything else."""
+        """Of the file below the folder that the call is about; none if it is about another."""
         try:
             path = self.named(held) if held.name in PATH_AT else self.described(held)
         except OSError:

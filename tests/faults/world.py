@@ -98,7 +98,11 @@ class World:
                     prepare(self.process)
             else:
                 self.process = subprocess.Popen(
-                    command, env=self.environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                    command,
+                    env=self.environment(),
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
                 )
         self.wait_until_healthy()
 
@@ -179,7 +183,12 @@ class World:
                 status = process.wait(60)
             else:
                 status = subprocess.run(
-                    command, env=self.environment(), stdin=stdin, stdout=output, stderr=output, timeout=60
+                    command,
+                    env=self.environment(),
+                    stdin=stdin,
+                    stdout=output,
+                    stderr=output,
+                    timeout=60,
                 ).returncode
             output.seek(0)
             return status, output.read().decode(errors="replace")

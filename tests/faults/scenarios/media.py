@@ -45,7 +45,12 @@ class IdenticalMedia(Media):
 class MixedMedia(Media):
     """New, replaced, removed, and the same again."""
 
-    batch = {"two.png": b"another two" * 800, "one.png": None, "three.png": MEDIA["three.png"], **OTHER}
+    batch = {
+        "two.png": b"another two" * 800,
+        "one.png": None,
+        "three.png": MEDIA["three.png"],
+        **OTHER,
+    }
 
 
 class RefusedMedia(Scenario):
