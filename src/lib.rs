@@ -18,6 +18,7 @@
 //! - [`beneath`][]: opening what is really there, in folders that are another account's.
 //! - [`clock`][]: the time of day.
 //! - [`durable`][]: what has to survive a power cut.
+//! - [`work`][]: work that ends when its client leaves, the server stops, or its budget is used up.
 //!
 //! Rules that keep it so: `wire`, `collection` and `media` know neither hyper nor
 //! tokio; `http` opens no file; only `vault` and what it owns touch `SYNC_BASE`, but for
@@ -39,3 +40,4 @@ pub mod service;
 pub mod sync;
 pub mod vault;
 pub mod wire;
+pub mod work;

@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     account::{Accounts, devices::Devices},
+    collection::open::bound_memory,
     config::{Settings, Sources},
     control::{self, Operator},
     http::{self, Policy, Server},
@@ -24,11 +25,9 @@ use crate::{
         Vaults,
         base::{Base, BaseError},
         hand_over::hand_over,
+        workers::THREADS,
     },
 };
-
-/// Threads for SQLite, files and passwords, of all users together.
-const BLOCKING_THREADS: usize = 16;
 
 /// Why the daemon did not start.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +40,8 @@ enum StartError {
     Base(#[from] BaseError),
     #[error("the sandbox cannot be set up: {0}")]
     Sandbox(Box<dyn std::error::Error>),
+    #[error("SQLite cannot be set up: {0}")]
+    Database(rusqlite::Error),
     #[error("the system gives no threads or signals: {0}")]
     System(#[from] io::Error),
 }
@@ -51,7 +52,9 @@ impl StartError {
             Self::Socket(SocketError::Host { .. })
             | Self::Privilege(_)
             | Self::Base(BaseError::Shared { .. }) => Exit::Config,
-            Self::Socket(_) | Self::System(_) | Self::Sandbox(_) => Exit::Unavailable,
+            Self::Socket(_) | Self::System(_) | Self::Sandbox(_) | Self::Database(_) => {
+                Exit::Unavailable
+            }
             Self::Base(_) => Exit::CannotCreate,
         }
     }
@@ -86,6 +89,7 @@ fn start(settings: Settings, sources: Sources, allow_root: bool) -> Result<(), S
         privileges::drop_to(&user)?;
         tracing::info!("running as {}", user.name);
     }
+    bound_memory().map_err(StartError::Database)?;
     let base = Base::open(&settings.base)?;
     sandbox::confine(&settings.base).map_err(StartError::Sandbox)?;
     let devices = Devices::open(base.devices_file(), base.has_served());
@@ -115,7 +119,7 @@ fn start(settings: Settings, sources: Sources, allow_root: bool) -> Result<(), S
     );
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
-        .max_blocking_threads(BLOCKING_THREADS)
+        .max_blocking_threads(THREADS)
         .build()?;
     let outcome = runtime.block_on(serve(server, passed, &reloader, operator, idle_exit));
     // Whatever still runs has been waited for long enough, or is of no use to anybody.
@@ -172,6 +176,7 @@ async fn serve(
         signal = signals.termination(|| drop(reloader.reload())) => {
             tracing::info!("{signal}: finishing what is under way");
             notify::stopping();
+            server.vaults.workers().begin_to_stop();
             rest::until_quiet(&server).await;
         }
         () = idle => {
@@ -185,6 +190,7 @@ async fn serve(
         Ok(Err(error)) => tracing::error!("panicked: {error}"),
         Err(_) => tracing::warn!("requests that would not end were broken off"),
     }
+    server.vaults.workers().stop();
     if !rest::patiently(server.vaults.close_all()).await {
         tracing::warn!("work on somebody's data would not end; it is rolled back");
     }
@@ -204,7 +210,7 @@ fn spawn_helpers(server: &Arc<Server>) -> tokio::task::JoinSet<()> {
     helpers.spawn(async move { closing.vaults.close_idle().await });
     helpers.spawn(async move { status::run(&watched).await });
     if let Some(limit) = notify::watchdog() {
-        helpers.spawn(watchdog::run(limit));
+        helpers.spawn(watchdog::run(limit, server.vaults.workers().clone()));
     }
     helpers
 }

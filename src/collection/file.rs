@@ -115,11 +115,11 @@ pub fn stamp_restored(path: &Path, now_ms: i64) -> Result<()> {
 
 /// With settings for a file that is thrown away when anything happens to it.
 fn open_alone(path: &Path) -> rusqlite::Result<Connection> {
-    let conn = Connection::open_with_flags(
+    let mut conn = Connection::open_with_flags(
         path,
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
     )?;
-    distrust(&conn)?;
+    distrust(&mut conn)?;
     conn.pragma_update(None, "journal_mode", "delete")?;
     conn.pragma_update(None, "synchronous", "off")?;
     Ok(conn)
@@ -144,8 +144,8 @@ mod tests {
     }
 
     fn open(path: &Path) -> Connection {
-        let conn = Connection::open(path).unwrap();
-        distrust(&conn).unwrap();
+        let mut conn = Connection::open(path).unwrap();
+        distrust(&mut conn).unwrap();
         conn
     }
 
@@ -228,6 +228,11 @@ mod tests {
         for (change, sentence) in [
             ("update col set decks = '[]'", "is damaged"),
             ("update col set models = ''", "is damaged"),
+            // Two million numbers, which would take a hundred megabytes of memory.
+            (
+                "update col set conf = '{\"a\":[' || replace(hex(zeroblob(1000001)), '0', '1,') || '1]}'",
+                "is damaged",
+            ),
             ("alter table notes drop column data", "is not an Anki"),
             ("update col set ver = 10", "schema version 10"),
             ("update col set ver = 13", "schema version 13"),

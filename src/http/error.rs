@@ -18,8 +18,8 @@ use super::{
 };
 use crate::{
     account::{KeyError, LoginError},
-    media, sync, vault,
-    wire::{Malformed, header::HeaderError},
+    collection, media, sync, vault,
+    wire::{Malformed, header::HeaderError, stream::Unreadable},
 };
 
 /// A request that failed.
@@ -121,7 +121,9 @@ impl From<BodyError> for HttpError {
             | BodyError::Malformed
             | BodyError::Multipart(_)
             | BodyError::Connection(_) => Self::new(StatusCode::BAD_REQUEST, error),
-            BodyError::Crowded => Self::new(StatusCode::SERVICE_UNAVAILABLE, error),
+            BodyError::Crowded | BodyError::Interrupted(_) => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, error)
+            }
             BodyError::Io(_) | BodyError::Panicked(_) => Self::internal(&error),
         }
     }
@@ -164,6 +166,12 @@ impl From<vault::Error> for HttpError {
             vault::Error::NotInSync | vault::Error::Replaced | vault::Error::Occupied => {
                 Self::new(StatusCode::CONFLICT, error)
             }
+            vault::Error::Collection(collection::Error::Request(Unreadable::TooLarge)) => {
+                Self::new(StatusCode::PAYLOAD_TOO_LARGE, error)
+            }
+            vault::Error::Collection(collection::Error::Request(Unreadable::TooLong)) => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, error)
+            }
             // Clients answer 400 with "check your database", which helps.
             vault::Error::Collection(ref cause) if !cause.is_environment() => {
                 Self::new(StatusCode::BAD_REQUEST, error)
@@ -171,7 +179,7 @@ impl From<vault::Error> for HttpError {
             vault::Error::NearlyFull(_) | vault::Error::Media(media::Error::OverQuota { .. }) => {
                 Self::new(StatusCode::INSUFFICIENT_STORAGE, error)
             }
-            vault::Error::Busy | vault::Error::Moved => {
+            vault::Error::Busy | vault::Error::Moved | vault::Error::Interrupted(_) => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, error)
             }
             _ => Self::internal(&error),

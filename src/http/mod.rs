@@ -11,6 +11,7 @@ mod error;
 mod handler;
 pub mod listener;
 mod log;
+mod memory;
 mod multipart;
 mod page;
 pub mod pulse;
@@ -38,6 +39,7 @@ use tokio_io_timeout::TimeoutStream;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use listener::{Listener, Stream};
+use memory::Memory;
 use pulse::Pulse;
 use tracked::Tracked;
 
@@ -59,6 +61,8 @@ pub struct Server {
     pub accounts: Accounts,
     /// Their data.
     pub vaults: Vaults,
+    /// What their requests may hold in memory, all together.
+    memory: Memory,
     /// What they may ask, and whose word is taken about where they are.
     policy: RwLock<Arc<Policy>>,
     /// What has happened, for whoever watches.
@@ -105,6 +109,7 @@ impl Server {
         Self {
             accounts,
             vaults,
+            memory: Memory::new(policy.limits.memory),
             policy: RwLock::new(Arc::new(policy)),
             pulse: Pulse::default(),
         }

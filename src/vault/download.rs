@@ -6,7 +6,6 @@ use std::{
 };
 
 use tempfile::NamedTempFile;
-use tokio::task::spawn_blocking;
 
 use super::{Error, Vault, fold, opened, restored::Restores};
 use crate::{account::host_key::DeviceId, clock, collection::file::downgrade_copy};
@@ -55,11 +54,12 @@ impl Vault {
     /// [`Error`].
     pub async fn copy_for_old_clients(&self, device: DeviceId) -> Result<Download, Error> {
         let (copy, schema) = self.copy_into_file(device).await?;
-        let downgraded = spawn_blocking(move || {
+        let bytes = copy.as_file().metadata()?.len();
+        let downgraded = self.share.run_on_file(bytes, move || {
             downgrade_copy(copy.path())?;
             Ok::<_, Error>(copy.into_file())
         });
-        self.download(downgraded.await??, device, schema)
+        self.download(downgraded.await?, device, schema)
     }
 
     fn download(&self, file: File, device: DeviceId, schema: i64) -> Result<Download, Error> {

@@ -5,11 +5,12 @@ use std::io;
 use rusqlite::ffi::ErrorCode;
 use tokio::task::JoinError;
 
-use super::{room::NearlyFull, slot::SlotError};
+use super::room::NearlyFull;
 use crate::{
     collection::{self, is_environment, open::OpenError, upload::CheckError},
     durable::CopyError,
     media,
+    work::Interrupted,
 };
 
 /// Why a vault could not do what was asked.
@@ -54,6 +55,9 @@ pub enum Error {
     /// The user's folder.
     #[error("user's folder: {0}")]
     Io(#[from] io::Error),
+    /// It was ended before it was done.
+    #[error(transparent)]
+    Interrupted(#[from] Interrupted),
     /// A bug of ours, which cost this request; what it had begun was rolled back.
     #[error("panicked: {0}")]
     Panicked(#[from] JoinError),
@@ -74,15 +78,6 @@ impl Error {
             Self::Open(OpenError::Schema(_)) | Self::Upload(CheckError::Refused(_)) => true,
             Self::Open(OpenError::Upgrade(error)) => !error.is_environment(),
             _ => false,
-        }
-    }
-}
-
-impl From<SlotError> for Error {
-    fn from(error: SlotError) -> Self {
-        match error {
-            SlotError::Panicked(error) => error.into(),
-            SlotError::Sealed => Self::Moved,
         }
     }
 }

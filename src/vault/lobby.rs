@@ -8,7 +8,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::IN_MEMORY;
+use super::{IN_MEMORY, workers::Share};
 
 /// How many of them may use the disk at a time.
 const PLACES: usize = 4;
@@ -18,6 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Files here belong to nobody, and have no name.
 pub struct Lobby {
     folder: PathBuf,
+    share: Share,
     places: Arc<Semaphore>,
 }
 
@@ -27,11 +28,18 @@ pub struct Place(#[expect(dead_code, reason = "it only has to be held")] OwnedSe
 impl Lobby {
     /// Over a folder that exists.
     #[must_use]
-    pub fn new(folder: PathBuf) -> Self {
+    pub fn new(folder: PathBuf, share: Share) -> Self {
         Self {
             folder,
+            share,
             places: Arc::new(Semaphore::new(PLACES)),
         }
+    }
+
+    /// The threads for what strangers send.
+    #[must_use]
+    pub fn share(&self) -> &Share {
+        &self.share
     }
 
     /// A file that is memory while it is small.
@@ -50,10 +58,11 @@ impl Lobby {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::vault::workers::Workers;
 
     #[tokio::test(start_paused = true)]
     async fn strangers_wait_for_a_place_but_not_forever() {
-        let lobby = Lobby::new(PathBuf::new());
+        let lobby = Lobby::new(PathBuf::new(), Workers::default().strangers());
         let mut taken = Vec::new();
         for _ in 0..PLACES {
             taken.push(lobby.place().await.unwrap());

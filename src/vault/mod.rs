@@ -23,6 +23,7 @@ pub mod snapshot;
 pub mod upkeep;
 pub mod usage;
 mod vaults;
+pub mod workers;
 
 use std::{
     io,
@@ -32,12 +33,14 @@ use std::{
 };
 
 use tempfile::{NamedTempFile, SpooledTempFile};
+use tokio::sync::{Mutex, MutexGuard};
 
 use crate::{
     account::host_key::DeviceId,
     clock,
     collection::open::Collection,
     media::{self, MediaStore},
+    work::to_the_end,
 };
 use activity::Activity;
 use backup::Readers;
@@ -47,6 +50,7 @@ use keeping::Keeping;
 use restored::Restores;
 use slot::Slot;
 use snapshot::Snapshots;
+use workers::{Share, Workers};
 
 pub use error::Error;
 pub use vaults::Vaults;
@@ -66,6 +70,7 @@ pub struct Vault {
     folder: PathBuf,
     collection: Slot<Open>,
     media: Slot<MediaStore>,
+    turn: Mutex<()>,
     activity: Activity,
     /// Whether the folder has another name by now, or none.
     taken_away: AtomicBool,
@@ -73,6 +78,8 @@ pub struct Vault {
     snapshots: Snapshots,
     restores: Restores,
     keeping: Arc<Keeping>,
+    share: Share,
+    operator: Share,
 }
 
 /// The collection while it is open, and the normal sync that its transaction belongs to.
@@ -82,7 +89,7 @@ struct Open {
 }
 
 impl Vault {
-    fn prepare(folder: PathBuf, keeping: Arc<Keeping>) -> Result<Self, Error> {
+    fn prepare(folder: PathBuf, keeping: Arc<Keeping>, workers: &Workers) -> Result<Self, Error> {
         let temporary = folder.join(TEMPORARY);
         let vault = Self {
             snapshots: Snapshots::new(folder.join(SNAPSHOTS), temporary),
@@ -90,16 +97,25 @@ impl Vault {
             folder,
             collection: Slot::default(),
             media: Slot::default(),
+            turn: Mutex::default(),
             activity: Activity::default(),
             taken_away: AtomicBool::new(false),
             readers: Readers::default(),
             keeping,
+            share: workers.share(),
+            operator: workers.operator(),
         };
         create_folder(&vault.temporary())?;
         empty_folder(&vault.temporary())?;
         Self::prepare_backups(&vault.folder)?;
         vault.snapshots.settle(&vault.collection_path())?;
         Ok(vault)
+    }
+
+    /// The threads for this user's requests.
+    #[must_use]
+    pub fn share(&self) -> &Share {
+        &self.share
     }
 
     /// The user's snapshots.
@@ -125,6 +141,12 @@ impl Vault {
         let path = self.collection_path();
         self.in_turn(device, move |open| work(&opened(open, &path)?.collection))
             .await
+    }
+
+    /// Lets in one request that takes much memory, and then the next, in the order in which
+    /// they come.
+    pub async fn one_at_a_time(&self) -> MutexGuard<'_, ()> {
+        self.turn.lock().await
     }
 
     /// A vault that is being used counts as in conversation.
@@ -157,14 +179,17 @@ impl Vault {
     ) -> Result<R, Error> {
         let (database, folder) = (self.folder.join("media.db"), self.folder.join("media"));
         let staging = self.folder.join(".anki-syncd/media");
-        let result = self.media.run(move |open| {
+        let result = self.media.run(&self.share, move |open| {
             let store = match open {
                 Some(store) => store,
-                None => open.insert(MediaStore::open(&database, folder, staging)?),
+                None => {
+                    let opening = || MediaStore::open(&database, folder, staging);
+                    open.insert(to_the_end(opening)?)
+                }
             };
-            work(store).inspect_err(|_| *open = None)
+            Ok(work(store).inspect_err(|_| *open = None)?)
         });
-        Ok(result.await??)
+        result.await
     }
 
     /// A file in the user's folder for an upload; gone when dropped.
@@ -194,7 +219,7 @@ fn opened<'a>(open: &'a mut Option<Open>, path: &Path) -> Result<&'a mut Open, E
     match open {
         Some(open) => Ok(open),
         None => {
-            let collection = Collection::open(path, clock::now_ms())?;
+            let collection = to_the_end(|| Collection::open(path, clock::now_ms()))?;
             Ok(open.insert(Open {
                 collection,
                 conversation: None,

@@ -2,10 +2,8 @@
 
 use std::{io, path::Path};
 
-use nix::sys::statvfs::statvfs;
-use tokio::task::spawn_blocking;
-
 use super::{Error, Vault};
+use nix::sys::statvfs::statvfs;
 
 const MIB: u64 = 1024 * 1024;
 
@@ -81,8 +79,9 @@ impl Vault {
     /// [`Error::NearlyFull`].
     pub async fn admit(&self, room: Room) -> Result<(), Error> {
         let folder = self.folder.clone();
-        let free = spawn_blocking(move || Free::at(&folder)).await??;
-        Ok(room.admit(free)?)
+        self.share
+            .run(move || Ok(room.admit(Free::at(&folder)?)?))
+            .await
     }
 
     /// The bytes of the collection's file.

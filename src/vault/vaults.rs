@@ -6,11 +6,14 @@ use std::{
     time::Duration,
 };
 
-use tokio::{sync::OnceCell, task::spawn_blocking};
+use tokio::{
+    sync::OnceCell,
+    task::{JoinSet, spawn_blocking},
+};
 
 use super::{
     Error, IDLE, Vault, base::Base, keeping::Keeping, lobby::Lobby, retention::Retention,
-    room::Free,
+    room::Free, workers::Workers,
 };
 use crate::account::name::UserName;
 
@@ -22,6 +25,7 @@ pub struct Vaults {
     pub(super) base: Base,
     lobby: Lobby,
     pub(super) keeping: Arc<Keeping>,
+    workers: Workers,
     by_user: Mutex<HashMap<UserName, Arc<OnceCell<Arc<Vault>>>>>,
 }
 
@@ -29,10 +33,12 @@ impl Vaults {
     /// The vaults in this folder, none of them open yet.
     #[must_use]
     pub fn new(base: Base, retention: Retention) -> Self {
+        let workers = Workers::default();
         Self {
-            lobby: Lobby::new(base.temporary()),
+            lobby: Lobby::new(base.temporary(), workers.strangers()),
             keeping: Arc::new(Keeping::new(retention)),
             base,
+            workers,
             by_user: Mutex::default(),
         }
     }
@@ -41,6 +47,12 @@ impl Vaults {
     #[must_use]
     pub fn lobby(&self) -> &Lobby {
         &self.lobby
+    }
+
+    /// The threads for work on users' data.
+    #[must_use]
+    pub fn workers(&self) -> &Workers {
+        &self.workers
     }
 
     /// Changes how many snapshots are kept from now on.
@@ -56,7 +68,9 @@ impl Vaults {
         let cell = Arc::clone(self.lock().entry(user.clone()).or_default());
         let vault = cell.get_or_try_init(|| async {
             let (folder, keeping) = (self.base.user_folder(user), Arc::clone(&self.keeping));
-            let vault = spawn_blocking(|| Vault::prepare(folder, keeping)).await??;
+            let workers = self.workers.clone();
+            let prepare = move || Vault::prepare(folder, keeping, &workers);
+            let vault = self.workers.share().run(prepare).await?;
             vault.tidy_snapshots();
             Ok::<_, Error>(Arc::new(vault))
         });
@@ -80,13 +94,18 @@ impl Vaults {
 
     /// Closes everything, with all of it brought into the main files, as soon as nobody is
     /// working on it: an upgrade or a recovery may be. A sync that is under way is rolled back;
-    /// what goes on in the background is left for another time.
+    /// what goes on in the background is left for another time. None of it waits for another.
     pub async fn close_all(&self) {
-        self.keeping.stop().await;
+        let mut closing = JoinSet::new();
+        let keeping = Arc::clone(&self.keeping);
+        closing.spawn(async move { keeping.stop().await });
         for vault in self.prepared() {
-            vault.collection.close().await;
-            vault.media.close().await;
+            closing.spawn(async move {
+                vault.collection.close().await;
+                vault.media.close().await;
+            });
         }
+        while closing.join_next().await.is_some() {}
     }
 
     /// What is left of the disk that they are on.

@@ -227,7 +227,7 @@ mod backups {
                 .any(|name| name.ends_with("-wal"))
         );
         let keeping = Arc::clone(&vaults.keeping);
-        let vault = Vault::prepare(vault.folder.clone(), keeping).unwrap();
+        let vault = Vault::prepare(vault.folder.clone(), keeping, vaults.workers()).unwrap();
         assert!(names(&vault.folder.join(backup::FOLDER)).is_empty());
     }
 
