@@ -5,6 +5,8 @@ import tempfile
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
+import pytest
+
 from faults import cases, cuts, scenarios
 from faults.prepared import prepare, prepare_common
 from faults.world import free_port
@@ -82,7 +84,10 @@ def spread(everything, most):
 def wanted(everything):
     """All, or the one that the environment variable FAULT names."""
     one = os.environ.get("FAULT")
-    return [case for case in everything if one in (None, str(case))]
+    found = [case for case in everything if one in (None, str(case))]
+    if not found:
+        pytest.skip(f"{one} is not one of these")
+    return found
 
 
 def report(failures):
