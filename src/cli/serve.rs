@@ -6,7 +6,13 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    account::{Accounts, devices::Devices},
+    account::{
+        Accounts,
+        devices::{
+            Devices,
+            former::{self, FormerError},
+        },
+    },
     config::{Settings, Sources},
     control::{self, Operator},
     http::{self, Policy, Server},
@@ -39,6 +45,8 @@ enum StartError {
     Privilege(#[from] PrivilegeError),
     #[error(transparent)]
     Base(#[from] BaseError),
+    #[error(transparent)]
+    Devices(#[from] FormerError),
     #[error("the sandbox cannot be set up: {0}")]
     Sandbox(Box<dyn std::error::Error>),
     #[error("the system gives no threads or signals: {0}")]
@@ -52,7 +60,7 @@ impl StartError {
             | Self::Privilege(_)
             | Self::Base(BaseError::Shared { .. }) => Exit::Config,
             Self::Socket(_) | Self::System(_) | Self::Sandbox(_) => Exit::Unavailable,
-            Self::Base(_) => Exit::CannotCreate,
+            Self::Base(_) | Self::Devices(_) => Exit::CannotCreate,
         }
     }
 }
@@ -88,7 +96,10 @@ fn start(settings: Settings, sources: Sources, allow_root: bool) -> Result<(), S
     }
     let base = Base::open(&settings.base)?;
     sandbox::confine(&settings.base).map_err(StartError::Sandbox)?;
-    let devices = Devices::open(base.devices_file(), base.has_served());
+    former::take_over(base.path(), &base.former_devices_file(), |user| {
+        settings.users.contains_key(user)
+    })?;
+    let devices = Devices::below(base.path());
     let secret = match &settings.host_key_secret {
         Some(secret) => secret.clone(),
         None => base.host_key_secret()?,

@@ -61,10 +61,10 @@ impl Operator {
         match request {
             Request::Status => value(&self.status().await),
             Request::Reload { users } => value(&self.reload(users).await?),
-            Request::Users => value(&self.users()),
+            Request::Users => value(&self.users().await),
             Request::MoveData { from, to } => self.move_data(from, to).await,
             Request::RemoveData { user } => value(&self.remove_data(user).await?),
-            Request::Devices { user } => value(&self.devices(user.as_ref())),
+            Request::Devices { user } => value(&self.devices(user.as_ref()).await?),
             Request::Revoke { devices, all_of } => {
                 value(&self.revoke(&devices, all_of.as_ref()).await?)
             }

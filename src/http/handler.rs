@@ -122,7 +122,7 @@ async fn answer(
         let reply = login(server, content, entry).await?;
         (reply, Traffic::default())
     } else {
-        let device = match server.accounts.authenticate(&caller.host_key) {
+        let device = match server.accounts.authenticate(&caller.host_key).await {
             Ok(device) => device,
             Err(error) => {
                 content.discard().await;
@@ -279,7 +279,7 @@ impl Call<'_> {
             )),
             Method::MediaUpload => {
                 let mut zip = content.receive(vault.spool()).await?;
-                self.authenticate_again()?;
+                self.authenticate_again().await?;
                 self.attendance.received(zip.seek(SeekFrom::End(0))?);
                 let uploaded = media::upload(vault, zip, self.room).await?;
                 self.entry.outcome = Some(Outcome::MediaSent(uploaded.0));
@@ -298,8 +298,8 @@ impl Call<'_> {
     }
 
     /// The device may have been revoked while the body was under way.
-    fn authenticate_again(&self) -> Result<(), HttpError> {
-        self.accounts.authenticate(&self.caller.host_key)?;
+    async fn authenticate_again(&self) -> Result<(), HttpError> {
+        self.accounts.authenticate(&self.caller.host_key).await?;
         Ok(())
     }
 
@@ -307,7 +307,7 @@ impl Call<'_> {
     async fn upload(&mut self, content: Content) -> Result<Reply, HttpError> {
         let refusal = match content.receive(self.vault.upload_file()?).await {
             Ok(file) => {
-                self.authenticate_again()?;
+                self.authenticate_again().await?;
                 self.attendance.received(file.as_file().metadata()?.len());
                 match full::upload(&self.vault, self.device, file, self.room).await? {
                     Ok(()) => {
@@ -332,12 +332,12 @@ impl Call<'_> {
     /// Whatever an empty request carries does not matter.
     async fn ignore(&self, content: Content) -> Result<(), HttpError> {
         content.receive_object(self.vault.spool()).await?;
-        self.authenticate_again()
+        self.authenticate_again().await
     }
 
     async fn read<T: DeserializeOwned>(&self, content: Content) -> Result<T, HttpError> {
         let mut spooled = content.receive_object(self.vault.spool()).await?;
-        self.authenticate_again()?;
+        self.authenticate_again().await?;
         spooled.rewind()?;
         let mut bytes = Vec::new();
         spooled.read_to_end(&mut bytes)?;

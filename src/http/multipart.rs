@@ -99,7 +99,7 @@ async fn read_form(
         }
         let known = match texts.key.as_deref() {
             None | Some("") => false,
-            Some(key) if server.accounts.authenticate(key).is_ok() => true,
+            Some(key) if server.accounts.authenticate(key).await.is_ok() => true,
             // To be told so, as soon as possible.
             Some(_) => return Ok((texts.into_caller(), Data::Missing)),
         };

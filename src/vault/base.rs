@@ -97,19 +97,10 @@ impl Base {
         self.path.join(user.as_str())
     }
 
-    /// The file of what is remembered of devices.
+    /// The file in which earlier versions kept what they knew of devices.
     #[must_use]
-    pub fn devices_file(&self) -> PathBuf {
+    pub fn former_devices_file(&self) -> PathBuf {
         self.path.join(OWN_FOLDER).join("devices.db")
-    }
-
-    /// Whether some device has been served from this folder before.
-    #[must_use]
-    pub fn has_served(&self) -> bool {
-        fs::read_dir(&self.path).is_ok_and(|entries| {
-            let mut users = entries.flatten();
-            users.any(|user| user.path().join(OWN_FOLDER).exists())
-        })
     }
 
     /// The secret behind all host keys, drawn when there is none yet.
