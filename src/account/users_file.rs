@@ -5,6 +5,7 @@
 //! stay as they were.
 
 use std::{
+    collections::HashSet,
     fmt,
     fs::{self, File, Metadata, TryLockError},
     io,
@@ -24,6 +25,9 @@ use crate::durable::Replacement;
 const PATIENCE: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// With which no name can be meant to begin.
+const QUOTES: [char; 2] = ['"', '\''];
+
 /// How what follows the name is to be understood.
 pub type ReadPassword = fn(&str) -> Result<Credential, CredentialError>;
 
@@ -35,6 +39,12 @@ pub fn entry(text: &str, read: ReadPassword) -> Result<(UserName, Credential), V
     let Some((name, password)) = text.split_once(':') else {
         return Err(vec!["has no colon: write name:password".to_owned()]);
     };
+    if name.starts_with(QUOTES) {
+        return Err(vec![
+            "the user name begins with a quote, which is taken as part of it: remove the quotes"
+                .to_owned(),
+        ]);
+    }
     match (name.parse(), read(password)) {
         (Ok(name), Ok(credential)) => Ok((name, credential)),
         (name, credential) => {
@@ -84,7 +94,7 @@ pub enum EditError {
     #[error("there is no user {0}")]
     Unknown(UserName),
     /// The file could not hold it.
-    #[error("a user name in a users file must not contain a colon, nor begin with #: {0}")]
+    #[error("a user name in a users file must not contain a colon, nor begin with # or a quote: {0}")]
     Name(UserName),
 }
 
@@ -107,13 +117,14 @@ impl Document {
     pub fn parse(text: &str) -> Result<Self, Vec<Mistake>> {
         let mut document = Self::default();
         let mut mistakes = Vec::new();
+        let mut names = HashSet::new();
         for (line, text) in (1..).zip(text.split_inclusive('\n')) {
             let mut add = |what| mistakes.push(Mistake { line, what });
             let mut user = None;
             match text.lines().next().filter(|text| is_entry(text)) {
                 None => {}
                 Some(text) => match entry(text, Credential::plain_or_hashed) {
-                    Ok((name, _)) if document.contains(&name) => add(format!(
+                    Ok((name, _)) if !names.insert(name.clone()) => add(format!(
                         "there is a user {name} already: each name may be used once"
                     )),
                     Ok((name, _)) => user = Some(name),
@@ -184,7 +195,8 @@ impl Document {
     }
 
     fn check_new(&self, name: &UserName) -> Result<(), EditError> {
-        if name.as_str().contains(':') || name.as_str().starts_with('#') {
+        let text = name.as_str();
+        if text.contains(':') || text.starts_with('#') || text.starts_with(QUOTES) {
             Err(EditError::Name(name.clone()))
         } else if self.contains(name) {
             Err(EditError::Exists(name.clone()))

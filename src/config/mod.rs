@@ -8,6 +8,7 @@ pub mod environment;
 mod file;
 mod fragment;
 mod host_key_secret;
+mod literal;
 pub mod problem;
 mod users;
 
