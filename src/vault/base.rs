@@ -10,7 +10,7 @@ use std::{
 use crate::{account::host_key::Secret, durable::Replacement};
 
 /// A name that no user can have; the reference server ignores it.
-pub(super) const OWN_FOLDER: &str = ".anki-syncd";
+pub const OWN_FOLDER: &str = ".anki-syncd";
 
 /// The folder, held by this process alone.
 #[derive(Debug)]

@@ -22,6 +22,7 @@ mod slot;
 pub mod snapshot;
 pub mod upkeep;
 pub mod usage;
+pub mod users_folder;
 mod vaults;
 
 use std::{
