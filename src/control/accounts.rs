@@ -4,7 +4,6 @@ use std::collections::HashMap;
 
 use super::{
     DeviceReport, DeviceState, Operator, UserReport,
-    server::{Answer, Held, value},
 };
 use crate::account::{devices::Record, name::UserName};
 
@@ -32,26 +31,14 @@ impl Operator {
         users.into_iter().map(report).collect()
     }
 
-    pub(super) async fn move_data(&self, from: UserName, to: UserName) -> Result<Answer, String> {
-        if self.server.accounts.contains(&to) {
+    pub(super) async fn rename(&self, from: &UserName, to: &UserName) -> Result<(), String> {
+        if self.server.accounts.contains(to) {
             return Err(format!("there is a user {to} already"));
         }
-        let moved = self.server.vaults.rename(&from, &to).await;
-        moved.map_err(|error| error.to_string())?;
-        tracing::info!("the data of {from} are those of {to} from now on");
-        let mut answer = value(&())?;
-        answer.held = Some(Held::Moved { from, to });
-        Ok(answer)
-    }
-
-    /// The list still has the old name: whoever logs in by it must not find an empty folder.
-    pub(super) async fn move_back(&self, from: &UserName, to: &UserName) {
-        match self.server.vaults.rename(to, from).await {
-            Ok(()) => tracing::warn!("renaming {from} was broken off; the data are {from}'s again"),
-            Err(error) => tracing::error!(
-                "renaming {from} was broken off, and the data stay in the folder {to}: {error}"
-            ),
-        }
+        // What is in memory of them goes when the data move; the log says what fails.
+        let _ = self.server.accounts.devices.store().await;
+        let begun = self.server.vaults.begin_rename(from, to).await;
+        begun.map_err(|error| error.to_string())
     }
 
     pub(super) async fn remove_data(&self, user: UserName) -> Result<(), String> {
@@ -59,6 +46,7 @@ impl Operator {
             return Err(format!("{user} is still a user"));
         }
         let removed = self.server.vaults.remove(&user).await;
+        self.server.accounts.devices.forget(&user);
         removed.map_err(|error| error.to_string())?;
         tracing::info!("the data of {user}, who is no user any more, have been removed");
         Ok(())

@@ -103,6 +103,12 @@ impl Base {
         self.path.join(OWN_FOLDER).join("devices.db")
     }
 
+    /// The file of the users that are being renamed.
+    #[must_use]
+    pub fn renames_file(&self) -> PathBuf {
+        self.path.join(OWN_FOLDER).join("renames")
+    }
+
     /// The secret behind all host keys, drawn when there is none yet.
     ///
     /// # Errors

@@ -14,6 +14,7 @@ pub mod hand_over;
 mod keeping;
 pub mod lobby;
 mod moving;
+pub mod renames;
 mod replace;
 mod restored;
 pub mod retention;

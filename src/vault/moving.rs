@@ -30,26 +30,28 @@ impl Vaults {
     /// Gives a user's folder to another name.
     ///
     /// # Errors
-    /// [`Error::Io`], also when there is such a folder already. Everything is as it was then.
-    pub async fn rename(&self, from: &UserName, to: &UserName) -> Result<(), Error> {
+    /// [`Error::Io`], also when there is such a folder already. The folder may have its new
+    /// name all the same, when only making that durable failed.
+    pub(super) async fn rename(&self, from: &UserName, to: &UserName) -> Result<(), Error> {
         let target = self.base.user_folder(to);
-        self.take_away(from, move |folder| {
+        let renamed = self.take_away(from, move |folder| {
             if target.exists() {
                 let what = format!("{} is there already; move it away", target.display());
                 return Err(io::Error::new(io::ErrorKind::AlreadyExists, what));
             }
             fs::rename(folder, &target)?;
             sync_folder(target.parent().unwrap_or(&target))
-        })
-        .await?;
+        });
+        let renamed = renamed.await;
         self.lock().remove(to);
-        Ok(())
+        renamed
     }
 
     /// Removes a user's folder with all that is in it.
     ///
     /// # Errors
-    /// [`Error::Io`]. What is still there goes at the next start.
+    /// [`Error::Io`]. If the folder is gone all the same, what is left of it goes at the next
+    /// start.
     pub async fn remove(&self, user: &UserName) -> Result<(), Error> {
         let temporary = self.base.temporary();
         self.take_away(user, move |folder| {
@@ -62,8 +64,13 @@ impl Vaults {
             }
             // Out of sight at once: half a folder must not be taken for a user's data.
             let hidden = tempdir_in(temporary)?;
-            fs::rename(folder, hidden.path().join("removed"))?;
-            sync_folder(folder.parent().unwrap_or(folder))?;
+            let removed = hidden.path().join("removed");
+            fs::rename(folder, &removed)?;
+            if let Err(error) = sync_folder(folder.parent().unwrap_or(folder)) {
+                // After a power cut, half of it could be there again.
+                fs::rename(removed, folder)?;
+                return Err(error);
+            }
             hidden.close()
         })
         .await

@@ -6,7 +6,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::{sync::OnceCell, task::spawn_blocking};
+use tokio::{
+    sync::{Mutex as TurnMutex, OnceCell},
+    task::spawn_blocking,
+};
 
 use super::{
     Error, IDLE, Vault, base::Base, keeping::Keeping, lobby::Lobby, retention::Retention,
@@ -22,6 +25,8 @@ pub struct Vaults {
     pub(super) base: Base,
     lobby: Lobby,
     pub(super) keeping: Arc<Keeping>,
+    /// Held while users are renamed.
+    pub(super) moving: TurnMutex<()>,
     by_user: Mutex<HashMap<UserName, Arc<OnceCell<Arc<Vault>>>>>,
 }
 
@@ -33,6 +38,7 @@ impl Vaults {
             lobby: Lobby::new(base.temporary()),
             keeping: Arc::new(Keeping::new(retention)),
             base,
+            moving: TurnMutex::default(),
             by_user: Mutex::default(),
         }
     }

@@ -9,11 +9,13 @@
 //! and whoever comes with a genuine one is listed again. A revoked device is never
 //! forgotten, only no longer shown.
 
-pub mod former;
 mod folder;
+pub mod former;
+mod own;
+mod record;
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     fs, io,
     path::{Path, PathBuf},
     sync::{
@@ -23,7 +25,6 @@ use std::{
     time::Duration,
 };
 
-use serde::{Deserialize, Serialize};
 use tokio::{
     sync::OnceCell,
     task::spawn_blocking,
@@ -32,59 +33,15 @@ use tokio::{
 
 use super::{Device, host_key::DeviceId, name::UserName};
 use crate::clock;
-use folder::{Folder, Written};
+use folder::Folder;
+use own::Own;
+
+pub use record::{PasswordMark, Record, Sighting};
 
 /// What follows from losing what was known.
 const NOT_KNOWN: &str = "If devices were revoked, they are let in again: to be sure, give their users new passwords, which logs out all of their devices";
 /// At most this long after a request the file knows of it.
 const BATCH: Duration = Duration::from_secs(5);
-const DAY_SECS: i64 = 24 * 60 * 60;
-/// One that logged in and never synced is forgotten when it has not been seen for so long.
-const UNUSED_SECS: i64 = 30 * DAY_SECS;
-/// Any other one.
-const GONE_SECS: i64 = 400 * DAY_SECS;
-/// Of each user; programs that log in anew for every sync would fill the list up.
-const MOST: usize = 200;
-
-/// What is known of one device.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Record {
-    /// Which.
-    pub id: DeviceId,
-    /// Whose.
-    pub user: String,
-    /// When it was first seen, in seconds since 1970: mostly its login.
-    pub first_seen: i64,
-    /// When it was last seen.
-    pub last_seen: i64,
-    /// Its version, build and platform, as it says.
-    pub client: String,
-    /// Where it was last.
-    pub address: String,
-    /// When it last synced, uploaded or downloaded.
-    pub last_sync: Option<i64>,
-    /// What it did then.
-    pub last_action: Option<String>,
-    /// When it was revoked.
-    pub revoked: Option<i64>,
-    /// Which password its host key depends on, so that it can be told whether the key still works.
-    #[serde(skip)]
-    pub(super) password: PasswordMark,
-}
-
-/// Stands for a user's stored password without telling anything of it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct PasswordMark(pub(super) i64);
-
-/// What a request tells of its device.
-#[derive(Debug, Clone, Copy)]
-pub struct Sighting<'a> {
-    /// Its version, build and platform.
-    pub client: &'a str,
-    /// Where it is.
-    pub address: &'a str,
-}
-
 /// A device was revoked, but the file could not be written.
 #[derive(Debug, thiserror::Error)]
 #[error("it is revoked until the server ends, but this could not be stored: {0}")]
@@ -108,21 +65,6 @@ struct Inner {
     users: Mutex<HashMap<UserName, Arc<OnceCell<Arc<Own>>>>>,
     /// Whether the log has been told that files cannot be written.
     failing: AtomicBool,
-}
-
-/// One user's devices.
-struct Own {
-    folder: Option<Folder>,
-    known: Mutex<Known>,
-    /// Held while files are written: an older state of a record must not follow a newer one.
-    writing: Mutex<()>,
-}
-
-#[derive(Default)]
-struct Known {
-    records: HashMap<DeviceId, Record>,
-    /// What the files do not know of yet.
-    changed: HashSet<DeviceId>,
 }
 
 impl Devices {
@@ -190,32 +132,10 @@ impl Devices {
         let Some(own) = self.loaded(&device.user) else {
             return;
         };
-        let mut known = own.known();
-        let record = known.records.entry(device.id).or_insert_with(|| Record {
-            id: device.id,
-            user: device.user.to_string(),
-            first_seen: now,
-            last_seen: now,
-            client: String::new(),
-            address: String::new(),
-            last_sync: None,
-            last_action: None,
-            revoked: None,
-            password: device.password,
+        own.known().update(device, now, |record| {
+            record.see(device, sighting, now);
+            change(record, now);
         });
-        record.last_seen = now;
-        record.password = device.password;
-        for (field, seen) in [
-            (&mut record.client, sighting.client),
-            (&mut record.address, sighting.address),
-        ] {
-            // A login of an old client does not say what it is.
-            if !seen.is_empty() && field != seen {
-                seen.clone_into(field);
-            }
-        }
-        change(record, now);
-        known.changed.insert(device.id);
     }
 
     /// Everything that is known of a user's devices, or of everybody's, the most recently
@@ -363,109 +283,6 @@ impl Devices {
 
     fn users(&self) -> MutexGuard<'_, HashMap<UserName, Arc<OnceCell<Arc<Own>>>>> {
         self.0.users.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Own {
-    fn read(user: &UserName, folder: Option<Folder>) -> io::Result<Self> {
-        let records = match &folder {
-            Some(folder) => folder.read(user)?,
-            None => Vec::new(),
-        };
-        let records = records.into_iter().map(|record| (record.id, record));
-        Ok(Self {
-            folder,
-            known: Mutex::new(Known {
-                records: records.collect(),
-                changed: HashSet::new(),
-            }),
-            writing: Mutex::default(),
-        })
-    }
-
-    fn records(&self) -> Vec<Record> {
-        self.known().records.values().cloned().collect()
-    }
-
-    fn store(&self, now: i64) -> io::Result<()> {
-        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        let (changed, forgotten) = self.known().take_changes(now);
-        let Some(folder) = &self.folder else {
-            return Ok(());
-        };
-        let mut stored = Ok(());
-        for record in &changed {
-            match folder.write(record) {
-                Ok(Written::Yes) => continue,
-                Ok(Written::NoFolder) => {}
-                Err(error) => stored = Err(error),
-            }
-            self.known().changed.insert(record.id);
-        }
-        for id in forgotten {
-            // What stays is only listed longer.
-            stored = stored.and(folder.remove(id));
-        }
-        stored
-    }
-
-    fn known(&self) -> MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Known {
-    fn revoke(&mut self, ids: &[DeviceId], now: i64) {
-        for id in ids {
-            if let Some(record) = self.records.get_mut(id) {
-                record.revoked.get_or_insert(now);
-                self.changed.insert(*id);
-            }
-        }
-    }
-
-    /// What to store, and whom to forget.
-    fn take_changes(&mut self, now: i64) -> (Vec<Record>, Vec<DeviceId>) {
-        let changed = std::mem::take(&mut self.changed);
-        let forgotten = if changed.is_empty() {
-            Vec::new()
-        } else {
-            self.forget(now)
-        };
-        let changed = changed.iter().filter_map(|id| self.records.get(id));
-        (changed.cloned().collect(), forgotten)
-    }
-
-    /// Takes out who has not been seen for long, or is one too many; never a revoked one.
-    fn forget(&mut self, now: i64) -> Vec<DeviceId> {
-        let mut records: Vec<_> = self
-            .records
-            .values()
-            .filter(|record| !record.is_revoked())
-            .collect();
-        records.sort_by_key(|record| -record.last_seen);
-        let gone = records.iter().enumerate().filter(|(place, record)| {
-            *place >= MOST || now - record.last_seen > record.kept_for_secs()
-        });
-        let forgotten: Vec<_> = gone.map(|(_, record)| record.id).collect();
-        for id in &forgotten {
-            self.records.remove(id);
-        }
-        forgotten
-    }
-}
-
-impl Record {
-    fn is_revoked(&self) -> bool {
-        self.revoked.is_some()
-    }
-
-    fn kept_for_secs(&self) -> i64 {
-        if self.last_sync.is_some() {
-            GONE_SECS
-        } else {
-            UNUSED_SECS
-        }
     }
 }
 

@@ -1,8 +1,8 @@
-use std::path::PathBuf;
+use std::{collections::HashSet, path::PathBuf};
 
 use tempfile::TempDir;
 
-use super::*;
+use super::{own::MOST, record::UNUSED_SECS, *};
 
 const SEEN: Sighting = Sighting {
     client: "26.09.3,abc,linux",
