@@ -250,7 +250,10 @@ mod tests {
             .login("alice", "a-secret".into(), None)
             .await
             .unwrap();
-        assert_eq!(accounts.authenticate(&key.to_string()).await.unwrap(), device);
+        assert_eq!(
+            accounts.authenticate(&key.to_string()).await.unwrap(),
+            device
+        );
         let (second, _) = accounts
             .login("alice", "a-secret".into(), None)
             .await
@@ -298,14 +301,22 @@ mod tests {
             .map(|(name, password)| (name.parse().unwrap(), Credential::plain(password).unwrap()));
         accounts.replace(users.into());
         assert_eq!(
-            accounts.authenticate(&alices_key.to_string()).await.unwrap(),
+            accounts
+                .authenticate(&alices_key.to_string())
+                .await
+                .unwrap(),
             alice
         );
         let bobs = accounts.authenticate(&bobs_key.to_string()).await;
         assert!(matches!(bobs, Err(KeyError::Invalid)));
         assert!(accounts.login("carol", "c".into(), None).await.is_ok());
         accounts.replace(HashMap::new());
-        assert!(accounts.authenticate(&alices_key.to_string()).await.is_err());
+        assert!(
+            accounts
+                .authenticate(&alices_key.to_string())
+                .await
+                .is_err()
+        );
         assert!(matches!(
             accounts.login("carol", "c".into(), None).await,
             Err(LoginError::Wrong)

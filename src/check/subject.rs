@@ -22,7 +22,6 @@ use crate::{
 
 const SETTINGS_PREFIXES: [&str; 3] = ["SYNC_", "PASSWORDS_HASHED", "MAX_SYNC_PAYLOAD_MEGS"];
 
-
 /// The server that is checked, running or not.
 pub struct Subject {
     /// Where its settings come from.

@@ -51,7 +51,15 @@ mod tests {
     #[test]
     fn quotes_around_a_value_and_control_characters_in_it_cannot_be_meant() {
         for value in [
-            "\"/data\"", "'/data'", "\"\"", "/data\r", "a\tb", "a\0b", "a\nb", "\u{1b}[1m", "\u{85}",
+            "\"/data\"",
+            "'/data'",
+            "\"\"",
+            "/data\r",
+            "a\tb",
+            "a\0b",
+            "a\nb",
+            "\u{1b}[1m",
+            "\u{85}",
         ] {
             assert!(told(value).is_some(), "{value:?}");
         }

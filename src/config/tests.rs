@@ -79,7 +79,10 @@ fn what_cannot_be_meant_in_the_file_is_named_with_its_line() {
         let problems = load_file(text, &[("SYNC_USER1", "alice:a")]).unwrap_err();
         assert_eq!(problems.0.len(), 1, "{text}");
         let told = problems.to_string();
-        assert!(told.contains("line 2") && !told.contains("hunter2"), "{told}");
+        assert!(
+            told.contains("line 2") && !told.contains("hunter2"),
+            "{told}"
+        );
     }
 }
 
@@ -111,10 +114,19 @@ fn every_bad_setting_is_named() {
         (vec![alice, ("SYNC_BASE", "/data\r")], "SYNC_BASE"),
         (vec![alice, ("SYNC_HOST", "'::'")], "SYNC_HOST"),
         (vec![alice, ("SYNC_PORT", "8080\r")], "SYNC_PORT"),
-        (vec![alice, ("PASSWORDS_HASHED", "\"0\"")], "PASSWORDS_HASHED"),
+        (
+            vec![alice, ("PASSWORDS_HASHED", "\"0\"")],
+            "PASSWORDS_HASHED",
+        ),
         (vec![alice, ("PASSWORDS_HASHED", "0\r")], "PASSWORDS_HASHED"),
-        (vec![alice, ("MAX_SYNC_PAYLOAD_MEGS", "'5'")], "MAX_SYNC_PAYLOAD_MEGS"),
-        (vec![alice, ("SYNC_IP_HEADER", "XRealIp\t")], "SYNC_IP_HEADER"),
+        (
+            vec![alice, ("MAX_SYNC_PAYLOAD_MEGS", "'5'")],
+            "MAX_SYNC_PAYLOAD_MEGS",
+        ),
+        (
+            vec![alice, ("SYNC_IP_HEADER", "XRealIp\t")],
+            "SYNC_IP_HEADER",
+        ),
         (vec![("SYNC_USER1", "\"alice:hunter2\"")], "SYNC_USER1"),
         (vec![("SYNC_USER1", "'alice:hunter2")], "SYNC_USER1"),
         (vec![("SYNC_USER1", "alice:hun\tter2")], "SYNC_USER1"),

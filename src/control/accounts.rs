@@ -2,9 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{
-    DeviceReport, DeviceState, Operator, UserReport,
-};
+use super::{DeviceReport, DeviceState, Operator, UserReport};
 use crate::account::{devices::Record, name::UserName};
 
 /// With fewer digits, a slip of the hand could mean another device.
@@ -23,7 +21,10 @@ impl Operator {
             UserReport {
                 password,
                 devices: Some(own.iter().filter(logged_in).count()),
-                last_sync: own.iter().filter_map(|device| device.record.last_sync).max(),
+                last_sync: own
+                    .iter()
+                    .filter_map(|device| device.record.last_sync)
+                    .max(),
                 name,
             }
         };
@@ -52,7 +53,10 @@ impl Operator {
         Ok(())
     }
 
-    pub(super) async fn devices(&self, user: Option<&UserName>) -> Result<Vec<DeviceReport>, String> {
+    pub(super) async fn devices(
+        &self,
+        user: Option<&UserName>,
+    ) -> Result<Vec<DeviceReport>, String> {
         let listed = self.server.accounts.devices.list(user).await;
         let records = listed.map_err(|error| error.to_string())?.into_iter();
         Ok(records.map(|record| self.report(record)).collect())
@@ -87,8 +91,15 @@ impl Operator {
             let own = candidates.iter().map(|device| &device.record);
             meant.extend(own.filter(|record| record.user == user.as_str()));
         }
-        let users = meant.iter().filter_map(|record| Some((record.user.parse().ok()?, record.id)));
-        let stored = self.server.accounts.devices.revoke(&users.collect::<Vec<_>>()).await;
+        let users = meant
+            .iter()
+            .filter_map(|record| Some((record.user.parse().ok()?, record.id)));
+        let stored = self
+            .server
+            .accounts
+            .devices
+            .revoke(&users.collect::<Vec<_>>())
+            .await;
         for record in &meant {
             self.end_sync(record).await;
             tracing::info!(

@@ -115,7 +115,10 @@ impl Reloader {
         log_warnings(&settings);
         *self.warnings.lock().unwrap_or_else(PoisonError::into_inner) = settings.warnings.clone();
         let files = users_file(&settings.user_lists);
-        let mut known = self.users_file.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self
+            .users_file
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if files.as_ref().map(|file| &file.0) != known.as_ref().map(|file| &file.0) {
             *known = files;
         }
@@ -146,7 +149,10 @@ impl Reloader {
             (path, stamp)
         });
         if let Ok(seen) = seen.await {
-            *self.users_file.lock().unwrap_or_else(PoisonError::into_inner) = Some(seen);
+            *self
+                .users_file
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner) = Some(seen);
         }
     }
 

@@ -61,5 +61,8 @@ pub async fn run(reloader: &Reloader) {
 }
 
 async fn stamp(path: PathBuf) -> Option<Stamp> {
-    spawn_blocking(move || Stamp::of(&path)).await.ok().flatten()
+    spawn_blocking(move || Stamp::of(&path))
+        .await
+        .ok()
+        .flatten()
 }

@@ -77,8 +77,7 @@ fn check_is_base(base: &Path) -> Result<(), BaseError> {
     for entry in fs::read_dir(base).map_err(|source| failed(base, source))? {
         let entry = entry.map_err(|source| failed(base, source))?;
         let (name, path) = (entry.file_name(), entry.path());
-        let is_known = BESIDE_USERS.iter().any(|known| name == *known)
-            || is_users_folder(&path);
+        let is_known = BESIDE_USERS.iter().any(|known| name == *known) || is_users_folder(&path);
         if !is_known {
             return Err(BaseError::Shared {
                 base: base.to_owned(),

@@ -87,10 +87,7 @@ impl Vaults {
     ///
     /// # Errors
     /// [`Error`], for the first whose data could not be moved.
-    pub async fn follow(
-        &self,
-        is_user: impl Fn(&UserName) -> bool,
-    ) -> Result<Vec<Moved>, Error> {
+    pub async fn follow(&self, is_user: impl Fn(&UserName) -> bool) -> Result<Vec<Moved>, Error> {
         let _turn = self.moving.lock().await;
         let path = self.base.renames_file();
         let renames = spawn_blocking(move || read(&path)).await??;
@@ -234,15 +231,33 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         prepare(&folder);
         let vaults = open(&folder);
-        vaults.begin_rename(&name("anna"), &name("ann")).await.unwrap();
-        assert_eq!((follow(&vaults, &["anna"]).await, whose(&folder)), (0, vec!["anna"]));
-        assert_eq!((follow(&vaults, &["ann", "ben"]).await, whose(&folder)), (1, vec!["ann"]));
+        vaults
+            .begin_rename(&name("anna"), &name("ann"))
+            .await
+            .unwrap();
+        assert_eq!(
+            (follow(&vaults, &["anna"]).await, whose(&folder)),
+            (0, vec!["anna"])
+        );
+        assert_eq!(
+            (follow(&vaults, &["ann", "ben"]).await, whose(&folder)),
+            (1, vec!["ann"])
+        );
         // The list came back in a power cut.
         drop(vaults);
         let vaults = open(&folder);
-        assert_eq!((follow(&vaults, &["anna"]).await, whose(&folder)), (1, vec!["anna"]));
-        assert_eq!((follow(&vaults, &["ann"]).await, whose(&folder)), (1, vec!["ann"]));
-        assert_eq!((follow(&vaults, &["ann"]).await, whose(&folder)), (0, vec!["ann"]));
+        assert_eq!(
+            (follow(&vaults, &["anna"]).await, whose(&folder)),
+            (1, vec!["anna"])
+        );
+        assert_eq!(
+            (follow(&vaults, &["ann"]).await, whose(&folder)),
+            (1, vec!["ann"])
+        );
+        assert_eq!(
+            (follow(&vaults, &["ann"]).await, whose(&folder)),
+            (0, vec!["ann"])
+        );
     }
 
     #[tokio::test]
@@ -250,10 +265,19 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         prepare(&folder);
         let vaults = open(&folder);
-        vaults.begin_rename(&name("anna"), &name("ann")).await.unwrap();
+        vaults
+            .begin_rename(&name("anna"), &name("ann"))
+            .await
+            .unwrap();
         make_old(&folder);
-        assert_eq!((follow(&vaults, &["ann"]).await, whose(&folder)), (1, vec!["ann"]));
-        assert_eq!((follow(&vaults, &["anna"]).await, whose(&folder)), (0, vec!["ann"]));
+        assert_eq!(
+            (follow(&vaults, &["ann"]).await, whose(&folder)),
+            (1, vec!["ann"])
+        );
+        assert_eq!(
+            (follow(&vaults, &["anna"]).await, whose(&folder)),
+            (0, vec!["ann"])
+        );
     }
 
     #[tokio::test]
@@ -262,7 +286,10 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             prepare(&folder);
             let vaults = open(&folder);
-            vaults.begin_rename(&name("anna"), &name("ann")).await.unwrap();
+            vaults
+                .begin_rename(&name("anna"), &name("ann"))
+                .await
+                .unwrap();
             assert_eq!(follow(&vaults, &between).await, 0);
             assert_eq!(follow(&vaults, &["ann"]).await, 0);
             assert_eq!(whose(&folder), ["anna"]);
@@ -275,9 +302,17 @@ mod tests {
         prepare(&folder);
         let vaults = open(&folder);
         fs::create_dir(folder.path().join("ann")).unwrap();
-        assert!(vaults.begin_rename(&name("anna"), &name("ann")).await.is_err());
+        assert!(
+            vaults
+                .begin_rename(&name("anna"), &name("ann"))
+                .await
+                .is_err()
+        );
         fs::remove_dir(folder.path().join("ann")).unwrap();
-        vaults.begin_rename(&name("anna"), &name("ann")).await.unwrap();
+        vaults
+            .begin_rename(&name("anna"), &name("ann"))
+            .await
+            .unwrap();
         fs::create_dir(folder.path().join("ann")).unwrap();
         assert_eq!(follow(&vaults, &["ann"]).await, 0);
         assert_eq!(whose(&folder), ["anna"]);
@@ -290,7 +325,10 @@ mod tests {
         let vaults = open(&folder);
         fs::write(folder.path().join(".anki-syncd/renames"), [0; 10]).unwrap();
         assert_eq!(follow(&vaults, &["anna"]).await, 0);
-        vaults.begin_rename(&name("anna"), &name("ann")).await.unwrap();
+        vaults
+            .begin_rename(&name("anna"), &name("ann"))
+            .await
+            .unwrap();
         assert_eq!(follow(&vaults, &["ann"]).await, 1);
     }
 }

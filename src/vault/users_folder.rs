@@ -96,9 +96,16 @@ fn listing(file: &File) -> io::Result<Vec<u8>> {
 
 /// Of an interior page, the pages below; a leaf has none.
 fn children(tree: &[u8], page: &[u8]) -> Vec<u32> {
-    let short = |at: usize| tree.get(at..at + 2).map(|b| u16::from_be_bytes([b[0], b[1]]));
+    let short = |at: usize| {
+        tree.get(at..at + 2)
+            .map(|b| u16::from_be_bytes([b[0], b[1]]))
+    };
     let number = |bytes: Option<&[u8]>| {
-        bytes.map(|bytes| bytes.iter().fold(0, |sum, byte| sum << 8 | u32::from(*byte)))
+        bytes.map(|bytes| {
+            bytes
+                .iter()
+                .fold(0, |sum, byte| sum << 8 | u32::from(*byte))
+        })
     };
     if tree.first() != Some(&5) {
         return Vec::new();
@@ -125,7 +132,10 @@ mod tests {
     }
 
     fn database(path: &Path, statements: &str) {
-        Connection::open(path).unwrap().execute_batch(statements).unwrap();
+        Connection::open(path)
+            .unwrap()
+            .execute_batch(statements)
+            .unwrap();
     }
 
     #[test]

@@ -196,8 +196,9 @@ def test_it_cannot_write_outside_its_folder_even_where_everybody_may(
     for user, target in places.items():
         target.mkdir(parents=True)
         target.chmod(0o777)
-        (place / "base" / user).mkdir(parents=True)
+        collection_in(place / "base" / user)
         os.symlink(target, place / "base" / user / "media")
+    collection_in(place / "base" / "inside")
     (place / "base" / "inside" / "media").mkdir()
     server = as_root("--allow-root", run_as=None) if by_root else as_root()
     server.start()

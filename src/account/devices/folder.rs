@@ -118,10 +118,7 @@ impl Folder {
                 } else {
                     "it is not that of a revoked device, and is written anew when the device syncs"
                 };
-                tracing::warn!(
-                    "{} cannot be read: {error}; {consequence}",
-                    path.display()
-                );
+                tracing::warn!("{} cannot be read: {error}; {consequence}", path.display());
                 if !is_revoked {
                     return None;
                 }
@@ -187,7 +184,11 @@ impl Folder {
     }
 
     fn users(&self) -> PathBuf {
-        self.path.ancestors().nth(2).unwrap_or(&self.base).to_owned()
+        self.path
+            .ancestors()
+            .nth(2)
+            .unwrap_or(&self.base)
+            .to_owned()
     }
 
     /// Makes the folder, in the user's. A user's own folder is made for a revocation only,

@@ -133,7 +133,10 @@ fn set_aside(path: &Path, error: &rusqlite::Error) {
         Ok(()) => format!("is kept as {}", Path::new(&aside).display()),
         Err(error) => format!("cannot be set aside: {error}"),
     };
-    tracing::error!("{name} is damaged ({error}), and {outcome}. {}", super::NOT_KNOWN);
+    tracing::error!(
+        "{name} is damaged ({error}), and {outcome}. {}",
+        super::NOT_KNOWN
+    );
 }
 
 /// None if there is no file.

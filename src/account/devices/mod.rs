@@ -49,7 +49,9 @@ pub struct NotStored(String);
 
 /// Nobody knows which of a user's devices were revoked.
 #[derive(Debug, thiserror::Error)]
-#[error("the list of {user}'s devices cannot be read, and one of them may have been revoked: {reason}")]
+#[error(
+    "the list of {user}'s devices cannot be read, and one of them may have been revoked: {reason}"
+)]
 pub struct NotRead {
     user: UserName,
     reason: String,
@@ -192,7 +194,10 @@ impl Devices {
         }
         let mut users = Vec::new();
         for (user, ids) in ids {
-            let own = self.of(user).await.map_err(|error| NotStored(error.to_string()))?;
+            let own = self
+                .of(user)
+                .await
+                .map_err(|error| NotStored(error.to_string()))?;
             own.known().revoke(&ids, clock::now_secs());
             users.push((user.clone(), own));
         }

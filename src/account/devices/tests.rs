@@ -225,7 +225,11 @@ fn former_file(base: &TempDir) -> PathBuf {
     )
     .unwrap();
     let now = clock::now_secs();
-    for (number, user, revoked) in [(1, "alice", Some(now)), (2, "alice", None), (3, "gone", None)] {
+    for (number, user, revoked) in [
+        (1, "alice", Some(now)),
+        (2, "alice", None),
+        (3, "gone", None),
+    ] {
         conn.execute(
             "insert into device values (?, ?, ?, ?, 'c', 'a', null, null, ?, -7)",
             rusqlite::params![device(number).id.to_string(), user, now, now, revoked],

@@ -1,3 +1,5 @@
+use std::{fs, os::unix::fs::MetadataExt};
+
 use super::*;
 
 const TEXT: &str = "# people\n\nalice:plain:pass\r\n  \nbob:b # no comment\n# end";

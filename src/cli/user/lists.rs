@@ -46,7 +46,8 @@ impl Change {
     /// # Errors
     /// [`CommandError::Failed`].
     pub fn confirm(self) -> Result<(), CommandError> {
-        self.doubt.map_or(Ok(()), |doubt| Err(CommandError::Failed(doubt)))
+        self.doubt
+            .map_or(Ok(()), |doubt| Err(CommandError::Failed(doubt)))
     }
 }
 
@@ -103,17 +104,27 @@ impl Lists {
     fn catch_up(&self, context: &Context) -> Result<(), CommandError> {
         let salt = format!("{:?}", SystemTime::now());
         let digest = compare::digest(&self.settings.users, &salt);
-        if context.ask(&Request::SameUsers { salt, digest }).unwrap_or(true) {
+        if context
+            .ask(&Request::SameUsers { salt, digest })
+            .unwrap_or(true)
+        {
             return Ok(());
         }
         let credential = self.files.iter().find(|list| list.is_credential);
         if let Some(list) = credential {
             list.check_is_the_servers(context, &self.settings)?;
         }
-        let text = credential.map(|list| fs::read_to_string(&list.path)).transpose()?;
+        let text = credential
+            .map(|list| fs::read_to_string(&list.path))
+            .transpose()?;
         // If it does not, the change to come says why.
-        if context.ask::<usize>(&Request::Reload { users: text }).is_ok() {
-            eprintln!("anki-syncd: the running server had other users than the list; it has read it again");
+        if context
+            .ask::<usize>(&Request::Reload { users: text })
+            .is_ok()
+        {
+            eprintln!(
+                "anki-syncd: the running server had other users than the list; it has read it again"
+            );
         }
         Ok(())
     }
