@@ -113,7 +113,9 @@ impl Reloader {
         // The data first: whoever logs in by a new name has to find them.
         self.move_data(&settings).await?;
         log_warnings(&settings);
-        *self.warnings.lock().unwrap_or_else(PoisonError::into_inner) = settings.warnings.clone();
+        let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
+        warnings.clone_from(&settings.warnings);
+        drop(warnings);
         let files = users_file(&settings.user_lists);
         let mut known = self
             .users_file

@@ -140,9 +140,10 @@ mod tests {
 
     #[test]
     fn what_a_server_has_made_is_known_for_certain() {
-        let many: String = (0..500)
+        let many: Vec<_> = (0..500)
             .map(|number| format!("create table before{number} (a, b, c, d, e);"))
             .collect();
+        let many = many.concat();
         let late = format!("{many} create table col (id integer primary key, crt integer);");
         let media = "create table media (fname text); create table meta (usn int);";
         for known in [
