@@ -1,58 +1,114 @@
 //! Exchanging notetypes, decks, deck configs, tags and settings.
 
+use std::io::{Read, Write};
+
 use rusqlite::Connection;
+use serde::Serialize;
 
-use super::{Result, config, deck, deck_config, notetype, tag};
+use super::{Result, config, deck, deck_config, notetype, pending, tag};
 use crate::wire::Usn;
-use crate::wire::changes::Changes;
+use crate::wire::changes::{self, Change};
+use crate::wire::deck::Deck;
 
-/// Collects what is new to a client that has seen everything before `min_usn`.
+/// Writes what is new to a client that has seen everything before `min_usn`, and counts it.
 ///
 /// This comes before [`apply`], so that a client does not get back what it sends. The settings go along when the
 /// collection here was changed later than the client's, and count as sent from then on.
 ///
 /// # Errors
 ///
-/// When a row cannot be read.
-pub fn collect(conn: &Connection, min_usn: Usn, include_config: bool) -> Result<Changes> {
-    let mut changes = Changes {
-        notetypes: notetype::changed(conn, min_usn)?,
-        decks: (
-            deck::changed(conn, min_usn)?,
-            deck_config::changed(conn, min_usn)?,
-        ),
-        tags: tag::changed(conn, min_usn)?,
-        config: None,
-        creation_secs: None,
-    };
+/// When a row cannot be read, or the answer cannot be written.
+pub fn send(
+    conn: &Connection,
+    min_usn: Usn,
+    include_config: bool,
+    to: &mut impl Write,
+) -> Result<usize> {
+    let ids = |table| pending::ids(conn, table, min_usn);
+    let mut count = 0;
+    to.write_all(br#"{"models":["#)?;
+    count += list(to, ids("notetypes")?, |id| notetype::read(conn, id))?;
+    to.write_all(br#"],"decks":[["#)?;
+    count += list(to, ids("decks")?, |id| deck::read(conn, id).map(Deck::from))?;
+    to.write_all(b"],[")?;
+    count += list(to, ids("deck_config")?, |id| deck_config::read(conn, id))?;
+    to.write_all(br#"]],"tags":["#)?;
+    count += list(to, tag::changed(conn, min_usn)?, Ok)?;
+    to.write_all(b"]")?;
     if include_config {
-        changes.config = Some(config::all(conn)?);
-        changes.creation_secs = Some(conn.query_row("select crt from col", [], |row| row.get(0))?);
+        send_config(conn, to)?;
         config::clear_usns(conn)?;
+        count += 1;
     }
-    Ok(changes)
+    to.write_all(b"}")?;
+    Ok(count)
 }
 
-/// Merges what a client has changed; `usn` is the server's at the start of the sync.
+fn send_config(conn: &Connection, to: &mut impl Write) -> Result<()> {
+    let mut separator = "";
+    to.write_all(br#","conf":{"#)?;
+    config::each(conn, |key, value| {
+        to.write_all(separator.as_bytes())?;
+        json(to, &key)?;
+        to.write_all(b":")?;
+        to.write_all(value.as_str().as_bytes())?;
+        separator = ",";
+        Ok(())
+    })?;
+    let creation_secs: i64 = conn.query_row("select crt from col", [], |row| row.get(0))?;
+    Ok(write!(to, "}},\"crt\":{creation_secs}")?)
+}
+
+/// Writes one object after the other, so that they are not held together.
+fn list<I, T: Serialize>(
+    to: &mut impl Write,
+    all: Vec<I>,
+    read: impl Fn(I) -> Result<T>,
+) -> Result<usize> {
+    let count = all.len();
+    for (number, one) in all.into_iter().enumerate() {
+        if number > 0 {
+            to.write_all(b",")?;
+        }
+        json(to, &read(one)?)?;
+    }
+    Ok(count)
+}
+
+fn json(to: &mut impl Write, value: &impl Serialize) -> Result<()> {
+    Ok(serde_json::to_writer(to, value).map_err(std::io::Error::from)?)
+}
+
+/// Merges what a client has changed, and counts it; `usn` is the server's at the start of the sync.
 ///
 /// Of an object that both have changed, the later one prevails, and of two from the same second the client's.
 ///
 /// # Errors
 ///
-/// When an object cannot be stored, or a notetype was changed in a way that needs a full sync.
-pub fn apply(conn: &Connection, changes: Changes, usn: Usn, now_secs: i64) -> Result<()> {
-    let (decks, deck_configs) = changes.decks;
-    notetype::merge(conn, changes.notetypes, usn, now_secs)?;
-    deck::merge(conn, decks, usn, now_secs)?;
-    deck_config::merge(conn, deck_configs)?;
-    tag::merge(conn, &changes.tags, usn)?;
-    if let Some(creation_secs) = changes.creation_secs {
-        conn.execute("update col set crt = ?", [creation_secs])?;
+/// When it cannot be read, an object cannot be stored, or a notetype was changed in a way that needs a full sync.
+pub fn apply(conn: &Connection, body: impl Read, usn: Usn, now_secs: i64) -> Result<usize> {
+    let mut count = 0;
+    changes::read(body, |mut change| {
+        count += usize::from(change.is_counted());
+        change.catch_up(usn);
+        merge(conn, change, usn, now_secs)
+    })?;
+    Ok(count)
+}
+
+fn merge(conn: &Connection, change: Change, usn: Usn, now_secs: i64) -> Result<()> {
+    match change {
+        Change::Notetype(notetype) => notetype::merge(conn, [*notetype], usn, now_secs),
+        Change::Deck(deck) => deck::merge(conn, [*deck], usn, now_secs),
+        Change::DeckConfig(config) => deck_config::merge(conn, [*config]),
+        Change::Tag(tag) => tag::merge(conn, &[tag], usn),
+        Change::Settings => config::clear(conn),
+        Change::Setting(key, value) => config::set(conn, &key, value.0.as_str(), usn, now_secs),
+        Change::Creation(creation_secs) => {
+            conn.execute("update col set crt = ?", [creation_secs])?;
+            Ok(())
+        }
     }
-    if let Some(settings) = changes.config {
-        config::replace(conn, &settings, usn, now_secs)?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -62,18 +118,17 @@ mod tests {
     use super::*;
     use crate::collection::testing::{self, NOW_MS, rows};
     use crate::collection::timing;
-    use crate::wire::parse;
 
     const USN: Usn = Usn(5);
     const NOW: i64 = 1_800_000_000;
 
-    fn incoming(changes: Value) -> Changes {
+    fn incoming(changes: Value) -> String {
         let mut body = json!({"models": [], "decks": [[], []], "tags": []});
         let Value::Object(changes) = changes else {
             panic!("no object")
         };
         body.as_object_mut().unwrap().extend(changes);
-        parse(body.to_string().as_bytes()).unwrap()
+        json!({ "changes": body }).to_string()
     }
 
     fn deck(id: i64, name: &str) -> Value {
@@ -85,7 +140,13 @@ mod tests {
 
     /// What a client would get, as it arrives there.
     fn sent(conn: &Connection, min_usn: i32, include_config: bool) -> Value {
-        testing::as_sent(&collect(conn, Usn(min_usn), include_config).unwrap())
+        let mut body = Vec::new();
+        send(conn, Usn(min_usn), include_config, &mut body).unwrap();
+        serde_json::from_slice(&body).unwrap()
+    }
+
+    fn collect(conn: &Connection, min_usn: Usn, include_config: bool) -> Result<usize> {
+        send(conn, min_usn, include_config, &mut std::io::sink())
     }
 
     #[test]
@@ -157,7 +218,7 @@ mod tests {
             "conf": {"schedVer": 2, "x": [1.5, null]},
             "unknown": true,
         }));
-        apply(&conn, changes, USN, NOW).unwrap();
+        apply(&conn, changes.as_bytes(), USN, NOW).unwrap();
         for (table, id, name) in [
             ("notetypes", 20, "n"),
             ("decks", 21, "d"),
@@ -188,9 +249,9 @@ mod tests {
     fn settings_and_creation_time_come_independently() {
         let conn = testing::collection();
         let settings = rows(&conn, "select * from config");
-        apply(&conn, incoming(json!({"crt": 123})), USN, NOW).unwrap();
+        apply(&conn, incoming(json!({"crt": 123})).as_bytes(), USN, NOW).unwrap();
         assert_eq!(rows(&conn, "select * from config"), settings);
-        apply(&conn, incoming(json!({"conf": {}})), USN, NOW).unwrap();
+        apply(&conn, incoming(json!({"conf": {}})).as_bytes(), USN, NOW).unwrap();
         assert!(rows(&conn, "select * from config").is_empty());
         assert_eq!(json!(rows(&conn, "select crt from col")), json!([[123]]));
     }
@@ -201,12 +262,12 @@ mod tests {
         let before = collect(&conn, USN, false).unwrap();
         apply(
             &conn,
-            incoming(json!({"decks": [[deck(21, "d")], []]})),
+            incoming(json!({"decks": [[deck(21, "d")], []]})).as_bytes(),
             USN,
             NOW,
         )
         .unwrap();
-        assert_eq!(before, Changes::default());
+        assert_eq!(before, 0);
         assert_eq!(sent(&conn, 5, false)["decks"][0][0]["name"], json!("d"));
         assert_eq!(sent(&conn, 6, false)["decks"][0], json!([]));
     }

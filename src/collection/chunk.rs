@@ -1,14 +1,19 @@
 //! Sending and receiving notes, cards and review log entries in portions.
 
+use std::io::Read;
+
 use rusqlite::Connection;
 
 use super::note::{self, Shapes};
 use super::{Result, card, pending, revlog};
 use crate::wire::Usn;
-use crate::wire::chunk::Chunk;
+use crate::wire::chunk::{self, Chunk, Item};
 
 /// How many objects end a chunk.
 const CHUNK_SIZE: usize = 250;
+
+/// How much text ends one as well: notes may be large.
+const CHUNK_BYTES: usize = 2 * 1024 * 1024;
 
 /// What is still to be sent to a client.
 ///
@@ -43,19 +48,23 @@ impl PendingIds {
     /// When a row is missing or cannot be read.
     pub fn next(&mut self, conn: &Connection) -> Result<Chunk> {
         let mut chunk = Chunk::default();
-        let mut size = 0;
-        while size < CHUNK_SIZE {
+        let (mut size, mut bytes) = (0, 0);
+        while size < CHUNK_SIZE && bytes < CHUNK_BYTES {
             let before = size;
             if let Some(id) = self.revlog.pop() {
                 chunk.revlog.push(revlog::read(conn, id)?);
                 size += 1;
             }
             if let Some(id) = self.notes.pop() {
-                chunk.notes.push(note::read(conn, id)?);
+                let note = note::read(conn, id)?;
+                bytes += note.fields.len() + note.tags.len();
+                chunk.notes.push(note);
                 size += 1;
             }
             if let Some(id) = self.cards.pop() {
-                chunk.cards.push(card::read(conn, id)?);
+                let card = card::read(conn, id)?;
+                bytes += card.data.len();
+                chunk.cards.push(card);
                 size += 1;
             }
             if size == before {
@@ -67,23 +76,25 @@ impl PendingIds {
     }
 }
 
-/// Merges what a client has sent, which has seen everything before `min_usn`.
+/// Merges what a client has sent, which has seen everything before `min_usn`, and counts it;
+/// `usn` is the server's at the start of the sync.
 ///
 /// # Errors
 ///
-/// When a note does not fit its notetype, or a table cannot be written.
-pub fn apply(conn: &Connection, chunk: &Chunk, min_usn: Usn) -> Result<()> {
-    for entry in &chunk.revlog {
-        revlog::add(conn, entry)?;
-    }
-    for card in &chunk.cards {
-        card::merge(conn, card, min_usn)?;
-    }
+/// When it cannot be read, a note does not fit its notetype, or a table cannot be written.
+pub fn apply(conn: &Connection, body: impl Read, usn: Usn, min_usn: Usn) -> Result<usize> {
     let mut shapes = Shapes::default();
-    for note in &chunk.notes {
-        note::merge(conn, note, min_usn, &mut shapes)?;
-    }
-    Ok(())
+    let mut count = 0;
+    chunk::read(body, |mut item| {
+        count += 1;
+        item.catch_up(usn);
+        match item {
+            Item::Revlog(entry) => revlog::add(conn, &entry),
+            Item::Card(card) => card::merge(conn, &card, min_usn),
+            Item::Note(note) => note::merge(conn, &note, min_usn, &mut shapes),
+        }
+    })?;
+    Ok(count)
 }
 
 #[cfg(test)]
@@ -92,7 +103,6 @@ mod tests {
 
     use super::*;
     use crate::collection::testing::{self, NOW_MS, rows};
-    use crate::wire::parse;
 
     fn filled(revlog: i64, cards: i64, notes: i64) -> Connection {
         let conn = testing::collection();
@@ -171,6 +181,25 @@ mod tests {
     }
 
     #[test]
+    fn large_notes_end_a_chunk_early() {
+        let conn = filled(0, 0, 3);
+        conn.execute(
+            "update notes set flds = hex(zeroblob(?))",
+            [CHUNK_BYTES / 2],
+        )
+        .unwrap();
+        assert_eq!(
+            sizes(&conn, Usn(5)),
+            [
+                (0, 0, 1, false),
+                (0, 0, 1, false),
+                (0, 0, 1, false),
+                (0, 0, 0, true)
+            ]
+        );
+    }
+
+    #[test]
     fn the_newest_come_first_with_the_usn_they_have_here() {
         let conn = filled(2, 0, 0);
         let chunk = PendingIds::collect(&conn, Usn(3))
@@ -189,9 +218,8 @@ mod tests {
     fn what_arrives_after_collecting_is_not_sent_back() {
         let conn = filled(1, 0, 0);
         let mut ids = PendingIds::collect(&conn, Usn(5)).unwrap();
-        let chunk =
-            parse::<Chunk>(br#"{"done": true, "revlog": [[9, 1, 5, 1, 1, 1, 1, 1, 1]]}"#).unwrap();
-        apply(&conn, &chunk, Usn(5)).unwrap();
+        let body = br#"{"chunk": {"done": true, "revlog": [[9, 1, 5, 1, 1, 1, 1, 1, 1]]}}"#;
+        apply(&conn, &body[..], Usn(5), Usn(5)).unwrap();
         assert_eq!(ids.next(&conn).unwrap().revlog.len(), 1);
         assert_eq!(rows(&conn, "select * from revlog").len(), 2);
     }
@@ -199,12 +227,13 @@ mod tests {
     #[test]
     fn all_three_kinds_are_merged() {
         let conn = testing::collection();
-        let body = json!({
+        let chunk = json!({
             "revlog": [[1, 2, 5, 1, 1, 1, 1, 1, 1]],
             "cards": [[2, 3, 1, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, ""]],
             "notes": [[3, "g", NOW_MS, 0, 5, "", "a\u{1f}b", "", "", 0, ""]],
         });
-        apply(&conn, &parse(body.to_string().as_bytes()).unwrap(), Usn(5)).unwrap();
+        let body = json!({ "chunk": chunk }).to_string();
+        assert_eq!(apply(&conn, body.as_bytes(), Usn(5), Usn(5)).unwrap(), 3);
         for (table, id) in [("revlog", 1), ("cards", 2), ("notes", 3)] {
             assert_eq!(
                 json!(rows(&conn, &format!("select id, usn from {table}"))),

@@ -2,11 +2,10 @@
 
 use rusqlite::{Connection, OptionalExtension};
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 
 use super::Result;
 use super::error::InRow;
-use crate::wire::{Malformed, Unknown, Usn};
+use crate::wire::{Json, Malformed, Unknown, Usn};
 
 /// A setting, or none if it is absent or of another type.
 ///
@@ -26,35 +25,41 @@ pub fn get<T: DeserializeOwned>(conn: &Connection, key: &str) -> Result<Option<T
 }
 
 /// Changes one setting. A value that it has already is left alone, with its USN.
-pub(super) fn set(
-    conn: &Connection,
-    key: &str,
-    value: &Value,
-    usn: Usn,
-    now_secs: i64,
-) -> Result<()> {
+pub(super) fn set(conn: &Connection, key: &str, json: &str, usn: Usn, now_secs: i64) -> Result<()> {
     let mut statement = conn.prepare_cached(
         "insert into config (KEY, usn, mtime_secs, val) values (?, ?, ?, ?)
          on conflict (KEY) do update set usn = excluded.usn, mtime_secs = excluded.mtime_secs, val = excluded.val
          where val != excluded.val",
     )?;
-    statement.execute((key, usn, now_secs, value.to_string().into_bytes()))?;
+    statement.execute((key, usn, now_secs, json.as_bytes()))?;
     Ok(())
 }
 
-/// All settings.
-pub(super) fn all(conn: &Connection) -> Result<Unknown> {
-    let mut statement = conn.prepare("select KEY, val from config")?;
+/// All settings, one after the other, in the order of their keys.
+pub(super) fn each(
+    conn: &Connection,
+    mut each: impl FnMut(String, Json) -> Result<()>,
+) -> Result<()> {
+    let mut statement = conn.prepare("select KEY, val from config order by KEY")?;
     let mut rows = statement.query([])?;
-    let mut all = Unknown::new();
     while let Some(row) = rows.next()? {
         let key: String = row.get(0)?;
         let value = row.get_ref(1)?.as_bytes().in_row("config", &key)?;
         let value = serde_json::from_slice(value)
             .map_err(Malformed::from)
             .in_row("config", &key)?;
-        all.insert(key, value);
+        each(key, value)?;
     }
+    Ok(())
+}
+
+/// All settings.
+pub(super) fn all(conn: &Connection) -> Result<Unknown> {
+    let mut all = Unknown::new();
+    each(conn, |key, value| {
+        all.insert(key, value);
+        Ok(())
+    })?;
     Ok(all)
 }
 
@@ -64,23 +69,15 @@ pub(super) fn clear_usns(conn: &Connection) -> Result<()> {
     Ok(())
 }
 
-/// Puts these settings in the place of all.
-pub(super) fn replace(
-    conn: &Connection,
-    settings: &Unknown,
-    usn: Usn,
-    now_secs: i64,
-) -> Result<()> {
+/// Removes all settings, in whose place others come.
+pub(super) fn clear(conn: &Connection) -> Result<()> {
     conn.execute("delete from config", [])?;
-    for (key, value) in settings {
-        set(conn, key, value, usn, now_secs)?;
-    }
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
     use crate::collection::testing::{self, rows};
@@ -117,24 +114,23 @@ mod tests {
     #[test]
     fn a_changed_setting_gets_usn_and_time_and_an_unchanged_one_does_not() {
         let conn = testing::collection();
-        set(&conn, "collapseTime", &json!(1200), Usn(7), 99).unwrap();
+        set(&conn, "collapseTime", "1200", Usn(7), 99).unwrap();
         assert_eq!(row(&conn, "collapseTime"), json!([[0, 0, "1200"]]));
-        set(&conn, "collapseTime", &json!(1201), Usn(7), 99).unwrap();
+        set(&conn, "collapseTime", "1201", Usn(7), 99).unwrap();
         assert_eq!(row(&conn, "collapseTime"), json!([[7, 99, "1201"]]));
-        set(&conn, "new", &json!({"a": null}), Usn(8), 100).unwrap();
+        set(&conn, "new", r#"{"a":null}"#, Usn(8), 100).unwrap();
         assert_eq!(row(&conn, "new"), json!([[8, 100, r#"{"a":null}"#]]));
     }
 
     #[test]
-    fn replacing_removes_what_is_not_named() {
+    fn what_was_cleared_is_gone_and_all_is_what_is_there() {
         let conn = testing::collection();
-        let Value::Object(settings) = json!({"schedVer": 2, "x": null}) else {
-            panic!("no object")
-        };
-        replace(&conn, &settings, Usn(7), 99).unwrap();
+        clear(&conn).unwrap();
+        set(&conn, "x", "null", Usn(7), 99).unwrap();
+        set(&conn, "schedVer", "2", Usn(7), 99).unwrap();
         let found = rows(
             &conn,
-            "select KEY, usn, mtime_secs, cast(val as text), typeof(val) from config",
+            "select KEY, usn, mtime_secs, cast(val as text), typeof(val) from config order by 1",
         );
         assert_eq!(
             json!(found),
@@ -143,7 +139,8 @@ mod tests {
                 ["x", 7, 99, "null", "blob"]
             ])
         );
-        assert_eq!(all(&conn).unwrap(), settings);
+        let all = serde_json::to_string(&all(&conn).unwrap()).unwrap();
+        assert_eq!(all, r#"{"schedVer":2,"x":null}"#);
     }
 
     #[test]

@@ -9,9 +9,10 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::error::InRow;
 use super::proto::{DeckCommon, DeckKind, DeckKindContainer};
-use super::{Error, Result, pending};
+use super::{Error, Result};
 use crate::wire::Usn;
 use crate::wire::deck::Deck;
+use crate::work;
 
 /// A deck as its row has it.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,16 +26,13 @@ pub(super) struct DeckRow {
     pub(super) kind: DeckKind,
 }
 
-/// The decks that are new to a peer.
-pub(super) fn changed(conn: &Connection, min_usn: Usn) -> Result<Vec<Deck>> {
-    let ids = pending::ids(conn, "decks", min_usn)?;
-    ids.into_iter()
-        .map(|id| read(conn, id).map(Deck::from))
-        .collect()
-}
-
 /// Takes over the decks that are not older than the ones here.
-pub(super) fn merge(conn: &Connection, decks: Vec<Deck>, usn: Usn, now_secs: i64) -> Result<()> {
+pub(super) fn merge(
+    conn: &Connection,
+    decks: impl IntoIterator<Item = Deck>,
+    usn: Usn,
+    now_secs: i64,
+) -> Result<()> {
     for deck in decks {
         let mut deck = DeckRow::from(deck);
         if deck.id == 0 {
@@ -44,6 +42,7 @@ pub(super) fn merge(conn: &Connection, decks: Vec<Deck>, usn: Usn, now_secs: i64
             continue;
         }
         while name_is_taken(conn, &deck)? {
+            work::step()?;
             deck.name.push('+');
             deck.mtime_secs = now_secs;
             deck.usn = usn;

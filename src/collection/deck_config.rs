@@ -11,18 +11,14 @@ use rusqlite::{Connection, OptionalExtension};
 pub(super) use convert::to_row;
 
 use super::error::InRow;
-use super::{Error, Result, pending, proto};
-use crate::wire::Usn;
+use super::{Error, Result, proto};
 use crate::wire::deck_config::DeckConfig;
 
-/// The deck configs that are new to a peer.
-pub(super) fn changed(conn: &Connection, min_usn: Usn) -> Result<Vec<DeckConfig>> {
-    let ids = pending::ids(conn, "deck_config", min_usn)?;
-    ids.into_iter().map(|id| read(conn, id)).collect()
-}
-
 /// Takes over the deck configs that are not older than the ones here.
-pub(super) fn merge(conn: &Connection, configs: Vec<DeckConfig>) -> Result<()> {
+pub(super) fn merge(
+    conn: &Connection,
+    configs: impl IntoIterator<Item = DeckConfig>,
+) -> Result<()> {
     for config in configs {
         if config.id == 0 {
             return Err(Error::ZeroId("deck config"));

@@ -1,5 +1,8 @@
 use std::fmt::Display;
 
+use crate::wire::stream::Unreadable;
+use crate::work::Interrupted;
+
 /// Why a collection could not be read or changed.
 ///
 /// Each ends the sync that met it. The texts name rows by table and id and never
@@ -55,20 +58,36 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// It was ended before it was done.
+    #[error(transparent)]
+    Interrupted(#[from] Interrupted),
+    /// What a client sent cannot be read.
+    #[error(transparent)]
+    Request(#[from] Unreadable),
+    /// What a client asked for cannot be put down.
+    #[error("the answer cannot be written: {0}")]
+    Reply(#[from] std::io::Error),
     /// The file has a schema that this server cannot upgrade.
     #[error("schema {0} is not supported")]
     Version(i64),
 }
 
 impl Error {
-    /// Whether neither request nor collection is at fault, but the disk, the memory or a lock.
+    /// Whether neither request nor collection is at fault, but the disk, the memory, a lock or
+    /// an interruption.
     #[must_use]
     pub fn is_environment(&self) -> bool {
-        matches!(self, Self::Sql(error) if is_environment(error))
+        match self {
+            Self::Sql(error) => is_environment(error),
+            Self::Interrupted(_) => true,
+            Self::Request(Unreadable::Io(_)) | Self::Reply(_) => true,
+            _ => false,
+        }
     }
 }
 
-/// Whether SQLite fails because of the disk, the memory or a lock, and not of what it reads.
+/// Whether SQLite fails because of the disk, the memory, a lock or an interruption, and not of
+/// what it reads.
 #[must_use]
 pub fn is_environment(error: &rusqlite::Error) -> bool {
     use rusqlite::ffi::ErrorCode as Code;
@@ -83,6 +102,7 @@ pub fn is_environment(error: &rusqlite::Error) -> bool {
                 | Code::SystemIoFailure
                 | Code::DiskFull
                 | Code::CannotOpen
+                | Code::OperationInterrupted
         )
     )
 }

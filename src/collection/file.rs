@@ -115,11 +115,11 @@ pub fn stamp_restored(path: &Path, now_ms: i64) -> Result<()> {
 
 /// With settings for a file that is thrown away when anything happens to it.
 fn open_alone(path: &Path) -> rusqlite::Result<Connection> {
-    let conn = Connection::open_with_flags(
+    let mut conn = Connection::open_with_flags(
         path,
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
     )?;
-    distrust(&conn)?;
+    distrust(&mut conn)?;
     conn.pragma_update(None, "journal_mode", "delete")?;
     conn.pragma_update(None, "synchronous", "off")?;
     Ok(conn)
@@ -127,10 +127,13 @@ fn open_alone(path: &Path) -> rusqlite::Result<Connection> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
+    use std::{path::PathBuf, sync::Arc};
 
     use super::*;
-    use crate::collection::testing::rows;
+    use crate::{
+        collection::testing::rows,
+        work::{Budget, Interrupted, Job, Stop},
+    };
 
     const NOW: i64 = 1_800_000_000;
 
@@ -144,8 +147,8 @@ mod tests {
     }
 
     fn open(path: &Path) -> Connection {
-        let conn = Connection::open(path).unwrap();
-        distrust(&conn).unwrap();
+        let mut conn = Connection::open(path).unwrap();
+        distrust(&mut conn).unwrap();
         conn
     }
 
@@ -228,6 +231,11 @@ mod tests {
         for (change, sentence) in [
             ("update col set decks = '[]'", "is damaged"),
             ("update col set models = ''", "is damaged"),
+            // Two million numbers, which would take a hundred megabytes of memory.
+            (
+                "update col set conf = '{\"a\":[' || replace(hex(zeroblob(1000001)), '0', '1,') || '1]}'",
+                "is damaged",
+            ),
             ("alter table notes drop column data", "is not an Anki"),
             ("update col set ver = 10", "schema version 10"),
             ("update col set ver = 13", "schema version 13"),
@@ -237,6 +245,39 @@ mod tests {
             open(&path).execute_batch(change).unwrap();
             let told = refused(&path).to_string();
             assert!(told.contains(sentence), "{change}: {told}");
+        }
+    }
+
+    #[test]
+    fn checking_and_upgrading_the_smallest_rows_takes_a_tenth_of_the_budget_at_most() {
+        let (_folder, path) = upload("upgrade_in_schema11");
+        let numbers = "with recursive n(i) as \
+                       (select 2000000000000 union all select i + 1 from n limit 30000)";
+        open(&path)
+            .execute_batch(&format!(
+                "{numbers} insert into cards
+                   select i, i, 1, 0, 1, -1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, '' from n;
+                 {numbers} insert into notes
+                   select i, i, (select mid from notes), 1, -1, '', '', '', 1, 0, '' from n;
+                 {numbers} insert into revlog select i, i, -1, 1, 1, 1, 1, 1, 1 from n;
+                 {numbers} insert into graves select -1, i, 1 from n;"
+            ))
+            .unwrap();
+        let bytes = path.metadata().unwrap().len();
+        let job = Arc::new(Job::new(Budget::of_file(bytes), Stop::default()));
+        job.run(|| accept_upload(&path, NOW).map_err(|error| Failed(error.to_string())))
+            .unwrap();
+        let per_byte = job.used() * 10 / bytes;
+        assert!(bytes > 5_000_000, "{bytes}");
+        assert!((5..50).contains(&per_byte), "{per_byte} tenths");
+    }
+
+    #[derive(Debug)]
+    struct Failed(#[expect(dead_code, reason = "shown")] String);
+
+    impl From<Interrupted> for Failed {
+        fn from(interrupted: Interrupted) -> Self {
+            Self(interrupted.to_string())
         }
     }
 

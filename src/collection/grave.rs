@@ -5,7 +5,7 @@ use rusqlite::Connection;
 use super::error::InRow;
 use super::{Result, pending};
 use crate::wire::Usn;
-use crate::wire::graves::Graves;
+use crate::wire::graves::{Grave, Graves};
 
 const CARD: i64 = 0;
 const NOTE: i64 = 1;
@@ -43,38 +43,15 @@ pub fn pending(conn: &Connection, min_usn: Usn) -> Result<Graves> {
 /// # Errors
 ///
 /// When the tables cannot be written.
-pub fn apply(conn: &Connection, graves: &Graves, usn: Usn) -> Result<()> {
-    bury(
-        conn,
-        "delete from notes where id = ?",
-        NOTE,
-        &graves.notes,
-        usn,
-    )?;
-    bury(
-        conn,
-        "delete from cards where id = ?",
-        CARD,
-        &graves.cards,
-        usn,
-    )?;
-    bury(
-        conn,
-        "delete from decks where id = ?",
-        DECK,
-        &graves.decks,
-        usn,
-    )
-}
-
-fn bury(conn: &Connection, delete: &str, kind: i64, ids: &[i64], usn: Usn) -> Result<()> {
-    let mut delete = conn.prepare_cached(delete)?;
-    let mut remember =
-        conn.prepare_cached("insert or ignore into graves (oid, type, usn) values (?, ?, ?)")?;
-    for id in ids {
-        delete.execute([id])?;
-        remember.execute((id, kind, usn))?;
-    }
+pub fn bury(conn: &Connection, grave: Grave, usn: Usn) -> Result<()> {
+    let (delete, kind, id) = match grave {
+        Grave::Card(id) => ("delete from cards where id = ?", CARD, id),
+        Grave::Note(id) => ("delete from notes where id = ?", NOTE, id),
+        Grave::Deck(id) => ("delete from decks where id = ?", DECK, id),
+    };
+    conn.prepare_cached(delete)?.execute([id])?;
+    conn.prepare_cached("insert or ignore into graves (oid, type, usn) values (?, ?, ?)")?
+        .execute((id, kind, usn))?;
     Ok(())
 }
 
@@ -83,6 +60,17 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    fn apply(conn: &Connection, graves: &Graves, usn: Usn) -> Result<()> {
+        let cards = graves.cards.iter().copied().map(Grave::Card);
+        let notes = graves.notes.iter().copied().map(Grave::Note);
+        let decks = graves.decks.iter().copied().map(Grave::Deck);
+        cards
+            .chain(notes)
+            .chain(decks)
+            .try_for_each(|grave| bury(conn, grave, usn))
+    }
+
     use crate::collection::testing::{self, rows};
 
     fn filled() -> Connection {

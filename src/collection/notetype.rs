@@ -9,20 +9,15 @@ use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::error::InRow;
 use super::proto::{FieldConfig, NotetypeConfig, TemplateConfig};
-use super::{Error, Result, pending};
+use super::{Error, Result};
 use crate::wire::Usn;
 use crate::wire::notetype::{Field, Notetype, Template};
-
-/// The notetypes that are new to a peer.
-pub(super) fn changed(conn: &Connection, min_usn: Usn) -> Result<Vec<Notetype>> {
-    let ids = pending::ids(conn, "notetypes", min_usn)?;
-    ids.into_iter().map(|id| read(conn, id)).collect()
-}
+use crate::work;
 
 /// Takes over the notetypes that are not older than the ones here.
 pub(super) fn merge(
     conn: &Connection,
-    notetypes: Vec<Notetype>,
+    notetypes: impl IntoIterator<Item = Notetype>,
     usn: Usn,
     now_secs: i64,
 ) -> Result<()> {
@@ -37,6 +32,7 @@ pub(super) fn merge(
             require_same_shape(conn, &notetype)?;
         }
         while name_is_taken(conn, &notetype)? {
+            work::step()?;
             notetype.name.push('+');
             notetype.mtime_secs = now_secs;
             notetype.usn = usn;

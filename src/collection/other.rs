@@ -1,13 +1,10 @@
 //! The last field of most blobs: JSON keys that have no place elsewhere.
 
-use crate::wire::Unknown;
+use crate::wire::{Json, Unknown};
 
 /// What the blob holds for the keys: nothing for none.
-pub(super) fn pack(keys: Unknown) -> Vec<u8> {
-    if keys.is_empty() {
-        return Vec::new();
-    }
-    serde_json::Value::Object(keys).to_string().into_bytes()
+pub(super) fn pack(keys: &Unknown) -> Vec<u8> {
+    Json::object(keys).map(Json::into_bytes).unwrap_or_default()
 }
 
 /// The keys that the blob holds, without those that would collide with what is written anyway.
@@ -30,19 +27,17 @@ mod tests {
 
     #[test]
     fn unknown_keys_survive_and_reserved_ones_do_not() {
-        let serde_json::Value::Object(keys) = json!({"a": [1, null, "é"], "id": 5}) else {
-            panic!("no object")
-        };
-        let packed = pack(keys);
+        let keys = json!({"a": [1, null, "é"], "id": 5});
+        let packed = pack(&serde_json::from_value(keys).unwrap());
         assert_eq!(
             String::from_utf8(packed.clone()).unwrap(),
             r#"{"a":[1,null,"é"],"id":5}"#
         );
         assert_eq!(
-            serde_json::Value::Object(unpack(&packed, &["id"])),
+            serde_json::to_value(unpack(&packed, &["id"])).unwrap(),
             json!({"a": [1, null, "é"]})
         );
-        assert!(pack(Unknown::new()).is_empty());
+        assert!(pack(&Unknown::new()).is_empty());
     }
 
     #[test]

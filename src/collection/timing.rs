@@ -1,7 +1,6 @@
 //! The scheduler's day, and what has to happen when a new one begins.
 
 use rusqlite::Connection;
-use serde_json::json;
 
 use super::error::InRow;
 use super::{Result, card, card_data, config};
@@ -34,7 +33,7 @@ pub fn unbury_if_new_day(conn: &Connection, now_secs: i64) -> Result<()> {
         .into();
     if last < today || last > today + TOLERATED_DAYS_AHEAD {
         unbury(conn)?;
-        config::set(conn, "lastUnburied", &json!(today), usn, now_secs)?;
+        config::set(conn, "lastUnburied", &today.to_string(), usn, now_secs)?;
     }
     Ok(())
 }
@@ -63,7 +62,13 @@ impl Timing {
         let day_start = if config::get::<u8>(conn, "schedVer")? == Some(2) {
             let hour = config::get::<u8>(conn, "rollover")?.map(|hour| i64::from(hour.min(23)));
             if hour.is_none() {
-                config::set(conn, "rollover", &json!(DEFAULT_ROLLOVER), usn, now_secs)?;
+                config::set(
+                    conn,
+                    "rollover",
+                    &DEFAULT_ROLLOVER.to_string(),
+                    usn,
+                    now_secs,
+                )?;
             }
             let hour = hour.unwrap_or(DEFAULT_ROLLOVER);
             match offset(conn, "creationOffset")? {
@@ -154,7 +159,7 @@ fn queue(kind: i64, due: i32) -> Option<i8> {
 #[cfg(test)]
 mod tests {
     use serde::Deserialize;
-    use serde_json::Value;
+    use serde_json::{Value, json};
 
     use super::*;
     use crate::collection::testing::{self, rows};
@@ -185,7 +190,7 @@ mod tests {
     }
 
     fn put(conn: &Connection, key: &str, value: &Value) {
-        config::set(conn, key, value, Usn(0), 0).unwrap();
+        config::set(conn, key, &value.to_string(), Usn(0), 0).unwrap();
     }
 
     fn or_absent(text: Option<String>) -> String {

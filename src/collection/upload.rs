@@ -28,6 +28,11 @@ pub enum Refusal {
         "The uploaded collection is damaged, so it was refused. The collection on the server was left as it was. Please use Tools > Check Database, or restore from a backup, then upload again."
     )]
     Corrupt,
+    /// Checking it takes far longer than checking a collection of Anki's.
+    #[error(
+        "The uploaded collection takes far too long to check, so it was refused. The collection on the server was left as it was. Please use Tools > Check Database, then upload again."
+    )]
+    Laborious,
     /// Of a schema that this server does not take.
     #[error(
         "The uploaded collection has schema version {0}, which this server does not support, so it was refused. The collection on the server was left as it was. Please upload it with a current version of Anki."
@@ -90,7 +95,8 @@ pub fn check_upload(path: &Path) -> Result<i64, CheckError> {
                 ErrorCode::OutOfMemory
                 | ErrorCode::SystemIoFailure
                 | ErrorCode::DiskFull
-                | ErrorCode::CannotOpen,
+                | ErrorCode::CannotOpen
+                | ErrorCode::OperationInterrupted,
             ) => CheckError::Failed(error),
             _ => CheckError::Refused(Refusal::Corrupt),
         },

@@ -42,6 +42,8 @@ pub struct Fragment {
     pub idle_exit_secs: Option<Given<u64>>,
     /// Connections at a time.
     pub max_connections: Option<Given<usize>>,
+    /// MiB that all requests together may hold in memory.
+    pub memory_megs: Option<Given<u64>>,
     /// Seconds that a client may take to send the head of a request.
     pub header_timeout_secs: Option<Given<u64>>,
     /// Seconds that a body may stand still.
@@ -81,6 +83,7 @@ impl Fragment {
             trusted_proxies: self.trusted_proxies.or(other.trusted_proxies),
             idle_exit_secs: self.idle_exit_secs.or(other.idle_exit_secs),
             max_connections: self.max_connections.or(other.max_connections),
+            memory_megs: self.memory_megs.or(other.memory_megs),
             header_timeout_secs: self.header_timeout_secs.or(other.header_timeout_secs),
             body_timeout_secs: self.body_timeout_secs.or(other.body_timeout_secs),
             min_free_megs: self.min_free_megs.or(other.min_free_megs),

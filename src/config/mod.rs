@@ -104,6 +104,8 @@ pub struct Limits {
     pub decoded: u64,
     /// Connections at a time; further ones wait to be accepted.
     pub connections: usize,
+    /// Bytes that all requests together may hold in memory.
+    pub memory: u64,
     /// How long the head of a request may take, and a connection may be idle.
     pub header_timeout: Duration,
     /// How long a body may stand still, in either direction.
@@ -153,6 +155,7 @@ impl Settings {
                 problems,
             ))
             .unwrap_or(usize::MAX),
+            memory: whole(fragment.memory_megs, 64, problems).saturating_mul(MIB),
             header_timeout: Duration::from_secs(whole(fragment.header_timeout_secs, 60, problems)),
             body_timeout: Duration::from_secs(whole(fragment.body_timeout_secs, 60, problems)),
         };

@@ -150,7 +150,7 @@ async fn receive(vault: &Arc<Vault>, bytes: u64, rest: &mut Rest) -> Result<Name
         let written = spawn_blocking(move || file.write_all(&block).map(|()| file)).await;
         file = written.map_err(said)?.map_err(said)?;
     }
-    Ok(file)
+    Ok(file.into_inner())
 }
 
 fn said(error: impl std::fmt::Display) -> String {

@@ -90,6 +90,7 @@ mod tests {
                 sent: 1,
                 decoded: 1,
                 connections: 1,
+                memory: 1,
                 header_timeout: Duration::ZERO,
                 body_timeout: Duration::ZERO,
             },

@@ -20,6 +20,7 @@ use super::{
     envelope::{self, Caller, Content},
     error::HttpError,
     log::{Entry, Outcome},
+    memory::Memory,
     page::page,
     reply::{Reply, ReplyBody, whole},
     route::{Method, NoRoute, Route, route},
@@ -27,9 +28,10 @@ use super::{
 use crate::{
     account::{Accounts, KeyError, host_key::DeviceId},
     collection::upload::Refusal,
+    disk::Spool,
     sync::{full, media, meta, normal},
     vault::{
-        Vault,
+        self, Vault,
         activity::{Attendance, Told, Traffic},
         conversation::Speaker,
         room::Room,
@@ -41,9 +43,6 @@ use crate::{
         parse,
     },
 };
-
-/// A login's body; the only one that is decoded before the key is known.
-const LOGIN_BYTES: u64 = 16 * 1024;
 
 /// Answers any request.
 pub async fn handle(
@@ -112,15 +111,21 @@ async fn answer(
     let (head, body) = request.into_parts();
     let room = policy.room;
     let mut limits = BodyLimits::from(&policy.limits);
+    limits.decoded = limits.decoded.min(method.largest_body());
     if method == Method::HostKey {
-        (limits.sent, limits.decoded) = (LOGIN_BYTES, LOGIN_BYTES);
+        // The only one that is decoded before the key is known.
+        limits.sent = limits.decoded;
     }
-    let (caller, content) = envelope::open(server, &head, body, limits).await?;
+    let (caller, mut content) = envelope::open(server, &head, body, limits).await?;
     entry.client.clone_from(&caller.client);
     entry.request.clone_from(&caller.session_key);
-    let (reply, traffic) = if method == Method::HostKey {
-        let reply = login(server, content, entry).await?;
-        (reply, Traffic::default())
+    let (reply, traffic, share) = if method == Method::HostKey {
+        let share = server.vaults.lobby().share().clone();
+        (
+            login(server, content, entry).await?,
+            Traffic::default(),
+            share,
+        )
     } else {
         let device = match server.accounts.authenticate(&caller.host_key).await {
             Ok(device) => device,
@@ -136,9 +141,12 @@ async fn answer(
         server.accounts.devices.seen(&device, entry.sighting());
         let vault = server.vaults.get(&device.user).await?;
         // From the head on: while a body is under way, its device is not silent.
+        let share = vault.share().clone();
+        content.belongs_to(&share);
         let attendance = vault.attend(device.id);
         let mut call = Call {
             accounts: &server.accounts,
+            memory: &server.memory,
             caller: &caller,
             device: device.id,
             vault,
@@ -156,9 +164,9 @@ async fn answer(
         }
         // Requests that get no line of their own count for the one that ends their sync.
         let traffic = call.entry.outcome.map(|_| call.attendance.take_traffic());
-        (reply, traffic.unwrap_or_default())
+        (reply, traffic.unwrap_or_default(), share)
     };
-    Ok((caller.wrap(reply)?, traffic))
+    Ok((caller.wrap(reply, &share)?, traffic))
 }
 
 async fn login(server: &Server, content: Content, entry: &mut Entry) -> Result<Reply, HttpError> {
@@ -180,6 +188,7 @@ async fn login(server: &Server, content: Content, entry: &mut Entry) -> Result<R
 /// A method called by a device that may.
 struct Call<'a> {
     accounts: &'a Accounts,
+    memory: &'a Memory,
     caller: &'a Caller,
     device: DeviceId,
     vault: Arc<Vault>,
@@ -197,6 +206,10 @@ impl Call<'_> {
             // Read to its end, or the client would not see the answer.
             content.receive(std::io::sink()).await?;
             return Err(error.into());
+        }
+        if method.continues_sync() && !self.vault.is_under_way(&self.speaker()) {
+            content.read_to_end().await?;
+            return Err(vault::Error::NotInSync.into());
         }
         match method {
             Method::Upload => {
@@ -230,20 +243,26 @@ impl Call<'_> {
 
     async fn converse(&mut self, method: Method, content: Content) -> Result<Reply, HttpError> {
         let vault = &Arc::clone(&self.vault);
-        let speaker = Speaker {
-            device: self.device,
-            session_key: self.caller.session_key.clone(),
-        };
+        let speaker = self.speaker();
         match method {
-            Method::Start => json(normal::start(vault, speaker, self.read(content).await?).await?),
+            Method::Start => {
+                let (body, _) = self.receive(content).await?;
+                json(normal::start(vault, speaker, body).await?)
+            }
             Method::ApplyGraves => {
-                json(normal::apply_graves(vault, speaker, self.read(content).await?).await?)
+                let (body, _) = self.receive(content).await?;
+                json(normal::apply_graves(vault, speaker, body).await?)
             }
             Method::ApplyChanges => {
-                json(normal::apply_changes(vault, speaker, self.read(content).await?).await?)
+                let (body, length) = self.receive(content).await?;
+                let _share = self.memory.for_storing(vault, length).await?;
+                let reply = normal::apply_changes(vault, speaker, body, vault.spool());
+                Ok(Reply::spooled(reply.await?)?)
             }
             Method::ApplyChunk => {
-                json(normal::apply_chunk(vault, speaker, self.read(content).await?).await?)
+                let (body, length) = self.receive(content).await?;
+                let _share = self.memory.for_storing(vault, length).await?;
+                json(normal::apply_chunk(vault, speaker, body).await?)
             }
             Method::SanityCheck => {
                 json(normal::sanity_check(vault, speaker, self.read(content).await?).await?)
@@ -251,7 +270,11 @@ impl Call<'_> {
             _ => {
                 self.ignore(content).await?;
                 match method {
-                    Method::Chunk => json(normal::chunk(vault, speaker).await?),
+                    Method::Chunk => {
+                        let _share = self.memory.for_chunk(vault).await?;
+                        let reply = normal::chunk(vault, speaker, vault.spool());
+                        Ok(Reply::spooled(reply.await?)?)
+                    }
                     Method::Finish => {
                         let finished = normal::finish(vault, speaker).await?;
                         self.entry.outcome = Some(Outcome::Sync(finished));
@@ -287,7 +310,7 @@ impl Call<'_> {
             }
             Method::MediaDownload => {
                 let request = self.read(content).await?;
-                let zip = media::download(vault, request, vault.spool()).await?;
+                let zip = media::download(vault, request, vault.parcel()).await?;
                 self.entry.outcome = Some(Outcome::MediaReceived);
                 Ok(Reply::file(zip)?)
             }
@@ -307,6 +330,7 @@ impl Call<'_> {
     async fn upload(&mut self, content: Content) -> Result<Reply, HttpError> {
         let refusal = match content.receive(self.vault.upload_file()?).await {
             Ok(file) => {
+                let file = file.into_inner();
                 self.authenticate_again().await?;
                 self.attendance.received(file.as_file().metadata()?.len());
                 match full::upload(&self.vault, self.device, file, self.room).await? {
@@ -335,14 +359,29 @@ impl Call<'_> {
         self.authenticate_again().await
     }
 
+    /// A small body, as its method's limit sees to.
     async fn read<T: DeserializeOwned>(&self, content: Content) -> Result<T, HttpError> {
-        let mut spooled = content.receive_object(self.vault.spool()).await?;
-        self.authenticate_again().await?;
-        spooled.rewind()?;
+        let (mut body, _) = self.receive(content).await?;
         let mut bytes = Vec::new();
-        spooled.read_to_end(&mut bytes)?;
-        self.attendance.received(bytes.len() as u64);
+        body.read_to_end(&mut bytes)?;
         Ok(parse(&bytes)?)
+    }
+
+    /// A body that is read where it is needed, and its length.
+    async fn receive(&self, content: Content) -> Result<(Spool, u64), HttpError> {
+        let mut body = content.receive_object(self.vault.spool()).await?;
+        self.authenticate_again().await?;
+        let length = body.stream_position()?;
+        body.rewind()?;
+        self.attendance.received(length);
+        Ok((body, length))
+    }
+
+    fn speaker(&self) -> Speaker {
+        Speaker {
+            device: self.device,
+            session_key: self.caller.session_key.clone(),
+        }
     }
 }
 

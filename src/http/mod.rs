@@ -4,14 +4,17 @@
 
 mod body;
 mod client_address;
-mod decode;
+#[doc(hidden)]
+pub mod decode;
 mod direct;
 mod envelope;
 mod error;
 mod handler;
 pub mod listener;
 mod log;
+mod memory;
 mod multipart;
+mod paced;
 mod page;
 pub mod pulse;
 mod reply;
@@ -34,10 +37,11 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{sleep, timeout},
 };
-use tokio_io_timeout::TimeoutStream;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use listener::{Listener, Stream};
+use memory::Memory;
+use paced::Paced;
 use pulse::Pulse;
 use tracked::Tracked;
 
@@ -59,6 +63,8 @@ pub struct Server {
     pub accounts: Accounts,
     /// Their data.
     pub vaults: Vaults,
+    /// What their requests may hold in memory, all together.
+    memory: Memory,
     /// What they may ask, and whose word is taken about where they are.
     policy: RwLock<Arc<Policy>>,
     /// What has happened, for whoever watches.
@@ -102,9 +108,11 @@ impl Server {
     /// One that has not served anything yet.
     #[must_use]
     pub fn new(accounts: Accounts, vaults: Vaults, policy: Policy) -> Self {
+        vaults.disk().keep_free(policy.room.reserve);
         Self {
             accounts,
             vaults,
+            memory: Memory::new(policy.limits.memory),
             policy: RwLock::new(Arc::new(policy)),
             pulse: Pulse::default(),
         }
@@ -118,6 +126,7 @@ impl Server {
 
     /// What holds from now on, for requests that come.
     pub fn change_policy(&self, policy: Policy) {
+        self.vaults.disk().keep_free(policy.room.reserve);
         *self.policy.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(policy);
     }
 }
@@ -180,9 +189,8 @@ async fn connection(
 ) {
     let limits = server.policy().limits;
     let _connected = server.pulse.connected();
-    let mut stream = TimeoutStream::new(stream);
     // Reads have time-outs of their own, which depend on what is being read.
-    stream.set_write_timeout(Some(limits.body_timeout));
+    let stream = Paced::new(stream, limits.body_timeout);
     // A token lives from a request's head to the end of its answer.
     let requests = TaskTracker::new();
     let service = service_fn(|request: Request<Incoming>| {

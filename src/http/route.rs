@@ -2,6 +2,8 @@
 
 use hyper::Method as Verb;
 
+const KIB: u64 = 1024;
+
 /// What can be asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Route {
@@ -49,6 +51,43 @@ impl Method {
     #[must_use]
     pub fn begins_storing(self) -> bool {
         matches!(self, Self::Start | Self::Upload | Self::MediaUpload)
+    }
+
+    /// Whether it goes on with a normal sync that `start` began.
+    #[must_use]
+    pub fn continues_sync(self) -> bool {
+        matches!(
+            self,
+            Self::ApplyGraves
+                | Self::ApplyChanges
+                | Self::Chunk
+                | Self::ApplyChunk
+                | Self::SanityCheck
+                | Self::Finish
+        )
+    }
+
+    /// How many bytes its body may have once decoded, apart from the limit in the settings.
+    #[must_use]
+    pub fn largest_body(self) -> u64 {
+        match self {
+            Self::HostKey => 16 * KIB,
+            // A few numbers, and whatever an empty request is padded with.
+            Self::Meta
+            | Self::Chunk
+            | Self::SanityCheck
+            | Self::Finish
+            | Self::Abort
+            | Self::Download
+            | Self::MediaBegin
+            | Self::MediaChanges
+            | Self::MediaSanity => 64 * KIB,
+            // 25 names of 255 bytes, each of which may be written as \u0000.
+            Self::MediaDownload => 64 * KIB,
+            // Some clients send everything that was ever deleted at once: two million ids.
+            Self::Start | Self::ApplyGraves => 32 * 1024 * KIB,
+            Self::ApplyChanges | Self::ApplyChunk | Self::Upload | Self::MediaUpload => u64::MAX,
+        }
     }
 
     const PATHS: [(&'static str, &'static str, Self); 17] = [

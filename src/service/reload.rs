@@ -112,6 +112,12 @@ impl Reloader {
         };
         // The data first: whoever logs in by a new name has to find them.
         self.move_data(&settings).await?;
+        self.adopt(settings);
+        self.remember().await;
+        Ok(())
+    }
+
+    fn adopt(&self, settings: Settings) {
         log_warnings(&settings);
         let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
         warnings.clone_from(&settings.warnings);
@@ -138,7 +144,6 @@ impl Reloader {
             "settings and users read again; {} can log in",
             accounts.count()
         );
-        Ok(())
     }
 
     /// Before it is read: what changes while it is read is then seen as a change.
@@ -155,6 +160,24 @@ impl Reloader {
                 .users_file
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner) = Some(seen);
+        }
+    }
+
+    /// Who has been served; after the data have moved.
+    async fn remember(&self) {
+        let server = Arc::clone(&self.server);
+        let remembered = spawn_blocking(move || {
+            let users: Vec<_> = server
+                .accounts
+                .users()
+                .into_iter()
+                .map(|user| user.0)
+                .collect();
+            let is_user = |user: &_| server.accounts.contains(user);
+            server.vaults.remember(&users, is_user)
+        });
+        if let Ok(Err(error)) = remembered.await {
+            tracing::warn!(%error, "who has been served cannot be noted");
         }
     }
 

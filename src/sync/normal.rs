@@ -1,23 +1,27 @@
 //! The normal sync, from `start` to `finish`: one transaction, of which nothing
 //! is visible to other devices before `finish`.
+//!
+//! Messages that may be large come as files, and are read where they are merged: by whoever has the turn, one object
+//! after the other.
 
-use std::time::Duration;
+use std::{
+    io::{BufWriter, Read, Seek, Write},
+    time::Duration,
+};
 
 use super::Error;
 use crate::{
     clock,
-    collection::{changes, chunk, grave, sanity, timing},
+    collection::{self, changes, chunk, grave, sanity, timing},
     vault::{
-        Vault,
+        self, Vault,
         conversation::{Conversation, Next, Speaker},
     },
     wire::{
         Usn,
-        changes::{ApplyChanges, Changes},
-        chunk::{ApplyChunk, Chunk},
-        graves::{ApplyGraves, Graves},
+        graves::{self, Graves},
         sanity::{SanityCheck, SanityReply, SanityStatus},
-        start::Start,
+        start,
     },
 };
 
@@ -25,21 +29,30 @@ use crate::{
 ///
 /// # Errors
 /// [`Error`]; nothing is under way then.
-pub async fn start(vault: &Vault, speaker: Speaker, request: Start) -> Result<Graves, Error> {
+pub async fn start(
+    vault: &Vault,
+    speaker: Speaker,
+    mut body: impl Read + Seek + Send + 'static,
+) -> Result<Graves, Error> {
     if speaker.session_key.is_empty() {
         return Err(Error::NoSessionKey);
     }
+    // All of it, before anything that is under way gives way to it.
+    let read = vault.share().run(move || {
+        let request = start::read::<collection::Error>(&mut body, |_| Ok(()))?;
+        body.rewind().map_err(collection::Error::from)?;
+        Ok::<_, vault::Error>((request, body))
+    });
+    let (request, body) = read.await?;
     let min_usn = vault.seen_before(speaker.device, request.min_usn);
     let graves = vault.start(speaker.device, move |conn| {
         let usn = Usn(conn.query_row("select usn from col", [], |row| row.get(0))?);
         timing::unbury_if_new_day(conn, clock::now_secs())?;
-        let graves = grave::pending(conn, min_usn)?;
+        let ours = grave::pending(conn, min_usn)?;
         // Only now, or the client would be told of its own.
-        if let Some(theirs) = &request.graves {
-            grave::apply(conn, theirs, usn)?;
-        }
+        start::read(body, |theirs| grave::bury(conn, theirs, usn))?;
         let conversation = Conversation::new(speaker, usn, min_usn, request.client_is_newer);
-        Ok((conversation, graves))
+        Ok((conversation, ours))
     });
     Ok(graves.await?)
 }
@@ -51,41 +64,47 @@ pub async fn start(vault: &Vault, speaker: Speaker, request: Start) -> Result<Gr
 pub async fn apply_graves(
     vault: &Vault,
     speaker: Speaker,
-    request: ApplyGraves,
+    body: impl Read + Send + 'static,
 ) -> Result<(), Error> {
     let applied = vault.converse(speaker, move |conn, conversation| {
-        grave::apply(conn, &request.chunk, conversation.usn)?;
-        conversation.received += request.chunk.len();
+        graves::read(body, |grave| {
+            conversation.received += 1;
+            grave::bury(conn, grave, conversation.usn)
+        })?;
         Ok(Next::Continue(()))
     });
     Ok(applied.await?)
 }
 
-/// Exchanges notetypes, decks, deck configs, tags and settings.
+/// Exchanges notetypes, decks, deck configs, tags and settings. The answer goes `to` a file.
 ///
 /// # Errors
 /// [`Error`].
-pub async fn apply_changes(
+pub async fn apply_changes<W: Write + Send + 'static>(
     vault: &Vault,
     speaker: Speaker,
-    mut request: ApplyChanges,
-) -> Result<Changes, Error> {
+    body: impl Read + Send + 'static,
+    to: W,
+) -> Result<W, Error> {
     let ours = vault.converse(speaker, move |conn, conversation| {
-        let ours = changes::collect(conn, conversation.min_usn, !conversation.client_is_newer)?;
-        conversation.sent += ours.len();
-        conversation.received += request.changes.len();
-        request.changes.catch_up(conversation.usn);
-        changes::apply(conn, request.changes, conversation.usn, clock::now_secs())?;
-        Ok(Next::Continue(ours))
+        let mut to = BufWriter::new(to);
+        let include_config = !conversation.client_is_newer;
+        conversation.sent += changes::send(conn, conversation.min_usn, include_config, &mut to)?;
+        conversation.received += changes::apply(conn, body, conversation.usn, clock::now_secs())?;
+        Ok(Next::Continue(written(to)?))
     });
     Ok(ours.await?)
 }
 
-/// Sends the next portion of notes, cards and review log entries.
+/// Sends the next portion of notes, cards and review log entries. The answer goes `to` a file.
 ///
 /// # Errors
 /// [`Error`].
-pub async fn chunk(vault: &Vault, speaker: Speaker) -> Result<Chunk, Error> {
+pub async fn chunk<W: Write + Send + 'static>(
+    vault: &Vault,
+    speaker: Speaker,
+    to: W,
+) -> Result<W, Error> {
     let chunk = vault.converse(speaker, |conn, conversation| {
         let pending = match &mut conversation.pending {
             Some(pending) => pending,
@@ -93,9 +112,15 @@ pub async fn chunk(vault: &Vault, speaker: Speaker) -> Result<Chunk, Error> {
         };
         let chunk = pending.next(conn)?;
         conversation.sent += chunk.len();
-        Ok(Next::Continue(chunk))
+        let mut to = BufWriter::new(to);
+        serde_json::to_writer(&mut to, &chunk).map_err(std::io::Error::from)?;
+        Ok(Next::Continue(written(to)?))
     });
     Ok(chunk.await?)
+}
+
+fn written<W: Write>(to: BufWriter<W>) -> std::io::Result<W> {
+    to.into_inner().map_err(std::io::IntoInnerError::into_error)
 }
 
 /// Takes a portion from the client.
@@ -105,12 +130,10 @@ pub async fn chunk(vault: &Vault, speaker: Speaker) -> Result<Chunk, Error> {
 pub async fn apply_chunk(
     vault: &Vault,
     speaker: Speaker,
-    mut request: ApplyChunk,
+    body: impl Read + Send + 'static,
 ) -> Result<(), Error> {
     let applied = vault.converse(speaker, move |conn, conversation| {
-        request.chunk.catch_up(conversation.usn);
-        chunk::apply(conn, &request.chunk, conversation.min_usn)?;
-        conversation.received += request.chunk.len();
+        conversation.received += chunk::apply(conn, body, conversation.usn, conversation.min_usn)?;
         Ok(Next::Continue(()))
     });
     Ok(applied.await?)

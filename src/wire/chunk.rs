@@ -1,29 +1,26 @@
 //! Notes, cards and review log entries, which are exchanged in portions.
 
-use serde::{Deserialize, Serialize};
+use std::io::Read;
+
+use serde::Serialize;
+use serde::de::MapAccess;
 
 use super::Usn;
 use super::card::Card;
 use super::note::Note;
 use super::revlog::RevlogEntry;
+use super::stream::{self, Message, Named, Sink, Unreadable, Within};
 
-/// The body of `applyChunk`.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-pub struct ApplyChunk {
-    pub(crate) chunk: Chunk,
-}
-
-/// A portion of what one side has changed.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+/// A portion of what the server has changed.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Chunk {
     /// Whether it is the last one.
-    #[serde(default)]
     pub(crate) done: bool,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) revlog: Vec<RevlogEntry>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) cards: Vec<Card>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) notes: Vec<Note>,
 }
 
@@ -32,42 +29,120 @@ impl Chunk {
     pub(crate) fn len(&self) -> usize {
         self.revlog.len() + self.cards.len() + self.notes.len()
     }
+}
 
-    /// [`Usn::catch_up`], for everything in it.
+/// One object of a portion.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Item {
+    /// An answer to a card.
+    Revlog(RevlogEntry),
+    /// A card.
+    Card(Card),
+    /// A note.
+    Note(Note),
+}
+
+impl Item {
+    /// [`Usn::catch_up`].
     pub fn catch_up(&mut self, server: Usn) {
-        let revlog = self.revlog.iter_mut().map(|entry| &mut entry.usn);
-        let cards = self.cards.iter_mut().map(|card| &mut card.usn);
-        let notes = self.notes.iter_mut().map(|note| &mut note.usn);
-        revlog
-            .chain(cards)
-            .chain(notes)
-            .for_each(|usn| usn.catch_up(server));
+        match self {
+            Self::Revlog(entry) => entry.usn.catch_up(server),
+            Self::Card(card) => card.usn.catch_up(server),
+            Self::Note(note) => note.usn.catch_up(server),
+        }
+    }
+}
+
+/// Reads the body of `applyChunk`.
+///
+/// # Errors
+/// [`Unreadable`], or what `each` says.
+pub fn read<E: From<Unreadable>>(
+    body: impl Read,
+    each: impl FnMut(Item) -> Result<(), E>,
+) -> Result<(), E> {
+    stream::read(body, Within(Portion), each).map(drop)
+}
+
+struct Portion;
+
+impl Named for Portion {
+    const NAME: &'static str = "chunk";
+}
+
+impl Message for Portion {
+    type Item = Item;
+    const KEYS: &'static [(&'static str, bool)] = &[
+        ("done", false),
+        ("revlog", false),
+        ("cards", false),
+        ("notes", false),
+    ];
+
+    fn member<'de, A: MapAccess<'de>, E>(
+        &mut self,
+        key: &'static str,
+        map: &mut A,
+        sink: &mut Sink<'_, Item, E>,
+    ) -> Result<(), A::Error> {
+        match key {
+            "revlog" => map.next_value_seed(sink.list(Item::Revlog)),
+            "cards" => map.next_value_seed(sink.list(Item::Card)),
+            "notes" => map.next_value_seed(sink.list(Item::Note)),
+            _ => map.next_value::<bool>().map(drop),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::parse;
+    use crate::wire::{Malformed, stream::testing::all};
+
+    fn items(chunk: &str) -> Result<Vec<Item>, Malformed> {
+        let body = format!(r#"{{"chunk": {chunk}}}"#);
+        all(|each| read(body.as_bytes(), each)).map(|((), items)| items)
+    }
 
     #[test]
     fn lists_may_be_absent_or_empty() {
         for body in [
             "{}",
             r#"{"done": false}"#,
+            r#"{"done": true, "unknown": [1]}"#,
             r#"{"revlog": [], "cards": [], "notes": []}"#,
         ] {
-            assert_eq!(
-                parse::<Chunk>(body.as_bytes()).unwrap(),
-                Chunk::default(),
-                "{body}"
-            );
+            assert_eq!(items(body).unwrap(), [], "{body}");
         }
-        let ApplyChunk { chunk } = parse(br#"{"chunk": {"done": true}}"#).unwrap();
-        assert!(chunk.done);
-        assert!(parse::<ApplyChunk>(b"{}").is_err());
-        assert!(parse::<Chunk>(br#"{"cards": null}"#).is_err());
-        assert!(parse::<Chunk>(br#"{"done": 1}"#).is_err());
+        for body in [
+            r#"{"cards": null}"#,
+            r#"{"done": 1}"#,
+            r#"{"cards": [], "cards": []}"#,
+            "[]",
+            "null",
+            "{}}",
+        ] {
+            assert!(items(body).is_err(), "{body}");
+        }
+        assert!(all(|each: &mut dyn FnMut(Item) -> _| read(&b"{}"[..], each)).is_err());
+    }
+
+    #[test]
+    fn what_comes_after_the_body_is_malformed() {
+        assert!(
+            all(|each: &mut dyn FnMut(Item) -> _| read(&br#"{"chunk": {}} x"#[..], each)).is_err()
+        );
+    }
+
+    #[test]
+    fn objects_come_in_the_order_of_the_body() {
+        let found = items(
+            r#"{"notes": [[3, "g", 1, 0, 5, "", "a", "", "", 0, ""]], "revlog": [[1,2,3,4,5,6,7,8,0]]}"#,
+        );
+        assert!(matches!(
+            found.unwrap()[..],
+            [Item::Note(_), Item::Revlog(_)]
+        ));
     }
 
     #[test]
@@ -76,8 +151,5 @@ mod tests {
             serde_json::to_string(&Chunk::default()).unwrap(),
             r#"{"done":false}"#
         );
-        let body = r#"{"done":true,"revlog":[[1,2,3,4,5,6,7,8,0]]}"#;
-        let chunk: Chunk = parse(body.as_bytes()).unwrap();
-        assert_eq!(serde_json::to_string(&chunk).unwrap(), body);
     }
 }

@@ -1,11 +1,14 @@
 //! A deck as clients exchange it, whatever schema their files have.
 
-use serde::de::Error;
-use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::Value;
+use std::fmt;
 
-use super::tolerant::{at_least_zero_or_default, bool_from_anything, number_or_string, or_default};
-use super::{Malformed, Unknown, Usn};
+use serde::de::{Error, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::tolerant::{
+    Scalar, at_least_zero_or_default, bool_from_anything, number_or_string, or_default,
+};
+use super::{Json, Malformed, Unknown, Usn, known};
 
 /// A place for cards, either their home or one that borrows them.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -19,37 +22,33 @@ pub enum Deck {
 
 impl<'de> Deserialize<'de> for Deck {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let mut object = Unknown::deserialize(deserializer)?;
+        let mut object = known::members(deserializer, &[])?;
         // A trace of a long-gone add-on, which clients discard too.
         object.remove("return");
-        let filtered = match object.get("dyn") {
-            Some(Value::Bool(filtered)) => *filtered,
-            Some(Value::Number(number)) if number.as_u64().is_some_and(|kind| kind <= 255) => {
-                number.as_u64() == Some(1)
-            }
-            _ => {
-                return Err(D::Error::custom(format!(
-                    "{}: dyn is neither 0 nor 1",
-                    name_of(&object)
-                )));
-            }
+        let name = match object
+            .get("id")
+            .and_then(|id| id.as_str().parse::<i64>().ok())
+        {
+            Some(id) => format!("deck {id}"),
+            None => "a deck".to_owned(),
         };
-        object.insert("dyn".to_owned(), u8::from(filtered).into());
-        let name = name_of(&object);
-        let object = Value::Object(object);
+        let Some(filtered) = object.remove("dyn").as_ref().and_then(is_filtered) else {
+            return Err(D::Error::custom(format!("{name}: dyn is neither 0 nor 1")));
+        };
         let deck = if filtered {
-            serde_json::from_value(object).map(Self::Filtered)
+            FilteredDeck::from_members(object).map(Self::Filtered)
         } else {
-            serde_json::from_value(object).map(Self::Normal)
+            NormalDeck::from_members(object).map(Self::Normal)
         };
-        deck.map_err(|err| D::Error::custom(format!("{name}: {}", Malformed::from(err))))
+        deck.map_err(|err| D::Error::custom(format!("{name}: {err}")))
     }
 }
 
-fn name_of(object: &Unknown) -> String {
-    match object.get("id").and_then(Value::as_i64) {
-        Some(id) => format!("deck {id}"),
-        None => "a deck".to_owned(),
+fn is_filtered(kind: &Json) -> Option<bool> {
+    match kind.as_str() {
+        "true" => Some(true),
+        "false" => Some(false),
+        number => Some(number.parse::<u8>().ok()? == 1),
     }
 }
 
@@ -72,7 +71,7 @@ impl Deck {
 }
 
 /// What both kinds of deck have.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct DeckCommon {
     #[serde(deserialize_with = "number_or_string")]
     pub(crate) id: i64,
@@ -96,8 +95,25 @@ pub struct DeckCommon {
     pub(crate) description: String,
     #[serde(rename = "md", default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) markdown: bool,
-    #[serde(rename = "dyn")]
+    #[serde(rename = "dyn", skip_deserializing)]
     pub(crate) filtered: u8,
+}
+
+impl DeckCommon {
+    const KEYS: [&str; 12] = [
+        "id",
+        "mod",
+        "name",
+        "usn",
+        "lrnToday",
+        "revToday",
+        "newToday",
+        "timeToday",
+        "collapsed",
+        "browserCollapsed",
+        "desc",
+        "md",
+    ];
 }
 
 /// How much was done on a day: written as `[day, amount]`.
@@ -107,20 +123,30 @@ pub struct Today(pub(crate) i32, pub(crate) i32);
 impl<'de> Deserialize<'de> for Today {
     #[expect(clippy::cast_possible_truncation, reason = "clients do the same")]
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let pair = Vec::<Value>::deserialize(deserializer)?;
-        let mut from_end = pair
-            .iter()
-            .rev()
-            .map(|value| value.as_i64().unwrap_or(0) as i32);
-        let amount = from_end.next().unwrap_or(0);
-        Ok(Self(from_end.next().unwrap_or(0), amount))
+        struct LastTwo;
+        impl<'de> Visitor<'de> for LastTwo {
+            type Value = Today;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("a sequence")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut numbers: A) -> Result<Today, A::Error> {
+                let mut today = Today::default();
+                while let Some(number) = numbers.next_element::<Scalar>()? {
+                    today = Today(today.1, number.as_i64().unwrap_or(0) as i32);
+                }
+                Ok(today)
+            }
+        }
+        deserializer.deserialize_seq(LastTwo)
     }
 }
 
 /// A deck that cards live in.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NormalDeck {
-    #[serde(flatten)]
+    #[serde(flatten, skip_deserializing)]
     pub(crate) common: DeckCommon,
     #[serde(rename = "conf", deserialize_with = "number_or_string")]
     pub(crate) config_id: i64,
@@ -147,8 +173,31 @@ pub struct NormalDeck {
     /// In percent.
     #[serde(rename = "desiredRetention", default, deserialize_with = "or_default")]
     pub(crate) desired_retention: Option<u32>,
-    #[serde(flatten)]
+    #[serde(flatten, skip_deserializing)]
     pub(crate) other: Unknown,
+}
+
+impl NormalDeck {
+    const KEYS: [&str; 8] = [
+        "conf",
+        "extendNew",
+        "extendRev",
+        "reviewLimit",
+        "newLimit",
+        "reviewLimitToday",
+        "newLimitToday",
+        "desiredRetention",
+    ];
+
+    fn from_members(mut members: Unknown) -> Result<Self, Malformed> {
+        let common = known::read(&mut members, &DeckCommon::KEYS)?;
+        let deck = known::read(&mut members, &Self::KEYS)?;
+        Ok(Self {
+            common,
+            other: members,
+            ..deck
+        })
+    }
 }
 
 /// A limit that holds for one day.
@@ -161,7 +210,7 @@ pub struct DayLimit {
 /// A deck that borrows cards from others.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FilteredDeck {
-    #[serde(flatten)]
+    #[serde(flatten, skip_deserializing)]
     pub(crate) common: DeckCommon,
     #[serde(rename = "resched", deserialize_with = "bool_from_anything")]
     pub(crate) reschedule: bool,
@@ -179,8 +228,34 @@ pub struct FilteredDeck {
     pub(crate) preview_hard_secs: u32,
     #[serde(rename = "previewGoodSecs", default)]
     pub(crate) preview_good_secs: u32,
-    #[serde(flatten)]
+    #[serde(flatten, skip_deserializing)]
     pub(crate) other: Unknown,
+}
+
+impl FilteredDeck {
+    const KEYS: [&str; 8] = [
+        "resched",
+        "terms",
+        "separate",
+        "delays",
+        "previewDelay",
+        "previewAgainSecs",
+        "previewHardSecs",
+        "previewGoodSecs",
+    ];
+
+    fn from_members(mut members: Unknown) -> Result<Self, Malformed> {
+        let common = known::read(&mut members, &DeckCommon::KEYS)?;
+        let deck = known::read(&mut members, &Self::KEYS)?;
+        Ok(Self {
+            common: DeckCommon {
+                filtered: 1,
+                ..common
+            },
+            other: members,
+            ..deck
+        })
+    }
 }
 
 /// What a filtered deck borrows: a search, how many cards of it, and in which order.
@@ -241,6 +316,6 @@ mod tests {
         let Deck::Normal(deck) = read(r#""dyn": false, "return": true, "mid": 5"#).unwrap() else {
             panic!("filtered");
         };
-        assert_eq!(Value::Object(deck.other), serde_json::json!({"mid": 5}));
+        assert_eq!(serde_json::to_string(&deck.other).unwrap(), r#"{"mid":5}"#);
     }
 }

@@ -3,13 +3,14 @@
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::known::keeps_unknown_keys;
 use super::tolerant::{at_least_zero, number_or_string, or_default};
 use super::{Unknown, Usn};
 
 /// Settings that decks share.
 #[expect(clippy::struct_excessive_bools, reason = "that is what clients send")]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", remote = "Self")]
 pub struct DeckConfig {
     #[serde(deserialize_with = "number_or_string")]
     pub(crate) id: i64,
@@ -75,9 +76,11 @@ pub struct DeckConfig {
     pub(crate) sm2_retention: f32,
     #[serde(default)]
     pub(crate) weight_search: String,
-    #[serde(flatten)]
+    #[serde(flatten, skip_deserializing)]
     pub(crate) other: Unknown,
 }
+
+keeps_unknown_keys!(DeckConfig NewCards Reviews Lapses);
 
 impl DeckConfig {
     /// The keys that are never kept among the unknown ones.
@@ -120,7 +123,7 @@ impl DeckConfig {
 
 /// How new cards are introduced. A defect anywhere in it makes all of it the default.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", remote = "Self")]
 pub struct NewCards {
     #[serde(default)]
     pub(crate) bury: bool,
@@ -134,7 +137,7 @@ pub struct NewCards {
     pub(crate) order: NewOrder,
     #[serde(deserialize_with = "or_default")]
     pub(crate) per_day: u32,
-    #[serde(flatten)]
+    #[serde(flatten, skip_deserializing)]
     pub(crate) other: Unknown,
 }
 
@@ -214,7 +217,7 @@ impl Serialize for NewOrder {
 
 /// How reviews are scheduled. A defect anywhere in it makes all of it the default.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", remote = "Self")]
 pub struct Reviews {
     #[serde(default)]
     pub(crate) bury: bool,
@@ -225,7 +228,7 @@ pub struct Reviews {
     pub(crate) per_day: u32,
     #[serde(default = "hard_factor")]
     pub(crate) hard_factor: f32,
-    #[serde(flatten)]
+    #[serde(flatten, skip_deserializing)]
     pub(crate) other: Unknown,
 }
 
@@ -251,7 +254,7 @@ impl Default for Reviews {
 
 /// What happens to forgotten cards. A defect anywhere in it makes all of it the default.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", remote = "Self")]
 pub struct Lapses {
     #[serde(deserialize_with = "or_default")]
     pub(crate) delays: Vec<f32>,
@@ -260,7 +263,7 @@ pub struct Lapses {
     pub(crate) leech_fails: u32,
     pub(crate) min_int: u32,
     pub(crate) mult: f32,
-    #[serde(flatten)]
+    #[serde(flatten, skip_deserializing)]
     pub(crate) other: Unknown,
 }
 

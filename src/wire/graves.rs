@@ -1,64 +1,92 @@
 //! What was deleted: ids of notes, cards and decks.
 
+use std::io::Read;
+
+use serde::de::MapAccess;
 use serde::{Deserialize, Serialize};
 
+use super::stream::{self, Message, Named, Sink, Unreadable, Within};
 use super::tolerant::number_or_string;
 
 /// Ids of deleted objects by kind.
-///
-/// Old versions of AnkiMobile write the ids as strings.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Graves {
-    #[serde(deserialize_with = "ids")]
     pub(crate) cards: Vec<i64>,
-    #[serde(deserialize_with = "ids")]
     pub(crate) decks: Vec<i64>,
-    #[serde(deserialize_with = "ids")]
     pub(crate) notes: Vec<i64>,
 }
 
-impl Graves {
-    /// How many objects.
-    pub(crate) fn len(&self) -> usize {
-        self.cards.len() + self.decks.len() + self.notes.len()
+/// One deleted object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Grave {
+    /// A card.
+    Card(i64),
+    /// A note.
+    Note(i64),
+    /// A deck.
+    Deck(i64),
+}
+
+/// Reads the body of `applyGraves`.
+///
+/// # Errors
+/// [`Unreadable`], or what `each` says.
+pub fn read<E: From<Unreadable>>(
+    body: impl Read,
+    each: impl FnMut(Grave) -> Result<(), E>,
+) -> Result<(), E> {
+    stream::read(body, Within(Kinds), each).map(drop)
+}
+
+/// Lists by kind, of which none may be absent.
+pub(super) struct Kinds;
+
+impl Named for Kinds {
+    const NAME: &'static str = "chunk";
+}
+
+impl Message for Kinds {
+    type Item = Grave;
+    const KEYS: &'static [(&'static str, bool)] =
+        &[("cards", true), ("decks", true), ("notes", true)];
+
+    fn member<'de, A: MapAccess<'de>, E>(
+        &mut self,
+        key: &'static str,
+        map: &mut A,
+        sink: &mut Sink<'_, Grave, E>,
+    ) -> Result<(), A::Error> {
+        map.next_value_seed(match key {
+            "cards" => sink.list(|Id(id)| Grave::Card(id)),
+            "decks" => sink.list(|Id(id)| Grave::Deck(id)),
+            _ => sink.list(|Id(id)| Grave::Note(id)),
+        })
     }
 }
 
-/// The body of `applyGraves`.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct ApplyGraves {
-    pub(crate) chunk: Graves,
-}
-
-fn ids<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<i64>, D::Error> {
-    #[derive(Deserialize)]
-    struct Id(#[serde(deserialize_with = "number_or_string")] i64);
-    let ids = Vec::<Id>::deserialize(deserializer)?;
-    Ok(ids.into_iter().map(|id| id.0).collect())
-}
+/// Old versions of AnkiMobile write the ids as strings.
+#[derive(Deserialize)]
+struct Id(#[serde(deserialize_with = "number_or_string")] i64);
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::parse;
+    use crate::wire::{Malformed, stream::testing::all};
+
+    fn graves(body: &str) -> Result<Vec<Grave>, Malformed> {
+        all(|each| read(body.as_bytes(), each)).map(|((), graves)| graves)
+    }
 
     #[test]
     fn ids_are_integers_or_decimal_strings() {
-        let graves: Graves =
-            parse(br#"{"cards": [1, 2], "decks": ["3"], "notes": [], "x": 0}"#).unwrap();
-        let expected = Graves {
-            cards: vec![1, 2],
-            decks: vec![3],
-            notes: vec![],
-        };
-        assert_eq!(graves, expected);
+        let body = r#"{"chunk": {"cards": [1, 2], "decks": ["3"], "notes": [], "x": 0}}"#;
+        let expected = [Grave::Card(1), Grave::Card(2), Grave::Deck(3)];
+        assert_eq!(graves(body).unwrap(), expected);
     }
 
     #[test]
     fn all_three_kinds_have_to_be_there() {
-        assert!(
-            parse::<ApplyGraves>(br#"{"chunk": {"cards": [], "decks": [], "notes": []}}"#).is_ok()
-        );
+        assert!(graves(r#"{"chunk": {"cards": [], "decks": [], "notes": []}}"#).is_ok());
         for body in [
             r#"{"chunk": {"cards": [], "decks": []}}"#,
             r#"{"chunk": null}"#,
@@ -67,7 +95,7 @@ mod tests {
             r#"{"chunk": {"cards": ["x"], "decks": [], "notes": []}}"#,
             r#"{"chunk": {"cards": null, "decks": [], "notes": []}}"#,
         ] {
-            assert!(parse::<ApplyGraves>(body.as_bytes()).is_err(), "{body}");
+            assert!(graves(body).is_err(), "{body}");
         }
     }
 

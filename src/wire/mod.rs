@@ -9,6 +9,8 @@ pub mod deck;
 pub mod deck_config;
 pub mod graves;
 pub mod header;
+mod json;
+mod known;
 pub mod login;
 mod malformed;
 pub mod media;
@@ -18,12 +20,11 @@ pub mod notetype;
 pub mod revlog;
 pub mod sanity;
 pub mod start;
+pub mod stream;
 pub(crate) mod tolerant;
 mod tuple;
 mod usn;
 
+pub(crate) use json::{Json, Unknown};
 pub use malformed::{Malformed, parse};
 pub use usn::Usn;
-
-/// The keys of an object that this server does not know, which it keeps for the clients that do.
-pub(crate) type Unknown = serde_json::Map<String, serde_json::Value>;

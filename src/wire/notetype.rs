@@ -2,11 +2,13 @@
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::known::keeps_unknown_keys;
 use super::tolerant::{bool_from_anything, number_or_string, or_default};
 use super::{Unknown, Usn};
 
 /// What a note has for fields, and which cards are made of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct Notetype {
     #[serde(deserialize_with = "number_or_string")]
     pub(crate) id: i64,
@@ -42,9 +44,11 @@ pub struct Notetype {
         skip_serializing_if = "Option::is_none"
     )]
     pub(crate) original_id: Option<i64>,
-    #[serde(flatten)]
+    #[serde(flatten, skip_deserializing)]
     pub(crate) other: Unknown,
 }
+
+keeps_unknown_keys!(Notetype Field Template);
 
 impl Notetype {
     /// The keys that are never taken from or kept among the unknown ones.
@@ -124,6 +128,7 @@ pub enum RequirementKind {
 /// One field of a notetype.
 #[expect(clippy::struct_excessive_bools, reason = "that is what clients send")]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct Field {
     pub(crate) name: String,
     /// Its position in the list is what counts, this number is only written for clients.
@@ -149,7 +154,7 @@ pub struct Field {
     pub(crate) tag: Option<u32>,
     #[serde(rename = "preventDeletion", default, deserialize_with = "or_default")]
     pub(crate) prevent_deletion: bool,
-    #[serde(flatten)]
+    #[serde(flatten, skip_deserializing)]
     pub(crate) other: Unknown,
 }
 
@@ -174,6 +179,7 @@ impl Field {
 
 /// One card template of a notetype.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct Template {
     pub(crate) name: String,
     /// Its position in the list is what counts, this number is only written for clients.
@@ -195,7 +201,7 @@ pub struct Template {
     pub(crate) browser_size: u8,
     #[serde(default, deserialize_with = "or_default")]
     pub(crate) id: Option<i64>,
-    #[serde(flatten)]
+    #[serde(flatten, skip_deserializing)]
     pub(crate) other: Unknown,
 }
 

@@ -1,10 +1,9 @@
 //! One answer to a card, as it is exchanged.
 
 use serde::{Deserialize, Deserializer};
-use serde_json::Value;
 
 use super::Usn;
-use super::tolerant::{truncated_i32, truncated_u32};
+use super::tolerant::{Scalar, truncated_i32, truncated_u32};
 use super::tuple::travels_as_tuple;
 
 /// An entry of the review log.
@@ -37,7 +36,7 @@ travels_as_tuple!(RevlogEntry, "a review log entry of nine elements":
     id card_id usn ease interval last_interval factor millis kind);
 
 fn known_kind<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u8, D::Error> {
-    let kind = Value::deserialize(deserializer)?
+    let kind = Scalar::deserialize(deserializer)?
         .as_u64()
         .and_then(|kind| u8::try_from(kind).ok());
     Ok(kind

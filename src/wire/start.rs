@@ -1,27 +1,61 @@
 //! The request that begins a normal sync.
 
-use serde::Deserialize;
+use std::io::Read;
+
+use serde::de::MapAccess;
 
 use super::Usn;
-use super::graves::Graves;
+use super::graves::{Grave, Kinds};
+use super::stream::{self, Message, Nullable, Sink, Unreadable};
 
-/// The body of `start`.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+/// The body of `start`, apart from what clients without `applyGraves` have deleted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Start {
     /// The server's USN when this client last synced.
-    #[serde(rename = "minUsn")]
     pub(crate) min_usn: Usn,
     /// Whether the client's collection was changed later than the server's, so that its config prevails.
-    #[serde(rename = "lnewer")]
     pub(crate) client_is_newer: bool,
-    /// What clients without `applyGraves` have deleted.
-    pub(crate) graves: Option<Graves>,
+}
+
+/// Reads the body; `each` gets what was deleted.
+///
+/// # Errors
+/// [`Unreadable`], or what `each` says.
+pub fn read<E: From<Unreadable>>(
+    body: impl Read,
+    each: impl FnMut(Grave) -> Result<(), E>,
+) -> Result<Start, E> {
+    stream::read(body, Start::default(), each)
+}
+
+impl Message for Start {
+    type Item = Grave;
+    const KEYS: &'static [(&'static str, bool)] =
+        &[("minUsn", true), ("lnewer", true), ("graves", false)];
+
+    fn member<'de, A: MapAccess<'de>, E>(
+        &mut self,
+        key: &'static str,
+        map: &mut A,
+        sink: &mut Sink<'_, Grave, E>,
+    ) -> Result<(), A::Error> {
+        match key {
+            "minUsn" => self.min_usn = map.next_value()?,
+            "lnewer" => self.client_is_newer = map.next_value()?,
+            _ => drop(map.next_value_seed(Nullable(sink.object(&mut Kinds)))?),
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::parse;
+    use crate::wire::{Malformed, stream::testing::all};
+
+    fn start(body: &str) -> Result<(Start, Vec<Grave>), Malformed> {
+        all(|each| read(body.as_bytes(), each))
+    }
 
     #[test]
     fn every_generation_of_clients_is_understood() {
@@ -33,25 +67,17 @@ mod tests {
             let expected = Start {
                 min_usn: Usn(20),
                 client_is_newer: true,
-                graves: None,
             };
-            assert_eq!(parse::<Start>(body.as_bytes()).unwrap(), expected, "{body}");
+            assert_eq!(start(body).unwrap(), (expected, vec![]), "{body}");
         }
     }
 
     #[test]
     fn graves_may_come_with_it() {
-        let body = br#"{"minUsn": -1, "lnewer": false, "graves": {"cards": ["1"], "notes": [2], "decks": []}}"#;
-        let start: Start = parse(body).unwrap();
+        let body = r#"{"minUsn": -1, "graves": {"cards": ["1"], "notes": [2], "decks": []}, "lnewer": false}"#;
+        let (start, graves) = start(body).unwrap();
         assert_eq!(start.min_usn, Usn::UNSENT);
-        assert_eq!(
-            start.graves,
-            Some(Graves {
-                cards: vec![1],
-                decks: vec![],
-                notes: vec![2]
-            })
-        );
+        assert_eq!(graves, [Grave::Card(1), Grave::Note(2)]);
     }
 
     #[test]
@@ -64,7 +90,7 @@ mod tests {
             r#"{"minUsn": 20, "lnewer": true, "graves": []}"#,
             r#"{"minUsn": 20, "lnewer": true, "graves": {"cards": []}}"#,
         ] {
-            assert!(parse::<Start>(body.as_bytes()).is_err(), "{body}");
+            assert!(start(body).is_err(), "{body}");
         }
     }
 }

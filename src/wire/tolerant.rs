@@ -4,9 +4,85 @@
 
 use std::fmt;
 
-use serde::de::{DeserializeOwned, Error, Unexpected, Visitor};
+use serde::de::{DeserializeOwned, Error, IgnoredAny, MapAccess, SeqAccess, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer};
-use serde_json::Value;
+use serde_json::Number;
+
+use super::Json;
+
+/// A value of which only what is not a list or an object matters.
+pub(super) enum Scalar {
+    Null,
+    Bool(bool),
+    Number(Number),
+    String(String),
+    Array,
+    Object,
+}
+
+impl Scalar {
+    pub(super) fn as_i64(&self) -> Option<i64> {
+        match self {
+            Self::Number(number) => number.as_i64(),
+            _ => None,
+        }
+    }
+
+    pub(super) fn as_u64(&self) -> Option<u64> {
+        match self {
+            Self::Number(number) => number.as_u64(),
+            _ => None,
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Scalar {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct AnyValue;
+        impl<'de> Visitor<'de> for AnyValue {
+            type Value = Scalar;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("any value")
+            }
+
+            fn visit_unit<E>(self) -> Result<Scalar, E> {
+                Ok(Scalar::Null)
+            }
+
+            fn visit_bool<E>(self, value: bool) -> Result<Scalar, E> {
+                Ok(Scalar::Bool(value))
+            }
+
+            fn visit_i64<E>(self, value: i64) -> Result<Scalar, E> {
+                Ok(Scalar::Number(value.into()))
+            }
+
+            fn visit_u64<E>(self, value: u64) -> Result<Scalar, E> {
+                Ok(Scalar::Number(value.into()))
+            }
+
+            fn visit_f64<E>(self, value: f64) -> Result<Scalar, E> {
+                Ok(Number::from_f64(value).map_or(Scalar::Null, Scalar::Number))
+            }
+
+            fn visit_str<E>(self, value: &str) -> Result<Scalar, E> {
+                Ok(Scalar::String(value.to_owned()))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Scalar, A::Error> {
+                while elements.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(Scalar::Array)
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Scalar, A::Error> {
+                while members.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                Ok(Scalar::Object)
+            }
+        }
+        deserializer.deserialize_any(AnyValue)
+    }
+}
 
 /// An integer, or a string that holds one: some clients keep ids as strings.
 pub(super) fn number_or_string<'de, D, T>(deserializer: D) -> Result<T, D::Error>
@@ -15,10 +91,10 @@ where
     T: TryFrom<i64> + std::str::FromStr,
 {
     const EXPECTED: &str = "an integer, or a string that holds one";
-    let value = Value::deserialize(deserializer)?;
+    let value = Scalar::deserialize(deserializer)?;
     let number = match &value {
-        Value::Number(number) => number.as_i64().and_then(|int| T::try_from(int).ok()),
-        Value::String(text) => text.parse().ok(),
+        Scalar::Number(number) => number.as_i64().and_then(|int| T::try_from(int).ok()),
+        Scalar::String(text) => text.parse().ok(),
         _ => None,
     };
     number.ok_or_else(|| D::Error::invalid_value(kind_of(&value), &EXPECTED))
@@ -28,7 +104,7 @@ where
 pub(super) fn bool_from_anything<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<bool, D::Error> {
-    let value = Value::deserialize(deserializer)?;
+    let value = Scalar::deserialize(deserializer)?;
     #[expect(
         clippy::float_cmp,
         reason = "both are exact, and nothing near them is meant"
@@ -40,11 +116,11 @@ pub(super) fn bool_from_anything<'de, D: Deserializer<'de>>(
             .map(|i| i == 1)
     };
     let bool = match &value {
-        Value::Bool(bool) => Some(*bool),
-        Value::Number(number) => number.as_f64().and_then(from_number),
-        Value::String(text) if text.eq_ignore_ascii_case("true") => Some(true),
-        Value::String(text) if text.eq_ignore_ascii_case("false") => Some(false),
-        Value::String(text) => text.parse().ok().and_then(from_number),
+        Scalar::Bool(bool) => Some(*bool),
+        Scalar::Number(number) => number.as_f64().and_then(from_number),
+        Scalar::String(text) if text.eq_ignore_ascii_case("true") => Some(true),
+        Scalar::String(text) if text.eq_ignore_ascii_case("false") => Some(false),
+        Scalar::String(text) => text.parse().ok().and_then(from_number),
         _ => None,
     };
     bool.ok_or_else(|| D::Error::invalid_value(kind_of(&value), &"true or false"))
@@ -56,8 +132,8 @@ where
     D: Deserializer<'de>,
     T: Default + DeserializeOwned,
 {
-    let value = Value::deserialize(deserializer)?;
-    Ok(T::deserialize(value).unwrap_or_default())
+    let value = Json::deserialize(deserializer)?;
+    Ok(serde_json::from_str(value.as_str()).unwrap_or_default())
 }
 
 /// A number that is not negative; a negative one counts as 0.
@@ -116,20 +192,20 @@ pub(super) fn truncated_u32<'de, D: Deserializer<'de>>(deserializer: D) -> Resul
     truncated(deserializer).map(|int| int.max(0) as u32)
 }
 
-fn kind_of(value: &Value) -> Unexpected<'_> {
+fn kind_of(value: &Scalar) -> Unexpected<'_> {
     match value {
-        Value::Null => Unexpected::Unit,
-        Value::Bool(bool) => Unexpected::Bool(*bool),
-        Value::Number(number) => Unexpected::Float(number.as_f64().unwrap_or(f64::NAN)),
-        Value::String(text) => Unexpected::Str(text),
-        Value::Array(_) => Unexpected::Seq,
-        Value::Object(_) => Unexpected::Map,
+        Scalar::Null => Unexpected::Unit,
+        Scalar::Bool(bool) => Unexpected::Bool(*bool),
+        Scalar::Number(number) => Unexpected::Float(number.as_f64().unwrap_or(f64::NAN)),
+        Scalar::String(text) => Unexpected::Str(text),
+        Scalar::Array => Unexpected::Seq,
+        Scalar::Object => Unexpected::Map,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 

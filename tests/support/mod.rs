@@ -45,6 +45,7 @@ pub async fn start() -> Running {
             sent: MIB,
             decoded: 3 * MIB,
             connections: 8,
+            memory: 64 * 1024 * 1024,
             header_timeout: Duration::from_millis(300),
             body_timeout: Duration::from_millis(300),
         },

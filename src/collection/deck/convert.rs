@@ -48,14 +48,12 @@ impl From<Deck> for DeckRow {
     fn from(deck: Deck) -> Self {
         match deck {
             Deck::Normal(mut deck) => {
-                let other = std::mem::take(&mut deck.other);
                 let kind = DeckKind::Normal(to_normal(&mut deck));
-                row(&deck.common, other::pack(other), kind)
+                row(&deck.common, other::pack(&deck.other), kind)
             }
             Deck::Filtered(mut deck) => {
-                let other = std::mem::take(&mut deck.other);
                 let kind = DeckKind::Filtered(to_filtered(&mut deck));
-                row(&deck.common, other::pack(other), kind)
+                row(&deck.common, other::pack(&deck.other), kind)
             }
         }
     }

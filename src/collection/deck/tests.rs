@@ -1,6 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::collection::pending;
 use crate::collection::testing::{self, ObjectCase, rows, without_other};
 use crate::wire::parse;
 
@@ -11,6 +12,14 @@ fn merge_one(
 ) -> std::result::Result<(), Box<dyn std::error::Error>> {
     let deck = parse(json.to_string().as_bytes())?;
     Ok(merge(conn, vec![deck], Usn(9), 1_800_000_000)?)
+}
+
+/// The decks that are new to a peer.
+fn changed(conn: &Connection, min_usn: Usn) -> Result<Vec<Deck>> {
+    let ids = pending::ids(conn, "decks", min_usn)?;
+    ids.into_iter()
+        .map(|id| read(conn, id).map(Deck::from))
+        .collect()
 }
 
 #[test]

@@ -1,12 +1,10 @@
 //! Between what clients send of a deck config and what its row holds.
 
-use serde_json::Value;
-
 use crate::collection::{other, proto};
 use crate::wire::deck_config::{
     DeckConfig, Intervals, Lapses, LeechAction, NewCards, NewOrder, Reviews,
 };
-use crate::wire::{Unknown, Usn};
+use crate::wire::{Json, Unknown, Usn};
 
 const RANDOM: i32 = 1;
 const TAG_ONLY: i32 = 1;
@@ -68,7 +66,7 @@ pub(in crate::collection) fn to_row(json: DeckConfig) -> (String, proto::DeckCon
         wait_for_audio: json.wait_for_audio,
         param_search: json.weight_search,
         ignore_revlogs_before_date: json.ignore_revlogs_before_date,
-        other: other::pack(join(json.other, new.other, rev.other, lapse.other)),
+        other: pack(json.other, [&new.other, &rev.other, &lapse.other]),
     };
     (json.name, config)
 }
@@ -149,13 +147,13 @@ pub(super) fn from_config(config: proto::DeckConfig) -> DeckConfig {
 }
 
 /// The blob has one place for the unknown keys of all four objects.
-fn join(mut other: Unknown, new: Unknown, rev: Unknown, lapse: Unknown) -> Unknown {
+fn pack(mut other: Unknown, [new, rev, lapse]: [&Unknown; 3]) -> Vec<u8> {
     for (key, part) in [("new", new), ("rev", rev), ("lapse", lapse)] {
-        if !part.is_empty() {
-            other.insert(key.to_owned(), Value::Object(part));
+        if let Some(part) = Json::object(part) {
+            other.insert(key.to_owned(), part);
         }
     }
-    other
+    other::pack(&other)
 }
 
 fn split(blob: &[u8]) -> (Unknown, [Unknown; 3]) {
@@ -166,11 +164,8 @@ fn split(blob: &[u8]) -> (Unknown, [Unknown; 3]) {
         ("lapse", &Lapses::KEYS),
     ];
     let parts = parts.map(|(key, reserved)| match other.remove(key) {
-        Some(Value::Object(mut part)) => {
-            part.retain(|key, _| !reserved.contains(&key.as_str()));
-            part
-        }
-        _ => Unknown::new(),
+        Some(part) => other::unpack(part.as_str().as_bytes(), reserved),
+        None => Unknown::new(),
     });
     other.retain(|key, _| !DeckConfig::KEYS.contains(&key.as_str()));
     (other, parts)

@@ -1,8 +1,15 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::collection::pending;
 use crate::collection::testing::{self, ObjectCase, rows, without_other};
-use crate::wire::parse;
+use crate::wire::{Usn, parse};
+
+/// What is new to a client that has seen everything before `min_usn`.
+fn changed(conn: &Connection, min_usn: Usn) -> Result<Vec<DeckConfig>> {
+    let ids = pending::ids(conn, "deck_config", min_usn)?;
+    ids.into_iter().map(|id| read(conn, id)).collect()
+}
 
 /// Refused while parsing, or while merging.
 fn merge_one(

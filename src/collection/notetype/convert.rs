@@ -34,7 +34,7 @@ pub(super) fn to_rows(notetype: Notetype) -> Rows {
         reqs: notetype.req.into_iter().map(to_requirement).collect(),
         original_stock_kind: notetype.original_stock_kind,
         original_id: notetype.original_id,
-        other: other::pack(notetype.other),
+        other: other::pack(&notetype.other),
     };
     let fields = notetype.fields.into_iter().map(to_field).collect();
     let templates = notetype.templates.into_iter().map(to_template).collect();
@@ -66,7 +66,7 @@ fn to_field(field: Field) -> (String, FieldConfig) {
         id: field.id,
         tag: field.tag,
         prevent_deletion: field.prevent_deletion,
-        other: other::pack(field.other),
+        other: other::pack(&field.other),
     };
     (field.name, config)
 }
@@ -81,7 +81,7 @@ fn to_template(template: Template) -> (String, TemplateConfig) {
         browser_font_name: template.browser_font,
         browser_font_size: template.browser_size.into(),
         id: template.id,
-        other: other::pack(template.other),
+        other: other::pack(&template.other),
     };
     (template.name, config)
 }

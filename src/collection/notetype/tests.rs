@@ -1,8 +1,15 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::collection::pending;
 use crate::collection::testing::{self, ObjectCase, rows, without_other};
 use crate::wire::{Malformed, parse};
+
+/// What is new to a client that has seen everything before `min_usn`.
+fn changed(conn: &Connection, min_usn: Usn) -> Result<Vec<Notetype>> {
+    let ids = pending::ids(conn, "notetypes", min_usn)?;
+    ids.into_iter().map(|id| read(conn, id)).collect()
+}
 
 fn notetype(json: &Value) -> std::result::Result<Notetype, Malformed> {
     parse(json.to_string().as_bytes())

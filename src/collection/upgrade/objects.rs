@@ -12,10 +12,11 @@ use crate::collection::deck::{self, DeckRow};
 use crate::collection::deck_name::to_human;
 use crate::collection::error::InRow;
 use crate::collection::{Error, Result, deck_config, legacy, notetype, schema};
-use crate::wire::Malformed;
 use crate::wire::deck::Deck;
 use crate::wire::deck_config::DeckConfig;
 use crate::wire::notetype::Notetype;
+use crate::wire::{Json, Malformed};
+use crate::work;
 
 pub(super) fn to_tables(conn: &Connection, stamp: Stamp) -> Result<()> {
     conn.execute_batch(schema::NOTETYPE_AND_DECK_TABLES)?;
@@ -35,8 +36,9 @@ fn notetypes(conn: &Connection, stamp: Stamp) -> Result<()> {
         if key == 0 || notetype.id == 0 {
             notetype.id = free_ids.find(|id| !taken.contains(id)).unwrap_or_default();
         }
-        normalize_names(&mut notetype);
+        normalize_names(&mut notetype)?;
         while notetype::name_is_taken(conn, &notetype)? {
+            work::step()?;
             notetype.name.push('_');
         }
         notetype::store(conn, notetype)?;
@@ -44,25 +46,27 @@ fn notetypes(conn: &Connection, stamp: Stamp) -> Result<()> {
     legacy::clear(conn, "models")
 }
 
-fn normalize_names(notetype: &mut Notetype) {
+fn normalize_names(notetype: &mut Notetype) -> Result<()> {
     notetype.name = notetype.name.nfc().collect();
-    make_unique(notetype.fields.iter_mut().map(|field| &mut field.name));
+    make_unique(notetype.fields.iter_mut().map(|field| &mut field.name))?;
     make_unique(
         notetype
             .templates
             .iter_mut()
             .map(|template| &mut template.name),
-    );
+    )
 }
 
-fn make_unique<'n>(names: impl Iterator<Item = &'n mut String>) {
+fn make_unique<'n>(names: impl Iterator<Item = &'n mut String>) -> Result<()> {
     let mut seen = HashSet::new();
     for name in names {
         *name = name.nfc().collect();
         while !seen.insert(UniCase::new(name.clone())) {
+            work::step()?;
             name.push('+');
         }
     }
+    Ok(())
 }
 
 /// Clients know a deck by the id inside of it, whatever its key is.
@@ -75,6 +79,7 @@ fn decks(conn: &Connection, stamp: Stamp) -> Result<()> {
         }
         let mut renamed = to_human(&deck.name) != name;
         while deck::name_is_taken(conn, &deck)? {
+            work::step()?;
             deck.name.push('_');
             renamed = true;
         }
@@ -94,10 +99,7 @@ fn deck_configs(conn: &Connection) -> Result<()> {
         .collect::<rusqlite::Result<_>>()?;
     let mut update = conn.prepare("update deck_config set config = ? where id = ?")?;
     for (id, json) in rows {
-        let json: serde_json::Value = serde_json::from_slice(&json)
-            .map_err(Malformed::from)
-            .in_row("deck_config", id)?;
-        let config: DeckConfig = serde_json::from_value(json)
+        let config = deck_config(&json)
             .map_err(Malformed::from)
             .in_row("deck_config", id)?;
         let (_, mut config) = deck_config::to_row(config);
@@ -106,4 +108,10 @@ fn deck_configs(conn: &Connection) -> Result<()> {
         update.execute((config.encode_to_vec(), id))?;
     }
     Ok(())
+}
+
+/// Of a key given twice the last counts.
+fn deck_config(json: &[u8]) -> serde_json::Result<DeckConfig> {
+    let json: Json = serde_json::from_slice(json)?;
+    serde_json::from_str(json.as_str())
 }

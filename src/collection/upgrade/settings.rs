@@ -1,7 +1,6 @@
 //! Schema 14: deck configs, tags and settings get tables.
 
 use rusqlite::Connection;
-use serde_json::Value;
 
 use crate::collection::{Result, config, legacy, schema};
 use crate::wire::Usn;
@@ -39,7 +38,7 @@ fn deck_configs(conn: &Connection) -> Result<()> {
 fn tags(conn: &Connection) -> Result<()> {
     let mut insert = conn.prepare("insert or ignore into tags (tag, usn) values (?, ?)")?;
     for (tag, usn) in legacy::object(conn, "tags")? {
-        let usn: Usn = serde_json::from_value(usn)
+        let usn: Usn = serde_json::from_str(usn.as_str())
             .map_err(|_| legacy::unreadable("tags", "a tag has no USN"))?;
         insert.execute((tag, usn))?;
     }
@@ -47,7 +46,9 @@ fn tags(conn: &Connection) -> Result<()> {
 }
 
 fn settings(conn: &Connection) -> Result<()> {
-    let settings: serde_json::Map<String, Value> = legacy::object(conn, "conf")?;
-    config::replace(conn, &settings, Usn(0), 0)?;
+    config::clear(conn)?;
+    for (key, value) in legacy::object(conn, "conf")? {
+        config::set(conn, &key, value.as_str(), Usn(0), 0)?;
+    }
     legacy::clear(conn, "conf")
 }

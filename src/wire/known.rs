@@ -1,0 +1,84 @@
+//! Objects that are known in part: some keys have a meaning here, the others are kept as text.
+//!
+//! `#[serde(flatten)]` would do the same, but holds the others as a tree meanwhile.
+
+use std::fmt;
+
+use serde::{
+    Deserializer,
+    de::{DeserializeOwned, Error, MapAccess, Visitor},
+};
+
+use super::{Malformed, Unknown};
+
+/// All members of an object. None of the `known` may be given twice; of another the last counts.
+pub(super) fn members<'de, D: Deserializer<'de>>(
+    deserializer: D,
+    known: &'static [&'static str],
+) -> Result<Unknown, D::Error> {
+    struct Members(&'static [&'static str]);
+    impl<'de> Visitor<'de> for Members {
+        type Value = Unknown;
+
+        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            formatter.write_str("a map")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Unknown, A::Error> {
+            let mut members = Unknown::new();
+            while let Some(key) = map.next_key::<String>()? {
+                let known = self.0.iter().find(|known| **known == key);
+                if let Some(known) = known.filter(|known| members.contains_key(**known)) {
+                    return Err(A::Error::duplicate_field(known));
+                }
+                members.insert(key, map.next_value()?);
+            }
+            Ok(members)
+        }
+    }
+    deserializer.deserialize_map(Members(known))
+}
+
+/// The text of an object of the members with these keys, which are taken out.
+pub(super) fn take(members: &mut Unknown, keys: &[&str]) -> serde_json::Result<String> {
+    let known: Unknown = keys
+        .iter()
+        .filter_map(|key| members.remove_entry(*key))
+        .collect();
+    serde_json::to_string(&known)
+}
+
+/// Reads a type from the members with these keys, which are taken out.
+pub(super) fn read<T: DeserializeOwned>(
+    members: &mut Unknown,
+    keys: &[&str],
+) -> Result<T, Malformed> {
+    Ok(serde_json::from_str(&take(members, keys)?)?)
+}
+
+/// Makes a struct keep the keys that are not among its `KEYS` in its field `other`.
+///
+/// The struct derives `Serialize` and `Deserialize` with `#[serde(remote = "Self")]`, and marks
+/// that field with `#[serde(flatten, skip_deserializing)]`.
+macro_rules! keeps_unknown_keys {
+    ($($type:ident)+) => {$(
+        impl serde::Serialize for $type {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                $type::serialize(self, serializer)
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $type {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                use serde::de::Error;
+                let mut members = $crate::wire::known::members(deserializer, &$type::KEYS)?;
+                let read = $crate::wire::known::take(&mut members, &$type::KEYS)
+                    .and_then(|text| $type::deserialize(&mut serde_json::Deserializer::from_str(&text)));
+                let read = read.map_err(|error| D::Error::custom($crate::wire::Malformed::from(error)))?;
+                Ok(Self { other: members, ..read })
+            }
+        }
+    )+};
+}
+
+pub(super) use keeps_unknown_keys;

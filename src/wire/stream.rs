@@ -1,0 +1,371 @@
+//! Reads a large message from a file, one object after the other.
+//!
+//! What is held is one object, however many there are: a list of a few bytes each would
+//! otherwise take many times the memory that its sender took for the text.
+
+use std::{
+    cell::{Cell, RefCell},
+    fmt,
+    io::{self, BufReader, Read},
+    rc::Rc,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use serde::{
+    Deserializer,
+    de::{DeserializeOwned, DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visitor},
+};
+
+use super::Malformed;
+
+/// The text of one note, one notetype, one setting and so on.
+pub const LARGEST_OBJECT: u64 = 32 * 1024 * 1024;
+
+/// One that is larger than this has to wait until no other such is being read.
+pub const LARGE_OBJECT: u64 = 4 * 1024 * 1024;
+
+/// Clients give up after 30 to 60 s without an answer: whatever takes longer is for nobody.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Whose turn it is to hold a large object.
+static LARGE: Mutex<()> = Mutex::new(());
+
+/// Why a message was not read to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum Unreadable {
+    /// Not JSON, or not of the shape that its method needs.
+    #[error("the request cannot be read: {0}")]
+    Malformed(#[from] Malformed),
+    /// An object above [`LARGEST_OBJECT`].
+    #[error("one object in the request is larger than {} MiB", LARGEST_OBJECT / (1024 * 1024))]
+    TooLarge,
+    /// Nobody waits for the answer any more.
+    #[error("the request takes longer than its client waits")]
+    TooLong,
+    /// The file.
+    #[error("the request's body cannot be read back: {0}")]
+    Io(#[source] io::Error),
+}
+
+impl From<serde_json::Error> for Unreadable {
+    fn from(error: serde_json::Error) -> Self {
+        if !error.is_io() {
+            return Self::Malformed(error.into());
+        }
+        let error = io::Error::from(error);
+        match error.get_ref().and_then(|cause| cause.downcast_ref()) {
+            Some(Exceeded::Size) => Self::TooLarge,
+            Some(Exceeded::Time) => Self::TooLong,
+            None => Self::Io(error),
+        }
+    }
+}
+
+/// A JSON object that is read member by member.
+pub(super) trait Message {
+    /// What its lists hold.
+    type Item;
+    /// What it may have, and whether it must.
+    const KEYS: &'static [(&'static str, bool)];
+
+    /// Reads the value of a key, one of [`Self::KEYS`].
+    fn member<'de, A: MapAccess<'de>, E>(
+        &mut self,
+        key: &'static str,
+        map: &mut A,
+        sink: &mut Sink<'_, Self::Item, E>,
+    ) -> Result<(), A::Error>;
+}
+
+/// Reads a message, and hands each object in it on as it comes.
+pub(super) fn read<M: Message, E: From<Unreadable>>(
+    body: impl Read,
+    mut message: M,
+    mut each: impl FnMut(M::Item) -> Result<(), E>,
+) -> Result<M, E> {
+    let meter = Rc::new(Meter::default());
+    let mut sink = Sink {
+        each: &mut each,
+        failure: None,
+        meter: Rc::clone(&meter),
+    };
+    let deadline = Instant::now() + PATIENCE;
+    let body = BufReader::new(Metered {
+        body,
+        meter,
+        deadline,
+    });
+    let mut deserializer = serde_json::Deserializer::from_reader(body);
+    let read = sink
+        .object(&mut message)
+        .deserialize(&mut deserializer)
+        .and_then(|()| deserializer.end());
+    match (sink.failure, read) {
+        (Some(failure), _) => Err(failure),
+        (None, Ok(())) => Ok(message),
+        (None, Err(error)) => Err(Unreadable::from(error).into()),
+    }
+}
+
+/// Where the objects go.
+pub(super) struct Sink<'a, T, E> {
+    each: &'a mut dyn FnMut(T) -> Result<(), E>,
+    /// Beside the parser, whose errors are text.
+    failure: Option<E>,
+    meter: Rc<Meter>,
+}
+
+impl<'a, T, E> Sink<'a, T, E> {
+    /// Hands an object on.
+    pub(super) fn take<D: Error>(&mut self, item: T) -> Result<(), D> {
+        let taken = (self.each)(item).map_err(|failure| {
+            self.failure = Some(failure);
+            D::custom("given up")
+        });
+        self.meter.begin_anew();
+        taken
+    }
+
+    /// Reads an object within the message.
+    pub(super) fn object<'s, M: Message<Item = T>>(
+        &'s mut self,
+        message: &'s mut M,
+    ) -> Object<'s, 'a, M, E> {
+        Object {
+            message,
+            sink: self,
+        }
+    }
+
+    /// Reads a list.
+    pub(super) fn list<I: DeserializeOwned>(&mut self, item: fn(I) -> T) -> List<'_, 'a, I, T, E> {
+        List { item, sink: self }
+    }
+}
+
+/// What the object that is being read has taken so far.
+#[derive(Default)]
+struct Meter {
+    bytes: Cell<u64>,
+    turn: RefCell<Option<MutexGuard<'static, ()>>>,
+}
+
+impl Meter {
+    fn begin_anew(&self) {
+        self.bytes.set(0);
+        self.turn.take();
+    }
+
+    fn add(&self, length: usize) -> Result<(), Exceeded> {
+        self.bytes.set(self.bytes.get() + length as u64);
+        if self.bytes.get() > LARGEST_OBJECT {
+            return Err(Exceeded::Size);
+        }
+        if self.bytes.get() > LARGE_OBJECT && self.turn.borrow().is_none() {
+            let turn = LARGE.lock().unwrap_or_else(PoisonError::into_inner);
+            self.turn.replace(Some(turn));
+        }
+        Ok(())
+    }
+}
+
+/// Stops reading when an object takes too much memory, or all of them too much time.
+struct Metered<R> {
+    body: R,
+    meter: Rc<Meter>,
+    deadline: Instant,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("given up")]
+enum Exceeded {
+    Size,
+    Time,
+}
+
+impl<R: Read> Read for Metered<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if Instant::now() > self.deadline {
+            return Err(io::Error::other(Exceeded::Time));
+        }
+        let length = self.body.read(buffer)?;
+        self.meter.add(length).map_err(io::Error::other)?;
+        Ok(length)
+    }
+}
+
+pub(super) struct Object<'s, 'a, M: Message, E> {
+    message: &'s mut M,
+    sink: &'s mut Sink<'a, M::Item, E>,
+}
+
+impl<'de, M: Message, E> DeserializeSeed<'de> for Object<'_, '_, M, E> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de, M: Message, E> Visitor<'de> for Object<'_, '_, M, E> {
+    type Value = ();
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let mut seen = vec![false; M::KEYS.len()];
+        while let Some(key) = map.next_key::<String>()? {
+            let Some(number) = M::KEYS.iter().position(|(known, _)| *known == key) else {
+                map.next_value::<IgnoredAny>()?;
+                continue;
+            };
+            let (key, _) = M::KEYS[number];
+            if std::mem::replace(&mut seen[number], true) {
+                return Err(A::Error::duplicate_field(key));
+            }
+            self.message.member(key, &mut map, self.sink)?;
+        }
+        let mut keys = M::KEYS.iter().zip(seen);
+        match keys.find(|((_, required), seen)| *required && !seen) {
+            Some(((missing, _), _)) => Err(A::Error::missing_field(missing)),
+            None => Ok(()),
+        }
+    }
+}
+
+pub(super) struct List<'s, 'a, I, T, E> {
+    item: fn(I) -> T,
+    sink: &'s mut Sink<'a, T, E>,
+}
+
+impl<'de, I: DeserializeOwned, T, E> DeserializeSeed<'de> for List<'_, '_, I, T, E> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de, I: DeserializeOwned, T, E> Visitor<'de> for List<'_, '_, I, T, E> {
+    type Value = ();
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a sequence")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<(), A::Error> {
+        while let Some(element) = elements.next_element()? {
+            self.sink.take((self.item)(element))?;
+        }
+        Ok(())
+    }
+}
+
+/// Reads with `S`, unless the value is null.
+pub(super) struct Nullable<S>(pub(super) S);
+
+impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for Nullable<S> {
+    type Value = Option<S::Value>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_option(self)
+    }
+}
+
+impl<'de, S: DeserializeSeed<'de>> Visitor<'de> for Nullable<S> {
+    type Value = Option<S::Value>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an object or null")
+    }
+
+    fn visit_none<E: Error>(self) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        self.0.deserialize(deserializer).map(Some)
+    }
+}
+
+/// A message as the one member of another.
+pub(super) struct Within<M>(pub(super) M);
+
+/// The name of that member.
+pub(super) trait Named: Message {
+    const NAME: &'static str;
+}
+
+impl<M: Named> Message for Within<M> {
+    type Item = M::Item;
+    const KEYS: &'static [(&'static str, bool)] = &[(M::NAME, true)];
+
+    fn member<'de, A: MapAccess<'de>, E>(
+        &mut self,
+        _: &'static str,
+        map: &mut A,
+        sink: &mut Sink<'_, M::Item, E>,
+    ) -> Result<(), A::Error> {
+        map.next_value_seed(sink.object(&mut self.0))
+    }
+}
+
+#[cfg(test)]
+pub(super) mod testing {
+    use super::{Malformed, Unreadable};
+
+    /// Everything in a message, for tests.
+    pub fn all<T, M>(
+        read: impl FnOnce(&mut dyn FnMut(T) -> Result<(), Unreadable>) -> Result<M, Unreadable>,
+    ) -> Result<(M, Vec<T>), Malformed> {
+        let mut all = Vec::new();
+        let read = read(&mut |item| {
+            all.push(item);
+            Ok(())
+        });
+        match read {
+            Ok(message) => Ok((message, all)),
+            Err(Unreadable::Malformed(error)) => Err(error),
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::chunk::{self, Item};
+
+    #[test]
+    fn objects_are_handed_on_until_one_is_too_large() {
+        let small = r#"[1,1,0,1,1,1,1,1,1],"#.repeat(2_000_000);
+        let body = format!("{{\"chunk\": {{\"revlog\": [{small}[2,1,0,1,1,1,1,1,1]]}}}}");
+        assert!(body.len() as u64 > LARGEST_OBJECT);
+        let mut count = 0;
+        let read = |body: &str, count: &mut usize| {
+            chunk::read(body.as_bytes(), |_: Item| {
+                *count += 1;
+                Ok::<_, Unreadable>(())
+            })
+        };
+        read(&body, &mut count).unwrap();
+        assert_eq!(count, 2_000_001);
+        let large = " ".repeat(usize::try_from(LARGEST_OBJECT).unwrap() + 100_000);
+        let body = format!("{{\"chunk\": {{\"revlog\": [[1,1,0,1,{large}1,1,1,1,1]]}}}}");
+        assert!(matches!(read(&body, &mut count), Err(Unreadable::TooLarge)));
+    }
+
+    #[test]
+    fn a_failure_of_whoever_takes_them_is_the_failure() {
+        let body: &[u8] = br#"{"chunk": {"revlog": [[1,1,0,1,1,1,1,1,1], "x"]}}"#;
+        let read = chunk::read(body, |_: Item| Err(Unreadable::TooLarge));
+        assert!(matches!(read, Err(Unreadable::TooLarge)));
+    }
+}
