@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use hmac::{Hmac, KeyInit, Mac, digest::Key};
-use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
+use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ValueRef};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
@@ -129,12 +129,6 @@ impl TryFrom<String> for DeviceId {
 
     fn try_from(digits: String) -> Result<Self, Self::Error> {
         digits.parse()
-    }
-}
-
-impl ToSql for DeviceId {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(self.to_string().into())
     }
 }
 

@@ -17,7 +17,7 @@ use std::{
 
 use tokio::sync::Semaphore;
 
-use devices::{Devices, PasswordMark, Record};
+use devices::{Devices, NotRead, PasswordMark, Record};
 use host_key::{DeviceId, HostKey, Secret};
 use name::{NameError, UserName};
 use password::Credential;
@@ -46,6 +46,9 @@ pub enum KeyError {
     /// It was genuine.
     #[error("this device was revoked; log in again")]
     Revoked(Device),
+    /// It is genuine, but it may have been revoked.
+    #[error(transparent)]
+    Unknown(#[from] NotRead),
 }
 
 /// Why a login was refused.
@@ -174,6 +177,8 @@ impl Accounts {
             let id = DeviceId::random().map_err(|error| LoginError::Failed(error.to_string()))?;
             let key = HostKey::issue(&self.secret, &user, id, &credential);
             let password = self.secret.mark(&user, &credential);
+            let prepared = self.devices.prepare(&user).await;
+            prepared.map_err(|error| LoginError::Failed(error.to_string()))?;
             Ok((Device { user, id, password }, key))
         } else {
             turn.failed();
@@ -197,25 +202,29 @@ impl Accounts {
     ///
     /// # Errors
     /// [`KeyError`].
-    pub fn authenticate(&self, key: &str) -> Result<Device, KeyError> {
-        let key = HostKey::parse(key).ok_or(KeyError::Invalid)?;
-        let user = key.user.parse().map_err(|_| KeyError::Invalid)?;
-        let table = self.table();
-        let credential = table.users.get(&user).ok_or(KeyError::Invalid)?;
-        if !key.is_genuine(&self.secret, credential) {
-            return Err(KeyError::Invalid);
-        }
-        let password = self.secret.mark(&user, credential);
-        let device = Device {
-            user,
-            id: key.device,
-            password,
-        };
-        if self.devices.is_revoked(device.id) {
+    pub async fn authenticate(&self, key: &str) -> Result<Device, KeyError> {
+        let device = self.genuine(key).ok_or(KeyError::Invalid)?;
+        if self.devices.is_revoked(&device).await? {
             Err(KeyError::Revoked(device))
         } else {
             Ok(device)
         }
+    }
+
+    fn genuine(&self, key: &str) -> Option<Device> {
+        let key = HostKey::parse(key)?;
+        let user = key.user.parse().ok()?;
+        let table = self.table();
+        let credential = table.users.get(&user)?;
+        if !key.is_genuine(&self.secret, credential) {
+            return None;
+        }
+        let password = self.secret.mark(&user, credential);
+        Some(Device {
+            user,
+            id: key.device,
+            password,
+        })
     }
 
     async fn verify(&self, credential: Credential, password: String) -> Result<bool, LoginError> {
@@ -252,7 +261,10 @@ mod tests {
             .login("alice", "a-secret".into(), None)
             .await
             .unwrap();
-        assert_eq!(accounts.authenticate(&key.to_string()).unwrap(), device);
+        assert_eq!(
+            accounts.authenticate(&key.to_string()).await.unwrap(),
+            device
+        );
         let (second, _) = accounts
             .login("alice", "a-secret".into(), None)
             .await
@@ -300,14 +312,22 @@ mod tests {
             .map(|(name, password)| (name.parse().unwrap(), Credential::plain(password).unwrap()));
         accounts.replace(users.into());
         assert_eq!(
-            accounts.authenticate(&alices_key.to_string()).unwrap(),
+            accounts
+                .authenticate(&alices_key.to_string())
+                .await
+                .unwrap(),
             alice
         );
-        let bobs = accounts.authenticate(&bobs_key.to_string());
+        let bobs = accounts.authenticate(&bobs_key.to_string()).await;
         assert!(matches!(bobs, Err(KeyError::Invalid)));
         assert!(accounts.login("carol", "c".into(), None).await.is_ok());
         accounts.replace(HashMap::new());
-        assert!(accounts.authenticate(&alices_key.to_string()).is_err());
+        assert!(
+            accounts
+                .authenticate(&alices_key.to_string())
+                .await
+                .is_err()
+        );
         assert!(matches!(
             accounts.login("carol", "c".into(), None).await,
             Err(LoginError::Wrong)

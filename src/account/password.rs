@@ -45,6 +45,9 @@ pub enum CredentialError {
     /// Comes from `echo` or an editor, and would be part of the password.
     #[error("the password ends with a newline; write it with `printf %s` rather than `echo`")]
     Newline,
+    /// Nobody can type it.
+    #[error("the password has a control character in it, which cannot be meant")]
+    Control,
     /// The reference server accepts such a one and fails at the first login.
     #[error(
         "not a password hash in PHC format, such as `$argon2id$v=19$m=19456,t=2,p=1$SALT$HASH`; unset PASSWORDS_HASHED if passwords are plain"
@@ -67,7 +70,7 @@ impl Credential {
     /// A password kept as it is.
     ///
     /// # Errors
-    /// An empty one, or one with a newline at its end.
+    /// An empty one, or one with a newline at its end or another control character in it.
     pub fn plain(password: &str) -> Result<Self, CredentialError> {
         check_text(password)?;
         Ok(Self {
@@ -165,6 +168,8 @@ fn check_text(text: &str) -> Result<(), CredentialError> {
         Err(CredentialError::Empty)
     } else if text.ends_with(['\n', '\r']) {
         Err(CredentialError::Newline)
+    } else if text.contains(|c: char| c.is_control() && c != '\t') {
+        Err(CredentialError::Control)
     } else {
         Ok(())
     }

@@ -4,25 +4,19 @@
 //! Its text is edited rather than written anew, so that comments, order and blank lines
 //! stay as they were.
 
-use std::{
-    fmt,
-    fs::{self, File, Metadata, TryLockError},
-    io,
-    os::unix::fs::{MetadataExt, OpenOptionsExt},
-    path::{Path, PathBuf},
-    thread::sleep,
-    time::{Duration, Instant},
-};
+mod file;
+
+use std::{collections::HashSet, fmt};
 
 use super::{
     name::UserName,
     password::{Credential, CredentialError},
 };
-use crate::durable::Replacement;
 
-/// With another command that edits the same file.
-const PATIENCE: Duration = Duration::from_secs(5);
-const PAUSE: Duration = Duration::from_millis(50);
+pub use file::{FileError, UsersFile};
+
+/// With which no name can be meant to begin.
+const QUOTES: [char; 2] = ['"', '\''];
 
 /// How what follows the name is to be understood.
 pub type ReadPassword = fn(&str) -> Result<Credential, CredentialError>;
@@ -35,6 +29,12 @@ pub fn entry(text: &str, read: ReadPassword) -> Result<(UserName, Credential), V
     let Some((name, password)) = text.split_once(':') else {
         return Err(vec!["has no colon: write name:password".to_owned()]);
     };
+    if name.starts_with(QUOTES) {
+        return Err(vec![
+            "the user name begins with a quote, which is taken as part of it: remove the quotes"
+                .to_owned(),
+        ]);
+    }
     match (name.parse(), read(password)) {
         (Ok(name), Ok(credential)) => Ok((name, credential)),
         (name, credential) => {
@@ -84,7 +84,9 @@ pub enum EditError {
     #[error("there is no user {0}")]
     Unknown(UserName),
     /// The file could not hold it.
-    #[error("a user name in a users file must not contain a colon, nor begin with #: {0}")]
+    #[error(
+        "a user name in a users file must not contain a colon, nor begin with # or a quote: {0}"
+    )]
     Name(UserName),
 }
 
@@ -107,13 +109,14 @@ impl Document {
     pub fn parse(text: &str) -> Result<Self, Vec<Mistake>> {
         let mut document = Self::default();
         let mut mistakes = Vec::new();
+        let mut names = HashSet::new();
         for (line, text) in (1..).zip(text.split_inclusive('\n')) {
             let mut add = |what| mistakes.push(Mistake { line, what });
             let mut user = None;
             match text.lines().next().filter(|text| is_entry(text)) {
                 None => {}
                 Some(text) => match entry(text, Credential::plain_or_hashed) {
-                    Ok((name, _)) if document.contains(&name) => add(format!(
+                    Ok((name, _)) if !names.insert(name.clone()) => add(format!(
                         "there is a user {name} already: each name may be used once"
                     )),
                     Ok((name, _)) => user = Some(name),
@@ -184,7 +187,8 @@ impl Document {
     }
 
     fn check_new(&self, name: &UserName) -> Result<(), EditError> {
-        if name.as_str().contains(':') || name.as_str().starts_with('#') {
+        let text = name.as_str();
+        if text.contains(':') || text.starts_with('#') || text.starts_with(QUOTES) {
             Err(EditError::Name(name.clone()))
         } else if self.contains(name) {
             Err(EditError::Exists(name.clone()))
@@ -236,120 +240,6 @@ impl Line {
 impl fmt::Debug for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Line({:?})", self.user)
-    }
-}
-
-/// Why a users file cannot be edited.
-#[derive(Debug, thiserror::Error)]
-pub enum FileError {
-    /// It, or its folder, cannot be read, locked or written.
-    #[error("{}: {source}", path.display())]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// Another command has had it for long.
-    #[error("{} is being edited by another command, such as one that asks for a password; finish that first", path.display())]
-    Held {
-        /// The file.
-        path: PathBuf,
-    },
-    /// It has errors already.
-    #[error("{}", listed(path, mistakes))]
-    Mistakes {
-        /// The file.
-        path: PathBuf,
-        /// Its errors.
-        mistakes: Vec<Mistake>,
-    },
-}
-
-fn listed(path: &Path, mistakes: &[Mistake]) -> String {
-    let line = |mistake| format!("{}, {mistake}", path.display());
-    let lines: Vec<_> = mistakes.iter().map(line).collect();
-    lines.join("\n") + "\nnothing has been changed; correct that first"
-}
-
-/// A users file that nobody else edits meanwhile.
-#[derive(Debug)]
-pub struct UsersFile {
-    /// What is to be in it.
-    pub document: Document,
-    path: PathBuf,
-    _lock: File,
-}
-
-impl UsersFile {
-    /// Waits until nobody else edits it, and reads it; one that is not there is empty.
-    ///
-    /// # Errors
-    /// [`FileError`].
-    pub fn open(path: &Path) -> Result<Self, FileError> {
-        let failed = |source| FileError::Io {
-            path: path.to_owned(),
-            source,
-        };
-        // Of the file that a link points to, since that is replaced.
-        let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-        let lock = lock(&target)
-            .map_err(failed)?
-            .ok_or_else(|| FileError::Held {
-                path: path.to_owned(),
-            })?;
-        let text = io::read_to_string(&lock).map_err(failed)?;
-        let document = Document::parse(&text).map_err(|mistakes| FileError::Mistakes {
-            path: path.to_owned(),
-            mistakes,
-        })?;
-        Ok(Self {
-            document,
-            path: target,
-            _lock: lock,
-        })
-    }
-
-    /// Writes what is to be in it beside it; only committing that takes effect.
-    ///
-    /// # Errors
-    /// [`FileError::Io`].
-    pub fn prepare(&self) -> Result<Replacement, FileError> {
-        let text = self.document.to_string();
-        Replacement::prepare(&self.path, text.as_bytes()).map_err(|source| FileError::Io {
-            path: self.path.clone(),
-            source,
-        })
-    }
-}
-
-/// The file itself is locked, which nobody can do who may not read the passwords; made empty
-/// if it is not there. None when somebody else has it for too long.
-fn lock(path: &Path) -> io::Result<Option<File>> {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        let file = File::options()
-            .read(true)
-            .append(true)
-            .create(true)
-            .mode(0o600)
-            .open(path)?;
-        match file.try_lock() {
-            Ok(()) if is_still(path, &file)? => return Ok(Some(file)),
-            // Whoever had it has put another in its place.
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) if Instant::now() < deadline => sleep(PAUSE),
-            Err(TryLockError::WouldBlock) => return Ok(None),
-            Err(TryLockError::Error(error)) => return Err(error),
-        }
-    }
-}
-
-fn is_still(path: &Path, file: &File) -> io::Result<bool> {
-    let identity = |metadata: Metadata| (metadata.dev(), metadata.ino());
-    match fs::metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        found => Ok(identity(found?) == identity(file.metadata()?)),
     }
 }
 

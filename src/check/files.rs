@@ -10,8 +10,9 @@ use std::{
 
 use super::{
     finding::{Findings, Repair, Severity, some_of},
-    subject::{Account, OWN_FOLDER, Subject, is_users_folder},
+    subject::{Account, Subject},
 };
+use crate::vault::{base::OWN_FOLDER, users_folder::may_be_users_folder};
 
 const SECRET: &str = ".anki-syncd/host-key-secret";
 const SECRET_BYTES: u64 = 32;
@@ -128,7 +129,7 @@ fn shared_with(base: &Path) -> Option<PathBuf> {
 }
 
 fn is_servers(path: &Path) -> bool {
-    path.ends_with(OWN_FOLDER) || is_users_folder(path)
+    path.ends_with(OWN_FOLDER) || may_be_users_folder(path)
 }
 
 fn is_of_file_system(path: &Path) -> bool {

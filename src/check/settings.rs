@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     account::{compare, password::Credential},
-    config::{NO_USERS, Settings, client_address::ClientAddress},
+    config::{LONG_CREDENTIAL, NO_USERS, Settings, client_address::ClientAddress},
     control::Request,
 };
 
@@ -116,6 +116,17 @@ fn file(list: &UsersList, findings: &mut Findings) {
     let Ok(metadata) = list.path.metadata() else {
         return;
     };
+    if list.is_credential && metadata.len() >= LONG_CREDENTIAL {
+        findings.warning(
+            "users-file-long",
+            list.path.display(),
+            format_args!(
+                "has {} KB; above 1 MB systemd does not load it as a credential, and the server does not start (status 243)",
+                metadata.len() / 1000
+            ),
+            "Name a file that the server's account can read as `users_file` in the configuration file, and move the users there.",
+        );
+    }
     if metadata.mode() & 0o007 != 0 {
         findings.problem(
             "users-file-open",

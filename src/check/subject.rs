@@ -17,14 +17,10 @@ use crate::{
         client::{self, Address, AskError},
     },
     service::unit::{Unit, UsersCredential},
+    vault::users_folder::may_be_users_folder,
 };
 
 const SETTINGS_PREFIXES: [&str; 3] = ["SYNC_", "PASSWORDS_HASHED", "MAX_SYNC_PAYLOAD_MEGS"];
-
-/// The server's own folder, in the data folder and in each user's.
-pub const OWN_FOLDER: &str = ".anki-syncd";
-/// By what a user's folder is known. Not by `media`, which others have as well.
-const IN_A_USERS_FOLDER: [&str; 3] = ["collection.anki2", "media.db", OWN_FOLDER];
 
 /// The server that is checked, running or not.
 pub struct Subject {
@@ -177,7 +173,7 @@ pub fn users_folders(base: &Path) -> Vec<(UserName, PathBuf)> {
         .into_iter()
         .flatten()
         .flatten()
-        .filter(|entry| is_users_folder(&entry.path()))
+        .filter(|entry| may_be_users_folder(&entry.path()))
         .filter_map(|entry| {
             let name = entry.file_name().into_string().ok()?.parse().ok()?;
             Some((name, entry.path()))
@@ -185,19 +181,6 @@ pub fn users_folders(base: &Path) -> Vec<(UserName, PathBuf)> {
         .collect();
     users.sort();
     users
-}
-
-/// Whether it is one, and not something else that is beside them. One that may not be
-/// looked into is taken for one, and told of.
-#[must_use]
-pub fn is_users_folder(path: &Path) -> bool {
-    IN_A_USERS_FOLDER
-        .iter()
-        .map(|part| fs::symlink_metadata(path.join(part)))
-        .any(|found| match found {
-            Ok(_) => true,
-            Err(error) => error.kind() == io::ErrorKind::PermissionDenied,
-        })
 }
 
 /// Whether the unit's settings are the ones in question: no others were given.

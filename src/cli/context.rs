@@ -1,6 +1,7 @@
 //! What every operator's command starts from: the settings, and the way to the server.
 
 use std::{
+    cell::OnceCell,
     ffi::OsStr,
     io::{self, Write},
     path::{Path, PathBuf},
@@ -71,6 +72,8 @@ pub struct Context {
     sources: Sources,
     /// Whether they are those of the server that systemd runs.
     is_units: bool,
+    /// Where the settings say that the data are; reading a long list of users takes a while.
+    base: OnceCell<Option<PathBuf>>,
 }
 
 impl Context {
@@ -91,7 +94,11 @@ impl Context {
         if sources.state.is_none() && is_units && Path::new(SYSTEM_STATE).exists() {
             sources.state = Some(SYSTEM_STATE.into());
         }
-        Self { sources, is_units }
+        Self {
+            sources,
+            is_units,
+            base: OnceCell::new(),
+        }
     }
 
     /// The file that the unit passes on as a credential, if this is about its server.
@@ -105,7 +112,11 @@ impl Context {
     /// # Errors
     /// Everything that is wrong with them.
     pub fn settings(&self) -> Result<Settings, Problems> {
-        Settings::load(&self.sources)
+        let settings = Settings::load(&self.sources);
+        let base = settings.as_ref().ok().map(|settings| settings.base.clone());
+        // The same every time.
+        let _ = self.base.set(base);
+        settings
     }
 
     /// Where the settings come from.
@@ -137,8 +148,12 @@ impl Context {
 
     /// One that systemd runs can be asked even if the settings are in disorder.
     fn address(&self) -> Address {
+        if self.base.get().is_none() {
+            // Which remembers it.
+            drop(self.settings());
+        }
         Address {
-            base: self.settings().ok().map(|settings| settings.base),
+            base: self.base.get().cloned().flatten(),
             is_units: self.is_units,
         }
     }

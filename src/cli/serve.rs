@@ -6,7 +6,13 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    account::{Accounts, devices::Devices},
+    account::{
+        Accounts,
+        devices::{
+            Devices,
+            former::{self, FormerError},
+        },
+    },
     collection::open::bound_memory,
     config::{Settings, Sources},
     control::{self, Operator},
@@ -19,10 +25,10 @@ use crate::{
         rest, sandbox,
         signals::Signals,
         sockets::{self, Passed, Socket, SocketError},
-        status, watchdog,
+        status, watch, watchdog,
     },
     vault::{
-        Vaults,
+        self, Vaults,
         base::{Base, BaseError},
         hand_over::hand_over,
         workers::THREADS,
@@ -38,6 +44,10 @@ enum StartError {
     Privilege(#[from] PrivilegeError),
     #[error(transparent)]
     Base(#[from] BaseError),
+    #[error(transparent)]
+    Devices(#[from] FormerError),
+    #[error("the data of a user who is being renamed cannot be moved: {0}")]
+    Renamed(#[from] vault::Error),
     #[error("the sandbox cannot be set up: {0}")]
     Sandbox(Box<dyn std::error::Error>),
     #[error("SQLite cannot be set up: {0}")]
@@ -55,7 +65,7 @@ impl StartError {
             Self::Socket(_) | Self::System(_) | Self::Sandbox(_) | Self::Database(_) => {
                 Exit::Unavailable
             }
-            Self::Base(_) => Exit::CannotCreate,
+            Self::Base(_) | Self::Devices(_) | Self::Renamed(_) => Exit::CannotCreate,
         }
     }
 }
@@ -92,7 +102,10 @@ fn start(settings: Settings, sources: Sources, allow_root: bool) -> Result<(), S
     bound_memory().map_err(StartError::Database)?;
     let base = Base::open(&settings.base)?;
     sandbox::confine(&settings.base).map_err(StartError::Sandbox)?;
-    let devices = Devices::open(base.devices_file(), base.has_served());
+    former::take_over(base.path(), &base.former_devices_file(), |user| {
+        settings.users.contains_key(user)
+    })?;
+    let devices = Devices::below(base.path());
     let secret = match &settings.host_key_secret {
         Some(secret) => secret.clone(),
         None => base.host_key_secret()?,
@@ -116,6 +129,7 @@ fn start(settings: Settings, sources: Sources, allow_root: bool) -> Result<(), S
         Arc::clone(&server),
         sources,
         settings.warnings,
+        &settings.user_lists,
     ));
     let operator = Operator::new(
         Arc::clone(&server),
@@ -127,7 +141,7 @@ fn start(settings: Settings, sources: Sources, allow_root: bool) -> Result<(), S
         .enable_all()
         .max_blocking_threads(THREADS)
         .build()?;
-    let outcome = runtime.block_on(serve(server, passed, &reloader, operator, idle_exit));
+    let outcome = runtime.block_on(serve(server, passed, reloader, operator, idle_exit));
     // Whatever still runs has been waited for long enough, or is of no use to anybody.
     runtime.shutdown_background();
     outcome
@@ -150,11 +164,13 @@ fn own_control(base: &Path) -> Option<UnixListener> {
 async fn serve(
     server: Arc<Server>,
     sockets: Passed,
-    reloader: &Reloader,
+    reloader: Arc<Reloader>,
     operator: Operator,
     idle_exit: Option<Duration>,
 ) -> Result<(), StartError> {
     let mut signals = Signals::listen()?;
+    let is_user = |user: &_| server.accounts.contains(user);
+    server.vaults.follow(is_user).await?;
     for socket in &sockets.serving {
         tracing::info!("listening on {}", socket.place());
     }
@@ -164,7 +180,7 @@ async fn serve(
         .map(Socket::into_listener)
         .collect::<io::Result<Vec<_>>>()?;
     let stop = CancellationToken::new();
-    let mut helpers = spawn_helpers(&server);
+    let mut helpers = spawn_helpers(&server, &reloader);
     if let Some(listener) = sockets.control {
         listener.set_nonblocking(true)?;
         let listener = tokio::net::UnixListener::from_std(listener)?;
@@ -179,7 +195,7 @@ async fn serve(
         }
     };
     tokio::select! {
-        signal = signals.termination(|| drop(reloader.reload())) => {
+        signal = signals.termination(|| reload_beside(&reloader)) => {
             tracing::info!("{signal}: finishing what is under way");
             notify::stopping();
             server.vaults.workers().begin_to_stop();
@@ -207,12 +223,22 @@ async fn serve(
     Ok(())
 }
 
+/// Reading the settings may have to wait for somebody's work; a signal that ends the server
+/// does not wait for that.
+fn reload_beside(reloader: &Arc<Reloader>) {
+    let reloader = Arc::clone(reloader);
+    // What is wrong with them is in the log.
+    tokio::spawn(async move { drop(reloader.reload().await) });
+}
+
 /// What goes on beside serving, also while the last requests are finished.
-fn spawn_helpers(server: &Arc<Server>) -> tokio::task::JoinSet<()> {
+fn spawn_helpers(server: &Arc<Server>, reloader: &Arc<Reloader>) -> tokio::task::JoinSet<()> {
     let mut helpers = tokio::task::JoinSet::new();
     let (closing, watched) = (Arc::clone(server), Arc::clone(server));
     let devices = server.accounts.devices.clone();
     helpers.spawn(async move { devices.keep_stored().await });
+    let watching = Arc::clone(reloader);
+    helpers.spawn(async move { watch::run(&watching).await });
     helpers.spawn(async move { closing.vaults.close_idle().await });
     let clearing = Arc::clone(server);
     helpers.spawn(async move { clearing.vaults.clear_leftovers().await });

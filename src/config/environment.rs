@@ -8,6 +8,7 @@ use std::{
 use super::{
     client_address::ClientAddress,
     fragment::{Fragment, Given, parse},
+    literal::can_be_meant,
     problem::Problems,
 };
 
@@ -50,17 +51,27 @@ pub fn read(
             problems,
         )
     });
-    fragment.passwords_hashed = variables.get(OsStr::new("PASSWORDS_HASHED")).map(|value| {
-        let value = value.to_string_lossy();
-        let on = !["", "0", "false"].contains(&value.trim().to_lowercase().as_str());
-        if !on {
-            warnings.push(format!(
-                "PASSWORDS_HASHED={value} is taken as off; the bundled server would take it as on. Unset it if passwords are plain, set it to 1 if they are hashes"
-            ));
-        }
-        given("PASSWORDS_HASHED", on)
-    });
+    fragment.passwords_hashed = passwords_hashed(variables, problems, warnings);
     fragment
+}
+
+fn passwords_hashed(
+    variables: &Variables,
+    problems: &mut Problems,
+    warnings: &mut Vec<String>,
+) -> Option<Given<bool>> {
+    const NAME: &str = "PASSWORDS_HASHED";
+    let value = variables.get(OsStr::new(NAME))?.to_string_lossy();
+    if !can_be_meant(NAME, &value, problems) {
+        return None;
+    }
+    let on = !["", "0", "false"].contains(&value.trim().to_lowercase().as_str());
+    if !on {
+        warnings.push(format!(
+            "{NAME}={value} is taken as off; the bundled server would take it as on. Unset it if passwords are plain, set it to 1 if they are hashes"
+        ));
+    }
+    Some(given(NAME, on))
 }
 
 fn given<T>(setting: &str, value: T) -> Given<T> {
@@ -74,6 +85,7 @@ fn given<T>(setting: &str, value: T) -> Given<T> {
 fn text(variables: &Variables, name: &str, problems: &mut Problems) -> Option<String> {
     let value = variables.get(OsStr::new(name))?;
     match value.to_str() {
+        Some(text) if !can_be_meant(name, text, problems) => None,
         Some(text) => Some(text.to_owned()).filter(|text| !text.is_empty()),
         None => {
             problems.add(name, "the value is not UTF-8");

@@ -13,6 +13,7 @@ use toml::Spanned;
 use super::{
     client_address::ClientAddress,
     fragment::{Fragment, Given, parse},
+    literal::can_be_meant,
     problem::Problems,
 };
 
@@ -113,9 +114,22 @@ fn parse_text(path: &Path, text: &str, problems: &mut Problems) -> Fragment {
                 .map(|spanned| given(setting(stringify!($key), spanned.span().start), spanned))
         };
     }
+    let mut path = |given: Option<Given<PathBuf>>| {
+        given.filter(|given| can_be_meant(&given.setting, &given.value.to_string_lossy(), problems))
+    };
+    let (base, users_file) = (path(given!(base)), path(given!(users_file)));
+    let mut text = |given: Option<Given<String>>| {
+        given.filter(|given| can_be_meant(&given.setting, &given.value, problems))
+    };
+    let (host, run_as) = (text(given!(host)), text(given!(run_as)));
+    let users = keys.users.into_iter().map(|spanned| {
+        let setting = setting("users", spanned.span().start);
+        text(Some(given(setting, spanned)))
+    });
+    let users = users.collect::<Vec<_>>().into_iter().flatten().collect();
     Fragment {
-        base: given!(base),
-        host: given!(host),
+        base,
+        host,
         port: given!(port),
         client_address,
         payload_megs: given!(max_sync_payload_megs),
@@ -130,18 +144,14 @@ fn parse_text(path: &Path, text: &str, problems: &mut Problems) -> Fragment {
         snapshots_keep: given!(snapshots_keep),
         snapshots_days: given!(snapshots_days),
         snapshots_max_megs: given!(snapshots_max_megs),
-        users_file: given!(users_file),
-        run_as: given!(run_as),
+        users_file,
+        run_as,
         trusted_proxies: given!(trusted_proxies).map(|given| Given {
             setting: given.setting,
             value: given.value.into_iter().map(|network| network.0).collect(),
         }),
         idle_exit_secs: given!(idle_exit_secs),
-        users: keys
-            .users
-            .into_iter()
-            .map(|spanned| given(setting("users", spanned.span().start), spanned))
-            .collect(),
+        users,
     }
 }
 

@@ -8,6 +8,7 @@ pub mod environment;
 mod file;
 mod fragment;
 mod host_key_secret;
+mod literal;
 pub mod problem;
 mod users;
 
@@ -33,6 +34,8 @@ use problem::Problems;
 pub use users::{NO_USERS, UserLists};
 
 const MIB: u64 = 1024 * 1024;
+/// Bytes of a list of users from which on the limit of systemd's credentials, 1 MB, is near.
+pub const LONG_CREDENTIAL: u64 = 900_000;
 /// As the reference server: the decoded limit follows from the one as sent.
 const DECODED_PER_SENT: u64 = 3;
 

@@ -57,6 +57,36 @@ fn a_password_may_have_colons() {
 }
 
 #[test]
+fn a_password_may_have_quotes_and_a_users_file_tabs() {
+    for password in ["it's", "\"quoted\"", "\"", "'"] {
+        let settings = load(&[("SYNC_USER1", &format!("name:{password}"))]).unwrap();
+        assert!(settings.users[&"name".parse().unwrap()].matches(password));
+    }
+    let settings = load_credential("a:b\tc\n", "").unwrap();
+    assert!(settings.users[&"a".parse().unwrap()].matches("b\tc"));
+}
+
+#[test]
+fn what_cannot_be_meant_in_the_file_is_named_with_its_line() {
+    for text in [
+        "\nbase = \"'/data'\"",
+        "\nhost = '\"::\"'",
+        "\nrun_as = \"anki\\r\"",
+        "\nusers_file = \"/etc/users\\n\"",
+        "\nusers = [\"'a:hunter2'\"]",
+        "\nusers = [\"a:hunter2\\r\"]",
+    ] {
+        let problems = load_file(text, &[("SYNC_USER1", "alice:a")]).unwrap_err();
+        assert_eq!(problems.0.len(), 1, "{text}");
+        let told = problems.to_string();
+        assert!(
+            told.contains("line 2") && !told.contains("hunter2"),
+            "{told}"
+        );
+    }
+}
+
+#[test]
 fn every_bad_setting_is_named() {
     let alice = ("SYNC_USER1", "alice:secret");
     for (given, setting) in [
@@ -80,6 +110,27 @@ fn every_bad_setting_is_named() {
             "MAX_SYNC_PAYLOAD_MEGS",
         ),
         (vec![alice, ("SYNC_PORT", "abc")], "SYNC_PORT"),
+        (vec![alice, ("SYNC_BASE", "\"/data\"")], "SYNC_BASE"),
+        (vec![alice, ("SYNC_BASE", "/data\r")], "SYNC_BASE"),
+        (vec![alice, ("SYNC_HOST", "'::'")], "SYNC_HOST"),
+        (vec![alice, ("SYNC_PORT", "8080\r")], "SYNC_PORT"),
+        (
+            vec![alice, ("PASSWORDS_HASHED", "\"0\"")],
+            "PASSWORDS_HASHED",
+        ),
+        (vec![alice, ("PASSWORDS_HASHED", "0\r")], "PASSWORDS_HASHED"),
+        (
+            vec![alice, ("MAX_SYNC_PAYLOAD_MEGS", "'5'")],
+            "MAX_SYNC_PAYLOAD_MEGS",
+        ),
+        (
+            vec![alice, ("SYNC_IP_HEADER", "XRealIp\t")],
+            "SYNC_IP_HEADER",
+        ),
+        (vec![("SYNC_USER1", "\"alice:hunter2\"")], "SYNC_USER1"),
+        (vec![("SYNC_USER1", "'alice:hunter2")], "SYNC_USER1"),
+        (vec![("SYNC_USER1", "alice:hun\tter2")], "SYNC_USER1"),
+        (vec![("SYNC_USER1", "alice:hun\rter2")], "SYNC_USER1"),
         (vec![alice, ("SYNC_PORT", "70000")], "SYNC_PORT"),
         (
             vec![alice, ("SYNC_IP_HEADER", "X-Real-IP")],
@@ -209,6 +260,9 @@ fn a_mistake_in_the_credential_is_named_with_its_line() {
         ("alice:a\nbob\n", "line 2"),
         ("alice:a\n\n# x\nalice:b", "line 4"),
         ("bob:$argon2id$hunter2", "line 1"),
+        ("a:b\n\"bob:hunter2\"\n", "line 2"),
+        ("a:b\nbob:hunter2\r", "line 2"),
+        ("a:b\nbob:hun\0ter2\n", "line 2"),
     ] {
         let problems = load_credential(users, "").unwrap_err();
         let told = problems.0[0].to_string();

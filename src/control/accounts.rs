@@ -1,65 +1,45 @@
 //! Users and devices, as the operator asks about them.
 
-use super::{
-    DeviceReport, DeviceState, Operator, UserReport,
-    server::{Answer, Held, value},
-};
+use std::collections::HashMap;
+
+use super::{DeviceReport, DeviceState, Operator, UserReport};
 use crate::account::{devices::Record, name::UserName};
 
 /// With fewer digits, a slip of the hand could mean another device.
 const FEWEST_DIGITS: usize = 4;
 
 impl Operator {
-    pub(super) fn users(&self) -> Vec<UserReport> {
-        let devices = self.devices(None);
+    pub(super) async fn users(&self) -> Vec<UserReport> {
+        let mut by_user: HashMap<String, Vec<DeviceReport>> = HashMap::new();
+        for device in self.devices(None).await.unwrap_or_default() {
+            let of_user = by_user.entry(device.record.user.clone());
+            of_user.or_default().push(device);
+        }
         let report = |(name, password): (UserName, String)| {
-            let own = || {
-                devices
-                    .iter()
-                    .filter(|device| device.record.user == name.as_str())
-            };
+            let own = by_user.get(name.as_str()).map_or(&[][..], Vec::as_slice);
             let logged_in = |device: &&DeviceReport| device.state == DeviceState::LoggedIn;
             UserReport {
                 password,
-                devices: Some(own().filter(logged_in).count()),
-                last_sync: own().filter_map(|device| device.record.last_sync).max(),
+                devices: Some(own.iter().filter(logged_in).count()),
+                last_sync: own
+                    .iter()
+                    .filter_map(|device| device.record.last_sync)
+                    .max(),
                 name,
             }
         };
-        self.server
-            .accounts
-            .users()
-            .into_iter()
-            .map(report)
-            .collect()
+        let users = self.server.accounts.users();
+        users.into_iter().map(report).collect()
     }
 
-    pub(super) async fn move_data(&self, from: UserName, to: UserName) -> Result<Answer, String> {
-        if self.server.accounts.contains(&to) {
+    pub(super) async fn rename(&self, from: &UserName, to: &UserName) -> Result<(), String> {
+        if self.server.accounts.contains(to) {
             return Err(format!("there is a user {to} already"));
         }
-        let moved = self.server.vaults.rename(&from, &to).await;
-        moved.map_err(|error| error.to_string())?;
-        tracing::info!("the data of {from} are those of {to} from now on");
-        let mut answer = value(&())?;
-        answer.held = Some(Held::Moved { from, to });
-        Ok(answer)
-    }
-
-    pub(super) async fn moved(&self, from: &UserName) {
-        if let Err(error) = self.server.vaults.forget(from).await {
-            tracing::warn!(%error, "that {from} is no user any more is noted at the next start");
-        }
-    }
-
-    /// The list still has the old name: whoever logs in by it must not find an empty folder.
-    pub(super) async fn move_back(&self, from: &UserName, to: &UserName) {
-        match self.server.vaults.rename(to, from).await {
-            Ok(()) => tracing::warn!("renaming {from} was broken off; the data are {from}'s again"),
-            Err(error) => tracing::error!(
-                "renaming {from} was broken off, and the data stay in the folder {to}: {error}"
-            ),
-        }
+        // What is in memory of them goes when the data move; the log says what fails.
+        let _ = self.server.accounts.devices.store().await;
+        let begun = self.server.vaults.begin_rename(from, to).await;
+        begun.map_err(|error| error.to_string())
     }
 
     pub(super) async fn remove_data(&self, user: UserName) -> Result<(), String> {
@@ -67,17 +47,19 @@ impl Operator {
             return Err(format!("{user} is still a user"));
         }
         let removed = self.server.vaults.remove(&user).await;
+        self.server.accounts.devices.forget(&user);
         removed.map_err(|error| error.to_string())?;
         tracing::info!("the data of {user}, who is no user any more, have been removed");
         Ok(())
     }
 
-    pub(super) fn devices(&self, user: Option<&UserName>) -> Vec<DeviceReport> {
-        let records = self.server.accounts.devices.all().into_iter();
-        records
-            .filter(|record| user.is_none_or(|user| record.user == user.as_str()))
-            .map(|record| self.report(record))
-            .collect()
+    pub(super) async fn devices(
+        &self,
+        user: Option<&UserName>,
+    ) -> Result<Vec<DeviceReport>, String> {
+        let listed = self.server.accounts.devices.list(user).await;
+        let records = listed.map_err(|error| error.to_string())?.into_iter();
+        Ok(records.map(|record| self.report(record)).collect())
     }
 
     fn report(&self, record: Record) -> DeviceReport {
@@ -96,7 +78,10 @@ impl Operator {
         beginnings: &[String],
         all_of: Option<&UserName>,
     ) -> Result<Vec<DeviceReport>, String> {
-        let mut candidates = self.devices(None);
+        let mut candidates = match all_of {
+            Some(user) if beginnings.is_empty() => self.devices(Some(user)).await?,
+            _ => self.devices(None).await?,
+        };
         candidates.retain(|device| device.state != DeviceState::Revoked);
         let mut meant = Vec::new();
         for beginning in beginnings {
@@ -106,8 +91,15 @@ impl Operator {
             let own = candidates.iter().map(|device| &device.record);
             meant.extend(own.filter(|record| record.user == user.as_str()));
         }
-        let ids: Vec<_> = meant.iter().map(|record| record.id).collect();
-        let stored = self.server.accounts.devices.revoke(&ids).await;
+        let users = meant
+            .iter()
+            .filter_map(|record| Some((record.user.parse().ok()?, record.id)));
+        let stored = self
+            .server
+            .accounts
+            .devices
+            .revoke(&users.collect::<Vec<_>>())
+            .await;
         for record in &meant {
             self.end_sync(record).await;
             tracing::info!(
@@ -117,9 +109,11 @@ impl Operator {
             );
         }
         stored.map_err(|error| error.to_string())?;
-        let mut revoked = self.devices(None);
-        revoked.retain(|device| ids.contains(&device.record.id));
-        Ok(revoked)
+        let revoked = meant.into_iter().map(|record| DeviceReport {
+            record: record.clone(),
+            state: DeviceState::Revoked,
+        });
+        Ok(revoked.collect())
     }
 
     /// Rolls back what a device has under way.

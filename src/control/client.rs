@@ -46,14 +46,6 @@ pub struct Held {
 }
 
 impl Held {
-    /// Says that what the server did is to last.
-    ///
-    /// # Errors
-    /// When the server is gone.
-    pub fn settle(mut self) -> io::Result<()> {
-        self.stream.write_all(b"\n")
-    }
-
     /// Whether the server still does: it may have been told to end.
     #[must_use]
     pub fn is_there(&self) -> bool {

@@ -7,7 +7,6 @@ use tokio::{io::AsyncReadExt, task::spawn_blocking};
 
 use super::{
     BackedUp, Operator, Preview, Source,
-    server::Held,
     server::{Answer, Rest, value},
 };
 use crate::{
@@ -35,7 +34,7 @@ impl Operator {
             damage,
             media: backup.media,
         })?;
-        answer.held = Some(Held::Copy(backup));
+        answer.held = Some(backup);
         Ok(answer)
     }
 

@@ -48,10 +48,11 @@ pub enum Request {
     },
     /// Who may sync? Answered by a list of [`UserReport`].
     Users,
-    /// Give a user's data to another name, which no user may have yet. Until the settings are
-    /// read again, the data are out of everybody's reach. They go back when the connection
-    /// ends without another byte, which says that the list has the new name. Answered by nothing.
-    MoveData {
+    /// Where are the data? Answered by a path.
+    Base,
+    /// Write down that a user is about to get another name, which no user may have yet. The data
+    /// follow when the settings are next read, and the list has the new name. Answered by nothing.
+    Rename {
         /// The present name.
         from: UserName,
         /// The one to be.

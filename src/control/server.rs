@@ -6,7 +6,6 @@ use serde_json::Value;
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Take},
     net::{UnixListener, UnixStream, unix::OwnedReadHalf},
-    task::spawn_blocking,
     time::{sleep, timeout},
 };
 use tokio_util::task::TaskTracker;
@@ -61,10 +60,11 @@ impl Operator {
         match request {
             Request::Status => value(&self.status().await),
             Request::Reload { users } => value(&self.reload(users).await?),
-            Request::Users => value(&self.users()),
-            Request::MoveData { from, to } => self.move_data(from, to).await,
+            Request::Users => value(&self.users().await),
+            Request::Base => value(&self.base),
+            Request::Rename { from, to } => value(&self.rename(&from, &to).await?),
             Request::RemoveData { user } => value(&self.remove_data(user).await?),
-            Request::Devices { user } => value(&self.devices(user.as_ref())),
+            Request::Devices { user } => value(&self.devices(user.as_ref()).await?),
             Request::Revoke { devices, all_of } => {
                 value(&self.revoke(&devices, all_of.as_ref()).await?)
             }
@@ -90,16 +90,12 @@ impl Operator {
     }
 
     async fn reload(&self, users: Option<String>) -> Result<usize, String> {
-        let reloader = Arc::clone(&self.reloader);
-        let reloading = spawn_blocking(move || match users {
-            Some(users) => reloader.replace_users(users),
-            None => reloader.reload(),
-        });
-        match reloading.await {
-            Ok(Ok(())) => Ok(self.server.accounts.count()),
-            Ok(Err(problems)) => Err(problems.to_string()),
-            Err(panicked) => Err(panicked.to_string()),
-        }
+        let reloaded = match users {
+            Some(users) => self.reloader.replace_users(users).await,
+            None => self.reloader.reload().await,
+        };
+        reloaded.map_err(|problems| problems.to_string())?;
+        Ok(self.server.accounts.count())
     }
 }
 
@@ -109,20 +105,8 @@ pub(super) type Rest = BufReader<Take<OwnedReadHalf>>;
 /// What a request is answered.
 pub(super) struct Answer {
     value: Value,
-    pub(super) held: Option<Held>,
-}
-
-/// What does not last unless the command stays.
-pub(super) enum Held {
     /// A copy that goes with the connection.
-    Copy(Backup),
-    /// Data that go back to the name that they had, unless the command says that all is done.
-    Moved {
-        /// The name that they had.
-        from: UserName,
-        /// The name that they have.
-        to: UserName,
-    },
+    pub(super) held: Option<Backup>,
 }
 
 pub(super) fn value(answer: &impl serde::Serialize) -> Result<Answer, String> {
@@ -176,22 +160,13 @@ async fn converse(operator: &Operator, stream: UnixStream) -> io::Result<()> {
     let mut line = serde_json::to_vec(&reply)?;
     line.push(b'\n');
     let written = writing.write_all(&line).await;
-    match held {
-        Some(Held::Copy(_copy)) if written.is_ok() => {
-            // Keeps an idle server, but not one that is told to end.
-            let _connected = operator.server.pulse.connected();
-            drop(counted);
-            while reading.read(&mut [0]).await? > 0 {}
-        }
-        Some(Held::Moved { from, to }) => {
-            let settled = written.is_ok() && reading.read(&mut [0]).await.unwrap_or(0) > 0;
-            if settled {
-                operator.moved(&from).await;
-            } else {
-                operator.move_back(&from, &to).await;
-            }
-        }
-        _ => {}
+    if let Some(_copy) = held
+        && written.is_ok()
+    {
+        // Keeps an idle server, but not one that is told to end.
+        let _connected = operator.server.pulse.connected();
+        drop(counted);
+        while reading.read(&mut [0]).await? > 0 {}
     }
     written
 }

@@ -31,7 +31,7 @@ impl Operator {
 
     async fn user_statuses(&self, warnings: &mut Vec<String>) -> Vec<UserStatus> {
         let mut statuses = Vec::new();
-        for user in self.users() {
+        for user in self.users().await {
             let folder = self.base.join(user.name.as_str());
             let looked = spawn_blocking(move || (Usage::of(&folder), last_of(&folder)));
             let (usage, last_backup) = match looked.await {

@@ -119,8 +119,16 @@ impl From<BodyError> for HttpError {
 
 impl From<KeyError> for HttpError {
     fn from(error: KeyError) -> Self {
-        // What makes clients ask their people to log in again.
-        Self::new(StatusCode::FORBIDDEN, error)
+        match error {
+            // What makes clients ask their people to log in again.
+            KeyError::Invalid | KeyError::Revoked(_) => Self::new(StatusCode::FORBIDDEN, error),
+            KeyError::Unknown(error) => Self {
+                status: StatusCode::SERVICE_UNAVAILABLE,
+                public: "the server cannot read what it knows of this device; its log says why"
+                    .to_owned(),
+                cause: error.to_string(),
+            },
+        }
     }
 }
 

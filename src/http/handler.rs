@@ -110,7 +110,7 @@ async fn answer(
         let reply = login(server, guest, content, entry).await?;
         (reply, Traffic::default(), share)
     } else {
-        let device = match server.accounts.authenticate(&caller.host_key) {
+        let device = match server.accounts.authenticate(&caller.host_key).await {
             Ok(device) => device,
             Err(error) => {
                 content.discard().await;
@@ -293,7 +293,7 @@ impl Call<'_> {
             )),
             Method::MediaUpload => {
                 let mut zip = content.receive(vault.spool()).await?;
-                self.authenticate_again()?;
+                self.authenticate_again().await?;
                 self.attendance.received(zip.seek(SeekFrom::End(0))?);
                 let uploaded = media::upload(vault, zip, self.room).await?;
                 self.entry.outcome = Some(Outcome::MediaSent(uploaded.0));
@@ -312,8 +312,8 @@ impl Call<'_> {
     }
 
     /// The device may have been revoked while the body was under way.
-    fn authenticate_again(&self) -> Result<(), HttpError> {
-        self.accounts.authenticate(&self.caller.host_key)?;
+    async fn authenticate_again(&self) -> Result<(), HttpError> {
+        self.accounts.authenticate(&self.caller.host_key).await?;
         Ok(())
     }
 
@@ -322,7 +322,7 @@ impl Call<'_> {
         let refusal = match content.receive(self.vault.upload_file()?).await {
             Ok(file) => {
                 let file = file.into_inner();
-                self.authenticate_again()?;
+                self.authenticate_again().await?;
                 self.attendance.received(file.as_file().metadata()?.len());
                 match full::upload(&self.vault, self.device, file, self.room).await? {
                     Ok(()) => {
@@ -347,7 +347,7 @@ impl Call<'_> {
     /// Whatever an empty request carries does not matter.
     async fn ignore(&self, content: Content) -> Result<(), HttpError> {
         content.receive_object(self.vault.spool()).await?;
-        self.authenticate_again()
+        self.authenticate_again().await
     }
 
     /// A small body, as its method's limit sees to.
@@ -361,7 +361,7 @@ impl Call<'_> {
     /// A body that is read where it is needed, and its length.
     async fn receive(&self, content: Content) -> Result<(Spool, u64), HttpError> {
         let mut body = content.receive_object(self.vault.spool()).await?;
-        self.authenticate_again()?;
+        self.authenticate_again().await?;
         let length = body.stream_position()?;
         body.rewind()?;
         self.attendance.received(length);

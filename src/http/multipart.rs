@@ -103,7 +103,7 @@ async fn read_form(
         let known = match texts.key.as_deref() {
             None | Some("") => false,
             // To be told so, as soon as possible.
-            Some(key) => match server.accounts.authenticate(key) {
+            Some(key) => match server.accounts.authenticate(key).await {
                 Ok(device) => {
                     guest.authenticated(&device.user);
                     true

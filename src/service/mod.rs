@@ -13,4 +13,5 @@ pub mod signals;
 pub mod sockets;
 pub mod status;
 pub mod unit;
+pub mod watch;
 pub mod watchdog;

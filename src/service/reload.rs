@@ -1,10 +1,15 @@
 //! Settings that are read again while the server runs.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex as StdMutex, PoisonError},
+};
 
-use super::notify;
+use tokio::{sync::Mutex, task::spawn_blocking};
+
+use super::{notify, watch::Stamp};
 use crate::{
-    config::{Settings, Sources, problem::Problems},
+    config::{Settings, Sources, UserLists, problem::Problems},
     http::Server,
 };
 
@@ -19,17 +24,25 @@ pub fn log_warnings(settings: &Settings) {
 pub struct Reloader {
     server: Arc<Server>,
     sources: Mutex<Sources>,
-    warnings: Mutex<Vec<String>>,
+    warnings: StdMutex<Vec<String>>,
+    /// As it was when it was last read, successfully or not.
+    users_file: StdMutex<Option<(PathBuf, Option<Stamp>)>>,
 }
 
 impl Reloader {
-    /// For a server whose settings came from there, with these warnings.
+    /// For a server whose settings came from there, with these warnings and lists of users.
     #[must_use]
-    pub fn new(server: Arc<Server>, sources: Sources, warnings: Vec<String>) -> Self {
+    pub fn new(
+        server: Arc<Server>,
+        sources: Sources,
+        warnings: Vec<String>,
+        lists: &UserLists,
+    ) -> Self {
         Self {
             server,
             sources: Mutex::new(sources),
-            warnings: Mutex::new(warnings),
+            warnings: StdMutex::new(warnings),
+            users_file: StdMutex::new(users_file(lists)),
         }
     }
 
@@ -40,13 +53,21 @@ impl Reloader {
         warnings.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// The users file, if there is one, as it was when it was last read.
+    #[must_use]
+    pub fn users_file(&self) -> Option<(PathBuf, Option<Stamp>)> {
+        let users_file = self.users_file.lock();
+        users_file.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Takes over users and policy, if all settings are valid; where to listen and where the
     /// data are stays as it was at the start.
     ///
     /// # Errors
     /// Everything that is wrong with them; all stays as it was then. It is logged as well.
-    pub fn reload(&self) -> Result<(), Problems> {
-        self.apply(&self.lock())
+    pub async fn reload(&self) -> Result<(), Problems> {
+        let sources = self.sources.lock().await;
+        self.apply(&sources).await
     }
 
     /// The same, with this text in place of the credential that lists the users, now and at
@@ -54,63 +75,133 @@ impl Reloader {
     ///
     /// # Errors
     /// As [`Reloader::reload`]; also when this server takes its users from elsewhere.
-    pub fn replace_users(&self, text: String) -> Result<(), Problems> {
-        let mut sources = self.lock();
-        if let Some(elsewhere) = elsewhere(&sources) {
+    pub async fn replace_users(&self, text: String) -> Result<(), Problems> {
+        let mut sources = self.sources.lock().await;
+        let present = sources.clone();
+        if let Ok(Some(elsewhere)) = spawn_blocking(move || elsewhere(&present)).await {
             let mut problems = Problems::default();
             problems.add("users", elsewhere);
             return Err(problems);
         }
         let former = sources.users.replace(text);
-        let applied = self.apply(&sources);
+        let applied = self.apply(&sources).await;
         if applied.is_err() {
             sources.users = former;
         }
         applied
     }
 
-    fn apply(&self, sources: &Sources) -> Result<(), Problems> {
+    async fn apply(&self, sources: &Sources) -> Result<(), Problems> {
         notify::reloading();
-        let loaded = Settings::load(sources);
-        match &loaded {
-            Ok(settings) => {
-                log_warnings(settings);
-                let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
-                warnings.clone_from(&settings.warnings);
-                drop(warnings);
-                self.server.change_policy(settings.into());
-                self.server.vaults.retain(settings.retention);
-                let accounts = &self.server.accounts;
-                let new = settings
-                    .users
-                    .keys()
-                    .filter(|user| !accounts.contains(user));
-                self.server.vaults.welcome(new);
-                accounts.replace(settings.users.clone());
-                let remembered = self.server.vaults.remember(settings.users.keys(), |user| {
-                    settings.users.contains_key(user)
-                });
-                if let Err(error) = remembered {
-                    tracing::warn!(%error, "who has been served cannot be noted");
-                }
-                tracing::info!(
-                    "settings and users read again; {} can log in",
-                    self.server.accounts.count()
-                );
-            }
-            Err(problems) => {
-                for problem in &problems.0 {
-                    tracing::error!("not reloaded, everything stays as it was: {problem}");
-                }
+        let applied = self.take_over(sources).await;
+        if let Err(problems) = &applied {
+            for problem in &problems.0 {
+                tracing::error!("not reloaded, everything stays as it was: {problem}");
             }
         }
         notify::ready();
-        loaded.map(drop)
+        applied
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Sources> {
-        self.sources.lock().unwrap_or_else(PoisonError::into_inner)
+    async fn take_over(&self, sources: &Sources) -> Result<(), Problems> {
+        self.look_at_users_file().await;
+        let sources = sources.clone();
+        let settings = match spawn_blocking(move || Settings::load(&sources)).await {
+            Ok(loaded) => loaded?,
+            Err(panicked) => return Err(problem(&panicked)),
+        };
+        // The data first: whoever logs in by a new name has to find them.
+        self.move_data(&settings).await?;
+        self.adopt(settings);
+        self.remember().await;
+        Ok(())
     }
+
+    fn adopt(&self, settings: Settings) {
+        log_warnings(&settings);
+        let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
+        warnings.clone_from(&settings.warnings);
+        drop(warnings);
+        let files = users_file(&settings.user_lists);
+        let mut known = self
+            .users_file
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if files.as_ref().map(|file| &file.0) != known.as_ref().map(|file| &file.0) {
+            *known = files;
+        }
+        drop(known);
+        self.server.change_policy((&settings).into());
+        self.server.vaults.retain(settings.retention);
+        let accounts = &self.server.accounts;
+        let new = settings
+            .users
+            .keys()
+            .filter(|user| !accounts.contains(user));
+        self.server.vaults.welcome(new);
+        accounts.replace(settings.users);
+        tracing::info!(
+            "settings and users read again; {} can log in",
+            accounts.count()
+        );
+    }
+
+    /// Before it is read: what changes while it is read is then seen as a change.
+    async fn look_at_users_file(&self) {
+        let Some((path, _)) = self.users_file() else {
+            return;
+        };
+        let seen = spawn_blocking(move || {
+            let stamp = Stamp::of(&path);
+            (path, stamp)
+        });
+        if let Ok(seen) = seen.await {
+            *self
+                .users_file
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner) = Some(seen);
+        }
+    }
+
+    /// Who has been served; after the data have moved.
+    async fn remember(&self) {
+        let server = Arc::clone(&self.server);
+        let remembered = spawn_blocking(move || {
+            let users: Vec<_> = server
+                .accounts
+                .users()
+                .into_iter()
+                .map(|user| user.0)
+                .collect();
+            let is_user = |user: &_| server.accounts.contains(user);
+            server.vaults.remember(&users, is_user)
+        });
+        if let Ok(Err(error)) = remembered.await {
+            tracing::warn!(%error, "who has been served cannot be noted");
+        }
+    }
+
+    async fn move_data(&self, settings: &Settings) -> Result<(), Problems> {
+        let is_user = |user: &_| settings.users.contains_key(user);
+        let moved = self.server.vaults.follow(is_user).await;
+        for moved in moved.map_err(|error| problem(&error))? {
+            self.server.accounts.devices.forget(&moved.from);
+            self.server.accounts.devices.forget(&moved.to);
+        }
+        Ok(())
+    }
+}
+
+fn problem(error: &dyn std::fmt::Display) -> Problems {
+    let mut problems = Problems::default();
+    problems.add("users", error);
+    problems
+}
+
+fn users_file(lists: &UserLists) -> Option<(PathBuf, Option<Stamp>)> {
+    let path = lists.file.clone().filter(|_| !lists.from_environment)?;
+    let stamp = Stamp::of(&path);
+    Some((path, stamp))
 }
 
 /// Why a list of users in place of the credential would change nothing.

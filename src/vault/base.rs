@@ -10,7 +10,7 @@ use std::{
 use crate::{account::host_key::Secret, durable::Replacement};
 
 /// A name that no user can have; the reference server ignores it.
-pub(super) const OWN_FOLDER: &str = ".anki-syncd";
+pub const OWN_FOLDER: &str = ".anki-syncd";
 
 /// The folder, held by this process alone.
 #[derive(Debug)]
@@ -97,19 +97,16 @@ impl Base {
         self.path.join(user.as_str())
     }
 
-    /// The file of what is remembered of devices.
+    /// The file in which earlier versions kept what they knew of devices.
     #[must_use]
-    pub fn devices_file(&self) -> PathBuf {
+    pub fn former_devices_file(&self) -> PathBuf {
         self.path.join(OWN_FOLDER).join("devices.db")
     }
 
-    /// Whether some device has been served from this folder before.
+    /// The file of the users that are being renamed.
     #[must_use]
-    pub fn has_served(&self) -> bool {
-        fs::read_dir(&self.path).is_ok_and(|entries| {
-            let mut users = entries.flatten();
-            users.any(|user| user.path().join(OWN_FOLDER).exists())
-        })
+    pub fn renames_file(&self) -> PathBuf {
+        self.path.join(OWN_FOLDER).join("renames")
     }
 
     /// The secret behind all host keys, drawn when there is none yet.

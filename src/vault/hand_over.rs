@@ -26,10 +26,11 @@ use nix::{
     unistd::{Gid, Uid, fchownat},
 };
 
-use super::base::{BaseError, OWN_FOLDER, create_folder, failed};
+use super::{
+    base::{BaseError, OWN_FOLDER, create_folder, failed},
+    users_folder::is_users_folder,
+};
 
-/// What a user's folder has, with either server.
-const IN_A_USERS_FOLDER: [&str; 4] = ["collection.anki2", "media", "media.db", OWN_FOLDER];
 /// What else may be there: the last where a file system is mounted.
 const BESIDE_USERS: [&str; 2] = [OWN_FOLDER, "lost+found"];
 const ROOT: u32 = 0;
@@ -76,10 +77,7 @@ fn check_is_base(base: &Path) -> Result<(), BaseError> {
     for entry in fs::read_dir(base).map_err(|source| failed(base, source))? {
         let entry = entry.map_err(|source| failed(base, source))?;
         let (name, path) = (entry.file_name(), entry.path());
-        let is_known = BESIDE_USERS.iter().any(|known| name == *known)
-            || IN_A_USERS_FOLDER
-                .iter()
-                .any(|part| path.join(part).exists());
+        let is_known = BESIDE_USERS.iter().any(|known| name == *known) || is_users_folder(&path);
         if !is_known {
             return Err(BaseError::Shared {
                 base: base.to_owned(),

@@ -15,6 +15,7 @@ mod keeping;
 mod leftovers;
 pub mod lobby;
 mod moving;
+pub mod renames;
 mod replace;
 mod restored;
 pub mod retention;
@@ -24,6 +25,7 @@ mod slot;
 pub mod snapshot;
 pub mod upkeep;
 pub mod usage;
+pub mod users_folder;
 mod vaults;
 pub mod workers;
 

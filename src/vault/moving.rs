@@ -30,11 +30,12 @@ impl Vaults {
     /// Gives a user's folder to another name.
     ///
     /// # Errors
-    /// [`Error::Io`], also when there is such a folder already. Everything is as it was then.
-    pub async fn rename(&self, from: &UserName, to: &UserName) -> Result<(), Error> {
+    /// [`Error::Io`], also when there is such a folder already. The folder may have its new
+    /// name all the same, when only making that durable failed.
+    pub(super) async fn rename(&self, from: &UserName, to: &UserName) -> Result<(), Error> {
         let target = self.base.user_folder(to);
         let (served, new) = (self.served.clone(), to.clone());
-        self.take_away(from, move |folder| {
+        let renamed = self.take_away(from, move |folder| {
             if target.exists() {
                 let what = format!("{} is there already; move it away", target.display());
                 return Err(io::Error::new(io::ErrorKind::AlreadyExists, what));
@@ -42,20 +43,10 @@ impl Vaults {
             fs::rename(folder, &target)?;
             sync_folder(target.parent().unwrap_or(&target))?;
             served.note(&new)
-        })
-        .await?;
+        });
+        let renamed = renamed.await;
         self.lock().remove(to);
-        Ok(())
-    }
-
-    /// Forgets a user whose data have another name now, and who is on no list any more. Until
-    /// then, whoever logs in by the old name is not shown an empty account.
-    ///
-    /// # Errors
-    /// [`Error::Io`].
-    pub async fn forget(&self, user: &UserName) -> Result<(), Error> {
-        let (served, user) = (self.served.clone(), user.clone());
-        Ok(spawn_blocking(move || served.forget(&user)).await??)
+        renamed
     }
 
     /// At the start, and when the list of users has changed: remembers who has data, and
@@ -80,7 +71,8 @@ impl Vaults {
     /// Removes a user's folder with all that is in it.
     ///
     /// # Errors
-    /// [`Error::Io`]. What is still there goes at the next start.
+    /// [`Error::Io`]. If the folder is gone all the same, what is left of it goes at the next
+    /// start.
     pub async fn remove(&self, user: &UserName) -> Result<(), Error> {
         let temporary = self.base.temporary();
         let (served, gone) = (self.served.clone(), user.clone());
@@ -94,8 +86,13 @@ impl Vaults {
             }
             // Out of sight at once: half a folder must not be taken for a user's data.
             let hidden = tempdir_in(temporary)?;
-            fs::rename(folder, hidden.path().join("removed"))?;
-            sync_folder(folder.parent().unwrap_or(folder))?;
+            let removed = hidden.path().join("removed");
+            fs::rename(folder, &removed)?;
+            if let Err(error) = sync_folder(folder.parent().unwrap_or(folder)) {
+                // After a power cut, half of it could be there again.
+                fs::rename(removed, folder)?;
+                return Err(error);
+            }
             served.forget(&gone)?;
             hidden.close()
         })

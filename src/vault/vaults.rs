@@ -7,7 +7,7 @@ use std::{
 };
 
 use tokio::{
-    sync::OnceCell,
+    sync::{Mutex as TurnMutex, OnceCell},
     task::{JoinSet, spawn_blocking},
 };
 
@@ -28,6 +28,8 @@ pub struct Vaults {
     pub(super) base: Base,
     lobby: Lobby,
     pub(super) keeping: Arc<Keeping>,
+    /// Held while users are renamed.
+    pub(super) moving: TurnMutex<()>,
     workers: Workers,
     pub(super) served: Served,
     disk: Disk,
@@ -45,6 +47,7 @@ impl Vaults {
             keeping: Arc::new(Keeping::new(retention)),
             served: Served::new(base.path()),
             base,
+            moving: TurnMutex::default(),
             workers,
             disk,
             by_user: Mutex::default(),

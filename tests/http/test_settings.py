@@ -44,6 +44,20 @@ def run(server, *arguments):
         ("SYNC_PORT", {"SYNC_USER1": "a:b", "SYNC_PORT": "abc"}),
         ("SYNC_PORT", {"SYNC_USER1": "a:b", "SYNC_PORT": "70000"}),
         ("SYNC_HOST", {"SYNC_USER1": "a:b", "SYNC_HOST": "not an address"}),
+        # As compose's list form passes them on: NAME="value".
+        ("SYNC_BASE: .*quotes", {"SYNC_USER1": "a:b", "SYNC_BASE": '"base"'}),
+        ("SYNC_HOST: .*quotes", {"SYNC_USER1": "a:b", "SYNC_HOST": "'127.0.0.1'"}),
+        ("SYNC_USER1: .*quotes", {"SYNC_USER1": '"a:hunter2"'}),
+        ("SYNC_USER1: .*quote", {"SYNC_USER1": "'a:hunter2"}),
+        ("PASSWORDS_HASHED: .*quotes", {"SYNC_USER1": "a:b", "PASSWORDS_HASHED": '"0"'}),
+        # As a file from Windows has it.
+        ("SYNC_BASE: .*Windows", {"SYNC_USER1": "a:b", "SYNC_BASE": "base\r"}),
+        ("SYNC_PORT: .*Windows", {"SYNC_USER1": "a:b", "SYNC_PORT": "8080\r"}),
+        ("SYNC_USER1: .*Windows", {"SYNC_USER1": "a:hunter2\r"}),
+        ("SYNC_IP_HEADER: .*Windows", {"SYNC_USER1": "a:b", "SYNC_IP_HEADER": "XRealIp\r"}),
+        ("PASSWORDS_HASHED: .*Windows", {"SYNC_USER1": "a:b", "PASSWORDS_HASHED": "0\r"}),
+        ("MAX_SYNC_PAYLOAD_MEGS: .*Windows", {"SYNC_USER1": "a:b", "MAX_SYNC_PAYLOAD_MEGS": "9\r"}),
+        ("SYNC_USER1: .*U\\+0009", {"SYNC_USER1": "a:hun\tter2"}),
     ],
 )
 def test_a_mistake_is_named_and_leaves_nothing_behind(tmp_path, named, settings):
@@ -51,7 +65,29 @@ def test_a_mistake_is_named_and_leaves_nothing_behind(tmp_path, named, settings)
     ended = run(server)
     assert ended.returncode == CONFIGURATION_ERROR
     assert re.search(named, ended.stderr)
+    assert "hun" not in ended.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("password", ["it's", '"quoted"', "'", '"'])
+def test_a_password_may_have_quotes(start_server, password):
+    server = start_server("ours", users={"anna": password})
+    assert Account(server).meta()["empty"]
+
+
+@pytest.mark.parametrize(
+    "text", ['users = ["\'a:hunter2\'"]', "base = '\"/data\"'", 'host = "127.0.0.1\\r"']
+)
+def test_what_cannot_be_meant_in_the_file_is_named_with_its_line(tmp_path, text):
+    file = tmp_path / "anki-syncd.toml"
+    file.write_text(f"\n{text}\n")
+    # Empty variables count as unset.
+    unset = {"SYNC_BASE": "", "SYNC_HOST": ""}
+    server = Server("ours", tmp_path, tmp_path / "log", arguments=["--config", file], **unset)
+    ended = run(server)
+    assert ended.returncode == CONFIGURATION_ERROR
+    assert re.search(rf"{file}.*line 2", ended.stderr)
+    assert "hunter2" not in ended.stderr
 
 
 @pytest.mark.parametrize("value", ["", "0", "false"])

@@ -1,13 +1,19 @@
 """`anki-syncd device`: one of a person's devices is logged out, whatever happens to the server."""
 
+import json
 import re
+import shutil
+import sqlite3
 import time
 from contextlib import closing, contextmanager
 
 import pytest
 
+from harness import apt
+from harness.device import ClientError
 from harness.raw import META, Account, Connection, frame
 from harness.steps import Background, is_asked_to_log_in, logged_in, with_notes
+from harness.trace import traced
 
 
 @pytest.fixture
@@ -25,8 +31,14 @@ def ids(server, *words):
     return [device["id"] for device in server.devices(*words)]
 
 
-def devices_file(server):
-    return server.base / ".anki-syncd" / "devices.db"
+def devices_folder(server, user="anna"):
+    return server.folder(user) / ".anki-syncd" / "devices"
+
+
+def stored(server):
+    """Once what is known is in the files."""
+    time.sleep(6)
+    return sorted(path.name for path in devices_folder(server).iterdir())
 
 
 def test_each_device_is_listed_with_what_it_did_last(running, pair, new_device):
@@ -149,49 +161,157 @@ def test_a_new_password_leaves_no_device_on_the_list(running, pair):
     assert {device["state"] for device in running.devices("--all")} == {"logged_out"}
 
 
-def test_a_damaged_file_hinders_nobody_and_is_told_aloud(running, pair):
+def test_a_damaged_file_costs_one_record_and_lets_nobody_in(running, pair):
     first, second = pair
     running.operate("device", "revoke", first.id)
     running.stop()
-    devices_file(running).write_bytes(b"damaged" * 1000)
+    names = [f"{first.id}.revoked", second.id]
+    assert sorted(names) == sorted(path.name for path in devices_folder(running).iterdir())
+    for name in names:
+        (devices_folder(running) / name).write_bytes(b"damaged" * 1000)
     running.start()
+    assert is_asked_to_log_in(first)
     assert second.sync() == "NO_CHANGES"
     assert ids(running) == [second.id]
     log = running.log_text()
-    assert "ERROR" in log and "If devices were revoked, they are let in again" in log
-    assert list(devices_file(running).parent.glob("devices.db.damaged-*"))
+    assert "the device stays revoked" in log and "is written anew" in log
+    assert ids(running, "--all") == [second.id, first.id]
 
 
-def test_a_file_that_is_lost_is_told_and_made_anew(running, pair):
+def test_a_list_that_is_lost_is_told_and_made_anew(running, pair):
     running.stop()
-    devices_file(running).unlink()
+    shutil.rmtree(devices_folder(running))
     running.start()
-    assert "If devices were revoked" in running.log_text()
     assert all(device.sync() == "NO_CHANGES" for device in pair)
+    assert running.log_text().count("If devices were revoked") == 1
     assert set(ids(running)) == {device.id for device in pair}
+
+
+def test_nobody_gets_in_while_it_is_not_known_who_was_revoked(running, pair):
+    running.stop()
+    kept = devices_folder(running).rename(running.base / "kept")
+    devices_folder(running).write_text("in the way")
+    running.start()
+    for device in pair:
+        with pytest.raises(ClientError):
+            device.sync()
+    assert "one of them may have been revoked" in running.log_text()
+    devices_folder(running).unlink()
+    kept.rename(devices_folder(running))
+    assert all(device.sync() == "NO_CHANGES" for device in pair)
 
 
 @contextmanager
 def unwritable(path):
     """For root too."""
-    path.unlink()
-    path.mkdir()
+    kept = path.rename(path.with_name("kept"))
+    path.write_text("in the way")
     yield
-    path.rmdir()
+    path.unlink()
+    kept.rename(path)
 
 
-def test_a_file_that_cannot_be_written_hinders_nobody_and_is_caught_up_with(running, pair):
+def test_what_cannot_be_written_hinders_nobody_and_is_caught_up_with(running, pair):
     first, second = pair
-    with unwritable(devices_file(running)):
+    stored(running)
+    with unwritable(devices_folder(running)):
         first.add_note("in spite of", "that")
         assert first.sync() == second.sync() == "NO_CHANGES"
         told = running.operate("device", "revoke", first.id, status=69)
         assert "until the server ends" in told
         assert is_asked_to_log_in(first)
         time.sleep(6)
-    assert running.log_text().count("devices.db cannot be written") == 1
+    assert running.log_text().count("what is known of devices cannot be stored") == 1
     time.sleep(6)
     running.kill()
     running.start()
     assert is_asked_to_log_in(first)
     assert second.sync() == "NO_CHANGES"
+
+
+def test_a_revocation_is_on_disk_name_and_all_before_it_is_confirmed(running, pair, tmp_path):
+    """What is not asked of the disk by then, a power cut takes back."""
+    first, _ = pair
+    apt.provide("strace")
+    log = tmp_path / "calls"
+    with traced(running, log, "--decode-fds=path", "-e", "trace=rename,renameat,renameat2,fsync,fdatasync,sendto,write"):
+        running.operate("device", "revoke", first.id)
+    calls = log.read_text().splitlines()
+    folder = str(devices_folder(running))
+
+    def at(*words):
+        return next(n for n, line in enumerate(calls) if all(word in line for word in words))
+
+    content = at("fsync", f"{first.id}.new")
+    name = at("rename", f"{first.id}.revoked")
+    last = at("fsync(", f"<{running.base}>")
+    answer = at('{\\"done\\":')
+    assert content < name < at("fsync", f"<{folder}>") < last < answer
+
+
+def test_the_devices_move_with_their_user(running, pair):
+    first, second = pair
+    running.operate("device", "revoke", first.id)
+    running.operate("user", "rename", "anna", "ann")
+    running.restart()
+    states = {device["id"]: device["state"] for device in running.devices("ann", "--all")}
+    assert states == {first.id: "revoked", second.id: "logged_out"}
+    running.operate("user", "rename", "ann", "anna")
+    assert is_asked_to_log_in(first)
+    assert second.sync() == "NO_CHANGES"
+
+
+def test_what_an_earlier_version_knew_is_taken_over(running, pair):
+    first, second = pair
+    stored(running)
+    running.stop()
+    earlier = running.base / ".anki-syncd" / "devices.db"
+    become_earlier(running, earlier, revoked=first.id)
+    running.start()
+    assert is_asked_to_log_in(first)
+    assert second.sync() == "NO_CHANGES"
+    assert not earlier.exists()
+    # Where an earlier version says that it does not know of revocations.
+    assert earlier.with_name("devices.db.taken-over").exists()
+    running.restart()
+    assert is_asked_to_log_in(first)
+    assert len(ids(running, "--all")) == 2
+
+
+def test_without_what_an_earlier_version_knew_nobody_is_let_in(running, pair):
+    first, _ = pair
+    stored(running)
+    running.stop()
+    earlier = running.base / ".anki-syncd" / "devices.db"
+    become_earlier(running, earlier, revoked=first.id)
+    devices_folder(running).write_text("in the way")
+    with pytest.raises(RuntimeError, match="cannot be written to the users' folders"):
+        running.start()
+    assert earlier.exists()
+    devices_folder(running).unlink()
+    running.start()
+    assert is_asked_to_log_in(first)
+
+
+def become_earlier(server, path, revoked):
+    """The files as they were before each user's devices had a folder."""
+    with closing(sqlite3.connect(path)) as database, database:
+        database.executescript(
+            """
+            create table device (
+                id text primary key, user text not null, first_seen integer not null,
+                last_seen integer not null, client text not null, address text not null,
+                last_sync integer, last_action text, revoked integer, password integer not null
+            ) without rowid;
+            pragma user_version = 1;
+            """
+        )
+        for file in devices_folder(server).iterdir():
+            known = json.loads(file.read_text())
+            names = ("first_seen", "last_seen", "client", "address", "last_sync", "last_action")
+            row = [file.name, "anna", *(known[name] for name in names)]
+            when = known["last_seen"] if file.name == revoked else None
+            database.execute(
+                f"insert into device values ({', '.join('?' * 10)})", [*row, when, known["password"]]
+            )
+    shutil.rmtree(devices_folder(server))

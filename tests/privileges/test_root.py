@@ -3,8 +3,10 @@
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -110,6 +112,7 @@ def test_nothing_outside_the_folder_is_handed_over(as_root, account, place):
     base = place / "base"
     folder = base / "anna" / "media"
     folder.mkdir(parents=True)
+    collection_in(base / "anna")
     os.symlink(outside, base / "anna" / ".anki-syncd")
     os.symlink(outside, folder / "folder")
     os.symlink(victim, folder / "symlink")
@@ -128,12 +131,60 @@ def test_nothing_outside_the_folder_is_handed_over(as_root, account, place):
 
 def test_a_folder_of_other_things_is_not_handed_over(as_root, place):
     base = place / "shared"
-    for folder in ("anna/media", "www"):
-        (base / folder).mkdir(parents=True)
+    collection_in(base / "anna")
+    (base / "www").mkdir()
     ended = run(as_root(base=base))
     assert ended.returncode == CONFIGURATION_ERROR
     assert f"{base}/www" in ended.stderr
     assert owners(base) == {(0, 0)}
+
+
+@pytest.mark.parametrize("prepare", ["media", "media_database", "text", "link", "folder"])
+def test_what_only_looks_like_a_users_folder_is_not_handed_over(as_root, place, prepare):
+    """Other programs have folders called media as well."""
+    base = place / "shared"
+    collection_in(base / "anna")
+    other = base / "films"
+    (other / "media").mkdir(parents=True)
+    (other / "media" / "film.mp4").write_text("")
+    if prepare == "media_database":
+        with closing(sqlite3.connect(other / "media.db")) as database:
+            database.execute("create table media (path)")
+    if prepare == "text":
+        (other / "collection.anki2").write_text("my cards")
+    if prepare == "link":
+        (other / "collection.anki2").symlink_to(base / "anna" / "collection.anki2")
+    if prepare == "folder":
+        (other / "collection.anki2").mkdir()
+    ended = run(as_root(base=base))
+    assert ended.returncode == CONFIGURATION_ERROR
+    assert f"holds {base}/films" in ended.stderr
+    assert owners(base) == {(0, 0)}
+
+
+@pytest.mark.parametrize("what", ["nothing", "own", "collection", "media"])
+def test_a_folder_of_users_folders_is_handed_over(as_root, account, place, what):
+    base = place / "base"
+    anna = base / "anna"
+    base.mkdir()
+    if what == "own":
+        (anna / ".anki-syncd").mkdir(parents=True)
+    if what == "collection":
+        collection_in(anna)
+    if what == "media":
+        (anna / "media").mkdir(parents=True)
+        with closing(sqlite3.connect(anna / "media.db")) as database:
+            database.execute("create table media (fname)")
+            database.execute("create table meta (usn)")
+    as_root(base=base).start()
+    assert owners(base) == {(account.uid, account.gid)}
+
+
+def collection_in(folder):
+    """Of which only the kind matters."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with closing(sqlite3.connect(folder / "collection.anki2")) as database:
+        database.execute("create table col (id integer primary key)")
 
 
 @pytest.mark.parametrize("by_root", [False, True], ids=["dropped", "allow-root"])
@@ -145,8 +196,9 @@ def test_it_cannot_write_outside_its_folder_even_where_everybody_may(
     for user, target in places.items():
         target.mkdir(parents=True)
         target.chmod(0o777)
-        (place / "base" / user).mkdir(parents=True)
+        collection_in(place / "base" / user)
         os.symlink(target, place / "base" / user / "media")
+    collection_in(place / "base" / "inside")
     (place / "base" / "inside" / "media").mkdir()
     server = as_root("--allow-root", run_as=None) if by_root else as_root()
     server.start()
@@ -200,6 +252,7 @@ def test_a_reload_that_may_not_read_the_users_keeps_them_and_says_so(as_root):
 def test_systemd_is_asked_for_patience_while_the_folder_is_handed_over(as_root, place):
     media = place / "base" / "anna" / "media"
     media.mkdir(parents=True)
+    collection_in(media.parent)
     for number in range(1000):
         (media / str(number)).touch()
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:

@@ -1,32 +1,62 @@
-use std::fs;
+use std::{collections::HashSet, path::PathBuf};
 
 use tempfile::TempDir;
 
-use super::*;
+use super::{own::MOST, record::UNUSED_SECS, *};
 
 const SEEN: Sighting = Sighting {
     client: "26.09.3,abc,linux",
     address: "192.0.2.1",
 };
 
+fn alice() -> UserName {
+    "alice".parse().unwrap()
+}
+
 fn device(number: u8) -> Device {
     Device {
-        user: "alice".parse().unwrap(),
+        user: alice(),
         id: [number; 12].into(),
         password: PasswordMark(1),
     }
 }
 
-fn open(folder: &TempDir) -> Devices {
-    Devices::open(folder.path().join("devices.db"), false)
+/// A base in which alice has data.
+fn base() -> TempDir {
+    let base = tempfile::tempdir().unwrap();
+    fs::create_dir(base.path().join("alice")).unwrap();
+    base
 }
 
-fn ids(devices: &Devices) -> HashSet<DeviceId> {
-    devices.all().iter().map(|record| record.id).collect()
+fn files(base: &TempDir) -> PathBuf {
+    base.path().join("alice/.anki-syncd/devices")
 }
 
-fn file_names(folder: &TempDir) -> Vec<String> {
-    let entries = fs::read_dir(folder.path()).unwrap();
+async fn open(base: &TempDir) -> Devices {
+    let devices = Devices::below(base.path());
+    devices.prepare(&alice()).await.unwrap();
+    devices
+}
+
+async fn listed(devices: &Devices) -> Vec<Record> {
+    devices.list(Some(&alice())).await.unwrap()
+}
+
+async fn ids(devices: &Devices) -> HashSet<DeviceId> {
+    let records = listed(devices).await;
+    records.iter().map(|record| record.id).collect()
+}
+
+async fn revoke(devices: &Devices, number: u8) -> Result<(), NotStored> {
+    devices.revoke(&[(alice(), device(number).id)]).await
+}
+
+async fn is_revoked(devices: &Devices, number: u8) -> bool {
+    devices.is_revoked(&device(number)).await.unwrap()
+}
+
+fn file_names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).unwrap();
     let mut names: Vec<_> = entries
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
@@ -36,115 +66,136 @@ fn file_names(folder: &TempDir) -> Vec<String> {
 
 #[tokio::test]
 async fn what_was_stored_is_known_again_by_the_next_process() {
-    let folder = tempfile::tempdir().unwrap();
-    let devices = open(&folder);
+    let base = base();
+    let devices = open(&base).await;
     devices.seen(&device(1), SEEN);
     let silent = Sighting { client: "", ..SEEN };
     devices.synced(&device(1), silent, "sent 1, received 2".to_owned());
     devices.store().await.unwrap();
-    assert_eq!(open(&folder).all(), devices.all());
-    let record = &devices.all()[0];
-    assert_eq!(record.client, SEEN.client);
-    assert_eq!(record.last_sync, Some(record.last_seen));
-    assert_eq!(file_names(&folder), ["devices.db"]);
+    let records = listed(&devices).await;
+    assert_eq!(listed(&open(&base).await).await, records);
+    assert_eq!(records[0].client, SEEN.client);
+    assert_eq!(records[0].last_sync, Some(records[0].last_seen));
+    assert_eq!(file_names(&files(&base)), [device(1).id.to_string()]);
 }
 
 #[tokio::test]
-async fn a_revocation_is_on_disk_when_it_is_done_and_stays_whatever_follows() {
-    let folder = tempfile::tempdir().unwrap();
-    let devices = open(&folder);
+async fn a_revocation_is_in_the_name_of_a_file_and_holds_whatever_its_content() {
+    let base = base();
+    let devices = open(&base).await;
     for number in [1, 2] {
         devices.seen(&device(number), SEEN);
     }
-    devices.revoke(&[device(1).id]).await.unwrap();
-    let again = open(&folder);
-    assert!(again.is_revoked(device(1).id) && !again.is_revoked(device(2).id));
-    // By a process that does not know.
-    let mut stale = devices.all();
-    for record in &mut stale {
-        record.revoked = None;
-    }
-    let (mut file, _) = File::open(folder.path().join("devices.db"), false);
-    file.write(&stale, &[device(1).id], Vec::new).unwrap();
-    assert!(open(&folder).is_revoked(device(1).id));
-}
-
-#[tokio::test]
-async fn a_damaged_file_is_set_aside_and_nobody_is_kept_from_syncing() {
-    for content in [
-        "no database at all, but long enough to be taken for one",
-        "",
-    ] {
-        let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("devices.db"), content).unwrap();
-        let devices = open(&folder);
-        devices.seen(&device(1), SEEN);
-        devices.store().await.unwrap();
-        assert_eq!(ids(&open(&folder)).len(), 1);
-        let names = file_names(&folder);
-        assert_eq!(names.len(), 2);
-        assert!(names[1].starts_with("devices.db.damaged-"), "{names:?}");
-    }
-}
-
-#[tokio::test]
-async fn a_file_that_is_damaged_or_removed_meanwhile_is_written_anew_with_all_that_was_in_it() {
-    let folder = tempfile::tempdir().unwrap();
-    let devices = open(&folder);
-    devices.seen(&device(1), SEEN);
-    devices.revoke(&[device(1).id]).await.unwrap();
-    let path = folder.path().join("devices.db");
-    for damage in [
-        |path| fs::write(path, [b'x'; 4096]),
-        |path| fs::remove_file(path),
-    ] {
-        damage(&path).unwrap();
-        devices.seen(&device(2), SEEN);
-        devices.store().await.unwrap();
-        let again = open(&folder);
-        assert!(again.is_revoked(device(1).id));
-        assert_eq!(ids(&again).len(), 2);
-    }
-}
-
-#[tokio::test]
-async fn a_file_that_cannot_be_written_is_tried_again_and_a_revocation_says_so() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("devices.db");
-    let devices = Devices::open(path.join("missing").join("devices.db"), false);
-    devices.seen(&device(1), SEEN);
-    assert!(devices.revoke(&[device(1).id]).await.is_err());
-    assert!(devices.is_revoked(device(1).id));
-    fs::create_dir_all(path.join("missing")).unwrap();
     devices.store().await.unwrap();
-    let again = Devices::open(path.join("missing").join("devices.db"), false);
-    assert!(again.is_revoked(device(1).id));
+    revoke(&devices, 1).await.unwrap();
+    let (one, two) = (device(1).id, device(2).id);
+    assert_eq!(
+        file_names(&files(&base)),
+        [format!("{one}.revoked"), two.to_string()]
+    );
+    // A power cut may leave the content of an earlier file, or none.
+    fs::write(files(&base).join(one.to_string()), "{}").unwrap();
+    for content in ["", "damaged", "[1]", "{\"of\": \"a later version\"}"] {
+        fs::write(files(&base).join(format!("{one}.revoked")), content).unwrap();
+        let again = open(&base).await;
+        assert!(is_revoked(&again, 1).await, "{content:?}");
+        assert!(!is_revoked(&again, 2).await, "{content:?}");
+        assert_eq!(ids(&again).await, HashSet::from([one, two]));
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_file_costs_one_devices_record_and_is_written_anew() {
+    let base = base();
+    let devices = open(&base).await;
+    for number in [1, 2] {
+        devices.seen(&device(number), SEEN);
+    }
+    devices.store().await.unwrap();
+    let damaged = files(&base).join(device(1).id.to_string());
+    fs::write(&damaged, [0; 100]).unwrap();
+    fs::write(files(&base).join("something else"), "").unwrap();
+    let again = open(&base).await;
+    assert_eq!(ids(&again).await, HashSet::from([device(2).id]));
+    again.seen(&device(1), SEEN);
+    again.store().await.unwrap();
+    assert_eq!(ids(&open(&base).await).await.len(), 2);
+}
+
+#[tokio::test]
+async fn nobody_is_let_in_as_long_as_revocations_cannot_be_read() {
+    let base = base();
+    fs::create_dir(base.path().join("alice/.anki-syncd")).unwrap();
+    fs::write(files(&base), "no folder").unwrap();
+    let devices = Devices::below(base.path());
+    assert!(devices.is_revoked(&device(1)).await.is_err());
+    fs::remove_file(files(&base)).unwrap();
+    assert!(!is_revoked(&devices, 1).await);
+}
+
+#[tokio::test]
+async fn a_users_folder_that_is_missing_is_made_for_nothing_but_a_revocation() {
+    let base = tempfile::tempdir().unwrap();
+    let devices = open(&base).await;
+    devices.seen(&device(1), SEEN);
+    devices.store().await.unwrap();
+    assert!(file_names(base.path()).is_empty());
+    revoke(&devices, 1).await.unwrap();
+    assert!(is_revoked(&open(&base).await, 1).await);
+}
+
+#[tokio::test]
+async fn what_cannot_be_written_is_tried_again_and_a_revocation_says_so() {
+    let base = base();
+    let devices = open(&base).await;
+    fs::write(base.path().join("alice/.anki-syncd"), "in the way").unwrap();
+    devices.seen(&device(1), SEEN);
+    assert!(revoke(&devices, 1).await.is_err());
+    assert!(is_revoked(&devices, 1).await);
+    fs::remove_file(base.path().join("alice/.anki-syncd")).unwrap();
+    devices.store().await.unwrap();
+    assert!(is_revoked(&open(&base).await, 1).await);
+}
+
+#[tokio::test]
+async fn those_of_users_who_never_come_are_listed_without_being_kept_in_memory() {
+    let base = base();
+    let devices = open(&base).await;
+    devices.seen(&device(1), SEEN);
+    devices.store().await.unwrap();
+    fs::write(base.path().join("no-folder"), "").unwrap();
+    let again = Devices::below(base.path());
+    assert_eq!(again.list(None).await.unwrap(), listed(&devices).await);
+    assert!(again.loaded(&alice()).is_none());
 }
 
 #[tokio::test]
 async fn who_has_not_been_seen_for_long_is_forgotten_unless_revoked() {
-    let folder = tempfile::tempdir().unwrap();
-    let devices = open(&folder);
+    let base = base();
+    let devices = open(&base).await;
     for number in 1..=4 {
         devices.seen(&device(number), SEEN);
     }
     devices.synced(&device(2), SEEN, String::new());
-    devices.revoke(&[device(3).id]).await.unwrap();
-    for record in devices.known().records.values_mut() {
+    devices.store().await.unwrap();
+    revoke(&devices, 3).await.unwrap();
+    let own = devices.loaded(&alice()).unwrap();
+    for record in own.known().records.values_mut() {
         record.last_seen -= UNUSED_SECS + 1;
     }
     devices.seen(&device(4), SEEN);
     devices.store().await.unwrap();
     let kept = HashSet::from([2, 3, 4].map(|number| device(number).id));
-    assert_eq!(ids(&devices), kept);
-    let again = open(&folder);
-    assert_eq!(ids(&again), kept);
-    assert!(again.is_revoked(device(3).id));
+    assert_eq!(ids(&devices).await, kept);
+    let again = open(&base).await;
+    assert_eq!(ids(&again).await, kept);
+    assert!(is_revoked(&again, 3).await);
 }
 
 #[tokio::test]
 async fn a_program_that_logs_in_for_every_sync_does_not_fill_the_list_up() {
     let devices = Devices::in_memory();
+    devices.prepare(&alice()).await.unwrap();
     for number in 0..2 * u32::try_from(MOST).unwrap() {
         let mut id = [0; 12];
         id[..4].copy_from_slice(&number.to_be_bytes());
@@ -155,5 +206,88 @@ async fn a_program_that_logs_in_for_every_sync_does_not_fill_the_list_up() {
         devices.seen(&device, SEEN);
     }
     devices.store().await.unwrap();
-    assert_eq!(devices.all().len(), MOST);
+    assert_eq!(listed(&devices).await.len(), MOST);
+}
+
+/// As an earlier version wrote it, with devices 1 and 2 of alice, of whom 1 was revoked, and
+/// 3 of somebody who has gone.
+fn former_file(base: &TempDir) -> PathBuf {
+    fs::create_dir_all(base.path().join(".anki-syncd")).unwrap();
+    let path = base.path().join(".anki-syncd/devices.db");
+    let conn = rusqlite::Connection::open(&path).unwrap();
+    conn.execute_batch(
+        "create table device (
+            id text primary key, user text not null, first_seen integer not null,
+            last_seen integer not null, client text not null, address text not null,
+            last_sync integer, last_action text, revoked integer, password integer not null
+        ) without rowid;
+        pragma user_version = 1",
+    )
+    .unwrap();
+    let now = clock::now_secs();
+    for (number, user, revoked) in [
+        (1, "alice", Some(now)),
+        (2, "alice", None),
+        (3, "gone", None),
+    ] {
+        conn.execute(
+            "insert into device values (?, ?, ?, ?, 'c', 'a', null, null, ?, -7)",
+            rusqlite::params![device(number).id.to_string(), user, now, now, revoked],
+        )
+        .unwrap();
+    }
+    path
+}
+
+#[tokio::test]
+async fn what_an_earlier_version_knew_is_taken_over_once_and_set_aside() {
+    let base = base();
+    let path = former_file(&base);
+    former::take_over(base.path(), &path, |_| false).unwrap();
+    let devices = open(&base).await;
+    assert!(is_revoked(&devices, 1).await && !is_revoked(&devices, 2).await);
+    assert_eq!(listed(&devices).await[0].password, PasswordMark(-7));
+    assert_eq!(file_names(base.path()), [".anki-syncd", "alice"]);
+    let own = base.path().join(".anki-syncd");
+    assert_eq!(file_names(&own), ["devices.db.taken-over"]);
+    former::take_over(base.path(), &path, |_| false).unwrap();
+    assert_eq!(ids(&open(&base).await).await.len(), 2);
+}
+
+#[tokio::test]
+async fn what_was_revoked_meanwhile_stays_so_when_an_earlier_version_was_in_use_again() {
+    let base = base();
+    let path = former_file(&base);
+    former::take_over(base.path(), &path, |_| false).unwrap();
+    revoke(&open(&base).await, 2).await.unwrap();
+    fs::remove_file(path.with_file_name("devices.db.taken-over")).unwrap();
+    former_file(&base);
+    former::take_over(base.path(), &path, |_| false).unwrap();
+    let devices = open(&base).await;
+    assert!(is_revoked(&devices, 1).await && is_revoked(&devices, 2).await);
+}
+
+#[tokio::test]
+async fn an_earlier_versions_file_that_is_damaged_is_set_aside_and_hinders_nobody() {
+    for content in [
+        "no database at all, but long enough to be taken for one",
+        "",
+    ] {
+        let base = base();
+        let path = former_file(&base);
+        fs::write(&path, content).unwrap();
+        former::take_over(base.path(), &path, |_| false).unwrap();
+        let names = file_names(&base.path().join(".anki-syncd"));
+        assert_eq!(names.len(), 1);
+        assert!(names[0].starts_with("devices.db.damaged-"), "{names:?}");
+    }
+}
+
+#[test]
+fn an_earlier_versions_file_that_cannot_be_spread_stays_where_it_is() {
+    let base = base();
+    let path = former_file(&base);
+    fs::write(base.path().join("alice/.anki-syncd"), "in the way").unwrap();
+    assert!(former::take_over(base.path(), &path, |_| false).is_err());
+    assert!(path.exists());
 }

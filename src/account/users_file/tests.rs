@@ -1,3 +1,5 @@
+use std::{fs, os::unix::fs::MetadataExt};
+
 use super::*;
 
 const TEXT: &str = "# people\n\nalice:plain:pass\r\n  \nbob:b # no comment\n# end";
@@ -49,7 +51,7 @@ fn what_cannot_be_is_refused() {
         document.rename(&alice, &bob),
         Err(EditError::Exists(bob.clone()))
     );
-    for taken_apart in ["a:b", "#a"] {
+    for taken_apart in ["a:b", "#a", "'a", "\"a"] {
         let taken_apart = name(taken_apart);
         assert_eq!(
             document.add(&taken_apart, "x"),
@@ -66,9 +68,9 @@ fn what_cannot_be_is_refused() {
 #[test]
 fn every_line_that_is_wrong_is_named_without_its_password() {
     let mistakes =
-        Document::parse("a:b\nhunter2\na:hunter2\n:hunter2\nb:$argon2hunter2\n").unwrap_err();
+        Document::parse("a:b\nhunter2\na:hunter2\n:hunter2\nb:$argon2hunter2\n\"c:hunter2\"\nd:hunter2\0\ne:hunter2\r").unwrap_err();
     let lines: Vec<_> = mistakes.iter().map(|mistake| mistake.line).collect();
-    assert_eq!(lines, [2, 3, 4, 5]);
+    assert_eq!(lines, [2, 3, 4, 5, 6, 7, 8]);
     assert!(!format!("{mistakes:?}").contains("hunter2"));
 }
 

@@ -3,16 +3,19 @@
 use std::{
     fmt, fs,
     path::{Path, PathBuf},
+    time::SystemTime,
 };
 
 use super::super::context::{CommandError, Context};
 use crate::{
     account::{
+        compare,
         name::UserName,
         users_file::{Document, EditError, UsersFile},
     },
-    config::Settings,
-    control::{Request, Status, UserReport, client::AskError},
+    config::{LONG_CREDENTIAL, Settings},
+    control::{Request, UserReport, client::AskError},
+    durable::Replacement,
 };
 
 /// Every list that can be edited, the first being the one for new users.
@@ -30,18 +33,30 @@ pub struct List {
     is_credential: bool,
 }
 
-/// Whether the running server has taken a change over.
-#[derive(Clone, Copy)]
-pub enum Known {
-    Now,
-    WhenItStarts,
+/// A change that is in the file.
+pub struct Change {
+    is_known: bool,
+    /// Why it may not be on the disk for certain.
+    doubt: Option<String>,
 }
 
-impl fmt::Display for Known {
+impl Change {
+    /// Says at the end what is not certain, after all that is.
+    ///
+    /// # Errors
+    /// [`CommandError::Failed`].
+    pub fn confirm(self) -> Result<(), CommandError> {
+        self.doubt
+            .map_or(Ok(()), |doubt| Err(CommandError::Failed(doubt)))
+    }
+}
+
+impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Now => "The running server knows it.",
-            Self::WhenItStarts => "The server is not running; it reads that when it starts.",
+        f.write_str(if self.is_known {
+            "The running server knows it."
+        } else {
+            "The server is not running; it reads that when it starts."
         })
     }
 }
@@ -66,9 +81,6 @@ impl Lists {
             path,
             is_credential: true,
         });
-        if let Some(list) = &passed {
-            list.check_is_the_servers(context, &settings)?;
-        }
         let files: Vec<_> = named.chain(passed).collect();
         if files.is_empty() {
             return Err(CommandError::Refused(
@@ -76,13 +88,45 @@ impl Lists {
             ));
         }
         // It knows better, if it runs.
-        let running = context.ask(&Request::Status);
-        let base = running.map_or_else(|_| settings.base.clone(), |status: Status| status.base);
-        Ok(Self {
+        let running = context.ask(&Request::Base);
+        let base = running.unwrap_or_else(|_| settings.base.clone());
+        let lists = Self {
             settings,
             base,
             files,
-        })
+        };
+        lists.catch_up(context)?;
+        Ok(lists)
+    }
+
+    /// Has the server take over what an earlier command wrote and was killed before it could
+    /// say so.
+    fn catch_up(&self, context: &Context) -> Result<(), CommandError> {
+        let salt = format!("{:?}", SystemTime::now());
+        let digest = compare::digest(&self.settings.users, &salt);
+        if context
+            .ask(&Request::SameUsers { salt, digest })
+            .unwrap_or(true)
+        {
+            return Ok(());
+        }
+        let credential = self.files.iter().find(|list| list.is_credential);
+        if let Some(list) = credential {
+            list.check_is_the_servers(context, &self.settings)?;
+        }
+        let text = credential
+            .map(|list| fs::read_to_string(&list.path))
+            .transpose()?;
+        // If it does not, the change to come says why.
+        if context
+            .ask::<usize>(&Request::Reload { users: text })
+            .is_ok()
+        {
+            eprintln!(
+                "anki-syncd: the running server had other users than the list; it has read it again"
+            );
+        }
+        Ok(())
     }
 
     /// The list that a new user comes into.
@@ -166,8 +210,21 @@ impl List {
     }
 
     /// Whether the file holds just that.
-    pub fn is(&self, document: &Document) -> bool {
+    fn is(&self, document: &Document) -> bool {
         fs::read_to_string(&self.path).is_ok_and(|text| text == document.to_string())
+    }
+
+    /// That systemd will soon not load it any more.
+    #[must_use]
+    pub fn nearly_too_long(&self) -> Option<String> {
+        let bytes = self.path.metadata().ok()?.len();
+        (self.is_credential && bytes >= LONG_CREDENTIAL).then(|| {
+            format!(
+                "{} has {} KB. Above 1 MB systemd does not load it (LoadCredential=), and the server does not start (status 243): name a file that the server's account can read as `users_file` in the configuration file, and move the users there.",
+                self.path.display(),
+                bytes / 1000
+            )
+        })
     }
 
     /// Changes the file and tells the server.
@@ -178,24 +235,59 @@ impl List {
         &self,
         context: &Context,
         edit: impl FnOnce(&mut Document) -> Result<(), EditError>,
-    ) -> Result<Known, CommandError> {
+    ) -> Result<Change, CommandError> {
         let file = self.edit(edit)?;
-        file.prepare()?.commit()?;
-        self.tell(context, &file.document.to_string())
+        let prepared = file.prepare()?;
+        self.put(context, &file, prepared)
     }
 
-    /// Tells the server what is in the file now.
+    /// Puts what was prepared in the place of the file, and tells the server.
     ///
     /// # Errors
-    /// When it does not take it over.
-    pub fn tell(&self, context: &Context, text: &str) -> Result<Known, CommandError> {
-        let users = self.is_credential.then(|| text.to_owned());
-        match context.ask::<usize>(&Request::Reload { users }) {
-            Ok(_) => Ok(Known::Now),
-            Err(AskError::NotRunning) => Ok(Known::WhenItStarts),
-            Err(error) => Err(CommandError::Refused(format!(
-                "{} is changed, but the running server goes on with the users that it had: {error}",
+    /// As [`List::change`].
+    pub fn put(
+        &self,
+        context: &Context,
+        file: &UsersFile,
+        prepared: Replacement,
+    ) -> Result<Change, CommandError> {
+        let doubt = match prepared.commit() {
+            Ok(()) => None,
+            // It is in its place, and only not on the disk for certain: the server has to know
+            // what everybody else reads.
+            Err(error) if self.is(&file.document) => Some(format!(
+                "{} is changed, but the disk failed to make that durable: {error}. After a power cut the former list may be back, which `anki-syncd user list` shows; check the disk",
                 self.path.display()
+            )),
+            Err(error) => {
+                return Err(CommandError::Refused(format!(
+                    "{} cannot be replaced, and nothing is changed: {error}",
+                    self.path.display()
+                )));
+            }
+        };
+        let is_known = self.tell(context, &file.document.to_string())?;
+        Ok(Change { is_known, doubt })
+    }
+
+    /// Tells the server what is in the file now, unless none is running.
+    fn tell(&self, context: &Context, text: &str) -> Result<bool, CommandError> {
+        let users = self.is_credential.then(|| text.to_owned());
+        let request = Request::Reload { users };
+        let told = match context.ask::<usize>(&request) {
+            // It may have ended, to be started again; to hear it twice does no harm.
+            Err(AskError::Broken(_)) => context.ask(&request),
+            told => told,
+        };
+        let path = self.path.display();
+        match told {
+            Ok(_) => Ok(true),
+            Err(AskError::NotRunning) => Ok(false),
+            Err(AskError::Broken(error)) => Err(CommandError::Failed(format!(
+                "{path} is changed, but whether the running server has taken it over is not known, since it gave no answer ({error}). `anki-syncd check` compares the two; a restart has the server read the list: systemctl restart anki-syncd"
+            ))),
+            Err(error) => Err(CommandError::Refused(format!(
+                "{path} is changed, but the running server goes on with the users that it had, which `anki-syncd user list` shows: {error}. Once that is put right, the next `anki-syncd user` command or a restart has it read the list"
             ))),
         }
     }

@@ -2,7 +2,7 @@
 
 mod lists;
 
-use std::{collections::BTreeMap, io};
+use std::{collections::BTreeMap, io, path::PathBuf};
 
 use super::{
     context::{CommandError, Context, print_json},
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     account::{name::UserName, users_file::Document},
-    control::{Request, Status, UserReport, client::AskError},
+    control::{Request, UserReport, client::AskError},
 };
 use lists::Lists;
 
@@ -79,9 +79,9 @@ fn add(context: &Context, name: &UserName) -> Result<(), CommandError> {
     // Asked before the file is held, so that nobody waits for a keyboard.
     list.edit(|users| users.add(name, ""))?;
     let hash = password::ask_new(&format!("Password for {name}"))?;
-    let known = list.change(context, |users| users.add(name, &hash))?;
+    let change = list.change(context, |users| users.add(name, &hash))?;
     println!(
-        "{name} can log in, and is in {}. {known}",
+        "{name} can log in, and is in {}. {change}",
         list.path().display()
     );
     let data = lists.data_of(name);
@@ -91,19 +91,22 @@ fn add(context: &Context, name: &UserName) -> Result<(), CommandError> {
             data.display()
         );
     }
-    Ok(())
+    if let Some(warning) = list.nearly_too_long() {
+        println!("{warning}");
+    }
+    change.confirm()
 }
 
 fn passwd(context: &Context, name: &UserName) -> Result<(), CommandError> {
     let lists = Lists::of(context)?;
     let list = lists.having(name)?;
     let hash = password::ask_new(&format!("New password for {name}"))?;
-    let known = list.change(context, |users| users.change_password(name, &hash))?;
+    let change = list.change(context, |users| users.change_password(name, &hash))?;
     println!(
-        "{name} has a new password, in {}, and has to log in with it on every device. {known}",
+        "{name} has a new password, in {}, and has to log in with it on every device. {change}",
         list.path().display()
     );
-    Ok(())
+    change.confirm()
 }
 
 fn remove(
@@ -121,7 +124,7 @@ fn remove(
     };
     if delete_data {
         // Asked first: nobody else removes data.
-        context.ask::<Status>(&Request::Status)?;
+        context.ask::<PathBuf>(&Request::Base)?;
     }
     if delete_data && !yes {
         confirm(
@@ -133,11 +136,12 @@ fn remove(
         )?;
     }
     if let Some(list) = list {
-        let known = list.change(context, |users| users.remove(name))?;
+        let change = list.change(context, |users| users.remove(name))?;
         println!(
-            "{name} is not in {} any more, and is logged out on every device. {known}",
+            "{name} is not in {} any more, and is logged out on every device. {change}",
             list.path().display()
         );
+        change.confirm()?;
     }
     if !delete_data {
         println!("The data stay in {}.", data.display());
@@ -146,6 +150,12 @@ fn remove(
     let user = name.clone();
     match context.ask(&Request::RemoveData { user }) {
         Ok(()) => println!("The data in {} are removed.", data.display()),
+        Err(AskError::Broken(error)) => {
+            return Err(CommandError::Failed(format!(
+                "{name} is removed; whether the data in {} are as well is not known, since the server gave no answer ({error}): the same command once more removes what is left",
+                data.display()
+            )));
+        }
         Err(error) => {
             return Err(CommandError::Refused(format!(
                 "the data in {} are still there: {error}",
@@ -165,37 +175,25 @@ fn confirm(question: &str, name: &UserName) -> Result<(), CommandError> {
     }
 }
 
-/// The new list is on disk before the data move, so that little can go wrong in between.
+/// The list decides where the data are; the server has written down which names are those of
+/// one person before the list changes. So whatever fails in between, they come together.
 fn rename(context: &Context, from: &UserName, to: &UserName) -> Result<(), CommandError> {
     let lists = Lists::of(context)?;
     let list = lists.having(from)?;
     lists.for_new(to)?;
     let edited = list.edit(|users: &mut Document| users.rename(from, to))?;
     let prepared = edited.prepare()?;
-    let request = Request::MoveData {
+    context.ask::<()>(&Request::Rename {
         from: from.clone(),
         to: to.clone(),
-    };
-    // If this process ends before the list is in its place, the server moves them back.
-    let ((), moved) = context.ask_and_hold(&request, io::empty())?;
-    if let Err(error) = prepared.commit()
-        // It may be in its place, and only not be on the disk for certain.
-        && !list.is(&edited.document)
-    {
-        return Err(CommandError::Refused(format!(
-            "{} cannot be replaced, and the data keep their name: {error}",
-            list.path().display()
-        )));
-    }
-    let settled = moved.settle();
-    let known = list.tell(context, &edited.document.to_string())?;
-    settled?;
+    })?;
+    let change = list.put(context, &edited, prepared)?;
     println!(
-        "{from} is {to} now, in {} and {}, and has to log in again on every device, with the new name and the same password. Nothing is uploaded or downloaded anew. {known}",
+        "{from} is {to} now, in {} and {}, and has to log in again on every device, with the new name and the same password. Nothing is uploaded or downloaded anew. {change}",
         list.path().display(),
         lists.data_of(to).display()
     );
-    Ok(())
+    change.confirm()
 }
 
 fn list(context: &Context, json: bool) -> Result<(), CommandError> {

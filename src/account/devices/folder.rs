@@ -1,0 +1,242 @@
+//! `SYNC_BASE/<user>/.anki-syncd/devices`: a small file for each device, replaced whole.
+//!
+//! A revocation is in the file's name, `<id>.revoked`, so that it holds whatever happens to
+//! the content. It is on disk, with its name, before anybody is told that it is done. All
+//! else may be some seconds old after a power cut, and is not waited for.
+
+use std::{
+    collections::HashMap,
+    fs::{self, DirBuilder, File, OpenOptions},
+    io::{self, Read, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::{PasswordMark, Record};
+use crate::{
+    account::{host_key::DeviceId, name::UserName},
+    durable::sync_folder,
+};
+
+const BELOW_A_USER: &str = ".anki-syncd/devices";
+const REVOKED: &str = ".revoked";
+/// A file until it has its own name.
+const NEW: &str = ".new";
+/// More than any record takes.
+const LONGEST: u64 = 64 * 1024;
+
+/// The devices of one user, on disk.
+pub(super) struct Folder {
+    path: PathBuf,
+    base: PathBuf,
+}
+
+/// Whether a record is in its file.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Written {
+    Yes,
+    /// The user has no folder yet: whether there is to be one is not decided here.
+    NoFolder,
+}
+
+/// The content of a file. What other versions know besides is passed over.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Content {
+    first_seen: i64,
+    last_seen: i64,
+    client: String,
+    address: String,
+    last_sync: Option<i64>,
+    last_action: Option<String>,
+    revoked: Option<i64>,
+    password: i64,
+}
+
+impl Folder {
+    pub(super) fn of(base: &Path, user: &UserName) -> Self {
+        Self {
+            path: base.join(user.as_str()).join(BELOW_A_USER),
+            base: base.to_owned(),
+        }
+    }
+
+    /// Whether the user has data here, but no list of devices.
+    pub(super) fn is_lost(&self) -> bool {
+        self.users().is_dir() && !self.path.exists()
+    }
+
+    /// Whether the user has a folder.
+    pub(super) fn has_user(&self) -> bool {
+        self.users().is_dir()
+    }
+
+    /// Reads all of them. A file that cannot be understood costs its own record only, and
+    /// never a revocation.
+    ///
+    /// # Errors
+    /// When the names cannot be read: then nobody knows who was revoked.
+    pub(super) fn read(&self, user: &UserName) -> io::Result<Vec<Record>> {
+        let entries = match fs::read_dir(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries?,
+        };
+        let mut records: HashMap<DeviceId, Record> = HashMap::new();
+        for entry in entries {
+            let Some(name) = entry?.file_name().into_string().ok() else {
+                continue;
+            };
+            let (digits, is_revoked) = match name.strip_suffix(REVOKED) {
+                Some(digits) => (digits, true),
+                None => (name.as_str(), false),
+            };
+            let Ok(id) = digits.parse() else { continue };
+            let record = self.record(&name, id, user, is_revoked);
+            let known = records.get(&id).is_some_and(Record::is_revoked);
+            if let Some(record) = record.filter(|_| !known) {
+                records.insert(id, record);
+            }
+        }
+        Ok(records.into_values().collect())
+    }
+
+    fn record(
+        &self,
+        name: &str,
+        id: DeviceId,
+        user: &UserName,
+        is_revoked: bool,
+    ) -> Option<Record> {
+        let path = self.path.join(name);
+        let content = match content(&path) {
+            Ok(content) => content,
+            Err(error) => {
+                let consequence = if is_revoked {
+                    "the device stays revoked"
+                } else {
+                    "it is not that of a revoked device, and is written anew when the device syncs"
+                };
+                tracing::warn!("{} cannot be read: {error}; {consequence}", path.display());
+                if !is_revoked {
+                    return None;
+                }
+                Content::default()
+            }
+        };
+        let revoked = content.revoked.or(is_revoked.then_some(content.last_seen));
+        Some(Record {
+            id,
+            user: user.to_string(),
+            first_seen: content.first_seen,
+            last_seen: content.last_seen,
+            client: content.client,
+            address: content.address,
+            last_sync: content.last_sync,
+            last_action: content.last_action,
+            revoked,
+            password: PasswordMark(content.password),
+        })
+    }
+
+    /// Writes a record, and makes it durable if it is a revocation.
+    ///
+    /// # Errors
+    /// As the file system says.
+    pub(super) fn write(&self, record: &Record) -> io::Result<Written> {
+        let is_revoked = record.is_revoked();
+        if !self.make(is_revoked)? {
+            return Ok(Written::NoFolder);
+        }
+        let id = record.id.to_string();
+        let path = self.path.join(&id);
+        let target = if is_revoked {
+            self.path.join(format!("{id}{REVOKED}"))
+        } else {
+            path.clone()
+        };
+        let new = self.path.join(format!("{id}{NEW}"));
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&new)?;
+        file.write_all(&serde_json::to_vec(&Content::from(record))?)?;
+        if is_revoked {
+            file.sync_all()?;
+        }
+        fs::rename(&new, &target)?;
+        if is_revoked {
+            remove(&path)?;
+            self.sync()?;
+        }
+        Ok(Written::Yes)
+    }
+
+    /// Forgets a device that was not revoked.
+    ///
+    /// # Errors
+    /// As the file system says.
+    pub(super) fn remove(&self, id: DeviceId) -> io::Result<()> {
+        remove(&self.path.join(id.to_string()))
+    }
+
+    fn users(&self) -> PathBuf {
+        self.path
+            .ancestors()
+            .nth(2)
+            .unwrap_or(&self.base)
+            .to_owned()
+    }
+
+    /// Makes the folder, in the user's. A user's own folder is made for a revocation only,
+    /// which has to be somewhere: else one that is missing would look like one that is empty.
+    fn make(&self, whatever: bool) -> io::Result<bool> {
+        if !whatever && !self.has_user() {
+            return Ok(false);
+        }
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&self.path)?;
+        Ok(true)
+    }
+
+    /// Makes all names up to the folder's own durable.
+    fn sync(&self) -> io::Result<()> {
+        let above = self.path.ancestors();
+        above
+            .take_while(|folder| folder.starts_with(&self.base))
+            .try_for_each(sync_folder)
+    }
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
+}
+
+fn content(path: &Path) -> io::Result<Content> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(LONGEST).read_to_end(&mut bytes)?;
+    Ok(serde_json::from_slice(&bytes)?)
+}
+
+impl From<&Record> for Content {
+    fn from(record: &Record) -> Self {
+        Self {
+            first_seen: record.first_seen,
+            last_seen: record.last_seen,
+            client: record.client.clone(),
+            address: record.address.clone(),
+            last_sync: record.last_sync,
+            last_action: record.last_action.clone(),
+            revoked: record.revoked,
+            password: record.password.0,
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! `SYNC_BASE/.anki-syncd/devices.db`, in which earlier versions kept all users' devices:
+//! taken over once, and set aside.
+
+use std::{
+    collections::HashMap,
+    fs::{self, File},
+    io,
+    path::{Path, PathBuf},
+};
+
+use nix::unistd::syncfs;
+use rusqlite::{Connection, OpenFlags, Row};
+
+use super::{PasswordMark, Record, folder::Folder};
+use crate::{
+    account::name::UserName,
+    clock,
+    collection::is_environment,
+    durable::{folder_of, sync_folder},
+};
+
+/// Where an earlier version that is started again does not find it, and so warns that
+/// revocations may be lost.
+const TAKEN_OVER: &str = "devices.db.taken-over";
+
+/// The earlier versions' file cannot be taken over.
+#[derive(Debug, thiserror::Error)]
+pub enum FormerError {
+    /// It cannot be read, for reasons outside of it.
+    #[error("{}: {source}; it says which devices were revoked, so the server does not start without", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: rusqlite::Error,
+    },
+    /// What is in it cannot be written to the users' folders.
+    #[error("what {} holds cannot be written to the users' folders: {source}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// Takes the file over, if there is one. Devices of people who are no users any more and have
+/// no folder are left behind.
+///
+/// # Errors
+/// [`FormerError`]; all is as it was, and can be tried again.
+pub fn take_over(
+    base: &Path,
+    path: &Path,
+    is_user: impl Fn(&UserName) -> bool,
+) -> Result<(), FormerError> {
+    let records = match read(path) {
+        Ok(Some(records)) => records,
+        Ok(None) => return Ok(()),
+        Err(source) if is_environment(&source) => {
+            let path = path.to_owned();
+            return Err(FormerError::Read { path, source });
+        }
+        Err(error) => {
+            set_aside(path, &error);
+            return Ok(());
+        }
+    };
+    let taken = records.len();
+    spread(base, records, is_user)
+        .and_then(|()| retire(base, path))
+        .map_err(|source| FormerError::Write {
+            path: path.to_owned(),
+            source,
+        })?;
+    tracing::info!(
+        "{taken} devices that {} lists are in the users' folders from now on; it is kept as {TAKEN_OVER}",
+        path.display()
+    );
+    Ok(())
+}
+
+fn spread(
+    base: &Path,
+    records: Vec<Record>,
+    is_user: impl Fn(&UserName) -> bool,
+) -> io::Result<()> {
+    let mut by_user: HashMap<UserName, Vec<Record>> = HashMap::new();
+    for record in records {
+        if let Ok(user) = record.user.parse() {
+            by_user.entry(user).or_default().push(record);
+        }
+    }
+    for (user, records) in by_user {
+        let folder = Folder::of(base, &user);
+        if !folder.has_user() && !is_user(&user) {
+            continue;
+        }
+        let present = folder.read(&user)?;
+        for record in records {
+            // There is one already if an earlier version has been in use again.
+            let known = present.iter().find(|known| known.id == record.id);
+            folder.write(&merged(known, record))?;
+        }
+    }
+    Ok(())
+}
+
+fn merged(known: Option<&Record>, record: Record) -> Record {
+    let Some(known) = known else { return record };
+    let revoked = known.revoked.or(record.revoked);
+    let later = if known.last_seen > record.last_seen {
+        known.clone()
+    } else {
+        record
+    };
+    Record { revoked, ..later }
+}
+
+/// All of it is on disk before the file that it came from is out of the way.
+fn retire(base: &Path, path: &Path) -> io::Result<()> {
+    syncfs(File::open(base)?)?;
+    fs::rename(path, path.with_file_name(TAKEN_OVER))?;
+    sync_folder(folder_of(path))
+}
+
+/// Whoever was revoked is not known any more; nobody else is kept from syncing for that.
+fn set_aside(path: &Path, error: &rusqlite::Error) {
+    let mut aside = path.as_os_str().to_owned();
+    aside.push(format!(".damaged-{}", clock::now_secs()));
+    let name = path.display();
+    let outcome = match fs::rename(path, &aside) {
+        Ok(()) => format!("is kept as {}", Path::new(&aside).display()),
+        Err(error) => format!("cannot be set aside: {error}"),
+    };
+    tracing::error!(
+        "{name} is damaged ({error}), and {outcome}. {}",
+        super::NOT_KNOWN
+    );
+}
+
+/// None if there is no file.
+fn read(path: &Path) -> rusqlite::Result<Option<Vec<Record>>> {
+    if !path.is_file() {
+        return Ok(None);
+    }
+    // For writing, since SQLite may have to bring in what a crash has left.
+    let conn = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    let mut rows = conn.prepare(
+        "select id, user, first_seen, last_seen, client, address, last_sync, last_action, revoked, password from device",
+    )?;
+    let records = rows.query_map([], record)?;
+    records.collect::<Result<_, _>>().map(Some)
+}
+
+fn record(row: &Row) -> rusqlite::Result<Record> {
+    Ok(Record {
+        id: row.get(0)?,
+        user: row.get(1)?,
+        first_seen: row.get(2)?,
+        last_seen: row.get(3)?,
+        client: row.get(4)?,
+        address: row.get(5)?,
+        last_sync: row.get(6)?,
+        last_action: row.get(7)?,
+        revoked: row.get(8)?,
+        password: PasswordMark(row.get(9)?),
+    })
+}

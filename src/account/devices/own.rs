@@ -1,0 +1,126 @@
+//! One user's devices, in memory and on their way to the files.
+
+use std::{
+    collections::{HashMap, HashSet},
+    io,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use super::{
+    folder::{Folder, Written},
+    record::Record,
+};
+use crate::account::{Device, host_key::DeviceId, name::UserName};
+
+/// Of each user; programs that log in anew for every sync would fill the list up.
+pub(super) const MOST: usize = 200;
+
+/// One user's devices.
+pub(super) struct Own {
+    pub(super) folder: Option<Folder>,
+    known: Mutex<Known>,
+    /// Held while files are written: an older state of a record must not follow a newer one.
+    writing: Mutex<()>,
+}
+
+#[derive(Default)]
+pub(super) struct Known {
+    pub(super) records: HashMap<DeviceId, Record>,
+    /// What the files do not know of yet.
+    changed: HashSet<DeviceId>,
+}
+
+impl Own {
+    pub(super) fn read(user: &UserName, folder: Option<Folder>) -> io::Result<Self> {
+        let records = match &folder {
+            Some(folder) => folder.read(user)?,
+            None => Vec::new(),
+        };
+        let records = records.into_iter().map(|record| (record.id, record));
+        Ok(Self {
+            folder,
+            known: Mutex::new(Known {
+                records: records.collect(),
+                changed: HashSet::new(),
+            }),
+            writing: Mutex::default(),
+        })
+    }
+
+    pub(super) fn records(&self) -> Vec<Record> {
+        self.known().records.values().cloned().collect()
+    }
+
+    pub(super) fn store(&self, now: i64) -> io::Result<()> {
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let (changed, forgotten) = self.known().take_changes(now);
+        let Some(folder) = &self.folder else {
+            return Ok(());
+        };
+        let mut stored = Ok(());
+        for record in &changed {
+            match folder.write(record) {
+                Ok(Written::Yes) => continue,
+                Ok(Written::NoFolder) => {}
+                Err(error) => stored = Err(error),
+            }
+            self.known().changed.insert(record.id);
+        }
+        for id in forgotten {
+            // What stays is only listed longer.
+            stored = stored.and(folder.remove(id));
+        }
+        stored
+    }
+
+    pub(super) fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Known {
+    pub(super) fn update(&mut self, device: &Device, now: i64, change: impl FnOnce(&mut Record)) {
+        let new = || Record::new(device, now);
+        change(self.records.entry(device.id).or_insert_with(new));
+        self.changed.insert(device.id);
+    }
+
+    pub(super) fn revoke(&mut self, ids: &[DeviceId], now: i64) {
+        for id in ids {
+            if let Some(record) = self.records.get_mut(id) {
+                record.revoked.get_or_insert(now);
+                self.changed.insert(*id);
+            }
+        }
+    }
+
+    /// What to store, and whom to forget.
+    fn take_changes(&mut self, now: i64) -> (Vec<Record>, Vec<DeviceId>) {
+        let changed = std::mem::take(&mut self.changed);
+        let forgotten = if changed.is_empty() {
+            Vec::new()
+        } else {
+            self.forget(now)
+        };
+        let changed = changed.iter().filter_map(|id| self.records.get(id));
+        (changed.cloned().collect(), forgotten)
+    }
+
+    /// Takes out who has not been seen for long, or is one too many; never a revoked one.
+    fn forget(&mut self, now: i64) -> Vec<DeviceId> {
+        let mut records: Vec<_> = self
+            .records
+            .values()
+            .filter(|record| !record.is_revoked())
+            .collect();
+        records.sort_by_key(|record| -record.last_seen);
+        let gone = records.iter().enumerate().filter(|(place, record)| {
+            *place >= MOST || now - record.last_seen > record.kept_for_secs()
+        });
+        let forgotten: Vec<_> = gone.map(|(_, record)| record.id).collect();
+        for id in &forgotten {
+            self.records.remove(id);
+        }
+        forgotten
+    }
+}

@@ -1,0 +1,131 @@
+//! A users file while it is edited, by one command at a time.
+
+use std::{
+    fs::{self, File, Metadata, TryLockError},
+    io,
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use super::{Document, Mistake};
+use crate::durable::Replacement;
+
+/// With another command that edits the same file.
+const PATIENCE: Duration = Duration::from_secs(5);
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Why a users file cannot be edited.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// It, or its folder, cannot be read, locked or written.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Another command has had it for long.
+    #[error("{} is being edited by another command, such as one that asks for a password; finish that first", path.display())]
+    Held {
+        /// The file.
+        path: PathBuf,
+    },
+    /// It has errors already.
+    #[error("{}", listed(path, mistakes))]
+    Mistakes {
+        /// The file.
+        path: PathBuf,
+        /// Its errors.
+        mistakes: Vec<Mistake>,
+    },
+}
+
+fn listed(path: &Path, mistakes: &[Mistake]) -> String {
+    let line = |mistake| format!("{}, {mistake}", path.display());
+    let lines: Vec<_> = mistakes.iter().map(line).collect();
+    lines.join("\n") + "\nnothing has been changed; correct that first"
+}
+
+/// A users file that nobody else edits meanwhile.
+#[derive(Debug)]
+pub struct UsersFile {
+    /// What is to be in it.
+    pub document: Document,
+    path: PathBuf,
+    _lock: File,
+}
+
+impl UsersFile {
+    /// Waits until nobody else edits it, and reads it; one that is not there is empty.
+    ///
+    /// # Errors
+    /// [`FileError`].
+    pub fn open(path: &Path) -> Result<Self, FileError> {
+        let failed = |source| FileError::Io {
+            path: path.to_owned(),
+            source,
+        };
+        // Of the file that a link points to, since that is replaced.
+        let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let lock = lock(&target)
+            .map_err(failed)?
+            .ok_or_else(|| FileError::Held {
+                path: path.to_owned(),
+            })?;
+        let text = io::read_to_string(&lock).map_err(failed)?;
+        let document = Document::parse(&text).map_err(|mistakes| FileError::Mistakes {
+            path: path.to_owned(),
+            mistakes,
+        })?;
+        Ok(Self {
+            document,
+            path: target,
+            _lock: lock,
+        })
+    }
+
+    /// Writes what is to be in it beside it; only committing that takes effect.
+    ///
+    /// # Errors
+    /// [`FileError::Io`].
+    pub fn prepare(&self) -> Result<Replacement, FileError> {
+        let text = self.document.to_string();
+        Replacement::prepare(&self.path, text.as_bytes()).map_err(|source| FileError::Io {
+            path: self.path.clone(),
+            source,
+        })
+    }
+}
+
+/// The file itself is locked, which nobody can do who may not read the passwords; made empty
+/// if it is not there. None when somebody else has it for too long.
+fn lock(path: &Path) -> io::Result<Option<File>> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let file = File::options()
+            .read(true)
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .open(path)?;
+        match file.try_lock() {
+            Ok(()) if is_still(path, &file)? => return Ok(Some(file)),
+            // Whoever had it has put another in its place.
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) if Instant::now() < deadline => sleep(PAUSE),
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+    }
+}
+
+fn is_still(path: &Path, file: &File) -> io::Result<bool> {
+    let identity = |metadata: Metadata| (metadata.dev(), metadata.ino());
+    match fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        found => Ok(identity(found?) == identity(file.metadata()?)),
+    }
+}

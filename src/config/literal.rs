@@ -1,0 +1,83 @@
+//! Values that a shell or a container's configuration was meant to change before they came.
+
+use super::problem::Problems;
+
+/// Whether a value can be meant as it is.
+///
+/// Compose's list form (`- NAME="value"`) passes quotes on, and a file of variables with
+/// Windows line ends passes a carriage return on with every value. Neither can be seen where
+/// the value is printed.
+#[must_use]
+pub fn can_be_meant(setting: &str, value: &str, problems: &mut Problems) -> bool {
+    let wrong = control_character(value).or_else(|| quotes(value));
+    if let Some(wrong) = &wrong {
+        problems.add(setting, wrong);
+    }
+    wrong.is_none()
+}
+
+fn control_character(value: &str) -> Option<String> {
+    match value.chars().find(|c| c.is_control())? {
+        '\r' => Some("has a carriage return in it, which belongs to the line ends of Windows: convert the file that sets it (`sed -i 's/\\r$//' FILE`)".to_owned()),
+        '\n' => Some("has a newline in it, which is taken as part of the value: remove it, and write files with `printf %s` rather than `echo`".to_owned()),
+        other => Some(format!(
+            "has a control character in it (U+{:04X}), which cannot be meant: write the value anew",
+            u32::from(other)
+        )),
+    }
+}
+
+fn quotes(value: &str) -> Option<String> {
+    let quote = ['"', '\''].into_iter().find(|quote| {
+        let inner = value.strip_prefix(*quote);
+        inner.is_some_and(|inner| inner.ends_with(*quote))
+    })?;
+    Some(format!(
+        "is in quotes ({quote}), which are taken as part of the value: remove them. In compose files, a list passes them on (`- NAME={quote}value{quote}`): write `- NAME=value`, or {quote}- NAME=value{quote} as a whole"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(value: &str) -> Option<String> {
+        let mut problems = Problems::default();
+        let meant = can_be_meant("SYNC_BASE", value, &mut problems);
+        assert_eq!(meant, problems.0.is_empty());
+        problems.0.pop().map(|problem| problem.what)
+    }
+
+    #[test]
+    fn quotes_around_a_value_and_control_characters_in_it_cannot_be_meant() {
+        for value in [
+            "\"/data\"",
+            "'/data'",
+            "\"\"",
+            "/data\r",
+            "a\tb",
+            "a\0b",
+            "a\nb",
+            "\u{1b}[1m",
+            "\u{85}",
+        ] {
+            assert!(told(value).is_some(), "{value:?}");
+        }
+        for value in ["/data", "it's", "\"", "'", "a \"b\"", "\"a'", "ö ü"] {
+            assert_eq!(told(value), None, "{value:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_with_a_remedy_and_without_the_value() {
+        for (value, remedy) in [
+            ("\"anna:hunter2\"", "compose"),
+            ("anna:hunter2\r", "Windows"),
+            ("anna:hunter2\n", "printf"),
+            ("anna:hunter2\t", "U+0009"),
+        ] {
+            let told = told(value).unwrap();
+            assert!(told.contains(remedy) && !told.contains("hunter2"), "{told}");
+        }
+    }
+}

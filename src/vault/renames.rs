@@ -1,0 +1,334 @@
+//! Users that are being renamed: their data follow the list of users.
+//!
+//! The list and the folder are two things, and power or process may fail between the one and
+//! the other. So it is written down first which two names are those of one person. Whenever
+//! the list is read from then on, at a start or while the server runs, whichever of the names
+//! is in it gets the folder. After a while the list has to be taken as durable, and the names
+//! may be used for other people.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+use tokio::task::spawn_blocking;
+
+use super::{Error, Vaults};
+use crate::{account::name::UserName, clock, durable::Replacement};
+
+/// Also a list that comes back in a power cut is followed for so long.
+const FOLLOWED_SECS: i64 = 60 * 60;
+
+/// One person's two names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Rename {
+    from: UserName,
+    to: UserName,
+    /// In seconds since 1970.
+    begun: i64,
+}
+
+/// Data that have another name now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Moved {
+    /// The name that they had.
+    pub from: UserName,
+    /// The name that they have.
+    pub to: UserName,
+}
+
+impl Rename {
+    /// The name without a user and the one with, if that is how it is.
+    fn direction(&self, is_user: impl Fn(&UserName) -> bool) -> Option<Moved> {
+        let (from, to) = match (is_user(&self.from), is_user(&self.to)) {
+            (true, false) => (&self.to, &self.from),
+            (false, true) => (&self.from, &self.to),
+            _ => return None,
+        };
+        Some(Moved {
+            from: from.clone(),
+            to: to.clone(),
+        })
+    }
+
+    fn is_recent(&self, now: i64) -> bool {
+        (now - self.begun).abs() < FOLLOWED_SECS
+    }
+}
+
+impl Vaults {
+    /// Writes down that a user is about to be renamed. It is for the list of users to say when.
+    ///
+    /// # Errors
+    /// [`Error::Io`], also when the new name has a folder already.
+    pub async fn begin_rename(&self, from: &UserName, to: &UserName) -> Result<(), Error> {
+        let _turn = self.moving.lock().await;
+        let (path, target) = (self.base.renames_file(), self.base.user_folder(to));
+        let rename = Rename {
+            from: from.clone(),
+            to: to.clone(),
+            begun: clock::now_secs(),
+        };
+        let begun = spawn_blocking(move || {
+            if target.symlink_metadata().is_ok() {
+                let what = format!("{} is there already; move it away", target.display());
+                return Err(io::Error::new(io::ErrorKind::AlreadyExists, what));
+            }
+            let mut renames = read(&path)?;
+            renames.retain(|other| (&other.from, &other.to) != (&rename.from, &rename.to));
+            renames.push(rename);
+            write(&path, &renames)
+        });
+        Ok(begun.await??)
+    }
+
+    /// Moves the data of people who are being renamed to the name that is in the list of users.
+    ///
+    /// # Errors
+    /// [`Error`], for the first whose data could not be moved.
+    pub async fn follow(&self, is_user: impl Fn(&UserName) -> bool) -> Result<Vec<Moved>, Error> {
+        let _turn = self.moving.lock().await;
+        let path = self.base.renames_file();
+        let renames = spawn_blocking(move || read(&path)).await??;
+        let (mut kept, mut moved, mut failed) = (Vec::new(), Vec::new(), None);
+        for rename in &renames {
+            // Both or none: it is not one person any more.
+            let Some(direction) = rename.direction(&is_user) else {
+                continue;
+            };
+            let is_settled = match self.bring(&direction).await {
+                Ok(Brought::Nothing) => true,
+                Ok(Brought::Durably) => {
+                    moved.push(direction);
+                    true
+                }
+                Ok(Brought::Perhaps) => {
+                    moved.push(direction);
+                    false
+                }
+                Err(error) => {
+                    failed.get_or_insert(error);
+                    false
+                }
+            };
+            if !is_settled || rename.is_recent(clock::now_secs()) {
+                kept.push(rename.clone());
+            }
+        }
+        if kept != renames {
+            let path = self.base.renames_file();
+            spawn_blocking(move || write(&path, &kept)).await??;
+        }
+        failed.map_or(Ok(moved), Err)
+    }
+
+    async fn bring(&self, direction: &Moved) -> Result<Brought, Error> {
+        let Moved { from, to } = direction;
+        let (source, target) = (self.base.user_folder(from), self.base.user_folder(to));
+        if !is_there(source.clone()).await? {
+            return Ok(Brought::Nothing);
+        }
+        if is_there(target.clone()).await? {
+            tracing::warn!(
+                "{from} is {to} now, and both have a folder: each keeps its own. If {} has {to}'s data, move it there by hand while the server is stopped",
+                source.display()
+            );
+            return Ok(Brought::Nothing);
+        }
+        let renamed = self.rename(from, to).await;
+        let is_moved = is_there(target).await? && !is_there(source).await?;
+        match renamed {
+            Ok(()) => {
+                tracing::info!("the data of {from} are those of {to} from now on");
+                Ok(Brought::Durably)
+            }
+            Err(error) if is_moved => {
+                tracing::error!(
+                    "the data of {from} are those of {to} from now on, but the disk failed to make that durable: {error}; it is tried again when the users are next read"
+                );
+                Ok(Brought::Perhaps)
+            }
+            Err(error) => {
+                tracing::error!("the data of {to} are still in the folder {from}: {error}");
+                Err(error)
+            }
+        }
+    }
+}
+
+enum Brought {
+    Nothing,
+    Durably,
+    Perhaps,
+}
+
+async fn is_there(path: PathBuf) -> Result<bool, Error> {
+    Ok(spawn_blocking(move || path.symlink_metadata().is_ok()).await?)
+}
+
+/// A damaged list is as good as none: it was of use for an hour only.
+fn read(path: &Path) -> io::Result<Vec<Rename>> {
+    let bytes = match fs::read(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        read => read?,
+    };
+    Ok(serde_json::from_slice(&bytes).unwrap_or_else(|error| {
+        tracing::error!("{} is damaged, and ignored: {error}", path.display());
+        Vec::new()
+    }))
+}
+
+fn write(path: &Path, renames: &[Rename]) -> io::Result<()> {
+    if renames.is_empty() {
+        // One that comes back in a power cut says nothing that is wrong.
+        return fs::remove_file(path);
+    }
+    Replacement::prepare(path, &serde_json::to_vec(renames)?)?.commit()
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::vault::{base::Base, retention::Retention};
+
+    fn name(name: &str) -> UserName {
+        name.parse().unwrap()
+    }
+
+    fn open(folder: &TempDir) -> Vaults {
+        Vaults::new(Base::open(folder.path()).unwrap(), Retention::default())
+    }
+
+    async fn follow(vaults: &Vaults, users: &[&str]) -> usize {
+        let moved = vaults.follow(|user| users.contains(&user.as_str())).await;
+        moved.unwrap().len()
+    }
+
+    fn prepare(folder: &TempDir) {
+        fs::create_dir_all(folder.path().join("anna")).unwrap();
+        fs::write(folder.path().join("anna/data"), "anna's").unwrap();
+    }
+
+    fn whose(folder: &TempDir) -> Vec<&'static str> {
+        let has = |user: &&str| folder.path().join(user).join("data").exists();
+        ["anna", "ann", "ben"].into_iter().filter(has).collect()
+    }
+
+    fn make_old(folder: &TempDir) {
+        let path = folder.path().join(".anki-syncd/renames");
+        let mut renames = read(&path).unwrap();
+        for rename in &mut renames {
+            rename.begun -= FOLLOWED_SECS;
+        }
+        write(&path, &renames).unwrap();
+    }
+
+    #[tokio::test]
+    async fn the_data_are_where_the_list_has_the_user_whoever_failed_when() {
+        let folder = tempfile::tempdir().unwrap();
+        prepare(&folder);
+        let vaults = open(&folder);
+        vaults
+            .begin_rename(&name("anna"), &name("ann"))
+            .await
+            .unwrap();
+        assert_eq!(
+            (follow(&vaults, &["anna"]).await, whose(&folder)),
+            (0, vec!["anna"])
+        );
+        assert_eq!(
+            (follow(&vaults, &["ann", "ben"]).await, whose(&folder)),
+            (1, vec!["ann"])
+        );
+        // The list came back in a power cut.
+        drop(vaults);
+        let vaults = open(&folder);
+        assert_eq!(
+            (follow(&vaults, &["anna"]).await, whose(&folder)),
+            (1, vec!["anna"])
+        );
+        assert_eq!(
+            (follow(&vaults, &["ann"]).await, whose(&folder)),
+            (1, vec!["ann"])
+        );
+        assert_eq!(
+            (follow(&vaults, &["ann"]).await, whose(&folder)),
+            (0, vec!["ann"])
+        );
+    }
+
+    #[tokio::test]
+    async fn an_old_rename_is_followed_once_more_and_then_forgotten() {
+        let folder = tempfile::tempdir().unwrap();
+        prepare(&folder);
+        let vaults = open(&folder);
+        vaults
+            .begin_rename(&name("anna"), &name("ann"))
+            .await
+            .unwrap();
+        make_old(&folder);
+        assert_eq!(
+            (follow(&vaults, &["ann"]).await, whose(&folder)),
+            (1, vec!["ann"])
+        );
+        assert_eq!(
+            (follow(&vaults, &["anna"]).await, whose(&folder)),
+            (0, vec!["ann"])
+        );
+    }
+
+    #[tokio::test]
+    async fn names_that_are_two_peoples_or_nobodys_are_not_followed_any_more() {
+        for between in [vec!["anna", "ann"], vec![]] {
+            let folder = tempfile::tempdir().unwrap();
+            prepare(&folder);
+            let vaults = open(&folder);
+            vaults
+                .begin_rename(&name("anna"), &name("ann"))
+                .await
+                .unwrap();
+            assert_eq!(follow(&vaults, &between).await, 0);
+            assert_eq!(follow(&vaults, &["ann"]).await, 0);
+            assert_eq!(whose(&folder), ["anna"]);
+        }
+    }
+
+    #[tokio::test]
+    async fn nobodys_folder_is_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        prepare(&folder);
+        let vaults = open(&folder);
+        fs::create_dir(folder.path().join("ann")).unwrap();
+        assert!(
+            vaults
+                .begin_rename(&name("anna"), &name("ann"))
+                .await
+                .is_err()
+        );
+        fs::remove_dir(folder.path().join("ann")).unwrap();
+        vaults
+            .begin_rename(&name("anna"), &name("ann"))
+            .await
+            .unwrap();
+        fs::create_dir(folder.path().join("ann")).unwrap();
+        assert_eq!(follow(&vaults, &["ann"]).await, 0);
+        assert_eq!(whose(&folder), ["anna"]);
+    }
+
+    #[tokio::test]
+    async fn a_damaged_list_of_renames_keeps_nobody_from_starting() {
+        let folder = tempfile::tempdir().unwrap();
+        prepare(&folder);
+        let vaults = open(&folder);
+        fs::write(folder.path().join(".anki-syncd/renames"), [0; 10]).unwrap();
+        assert_eq!(follow(&vaults, &["anna"]).await, 0);
+        vaults
+            .begin_rename(&name("anna"), &name("ann"))
+            .await
+            .unwrap();
+        assert_eq!(follow(&vaults, &["ann"]).await, 1);
+    }
+}
