@@ -183,8 +183,11 @@ mod tests {
     #[test]
     fn large_notes_end_a_chunk_early() {
         let conn = filled(0, 0, 3);
-        conn.execute("update notes set flds = hex(zeroblob(?))", [CHUNK_BYTES / 2])
-            .unwrap();
+        conn.execute(
+            "update notes set flds = hex(zeroblob(?))",
+            [CHUNK_BYTES / 2],
+        )
+        .unwrap();
         assert_eq!(
             sizes(&conn, Usn(5)),
             [

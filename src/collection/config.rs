@@ -25,13 +25,7 @@ pub fn get<T: DeserializeOwned>(conn: &Connection, key: &str) -> Result<Option<T
 }
 
 /// Changes one setting. A value that it has already is left alone, with its USN.
-pub(super) fn set(
-    conn: &Connection,
-    key: &str,
-    json: &str,
-    usn: Usn,
-    now_secs: i64,
-) -> Result<()> {
+pub(super) fn set(conn: &Connection, key: &str, json: &str, usn: Usn, now_secs: i64) -> Result<()> {
     let mut statement = conn.prepare_cached(
         "insert into config (KEY, usn, mtime_secs, val) values (?, ?, ?, ?)
          on conflict (KEY) do update set usn = excluded.usn, mtime_secs = excluded.mtime_secs, val = excluded.val

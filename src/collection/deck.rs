@@ -26,7 +26,12 @@ pub(super) struct DeckRow {
 }
 
 /// Takes over the decks that are not older than the ones here.
-pub(super) fn merge(conn: &Connection, decks: impl IntoIterator<Item = Deck>, usn: Usn, now_secs: i64) -> Result<()> {
+pub(super) fn merge(
+    conn: &Connection,
+    decks: impl IntoIterator<Item = Deck>,
+    usn: Usn,
+    now_secs: i64,
+) -> Result<()> {
     for deck in decks {
         let mut deck = DeckRow::from(deck);
         if deck.id == 0 {

@@ -15,7 +15,10 @@ use super::{Error, Result, proto};
 use crate::wire::deck_config::DeckConfig;
 
 /// Takes over the deck configs that are not older than the ones here.
-pub(super) fn merge(conn: &Connection, configs: impl IntoIterator<Item = DeckConfig>) -> Result<()> {
+pub(super) fn merge(
+    conn: &Connection,
+    configs: impl IntoIterator<Item = DeckConfig>,
+) -> Result<()> {
     for config in configs {
         if config.id == 0 {
             return Err(Error::ZeroId("deck config"));

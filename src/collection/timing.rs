@@ -62,7 +62,13 @@ impl Timing {
         let day_start = if config::get::<u8>(conn, "schedVer")? == Some(2) {
             let hour = config::get::<u8>(conn, "rollover")?.map(|hour| i64::from(hour.min(23)));
             if hour.is_none() {
-                config::set(conn, "rollover", &DEFAULT_ROLLOVER.to_string(), usn, now_secs)?;
+                config::set(
+                    conn,
+                    "rollover",
+                    &DEFAULT_ROLLOVER.to_string(),
+                    usn,
+                    now_secs,
+                )?;
             }
             let hour = hour.unwrap_or(DEFAULT_ROLLOVER);
             match offset(conn, "creationOffset")? {

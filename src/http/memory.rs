@@ -138,7 +138,10 @@ mod tests {
     async fn a_body_larger_than_the_budget_gets_all_of_it() {
         let (_folder, vaults) = vaults(2).await;
         let memory = Memory::new(MEBIBYTE);
-        let all = memory.for_storing(&vaults[0], 1000 * MEBIBYTE).await.unwrap();
+        let all = memory
+            .for_storing(&vaults[0], 1000 * MEBIBYTE)
+            .await
+            .unwrap();
         assert!(memory.for_storing(&vaults[1], 0).now_or_never().is_none());
         drop(all);
         assert!(memory.for_chunk(&vaults[1]).await.is_ok());

@@ -138,8 +138,7 @@ pub async fn apply_chunk(
     body: impl Read + Send + 'static,
 ) -> Result<(), Error> {
     let applied = vault.converse(speaker, move |conn, conversation| {
-        conversation.received +=
-            chunk::apply(conn, body, conversation.usn, conversation.min_usn)?;
+        conversation.received += chunk::apply(conn, body, conversation.usn, conversation.min_usn)?;
         Ok(Next::Continue(()))
     });
     Ok(applied.await?)

@@ -119,7 +119,10 @@ impl<'de, E> Visitor<'de> for Decks<'_, '_, E> {
         let decks = lists.next_element_seed(self.0.list(Change::Deck))?;
         let configs = lists.next_element_seed(self.0.list(Change::DeckConfig))?;
         if decks.is_none() || configs.is_none() {
-            return Err(A::Error::invalid_length(usize::from(decks.is_some()), &self));
+            return Err(A::Error::invalid_length(
+                usize::from(decks.is_some()),
+                &self,
+            ));
         }
         Ok(())
     }
@@ -162,8 +165,7 @@ mod tests {
 
     #[test]
     fn three_keys_are_needed_and_unknown_ones_ignored() {
-        let body =
-            r#"{"changes": {"models": [], "decks": [[], []], "tags": ["a"], "x": 1, "conf": null, "crt": null}, "y": 2}"#;
+        let body = r#"{"changes": {"models": [], "decks": [[], []], "tags": ["a"], "x": 1, "conf": null, "crt": null}, "y": 2}"#;
         assert_eq!(changes(body).unwrap(), [Change::Tag("a".to_owned())]);
         for body in [
             "{}",

@@ -129,12 +129,16 @@ mod tests {
 
     #[test]
     fn what_comes_after_the_body_is_malformed() {
-        assert!(all(|each: &mut dyn FnMut(Item) -> _| read(&br#"{"chunk": {}} x"#[..], each)).is_err());
+        assert!(
+            all(|each: &mut dyn FnMut(Item) -> _| read(&br#"{"chunk": {}} x"#[..], each)).is_err()
+        );
     }
 
     #[test]
     fn objects_come_in_the_order_of_the_body() {
-        let found = items(r#"{"notes": [[3, "g", 1, 0, 5, "", "a", "", "", 0, ""]], "revlog": [[1,2,3,4,5,6,7,8,0]]}"#);
+        let found = items(
+            r#"{"notes": [[3, "g", 1, 0, 5, "", "a", "", "", 0, ""]], "revlog": [[1,2,3,4,5,6,7,8,0]]}"#,
+        );
         assert!(matches!(
             found.unwrap()[..],
             [Item::Note(_), Item::Revlog(_)]

@@ -25,14 +25,15 @@ impl<'de> Deserialize<'de> for Deck {
         let mut object = known::members(deserializer, &[])?;
         // A trace of a long-gone add-on, which clients discard too.
         object.remove("return");
-        let name = match object.get("id").and_then(|id| id.as_str().parse::<i64>().ok()) {
+        let name = match object
+            .get("id")
+            .and_then(|id| id.as_str().parse::<i64>().ok())
+        {
             Some(id) => format!("deck {id}"),
             None => "a deck".to_owned(),
         };
         let Some(filtered) = object.remove("dyn").as_ref().and_then(is_filtered) else {
-            return Err(D::Error::custom(format!(
-                "{name}: dyn is neither 0 nor 1"
-            )));
+            return Err(D::Error::custom(format!("{name}: dyn is neither 0 nor 1")));
         };
         let deck = if filtered {
             FilteredDeck::from_members(object).map(Self::Filtered)

@@ -136,7 +136,9 @@ impl<'de> Visitor<'de> for Append<'_> {
             let key_end = text.len();
             text.push(':');
             map.next_value_seed(Append(text))?;
-            members.add(text, begin..key_end).map_err(A::Error::custom)?;
+            members
+                .add(text, begin..key_end)
+                .map_err(A::Error::custom)?;
             text.push(',');
         }
         members.put_in_order(text);

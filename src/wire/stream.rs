@@ -91,7 +91,11 @@ pub(super) fn read<M: Message, E: From<Unreadable>>(
         meter: Rc::clone(&meter),
     };
     let deadline = Instant::now() + PATIENCE;
-    let body = BufReader::new(Metered { body, meter, deadline });
+    let body = BufReader::new(Metered {
+        body,
+        meter,
+        deadline,
+    });
     let mut deserializer = serde_json::Deserializer::from_reader(body);
     let read = sink
         .object(&mut message)
@@ -135,10 +139,7 @@ impl<'a, T, E> Sink<'a, T, E> {
     }
 
     /// Reads a list.
-    pub(super) fn list<I: DeserializeOwned>(
-        &mut self,
-        item: fn(I) -> T,
-    ) -> List<'_, 'a, I, T, E> {
+    pub(super) fn list<I: DeserializeOwned>(&mut self, item: fn(I) -> T) -> List<'_, 'a, I, T, E> {
         List { item, sink: self }
     }
 }
@@ -358,10 +359,7 @@ mod tests {
         assert_eq!(count, 2_000_001);
         let large = " ".repeat(usize::try_from(LARGEST_OBJECT).unwrap() + 100_000);
         let body = format!("{{\"chunk\": {{\"revlog\": [[1,1,0,1,{large}1,1,1,1,1]]}}}}");
-        assert!(matches!(
-            read(&body, &mut count),
-            Err(Unreadable::TooLarge)
-        ));
+        assert!(matches!(read(&body, &mut count), Err(Unreadable::TooLarge)));
     }
 
     #[test]
