@@ -17,7 +17,9 @@
 //! - [`check`][]: what is wrong with a server's settings, files and data, and putting it right.
 //! - [`beneath`][]: opening what is really there, in folders that are another account's.
 //! - [`clock`][]: the time of day.
+//! - [`disk`][]: how much of the disk may still be filled, by everybody together.
 //! - [`durable`][]: what has to survive a power cut.
+//! - [`work`][]: work that ends when its client leaves, the server stops, or its budget is used up.
 //!
 //! Rules that keep it so: `wire`, `collection` and `media` know neither hyper nor
 //! tokio; `http` opens no file; only `vault` and what it owns touch `SYNC_BASE`, but for
@@ -32,6 +34,7 @@ pub mod clock;
 pub mod collection;
 pub mod config;
 pub mod control;
+pub mod disk;
 pub mod durable;
 pub mod http;
 pub mod media;
@@ -39,3 +42,4 @@ pub mod service;
 pub mod sync;
 pub mod vault;
 pub mod wire;
+pub mod work;

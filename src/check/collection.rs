@@ -1,6 +1,6 @@
 //! Each collection: whether it is whole, of a known schema, and all of it known to devices.
 
-use std::{fs, path::Path};
+use std::{fmt, fs, path::Path};
 
 use super::{
     clock::TOLERANCE_SECS,
@@ -13,7 +13,10 @@ use super::{
 use crate::{
     account::name::UserName,
     clock,
-    collection::examine::{Examined, Kind, examine},
+    collection::{
+        examine::{Examined, Kind, examine},
+        screen::{self, ListError, Objection},
+    },
     vault::upkeep::Mend,
 };
 
@@ -52,10 +55,29 @@ fn one(data: &Data, user: &UserName, path: &Path, findings: &mut Findings) {
         Some(holder) => locked(data, &place, &holder, findings),
         None => journal(user, path, findings),
     }
+    if let Some(found) = unloadable(path) {
+        return objection(&place, found, findings);
+    }
     match quiet::read(path, examine) {
         Ok(examined) => judge(user, &place, &examined, findings),
         Err(error) => findings.unseen(place, error),
     }
+}
+
+/// What SQLite must not even load. Of a file with a journal this cannot be known.
+fn unloadable(path: &Path) -> Option<Objection> {
+    let has_journal = |suffix: &&str| quiet::beside(path, suffix).exists();
+    if JOURNALS.iter().any(has_journal) {
+        return None;
+    }
+    match screen::listed(path) {
+        Err(ListError::Objection(objection)) => Some(objection),
+        _ => None,
+    }
+}
+
+fn objection(place: &str, what: impl fmt::Display, findings: &mut Findings) {
+    findings.problem("collection-unlike-anki", place, what, BROKEN);
 }
 
 fn limits(limit: Option<u64>, place: &str, size: u64, findings: &mut Findings) {
@@ -134,6 +156,7 @@ fn locked(data: &Data, place: &str, holder: &Holder, findings: &mut Findings) {
 
 fn judge(user: &UserName, place: &str, examined: &Examined, findings: &mut Findings) {
     kind(place, &examined.kind, findings);
+    tables(user, place, examined, findings);
     unsent(user, place, &examined.unsent, findings);
     if !examined.foreign.is_empty() {
         findings.warning(
@@ -152,6 +175,64 @@ fn judge(user: &UserName, place: &str, examined: &Examined, findings: &mut Findi
             place,
             "was last modified at a time that has not come yet, so this machine's clock or a device's is or was wrong",
             "Check the clocks (`timedatectl`); it heals by itself when that time has come.",
+        );
+    }
+}
+
+/// Tables that another program has changed.
+fn tables(user: &UserName, place: &str, examined: &Examined, findings: &mut Findings) {
+    let repair = || Repair::Data {
+        user: user.clone(),
+        mend: Mend::Tables,
+    };
+    if !examined.computing.is_empty() {
+        findings
+            .problem(
+                "collection-computes",
+                place,
+                format_args!(
+                    "holds what Anki never makes and would be computed by each sync: {}; nothing else was checked",
+                    some_of(&examined.computing)
+                ),
+                "`check --repair`, or the next sync, removes it; no row is lost. Then check again.",
+            )
+            .with(repair());
+    }
+    let (lost, stuck): (Vec<_>, Vec<_>) = examined
+        .maimed
+        .iter()
+        .partition(|maimed| maimed.why_not.is_none());
+    for maimed in stuck {
+        findings.problem(
+            "collection-ids-repeated",
+            place,
+            format_args!(
+                "{}; every sync that changes such a row fails",
+                maimed.why_not.as_deref().unwrap_or_default()
+            ),
+            "Upload from the device that has everything, once Tools > Check Database finds nothing there; or bring back a snapshot or a backup with `anki-syncd restore`.",
+        );
+    }
+    if !lost.is_empty() {
+        let names: Vec<_> = lost.iter().map(|maimed| maimed.table).collect();
+        findings
+            .problem(
+                "collection-tables-rewritten",
+                place,
+                format_args!(
+                    "has tables that another program has rewritten without their keys or columns, so that syncs fail: {}",
+                    names.join(", ")
+                ),
+                "`check --repair` builds them anew with all their rows; devices go on syncing.",
+            )
+            .with(repair());
+    }
+    if let Some(wrong) = &examined.wrong_value {
+        findings.problem(
+            "collection-wrong-value",
+            place,
+            format_args!("{wrong}, so that every sync fails"),
+            "Upload from a device on which Anki opens its collection; or bring back a snapshot or a backup with `anki-syncd restore`.",
         );
     }
 }
@@ -183,6 +264,7 @@ fn kind(place: &str, kind: &Kind, findings: &mut Findings) {
                 BROKEN,
             );
         }
+        Kind::Objection(what) => objection(place, what, findings),
         Kind::Damaged(how) => {
             findings.problem(
                 "collection-damaged",

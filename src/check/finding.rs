@@ -105,6 +105,7 @@ impl Repair {
                 ),
                 Mend::Unsent => format!("{user}: number what no device was told"),
                 Mend::Journal => format!("{user}: bring the journal into the collection"),
+                Mend::Tables => format!("{user}: bring the collection's tables into Anki's shape"),
             },
         }
     }

@@ -85,14 +85,14 @@ where
 }
 
 fn open(path: &Path, immutable: bool) -> rusqlite::Result<Connection> {
-    let conn = if immutable {
+    let mut conn = if immutable {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
         Connection::open_with_flags(immutable_uri(path), flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?
     } else {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         Connection::open_with_flags(path, flags)?
     };
-    distrust(&conn)?;
+    distrust(&mut conn)?;
     // A damaged file refuses even these, which the work then says better.
     let _ = conn.pragma_update(None, "cache_size", -32768);
     let _ = conn.pragma_update(None, "cell_size_check", true);

@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     account::{Accounts, devices::Devices},
+    collection::open::bound_memory,
     config::{Settings, Sources},
     control::{self, Operator},
     http::{self, Policy, Server},
@@ -24,11 +25,9 @@ use crate::{
         Vaults,
         base::{Base, BaseError},
         hand_over::hand_over,
+        workers::THREADS,
     },
 };
-
-/// Threads for SQLite, files and passwords, of all users together.
-const BLOCKING_THREADS: usize = 16;
 
 /// Why the daemon did not start.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +40,8 @@ enum StartError {
     Base(#[from] BaseError),
     #[error("the sandbox cannot be set up: {0}")]
     Sandbox(Box<dyn std::error::Error>),
+    #[error("SQLite cannot be set up: {0}")]
+    Database(rusqlite::Error),
     #[error("the system gives no threads or signals: {0}")]
     System(#[from] io::Error),
 }
@@ -51,7 +52,9 @@ impl StartError {
             Self::Socket(SocketError::Host { .. })
             | Self::Privilege(_)
             | Self::Base(BaseError::Shared { .. }) => Exit::Config,
-            Self::Socket(_) | Self::System(_) | Self::Sandbox(_) => Exit::Unavailable,
+            Self::Socket(_) | Self::System(_) | Self::Sandbox(_) | Self::Database(_) => {
+                Exit::Unavailable
+            }
             Self::Base(_) => Exit::CannotCreate,
         }
     }
@@ -86,6 +89,7 @@ fn start(settings: Settings, sources: Sources, allow_root: bool) -> Result<(), S
         privileges::drop_to(&user)?;
         tracing::info!("running as {}", user.name);
     }
+    bound_memory().map_err(StartError::Database)?;
     let base = Base::open(&settings.base)?;
     sandbox::confine(&settings.base).map_err(StartError::Sandbox)?;
     let devices = Devices::open(base.devices_file(), base.has_served());
@@ -97,9 +101,15 @@ fn start(settings: Settings, sources: Sources, allow_root: bool) -> Result<(), S
         passed.control = own_control(&settings.base);
     }
     let policy = Policy::from(&settings);
+    let vaults = Vaults::new(base, settings.retention);
+    let is_user = |user: &_| settings.users.contains_key(user);
+    // Not for want of a few bytes: a server on a full disk serves what is there.
+    if let Err(error) = vaults.remember(settings.users.keys(), is_user) {
+        tracing::warn!(%error, "who has been served cannot be noted");
+    }
     let server = Arc::new(Server::new(
         Accounts::new(settings.users, secret, devices),
-        Vaults::new(base, settings.retention),
+        vaults,
         policy,
     ));
     let reloader = Arc::new(Reloader::new(
@@ -115,7 +125,7 @@ fn start(settings: Settings, sources: Sources, allow_root: bool) -> Result<(), S
     );
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
-        .max_blocking_threads(BLOCKING_THREADS)
+        .max_blocking_threads(THREADS)
         .build()?;
     let outcome = runtime.block_on(serve(server, passed, &reloader, operator, idle_exit));
     // Whatever still runs has been waited for long enough, or is of no use to anybody.
@@ -172,6 +182,7 @@ async fn serve(
         signal = signals.termination(|| drop(reloader.reload())) => {
             tracing::info!("{signal}: finishing what is under way");
             notify::stopping();
+            server.vaults.workers().begin_to_stop();
             rest::until_quiet(&server).await;
         }
         () = idle => {
@@ -185,6 +196,7 @@ async fn serve(
         Ok(Err(error)) => tracing::error!("panicked: {error}"),
         Err(_) => tracing::warn!("requests that would not end were broken off"),
     }
+    server.vaults.workers().stop();
     if !rest::patiently(server.vaults.close_all()).await {
         tracing::warn!("work on somebody's data would not end; it is rolled back");
     }
@@ -202,9 +214,11 @@ fn spawn_helpers(server: &Arc<Server>) -> tokio::task::JoinSet<()> {
     let devices = server.accounts.devices.clone();
     helpers.spawn(async move { devices.keep_stored().await });
     helpers.spawn(async move { closing.vaults.close_idle().await });
+    let clearing = Arc::clone(server);
+    helpers.spawn(async move { clearing.vaults.clear_leftovers().await });
     helpers.spawn(async move { status::run(&watched).await });
     if let Some(limit) = notify::watchdog() {
-        helpers.spawn(watchdog::run(limit));
+        helpers.spawn(watchdog::run(limit, server.vaults.workers().clone()));
     }
     helpers
 }

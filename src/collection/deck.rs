@@ -12,6 +12,7 @@ use super::proto::{DeckCommon, DeckKind, DeckKindContainer};
 use super::{Error, Result};
 use crate::wire::Usn;
 use crate::wire::deck::Deck;
+use crate::work;
 
 /// A deck as its row has it.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,6 +42,7 @@ pub(super) fn merge(
             continue;
         }
         while name_is_taken(conn, &deck)? {
+            work::step()?;
             deck.name.push('+');
             deck.mtime_secs = now_secs;
             deck.usn = usn;

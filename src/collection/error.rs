@@ -1,6 +1,7 @@
 use std::fmt::Display;
 
 use crate::wire::stream::Unreadable;
+use crate::work::Interrupted;
 
 /// Why a collection could not be read or changed.
 ///
@@ -57,6 +58,9 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// It was ended before it was done.
+    #[error(transparent)]
+    Interrupted(#[from] Interrupted),
     /// What a client sent cannot be read.
     #[error(transparent)]
     Request(#[from] Unreadable),
@@ -69,18 +73,21 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether neither request nor collection is at fault, but the disk, the memory or a lock.
+    /// Whether neither request nor collection is at fault, but the disk, the memory, a lock or
+    /// an interruption.
     #[must_use]
     pub fn is_environment(&self) -> bool {
         match self {
             Self::Sql(error) => is_environment(error),
+            Self::Interrupted(_) => true,
             Self::Request(Unreadable::Io(_)) | Self::Reply(_) => true,
             _ => false,
         }
     }
 }
 
-/// Whether SQLite fails because of the disk, the memory or a lock, and not of what it reads.
+/// Whether SQLite fails because of the disk, the memory, a lock or an interruption, and not of
+/// what it reads.
 #[must_use]
 pub fn is_environment(error: &rusqlite::Error) -> bool {
     use rusqlite::ffi::ErrorCode as Code;
@@ -95,6 +102,7 @@ pub fn is_environment(error: &rusqlite::Error) -> bool {
                 | Code::SystemIoFailure
                 | Code::DiskFull
                 | Code::CannotOpen
+                | Code::OperationInterrupted
         )
     )
 }

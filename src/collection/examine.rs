@@ -2,7 +2,13 @@
 
 use rusqlite::{Connection, OptionalExtension, ffi::ErrorCode};
 
-use super::{is_upgradable, open::version, sanity::TABLES_WITH_USN, schema};
+use super::{
+    is_upgradable,
+    open::version,
+    sanity::TABLES_WITH_USN,
+    schema,
+    screen::{self, Foreign},
+};
 use crate::wire::Usn;
 
 /// What is the matter with a collection; all of it empty when nothing is.
@@ -14,8 +20,23 @@ pub struct Examined {
     pub unsent: Vec<(&'static str, i64)>,
     /// Tables, views and triggers that are not Anki's.
     pub foreign: Vec<String>,
+    /// What computes, and is removed when the collection is next opened.
+    pub computing: Vec<String>,
+    /// Tables of Anki's without what Anki declares.
+    pub maimed: Vec<Maimed>,
+    /// A value that makes every sync fail, as the rest of a sentence.
+    pub wrong_value: Option<String>,
     /// Last modification, milliseconds.
     pub modified: i64,
+}
+
+/// A table of Anki's that another program has rewritten.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Maimed {
+    /// Its name.
+    pub table: &'static str,
+    /// Why it cannot be built anew, if it cannot.
+    pub why_not: Option<String>,
 }
 
 /// What a file that should be a collection is.
@@ -32,6 +53,8 @@ pub enum Kind {
     Incomplete(String),
     /// Damaged; what `SQLite` says of it.
     Damaged(String),
+    /// With something that Anki never makes, and that cannot be taken away: the rest of a sentence.
+    Objection(String),
     /// A database of something else, or no database.
     Foreign,
 }
@@ -55,24 +78,69 @@ pub fn examine(conn: &Connection) -> rusqlite::Result<Examined> {
 }
 
 fn look(conn: &Connection) -> rusqlite::Result<Examined> {
+    let has_col =
+        "select exists (select 1 from sqlite_schema where type = 'table' and name = 'col')";
+    if !conn.query_row(has_col, [], |row| row.get::<_, bool>(0))? {
+        return Ok(of_kind(Kind::Foreign));
+    }
+    let computing = |foreign: &[Foreign]| foreign.iter().map(Foreign::to_string).collect();
+    let rowless = screen::rowless(conn)?;
+    if !rowless.is_empty() {
+        return Ok(Examined {
+            computing: computing(&rowless),
+            ..Examined::default()
+        });
+    }
+    let shape = match screen::shape(conn)? {
+        Ok(shape) if shape.foreign.is_empty() => shape,
+        Ok(shape) => {
+            return Ok(Examined {
+                computing: computing(&shape.foreign),
+                ..Examined::default()
+            });
+        }
+        Err(objection) => return Ok(of_kind(Kind::Objection(objection.to_string()))),
+    };
+    // Only now may anything be evaluated.
     let Some(version) = version(conn)? else {
         return Ok(of_kind(Kind::Foreign));
     };
-    let verdict: String = conn.query_row("pragma integrity_check(1)", [], |row| row.get(0))?;
-    if verdict != "ok" {
+    if let Some(damage) = screen::damage(conn, &shape)? {
         // The first line names the place; the rest would repeat it.
-        let line = verdict.lines().next().unwrap_or_default();
+        let line = damage.lines().next().unwrap_or_default();
         return Ok(of_kind(Kind::Damaged(line.to_owned())));
     }
+    let maimed = shape.maimed(version);
     let kind = match version {
-        schema::VERSION => missing(conn)?.map_or(Kind::Whole, Kind::Incomplete),
+        schema::VERSION => match missing(conn)? {
+            Some(missing) if !(missing.starts_with("tags.") && maimed.contains(&"tags")) => {
+                Kind::Incomplete(missing)
+            }
+            _ => Kind::Whole,
+        },
         older if is_upgradable(older) => Kind::Older(older),
         other => return Ok(of_kind(Kind::Unknown(other))),
     };
+    let wrong_value = match kind {
+        Kind::Whole => screen::wrong_value(conn)?,
+        _ => screen::wrong_value_in_col(conn)?,
+    };
+    let maimed = maimed.into_iter().map(|table| {
+        let why_not = screen::obstacle(conn, table)?;
+        Ok(Maimed { table, why_not })
+    });
     Ok(Examined {
         unsent: unsent(conn)?,
         foreign: foreign(conn)?,
-        modified: conn.query_row("select mod from col", [], |row| row.get(0))?,
+        computing: Vec::new(),
+        maimed: maimed.collect::<rusqlite::Result<_>>()?,
+        // Of the wrong type, it has been named already.
+        modified: conn.query_row(
+            "select iif(typeof(mod) = 'integer', mod, 0) from col",
+            [],
+            |row| row.get(0),
+        )?,
+        wrong_value,
         kind,
     })
 }
@@ -186,13 +254,18 @@ mod tests {
         let conn = testing::collection();
         conn.execute_batch(
             "insert into tags values ('a', -1, 1, null);
-             create table addon (id);
-             create view v as select 1;",
+             create table addon (id);",
         )
         .unwrap();
         let found = examine(&conn).unwrap();
         assert_eq!(found.unsent, [("tags", 1)]);
-        assert_eq!(found.foreign, ["table addon", "view v"]);
+        assert_eq!(found.foreign, ["table addon"]);
+        conn.execute_batch("create view v as select 1").unwrap();
+        assert_eq!(examine(&conn).unwrap().computing, ["view v"]);
+        conn.execute_batch("drop view v; create index i on notes (abs(id))")
+            .unwrap();
+        assert_eq!(examine(&conn).unwrap().computing, ["index i"]);
+        conn.execute_batch("drop index i").unwrap();
         for (change, kind) in [
             ("drop table graves", Kind::Incomplete("graves".into())),
             ("update col set ver = 99", Kind::Unknown(99)),

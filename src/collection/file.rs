@@ -8,42 +8,86 @@ use serde::{Deserialize, Serialize};
 use super::{
     Error, Result, downgrade,
     open::{distrust, open_untouched},
-    sanity, schema, upgrade,
-    upload::{CheckError, Refusal, check_upload},
+    sanity, schema, screen, upgrade,
+    upload::{self, CheckError, Checked, Fault, Refusal},
 };
 use crate::wire::Usn;
 
-/// Checks a file that nobody else has open, and upgrades it. The stamps stay as the client set them.
+/// Checks a file that nobody else has open, mends and upgrades it. What computes is left behind. The stamps stay as
+/// the client set them.
 ///
 /// # Errors
 /// [`CheckError`]; the file is of no use then.
 pub fn accept_upload(path: &Path, now_secs: i64) -> std::result::Result<(), CheckError> {
-    let version = check_upload(path)?;
-    if version == schema::VERSION {
-        return Ok(());
+    leave_foreign_behind(path)?;
+    let Checked { version, maimed } = upload::check(path)?;
+    agree(path, screen::wrong_value_in_col)?;
+    if !maimed.is_empty() {
+        mend(path, &maimed)?;
+        tracing::info!(
+            "an upload had tables without what Anki declares, which were built anew: {}",
+            maimed.join(", ")
+        );
     }
-    let complete = bring_up(path, now_secs).map_err(|error| match error {
-        Error::Version(version) => Refusal::Schema(version).into(),
-        error if error.is_environment() => CheckError::Upgrade(error),
-        error => {
-            tracing::warn!("an upload of schema {version} cannot be upgraded: {error}");
-            CheckError::Refused(Refusal::Corrupt)
+    if version != schema::VERSION {
+        bring_up(path, now_secs).map_err(|error| match error {
+            Error::Version(version) => Refusal::Schema(version).into(),
+            error if error.is_environment() => CheckError::Upgrade(error),
+            error => {
+                tracing::warn!("an upload of schema {version} cannot be upgraded: {error}");
+                CheckError::Refused(Refusal::Corrupt)
+            }
+        })?;
+    }
+    complete(path)?;
+    Ok(agree(path, screen::wrong_value)?)
+}
+
+/// Triggers, views, virtual tables and indexes that compute: an add-on's perhaps, which makes them again on each device.
+fn leave_foreign_behind(path: &Path) -> std::result::Result<(), CheckError> {
+    loop {
+        let foreign = upload::foreign(path)?;
+        if foreign.is_empty() {
+            return Ok(());
         }
-    })?;
-    if complete {
-        Ok(())
-    } else {
-        Err(Refusal::Foreign.into())
+        let left = open_alone(path).and_then(|conn| screen::leave_behind(&conn, &foreign));
+        left.map_err(Fault::from)?;
+        for foreign in foreign {
+            tracing::info!("left behind from an upload, since Anki never makes such: {foreign}");
+        }
     }
 }
 
-/// Whether the upgrade has led to everything that schema 18 has.
-fn bring_up(path: &Path, now_secs: i64) -> Result<bool> {
+fn mend(path: &Path, maimed: &[&str]) -> std::result::Result<(), Fault> {
+    Ok(screen::rebuild(&open_alone(path)?, maimed)?)
+}
+
+fn bring_up(path: &Path, now_secs: i64) -> Result<()> {
     let mut conn = open_alone(path)?;
     upgrade(&mut conn, Usn::UNSENT, now_secs)?;
     // What the client believes to be unsent would fail every sanity check from now on.
-    sanity::mark_all_sent(&conn)?;
-    Ok(schema::missing(&conn)?.is_none())
+    sanity::mark_all_sent(&conn)
+}
+
+/// Whether it now has everything that schema 18 has.
+fn complete(path: &Path) -> std::result::Result<(), Fault> {
+    match schema::missing(&open_untouched(path)?) {
+        Ok(None) => Ok(()),
+        Ok(Some(_)) => Err(Refusal::Foreign.into()),
+        Err(Error::Sql(error)) => Err(error.into()),
+        Err(_) => Err(Refusal::Corrupt.into()),
+    }
+}
+
+/// Whether there is no value that would fail every sync.
+fn agree(
+    path: &Path,
+    wrong_value: fn(&Connection) -> rusqlite::Result<Option<String>>,
+) -> std::result::Result<(), Fault> {
+    match wrong_value(&open_untouched(path)?)? {
+        None => Ok(()),
+        Some(wrong) => Err(Refusal::Wrong(wrong).into()),
+    }
 }
 
 /// Brings a copy of a collection to schema 11.
@@ -115,11 +159,11 @@ pub fn stamp_restored(path: &Path, now_ms: i64) -> Result<()> {
 
 /// With settings for a file that is thrown away when anything happens to it.
 fn open_alone(path: &Path) -> rusqlite::Result<Connection> {
-    let conn = Connection::open_with_flags(
+    let mut conn = Connection::open_with_flags(
         path,
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
     )?;
-    distrust(&conn)?;
+    distrust(&mut conn)?;
     conn.pragma_update(None, "journal_mode", "delete")?;
     conn.pragma_update(None, "synchronous", "off")?;
     Ok(conn)
@@ -127,10 +171,13 @@ fn open_alone(path: &Path) -> rusqlite::Result<Connection> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
+    use std::{path::PathBuf, sync::Arc};
 
     use super::*;
-    use crate::collection::testing::rows;
+    use crate::{
+        collection::testing::rows,
+        work::{Budget, Interrupted, Job, Stop},
+    };
 
     const NOW: i64 = 1_800_000_000;
 
@@ -144,8 +191,8 @@ mod tests {
     }
 
     fn open(path: &Path) -> Connection {
-        let conn = Connection::open(path).unwrap();
-        distrust(&conn).unwrap();
+        let mut conn = Connection::open(path).unwrap();
+        distrust(&mut conn).unwrap();
         conn
     }
 
@@ -228,6 +275,11 @@ mod tests {
         for (change, sentence) in [
             ("update col set decks = '[]'", "is damaged"),
             ("update col set models = ''", "is damaged"),
+            // Two million numbers, which would take a hundred megabytes of memory.
+            (
+                "update col set conf = '{\"a\":[' || replace(hex(zeroblob(1000001)), '0', '1,') || '1]}'",
+                "is damaged",
+            ),
             ("alter table notes drop column data", "is not an Anki"),
             ("update col set ver = 10", "schema version 10"),
             ("update col set ver = 13", "schema version 13"),
@@ -237,6 +289,39 @@ mod tests {
             open(&path).execute_batch(change).unwrap();
             let told = refused(&path).to_string();
             assert!(told.contains(sentence), "{change}: {told}");
+        }
+    }
+
+    #[test]
+    fn checking_and_upgrading_the_smallest_rows_takes_a_tenth_of_the_budget_at_most() {
+        let (_folder, path) = upload("upgrade_in_schema11");
+        let numbers = "with recursive n(i) as \
+                       (select 2000000000000 union all select i + 1 from n limit 30000)";
+        open(&path)
+            .execute_batch(&format!(
+                "{numbers} insert into cards
+                   select i, i, 1, 0, 1, -1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, '' from n;
+                 {numbers} insert into notes
+                   select i, i, (select mid from notes), 1, -1, '', '', '', 1, 0, '' from n;
+                 {numbers} insert into revlog select i, i, -1, 1, 1, 1, 1, 1, 1 from n;
+                 {numbers} insert into graves select -1, i, 1 from n;"
+            ))
+            .unwrap();
+        let bytes = path.metadata().unwrap().len();
+        let job = Arc::new(Job::new(Budget::of_file(bytes), Stop::default()));
+        job.run(|| accept_upload(&path, NOW).map_err(|error| Failed(error.to_string())))
+            .unwrap();
+        let per_byte = job.used() * 10 / bytes;
+        assert!(bytes > 5_000_000, "{bytes}");
+        assert!((5..50).contains(&per_byte), "{per_byte} tenths");
+    }
+
+    #[derive(Debug)]
+    struct Failed(#[expect(dead_code, reason = "shown")] String);
+
+    impl From<Interrupted> for Failed {
+        fn from(interrupted: Interrupted) -> Self {
+            Self(interrupted.to_string())
         }
     }
 

@@ -10,10 +10,21 @@ use serde::de::DeserializeOwned;
 use super::{Error, Result};
 use crate::wire::{Json, Malformed, Unknown};
 
+/// In memory each takes some 40 bytes, however short it is in the file. A deck has about 25, so
+/// these are 80,000 decks.
+const MOST_VALUES: usize = 2_000_000;
+
 /// The object in a column. Of a key given twice the last counts.
 pub(super) fn object(conn: &Connection, column: &'static str) -> Result<Unknown> {
     let json: String =
         conn.query_row(&format!("select {column} from col"), [], |row| row.get(0))?;
+    let values = json.bytes().filter(|byte| b",[{".contains(byte)).count();
+    if values > MOST_VALUES {
+        return Err(unreadable(
+            column,
+            "it has more values than any client writes",
+        ));
+    }
     serde_json::from_str(&json).map_err(|err| unreadable(column, Malformed::from(err)))
 }
 

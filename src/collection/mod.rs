@@ -28,6 +28,7 @@ mod proto;
 pub mod revlog;
 pub mod sanity;
 pub mod schema;
+pub mod screen;
 mod stock;
 pub mod strip;
 pub mod tag;

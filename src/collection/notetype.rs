@@ -12,6 +12,7 @@ use super::proto::{FieldConfig, NotetypeConfig, TemplateConfig};
 use super::{Error, Result};
 use crate::wire::Usn;
 use crate::wire::notetype::{Field, Notetype, Template};
+use crate::work;
 
 /// Takes over the notetypes that are not older than the ones here.
 pub(super) fn merge(
@@ -31,6 +32,7 @@ pub(super) fn merge(
             require_same_shape(conn, &notetype)?;
         }
         while name_is_taken(conn, &notetype)? {
+            work::step()?;
             notetype.name.push('+');
             notetype.mtime_secs = now_secs;
             notetype.usn = usn;

@@ -2,13 +2,38 @@
 
 use std::{fmt::Write, os::unix::ffi::OsStrExt, path::Path, time::Duration};
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension, config::DbConfig};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, config::DbConfig, limits::Limit};
 
-use super::{create, is_upgradable, schema, unicase, upgrade};
-use crate::wire::Usn;
+use super::{
+    create, is_upgradable, schema,
+    screen::{self, ListError, Objection, RebuildError},
+    unicase, upgrade,
+};
+use crate::{wire::Usn, work};
 
 /// How long to wait for another program that has the file locked, such as `sqlite3`.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Half of what the unit allows the daemon. Indexes of five million rows are sorted in less.
+const HARD_HEAP_LIMIT: i64 = 256 * 1024 * 1024;
+
+/// What a collection needs at most, so that no single instruction of `SQLite` takes much memory
+/// or time.
+const LIMITS: [(Limit, i32); 9] = [
+    // Bytes of a value or a row. A note of that size is above what a request may carry; Anki
+    // itself gets slow with a hundredth of it.
+    (Limit::SQLITE_LIMIT_LENGTH, 100 * 1024 * 1024),
+    // Of our own statements the longest has some thousand.
+    (Limit::SQLITE_LIMIT_SQL_LENGTH, 1024 * 1024),
+    // Anki's widest table has 18; add-ons have tables of their own.
+    (Limit::SQLITE_LIMIT_COLUMN, 500),
+    (Limit::SQLITE_LIMIT_EXPR_DEPTH, 100),
+    (Limit::SQLITE_LIMIT_COMPOUND_SELECT, 20),
+    (Limit::SQLITE_LIMIT_FUNCTION_ARG, 20),
+    (Limit::SQLITE_LIMIT_ATTACHED, 0),
+    (Limit::SQLITE_LIMIT_TRIGGER_DEPTH, 1),
+    (Limit::SQLITE_LIMIT_WORKER_THREADS, 0),
+];
 
 /// A user's collection, open.
 pub struct Collection {
@@ -45,6 +70,11 @@ pub enum OpenError {
         "the collection has schema version {0}, which this server cannot serve; bring back an earlier one with `anki-syncd restore`, or move it away and upload again with a current Anki client"
     )]
     Schema(i64),
+    /// Brought there by hand, with something in it that Anki never makes.
+    #[error(
+        "the collection {0}; bring back an earlier one with `anki-syncd restore`, or upload again with Anki"
+    )]
+    Objection(#[from] Objection),
 }
 
 impl Collection {
@@ -53,19 +83,21 @@ impl Collection {
     /// # Errors
     /// [`OpenError`]; also when another process holds the file for longer than a few seconds.
     pub fn open(path: &Path, now_ms: i64) -> Result<Self, OpenError> {
+        listed_at_rest(path)?;
         let mut conn = Connection::open_with_flags(
             path,
             OpenFlags::SQLITE_OPEN_READ_WRITE
                 | OpenFlags::SQLITE_OPEN_CREATE
                 | OpenFlags::SQLITE_OPEN_NO_MUTEX,
         )?;
-        distrust(&conn)?;
+        distrust(&mut conn)?;
         conn.busy_timeout(BUSY_TIMEOUT)?;
         conn.pragma_update(None, "journal_mode", "wal")?;
         // In WAL mode anything less can lose a sync that a device was told is done.
         conn.pragma_update(None, "synchronous", "full")?;
         // KiB. Every user's collection may be open at once, and each keeps its own.
         conn.pragma_update(None, "cache_size", -4096)?;
+        leave_foreign_behind(&conn, path)?;
         match version(&conn)? {
             None => create(&mut conn, now_ms).map_err(OpenError::Create)?,
             Some(old) if is_upgradable(old) => {
@@ -143,6 +175,20 @@ impl Collection {
         self.conn.execute_batch("commit")
     }
 
+    /// Builds tables anew that another program has rewritten without their keys. Answers which.
+    ///
+    /// # Errors
+    /// [`RebuildError`]; all is as it was then.
+    pub fn rebuild_tables(&self) -> Result<Vec<&'static str>, RebuildError> {
+        let maimed = match screen::shape(&self.conn)? {
+            Ok(shape) => shape.maimed(schema::VERSION),
+            // Then it would not be open.
+            Err(_) => Vec::new(),
+        };
+        screen::rebuild(&self.conn, &maimed)?;
+        Ok(maimed)
+    }
+
     /// Brings everything into the main file. False while another program reads an older state.
     ///
     /// # Errors
@@ -169,11 +215,11 @@ impl Reader {
     /// As `SQLite` says.
     pub fn open(path: &Path) -> rusqlite::Result<Self> {
         // Not read-only: whoever closes it last has to bring the journal in.
-        let conn = Connection::open_with_flags(
+        let mut conn = Connection::open_with_flags(
             path,
             OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
         )?;
-        distrust(&conn)?;
+        distrust(&mut conn)?;
         conn.busy_timeout(BUSY_TIMEOUT)?;
         conn.pragma_update(None, "query_only", true)?;
         conn.execute_batch("begin")?;
@@ -189,6 +235,28 @@ impl Reader {
     }
 }
 
+/// Before SQLite loads a schema that somebody may have brought there. What is in a journal is newer than the file,
+/// which then cannot be judged; nor is damage, since a journal may repair it.
+fn listed_at_rest(path: &Path) -> Result<(), Objection> {
+    match screen::listed(path) {
+        Err(ListError::Objection(objection)) => Err(objection),
+        _ => Ok(()),
+    }
+}
+
+/// Earlier versions let uploads bring along what would be computed by each sync.
+fn leave_foreign_behind(conn: &Connection, path: &Path) -> Result<(), OpenError> {
+    let left = screen::clean(conn)??;
+    if !left.is_empty() {
+        tracing::warn!(
+            "{}: removed what Anki never makes and would be computed by each sync: {}",
+            path.display(),
+            left.join(", ")
+        );
+    }
+    Ok(())
+}
+
 /// The schema version; none in a file that has no table of Anki's.
 pub(super) fn version(conn: &Connection) -> rusqlite::Result<Option<i64>> {
     let has_col =
@@ -200,30 +268,55 @@ pub(super) fn version(conn: &Connection) -> rusqlite::Result<Option<i64>> {
         .optional()
 }
 
-/// Nothing in a file may run code of its own when it is queried.
-pub(crate) fn distrust(conn: &Connection) -> rusqlite::Result<()> {
+/// Nothing in a file may run code of its own when it is queried, nor take more than it should.
+pub(crate) fn distrust(conn: &mut Connection) -> rusqlite::Result<()> {
     for (option, on) in [
         (DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true),
         (DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false),
         (DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false),
         (DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false),
+        // Anki declares none; those of a stranger would delete rows along with others.
+        (DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, false),
     ] {
         conn.set_db_config(option, on)?;
     }
+    // Anki declares none; a stranger's would be computed for every row that is written or checked.
+    conn.pragma_update(None, "ignore_check_constraints", true)?;
     // The unit leaves no other place for temporary files than SYNC_BASE.
     conn.pragma_update(None, "temp_store", "memory")?;
+    for (limit, value) in LIMITS {
+        conn.set_limit(limit, value)?;
+    }
+    work::watch(conn)?;
     unicase::register(conn)
+}
+
+/// Bounds what `SQLite` holds in memory for all connections of this process together: near the
+/// lower limit, caches stop growing; beyond the upper one, a query fails, and with it one request
+/// instead of the server.
+///
+/// # Errors
+/// As `SQLite` says.
+pub fn bound_memory() -> rusqlite::Result<()> {
+    let conn = Connection::open_in_memory()?;
+    for (limit, bytes) in [
+        ("hard_heap_limit", HARD_HEAP_LIMIT),
+        ("soft_heap_limit", HARD_HEAP_LIMIT / 2),
+    ] {
+        conn.query_row(&format!("pragma {limit} = {bytes}"), [], |_| Ok(()))?;
+    }
+    Ok(())
 }
 
 /// Opens a file that nobody else has open, and leaves no trace.
 pub(super) fn open_untouched(path: &Path) -> rusqlite::Result<Connection> {
-    let conn = Connection::open_with_flags(
+    let mut conn = Connection::open_with_flags(
         immutable_uri(path),
         OpenFlags::SQLITE_OPEN_READ_ONLY
             | OpenFlags::SQLITE_OPEN_URI
             | OpenFlags::SQLITE_OPEN_NO_MUTEX,
     )?;
-    distrust(&conn)?;
+    distrust(&mut conn)?;
     Ok(conn)
 }
 

@@ -139,15 +139,18 @@ pub const TABLES: [(&str, &[&str]); 12] = [
     ),
 ];
 
+/// All tables and indexes.
+pub(super) const PARTS: [&str; 5] = [
+    BASE_TABLES,
+    CONFIG_TABLES,
+    NOTETYPE_AND_DECK_TABLES,
+    TAG_TABLE,
+    GRAVE_TABLE,
+];
+
 /// Creates all tables and indexes in an empty database.
 pub(super) fn create_tables(conn: &Connection) -> Result<()> {
-    for part in [
-        BASE_TABLES,
-        CONFIG_TABLES,
-        NOTETYPE_AND_DECK_TABLES,
-        TAG_TABLE,
-        GRAVE_TABLE,
-    ] {
+    for part in PARTS {
         conn.execute_batch(part)?;
     }
     Ok(())

@@ -2,12 +2,13 @@
 
 use std::path::Path;
 
-use rusqlite::ffi::ErrorCode;
+use rusqlite::{Connection, ffi::ErrorCode};
 
 use super::{
     is_upgradable,
     open::{open_untouched, version},
     schema,
+    screen::{self, Foreign, ListError, Objection, RebuildError},
 };
 
 /// Why an uploaded file is refused: a sentence that Anki shows to the person.
@@ -28,6 +29,21 @@ pub enum Refusal {
         "The uploaded collection is damaged, so it was refused. The collection on the server was left as it was. Please use Tools > Check Database, or restore from a backup, then upload again."
     )]
     Corrupt,
+    /// Checking it takes far longer than checking a collection of Anki's.
+    #[error(
+        "The uploaded collection takes far too long to check, so it was refused. The collection on the server was left as it was. Please use Tools > Check Database, then upload again."
+    )]
+    Laborious,
+    /// With something that Anki never makes, and that cannot be left behind.
+    #[error(
+        "The uploaded collection {0}, so it was refused. The collection on the server was left as it was."
+    )]
+    Unlike(String),
+    /// With what Anki makes, but not so.
+    #[error(
+        "The uploaded collection {0}, so it was refused. The collection on the server was left as it was. Please use Tools > Check Database, or restore from a backup, then upload again."
+    )]
+    Wrong(String),
     /// Of a schema that this server does not take.
     #[error(
         "The uploaded collection has schema version {0}, which this server does not support, so it was refused. The collection on the server was left as it was. Please upload it with a current version of Anki."
@@ -70,70 +86,148 @@ pub enum CheckError {
     /// Disk or memory is.
     #[error("the upload could not be checked: {0}")]
     Failed(#[source] rusqlite::Error),
+    /// The disk is.
+    #[error("the upload could not be read: {0}")]
+    Unreadable(#[source] std::io::Error),
     /// Disk or memory is, while an old client's file was upgraded.
     #[error("the upload could not be upgraded: {0}")]
     Upgrade(#[source] super::Error),
 }
 
+/// What has to be done with an uploaded file before it can be served.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Checked {
+    /// Its schema.
+    pub version: i64,
+    /// The tables to be built anew.
+    pub maimed: Vec<&'static str>,
+}
+
 /// Checks an uploaded file without writing to it: a whole `SQLite` file, whose indexes
-/// are ordered as Anki orders them, with the tables of a collection. What an older schema
-/// should hold is left for its upgrade to find out. Returns the schema version.
+/// are ordered as Anki orders them, with the tables of a collection, and nothing in it that
+/// computes. What an older schema should hold is left for its upgrade to find out. Returns
+/// the schema version.
 ///
 /// # Errors
 /// [`CheckError`].
 pub fn check_upload(path: &Path) -> Result<i64, CheckError> {
-    check_upload_inner(path).map_err(|error| match error {
-        Fault::Refused(refusal) => CheckError::Refused(refusal),
-        Fault::Sqlite(error) => match error.sqlite_error_code() {
-            Some(ErrorCode::NotADatabase) => CheckError::Refused(Refusal::Foreign),
-            Some(
-                ErrorCode::OutOfMemory
-                | ErrorCode::SystemIoFailure
-                | ErrorCode::DiskFull
-                | ErrorCode::CannotOpen,
-            ) => CheckError::Failed(error),
-            _ => CheckError::Refused(Refusal::Corrupt),
-        },
-    })
+    Ok(check(path)?.version)
+}
+
+/// The same, with what is to be mended.
+pub(super) fn check(path: &Path) -> Result<Checked, CheckError> {
+    Ok(check_inner(path)?)
+}
+
+/// What a file brings along that has to be left behind, before it can be checked at all.
+pub(super) fn foreign(path: &Path) -> Result<Vec<Foreign>, CheckError> {
+    let foreign = || -> Result<_, Fault> { Ok(screen::foreign(&open_listed(path)?)??) };
+    Ok(foreign()?)
 }
 
 #[derive(thiserror::Error, Debug)]
-enum Fault {
+pub(super) enum Fault {
     #[error(transparent)]
     Refused(#[from] Refusal),
     #[error(transparent)]
     Sqlite(#[from] rusqlite::Error),
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
 }
 
-fn check_upload_inner(path: &Path) -> Result<i64, Fault> {
-    if std::fs::metadata(path).is_ok_and(|metadata| metadata.len() == 0) {
-        return Err(Refusal::Empty.into());
+impl From<Fault> for CheckError {
+    fn from(fault: Fault) -> Self {
+        let error = match fault {
+            Fault::Refused(refusal) => return Self::Refused(refusal),
+            Fault::Io(error) => return Self::Unreadable(error),
+            Fault::Sqlite(error) => error,
+        };
+        match error.sqlite_error_code() {
+            Some(ErrorCode::NotADatabase) => Self::Refused(Refusal::Foreign),
+            Some(
+                ErrorCode::OutOfMemory
+                | ErrorCode::SystemIoFailure
+                | ErrorCode::DiskFull
+                | ErrorCode::CannotOpen
+                | ErrorCode::OperationInterrupted,
+            ) => Self::Failed(error),
+            _ => Self::Refused(Refusal::Corrupt),
+        }
     }
-    let conn = open_untouched(path)?;
+}
+
+impl From<Objection> for Fault {
+    fn from(objection: Objection) -> Self {
+        Self::Refused(Refusal::Unlike(objection.to_string()))
+    }
+}
+
+impl From<RebuildError> for Fault {
+    fn from(error: RebuildError) -> Self {
+        match error {
+            RebuildError::Sqlite(error) => Self::Sqlite(error),
+            error => Self::Refused(Refusal::Wrong(error.to_string())),
+        }
+    }
+}
+
+fn check_inner(path: &Path) -> Result<Checked, Fault> {
+    let conn = open_listed(path)?;
+    if let Some(foreign) = screen::rowless(&conn)?.first() {
+        return Err(unlike(foreign));
+    }
+    // Before this, nothing of the file is evaluated.
+    let shape = screen::shape(&conn)??;
+    if let Some(foreign) = shape.foreign.first() {
+        return Err(unlike(foreign));
+    }
     conn.pragma_update(None, "cell_size_check", true)?;
     let version = match version(&conn)? {
         None => return Err(Refusal::Foreign.into()),
         Some(known) if known == schema::VERSION || is_upgradable(known) => known,
         Some(other) => return Err(Refusal::Schema(other).into()),
     };
-    let verdict: String = conn.query_row("pragma integrity_check(1)", [], |row| row.get(0))?;
-    if verdict != "ok" {
+    if screen::damage(&conn, &shape)?.is_some() {
         return Err(Refusal::Corrupt.into());
     }
-    if version != schema::VERSION {
-        return Ok(version);
+    let maimed = shape.maimed(version);
+    if version == schema::VERSION {
+        complete(&conn, &maimed)?;
     }
-    match schema::missing(&conn) {
-        Ok(None) => Ok(version),
+    Ok(Checked { version, maimed })
+}
+
+fn complete(conn: &Connection, maimed: &[&str]) -> Result<(), Fault> {
+    match schema::missing(conn) {
+        Ok(None) => Ok(()),
+        // Looked at once more when it is mended.
+        Ok(Some(missing)) if missing.starts_with("tags.") && maimed.contains(&"tags") => Ok(()),
         Ok(Some(_)) => Err(Refusal::Foreign.into()),
         Err(_) => Err(Refusal::Corrupt.into()),
     }
 }
 
+fn open_listed(path: &Path) -> Result<Connection, Fault> {
+    if std::fs::metadata(path).is_ok_and(|metadata| metadata.len() == 0) {
+        return Err(Refusal::Empty.into());
+    }
+    match screen::listed(path) {
+        Ok(tables) if tables.iter().any(|table| table.eq_ignore_ascii_case("col")) => {
+            Ok(open_untouched(path)?)
+        }
+        Ok(_) | Err(ListError::NotADatabase) => Err(Refusal::Foreign.into()),
+        Err(ListError::Damaged) => Err(Refusal::Corrupt.into()),
+        Err(ListError::Objection(objection)) => Err(objection.into()),
+        Err(ListError::Io(error)) => Err(error.into()),
+    }
+}
+
+fn unlike(foreign: &Foreign) -> Fault {
+    Refusal::Unlike(format!("has the {foreign}, which Anki never makes")).into()
+}
+
 #[cfg(test)]
 mod tests {
-    use rusqlite::Connection;
-
     use super::*;
     use crate::collection::open::Collection;
 

@@ -46,6 +46,12 @@ impl Operator {
         Ok(answer)
     }
 
+    pub(super) async fn moved(&self, from: &UserName) {
+        if let Err(error) = self.server.vaults.forget(from).await {
+            tracing::warn!(%error, "that {from} is no user any more is noted at the next start");
+        }
+    }
+
     /// The list still has the old name: whoever logs in by it must not find an empty folder.
     pub(super) async fn move_back(&self, from: &UserName, to: &UserName) {
         match self.server.vaults.rename(to, from).await {

@@ -12,7 +12,10 @@ use super::{
 };
 use crate::{
     account::name::UserName,
-    collection::{file::Summary, upload::CheckError},
+    collection::{
+        file::Summary,
+        upload::{CheckError, Refusal},
+    },
     vault::{Error, Vault, snapshot::Snapshot},
 };
 
@@ -132,6 +135,9 @@ async fn examine(
         }
     };
     vault.examine(copy).await.map_err(|error| match error {
+        Error::Upload(CheckError::Refused(Refusal::Unlike(what) | Refusal::Wrong(what))) => {
+            format!("that collection {what}; nothing was changed")
+        }
         Error::Upload(CheckError::Refused(_)) => {
             "that is no Anki collection, or a damaged one; nothing was changed".to_owned()
         }
@@ -151,7 +157,7 @@ async fn receive(vault: &Arc<Vault>, bytes: u64, rest: &mut Rest) -> Result<Name
         let written = spawn_blocking(move || file.write_all(&block).map(|()| file)).await;
         file = written.map_err(said)?.map_err(said)?;
     }
-    Ok(file)
+    Ok(file.into_inner())
 }
 
 fn said(error: impl std::fmt::Display) -> String {

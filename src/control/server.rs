@@ -185,7 +185,9 @@ async fn converse(operator: &Operator, stream: UnixStream) -> io::Result<()> {
         }
         Some(Held::Moved { from, to }) => {
             let settled = written.is_ok() && reading.read(&mut [0]).await.unwrap_or(0) > 0;
-            if !settled {
+            if settled {
+                operator.moved(&from).await;
+            } else {
                 operator.move_back(&from, &to).await;
             }
         }

@@ -8,7 +8,7 @@ use hyper::body::Incoming;
 use tokio::{task::JoinError, time::timeout};
 
 use super::decode::DecodeError;
-use crate::config::Limits;
+use crate::{config::Limits, work::Interrupted};
 
 /// What is read of a body that nobody has a right to send, so that the sender sees the answer.
 const UNWANTED: u64 = 1024 * 1024;
@@ -61,6 +61,9 @@ pub enum BodyError {
     /// It could not be kept.
     #[error("the request body cannot be kept: {0}")]
     Io(#[from] std::io::Error),
+    /// The server stops.
+    #[error(transparent)]
+    Interrupted(#[from] Interrupted),
     /// A bug of ours.
     #[error("panicked: {0}")]
     Panicked(#[from] JoinError),

@@ -4,14 +4,16 @@ use std::io::Write;
 
 use bytes::{Bytes, BytesMut};
 use hyper::{HeaderMap, body::Incoming};
-use tokio::task::spawn_blocking;
 
 use super::{
     body::{BodyError, BodyLimits, next},
     decode::Inflate,
     envelope::Caller,
 };
-use crate::wire::header::{HeaderError, SyncHeader};
+use crate::{
+    vault::workers::Share,
+    wire::header::{HeaderError, SyncHeader},
+};
 
 /// The header that marks this envelope.
 pub const HEADER: &str = "anki-sync";
@@ -46,8 +48,9 @@ pub async fn receive<W: Write + Send + 'static>(
     mut body: Incoming,
     to: W,
     limits: BodyLimits,
+    share: &Share,
 ) -> Result<W, BodyError> {
-    let decoded = decode(&mut body, to, limits).await;
+    let decoded = decode(&mut body, to, limits, share).await;
     if matches!(
         decoded,
         Err(BodyError::TooLarge | BodyError::Malformed | BodyError::Io(_))
@@ -61,6 +64,7 @@ async fn decode<W: Write + Send + 'static>(
     body: &mut Incoming,
     to: W,
     limits: BodyLimits,
+    share: &Share,
 ) -> Result<W, BodyError> {
     let mut inflate = Inflate::new(to, limits.decoded)?;
     let mut collected = BytesMut::new();
@@ -72,23 +76,25 @@ async fn decode<W: Write + Send + 'static>(
         }
         collected.extend_from_slice(&piece);
         if collected.len() >= PIECE {
-            inflate = feed(inflate, collected.split().freeze()).await?;
+            inflate = feed(inflate, collected.split().freeze(), share).await?;
         }
     }
     if sent == 0 {
         return Err(BodyError::Empty);
     }
-    Ok(feed(inflate, collected.freeze()).await?.finish()?)
+    let inflate = feed(inflate, collected.freeze(), share).await?;
+    Ok(inflate.finish()?)
 }
 
 /// Decodes, and perhaps writes to disk, off the async threads.
 async fn feed<W: Write + Send + 'static>(
     mut inflate: Inflate<W>,
     piece: Bytes,
+    share: &Share,
 ) -> Result<Inflate<W>, BodyError> {
-    spawn_blocking(move || {
+    let fed = share.run(move || {
         inflate.feed(&piece)?;
         Ok(inflate)
-    })
-    .await?
+    });
+    fed.await
 }

@@ -13,7 +13,7 @@ use super::{
     reply::{Reply, ReplyBody},
     spool::Data,
 };
-use crate::{sync::full::Schema, wire::header::DIRECT_POST};
+use crate::{sync::full::Schema, vault::workers::Share, wire::header::DIRECT_POST};
 
 /// Who asks, in the words of the envelope; nothing of it has been verified.
 #[derive(Debug)]
@@ -46,11 +46,11 @@ impl Caller {
     ///
     /// # Errors
     /// When the content cannot be read.
-    pub fn wrap(&self, reply: Reply) -> io::Result<Response<ReplyBody>> {
+    pub fn wrap(&self, reply: Reply, share: &Share) -> io::Result<Response<ReplyBody>> {
         if self.version >= DIRECT_POST {
-            reply.into_zstd()
+            reply.into_zstd(share)
         } else {
-            reply.into_plain()
+            reply.into_plain(share)
         }
     }
 }
@@ -59,6 +59,7 @@ impl Caller {
 pub struct Content {
     source: Source,
     limits: BodyLimits,
+    share: Share,
 }
 
 enum Source {
@@ -67,14 +68,19 @@ enum Source {
 }
 
 impl Content {
+    /// Notes whose threads are to decode it.
+    pub fn belongs_to(&mut self, share: &Share) {
+        self.share = share.clone();
+    }
+
     /// Decodes the body into `to`.
     ///
     /// # Errors
     /// [`BodyError`]; [`BodyError::Empty`] when there is none.
     pub async fn receive<W: Write + Send + 'static>(self, to: W) -> Result<W, BodyError> {
         match self.source {
-            Source::Direct(body) => direct::receive(body, to, self.limits).await,
-            Source::Multipart(data) => data.decode(to, self.limits.decoded).await,
+            Source::Direct(body) => direct::receive(body, to, self.limits, &self.share).await,
+            Source::Multipart(data) => data.decode(to, self.limits.decoded, &self.share).await,
         }
     }
 
@@ -152,5 +158,11 @@ pub async fn open(
             return Err(error.into());
         }
     };
-    Ok((caller, Content { source, limits }))
+    let content = Content {
+        source,
+        limits,
+        // Until its sender is known.
+        share: server.vaults.lobby().share().clone(),
+    };
+    Ok((caller, content))
 }

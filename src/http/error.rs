@@ -1,11 +1,6 @@
 //! The edge: any failure becomes a status, a sentence for whoever asked, and a cause for the log.
 
-use std::{
-    error::Error,
-    io::{self, ErrorKind},
-};
-
-use rusqlite::ffi::{ErrorCode, SQLITE_IOERR_SHMSIZE};
+use std::{error::Error, io};
 
 use hyper::{
     Response, StatusCode,
@@ -18,7 +13,9 @@ use super::{
 };
 use crate::{
     account::{KeyError, LoginError},
-    collection, media, sync, vault,
+    collection,
+    disk::{self, Fault},
+    media, sync, vault,
     wire::{Malformed, header::HeaderError, stream::Unreadable},
 };
 
@@ -46,18 +43,22 @@ impl HttpError {
 
     /// A failure of ours, whose cause is nobody's business; but a full disk is told as one.
     fn internal(cause: &(dyn Error + 'static)) -> Self {
-        if is_out_of_space(cause) {
-            Self {
+        match disk::fault(cause) {
+            Some(Fault::Full) => Self {
                 status: StatusCode::INSUFFICIENT_STORAGE,
                 public: "the server's disk is full; nothing was stored".to_owned(),
                 cause: format!("{cause}; nothing was stored: make room on the disk"),
-            }
-        } else {
-            Self {
+            },
+            fault => Self {
                 status: StatusCode::INTERNAL_SERVER_ERROR,
                 public: "the server could not do this; its log says why".to_owned(),
-                cause: cause.to_string(),
-            }
+                cause: match fault {
+                    Some(_) => {
+                        format!("the disk failed: {cause}; the kernel's log (dmesg) says more")
+                    }
+                    None => cause.to_string(),
+                },
+            },
         }
     }
 
@@ -70,19 +71,6 @@ impl HttpError {
         response.headers_mut().insert(CONTENT_TYPE, text);
         response
     }
-}
-
-/// Whether a full disk, or a full quota of the file system, is at the bottom of it.
-fn is_out_of_space(error: &(dyn Error + 'static)) -> bool {
-    let io = error.downcast_ref().map(io::Error::kind);
-    let sqlite = error.downcast_ref::<rusqlite::ffi::Error>();
-    matches!(io, Some(ErrorKind::StorageFull | ErrorKind::QuotaExceeded))
-        || sqlite.is_some_and(|error| {
-            error.code == ErrorCode::DiskFull
-                // What it makes of that when it opens a collection.
-                || error.extended_code == SQLITE_IOERR_SHMSIZE
-        })
-        || error.source().is_some_and(is_out_of_space)
 }
 
 impl From<HeaderError> for HttpError {
@@ -121,7 +109,9 @@ impl From<BodyError> for HttpError {
             | BodyError::Malformed
             | BodyError::Multipart(_)
             | BodyError::Connection(_) => Self::new(StatusCode::BAD_REQUEST, error),
-            BodyError::Crowded => Self::new(StatusCode::SERVICE_UNAVAILABLE, error),
+            BodyError::Crowded | BodyError::Interrupted(_) => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, error)
+            }
             BodyError::Io(_) | BodyError::Panicked(_) => Self::internal(&error),
         }
     }
@@ -177,10 +167,59 @@ impl From<vault::Error> for HttpError {
             vault::Error::NearlyFull(_) | vault::Error::Media(media::Error::OverQuota { .. }) => {
                 Self::new(StatusCode::INSUFFICIENT_STORAGE, error)
             }
-            vault::Error::Busy | vault::Error::Moved => {
+            vault::Error::Busy
+            | vault::Error::Moved
+            | vault::Error::Interrupted(_)
+            | vault::Error::Absent { .. }
+            | vault::Error::Media(media::Error::Absent(_)) => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, error)
             }
             _ => Self::internal(&error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::ffi;
+
+    use super::*;
+
+    fn status(error: impl Error + 'static) -> (u16, bool) {
+        let error = HttpError::internal(&error);
+        (
+            error.status.as_u16(),
+            error.cause.contains("the disk failed"),
+        )
+    }
+
+    fn sqlite(code: i32) -> rusqlite::Error {
+        rusqlite::Error::SqliteFailure(ffi::Error::new(code), None)
+    }
+
+    #[test]
+    fn a_full_disk_and_a_broken_one_are_told_apart() {
+        assert_eq!(status(sqlite(ffi::SQLITE_FULL)), (507, false));
+        assert_eq!(
+            status(vault::Error::from(sqlite(ffi::SQLITE_FULL))),
+            (507, false)
+        );
+        for code in [
+            ffi::SQLITE_IOERR_SHMSIZE,
+            ffi::SQLITE_IOERR_WRITE,
+            ffi::SQLITE_IOERR_FSYNC,
+        ] {
+            assert_eq!(status(vault::Error::from(sqlite(code))), (500, true));
+        }
+        assert_eq!(status(sqlite(ffi::SQLITE_CORRUPT)), (500, false));
+        let raw = io::Error::from_raw_os_error;
+        for (errno, expected) in [
+            (5, (500, true)),
+            (28, (507, false)),
+            (122, (507, false)),
+            (13, (500, false)),
+        ] {
+            assert_eq!(status(vault::Error::from(raw(errno))), expected, "{errno}");
         }
     }
 }

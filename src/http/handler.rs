@@ -12,7 +12,6 @@ use hyper::{
     header::{ALLOW, HeaderValue},
 };
 use serde::de::DeserializeOwned;
-use tempfile::SpooledTempFile;
 
 use super::{
     Policy, Server,
@@ -29,6 +28,7 @@ use super::{
 use crate::{
     account::{Accounts, KeyError, host_key::DeviceId},
     collection::upload::Refusal,
+    disk::Spool,
     sync::{full, media, meta, normal},
     vault::{
         self, Vault,
@@ -116,12 +116,16 @@ async fn answer(
         // The only one that is decoded before the key is known.
         limits.sent = limits.decoded;
     }
-    let (caller, content) = envelope::open(server, &head, body, limits).await?;
+    let (caller, mut content) = envelope::open(server, &head, body, limits).await?;
     entry.client.clone_from(&caller.client);
     entry.request.clone_from(&caller.session_key);
-    let (reply, traffic) = if method == Method::HostKey {
-        let reply = login(server, content, entry).await?;
-        (reply, Traffic::default())
+    let (reply, traffic, share) = if method == Method::HostKey {
+        let share = server.vaults.lobby().share().clone();
+        (
+            login(server, content, entry).await?,
+            Traffic::default(),
+            share,
+        )
     } else {
         let device = match server.accounts.authenticate(&caller.host_key) {
             Ok(device) => device,
@@ -137,6 +141,8 @@ async fn answer(
         server.accounts.devices.seen(&device, entry.sighting());
         let vault = server.vaults.get(&device.user).await?;
         // From the head on: while a body is under way, its device is not silent.
+        let share = vault.share().clone();
+        content.belongs_to(&share);
         let attendance = vault.attend(device.id);
         let mut call = Call {
             accounts: &server.accounts,
@@ -158,9 +164,9 @@ async fn answer(
         }
         // Requests that get no line of their own count for the one that ends their sync.
         let traffic = call.entry.outcome.map(|_| call.attendance.take_traffic());
-        (reply, traffic.unwrap_or_default())
+        (reply, traffic.unwrap_or_default(), share)
     };
-    Ok((caller.wrap(reply)?, traffic))
+    Ok((caller.wrap(reply, &share)?, traffic))
 }
 
 async fn login(server: &Server, content: Content, entry: &mut Entry) -> Result<Reply, HttpError> {
@@ -304,7 +310,7 @@ impl Call<'_> {
             }
             Method::MediaDownload => {
                 let request = self.read(content).await?;
-                let zip = media::download(vault, request, vault.spool()).await?;
+                let zip = media::download(vault, request, vault.parcel()).await?;
                 self.entry.outcome = Some(Outcome::MediaReceived);
                 Ok(Reply::file(zip)?)
             }
@@ -324,6 +330,7 @@ impl Call<'_> {
     async fn upload(&mut self, content: Content) -> Result<Reply, HttpError> {
         let refusal = match content.receive(self.vault.upload_file()?).await {
             Ok(file) => {
+                let file = file.into_inner();
                 self.authenticate_again()?;
                 self.attendance.received(file.as_file().metadata()?.len());
                 match full::upload(&self.vault, self.device, file, self.room).await? {
@@ -361,7 +368,7 @@ impl Call<'_> {
     }
 
     /// A body that is read where it is needed, and its length.
-    async fn receive(&self, content: Content) -> Result<(SpooledTempFile, u64), HttpError> {
+    async fn receive(&self, content: Content) -> Result<(Spool, u64), HttpError> {
         let mut body = content.receive_object(self.vault.spool()).await?;
         self.authenticate_again()?;
         let length = body.stream_position()?;

@@ -4,7 +4,8 @@
 
 mod body;
 mod client_address;
-mod decode;
+#[doc(hidden)]
+pub mod decode;
 mod direct;
 mod envelope;
 mod error;
@@ -13,6 +14,7 @@ pub mod listener;
 mod log;
 mod memory;
 mod multipart;
+mod paced;
 mod page;
 pub mod pulse;
 mod reply;
@@ -35,11 +37,11 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{sleep, timeout},
 };
-use tokio_io_timeout::TimeoutStream;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use listener::{Listener, Stream};
 use memory::Memory;
+use paced::Paced;
 use pulse::Pulse;
 use tracked::Tracked;
 
@@ -106,6 +108,7 @@ impl Server {
     /// One that has not served anything yet.
     #[must_use]
     pub fn new(accounts: Accounts, vaults: Vaults, policy: Policy) -> Self {
+        vaults.disk().keep_free(policy.room.reserve);
         Self {
             accounts,
             vaults,
@@ -123,6 +126,7 @@ impl Server {
 
     /// What holds from now on, for requests that come.
     pub fn change_policy(&self, policy: Policy) {
+        self.vaults.disk().keep_free(policy.room.reserve);
         *self.policy.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(policy);
     }
 }
@@ -185,9 +189,8 @@ async fn connection(
 ) {
     let limits = server.policy().limits;
     let _connected = server.pulse.connected();
-    let mut stream = TimeoutStream::new(stream);
     // Reads have time-outs of their own, which depend on what is being read.
-    stream.set_write_timeout(Some(limits.body_timeout));
+    let stream = Paced::new(stream, limits.body_timeout);
     // A token lives from a request's head to the end of its answer.
     let requests = TaskTracker::new();
     let service = service_fn(|request: Request<Incoming>| {

@@ -11,8 +11,8 @@ use hyper::{
     header::{CONTENT_LENGTH, CONTENT_TYPE},
 };
 use serde::Serialize;
-use tempfile::SpooledTempFile;
-use tokio::task::spawn_blocking;
+
+use crate::{disk::Spool, vault::workers::Share};
 
 /// Clients fail without it: the answer's length before compression.
 const ORIGINAL_SIZE: &str = "anki-original-size";
@@ -51,8 +51,8 @@ impl Reply {
     ///
     /// # Errors
     /// As the file system says.
-    pub fn spooled(file: SpooledTempFile) -> io::Result<Self> {
-        let in_memory = !file.is_rolled();
+    pub fn spooled(file: Spool) -> io::Result<Self> {
+        let in_memory = file.is_in_memory();
         Ok(Self {
             in_memory,
             ..Self::file(file)?
@@ -96,10 +96,10 @@ impl Reply {
     ///
     /// # Errors
     /// When the content cannot be read.
-    pub fn into_zstd(self) -> io::Result<Response<ReplyBody>> {
+    pub fn into_zstd(self, share: &Share) -> io::Result<Response<ReplyBody>> {
         let small = self.is_small();
         let compressed = zstd::stream::read::Encoder::new(self.content, LEVEL)?;
-        let mut response = respond(compressed, small)?;
+        let mut response = respond(compressed, small, share)?;
         response
             .headers_mut()
             .insert(ORIGINAL_SIZE, self.length.into());
@@ -110,9 +110,9 @@ impl Reply {
     ///
     /// # Errors
     /// When the content cannot be read.
-    pub fn into_plain(self) -> io::Result<Response<ReplyBody>> {
+    pub fn into_plain(self, share: &Share) -> io::Result<Response<ReplyBody>> {
         let small = self.is_small();
-        let mut response = respond(self.content, small)?;
+        let mut response = respond(self.content, small, share)?;
         let headers = response.headers_mut();
         headers.insert(CONTENT_LENGTH, self.length.into());
         headers.insert(
@@ -126,14 +126,15 @@ impl Reply {
 fn respond(
     mut content: impl Read + Send + 'static,
     small: bool,
+    share: &Share,
 ) -> io::Result<Response<ReplyBody>> {
     if small {
         let mut bytes = Vec::new();
         content.read_to_end(&mut bytes)?;
         return Ok(Response::new(whole(bytes)));
     }
-    let pieces = stream::try_unfold(content, |mut content| async {
-        let read = spawn_blocking(move || {
+    let pieces = stream::try_unfold((content, share.clone()), |(mut content, share)| async {
+        let read = share.run(move || {
             let mut piece = Vec::with_capacity(PIECE);
             content
                 .by_ref()
@@ -141,8 +142,8 @@ fn respond(
                 .read_to_end(&mut piece)?;
             Ok::<_, io::Error>((piece, content))
         });
-        let (piece, content) = read.await.map_err(io::Error::other)??;
-        Ok((!piece.is_empty()).then(|| (Frame::data(Bytes::from(piece)), content)))
+        let (piece, content) = read.await?;
+        Ok((!piece.is_empty()).then(|| (Frame::data(Bytes::from(piece)), (content, share))))
     });
     Ok(Response::new(StreamBody::new(pieces).boxed_unsync()))
 }

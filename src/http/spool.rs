@@ -3,14 +3,19 @@
 use std::io::{Seek, Write};
 
 use bytes::{Bytes, BytesMut};
-use tempfile::SpooledTempFile;
-use tokio::{task::spawn_blocking, time::Instant};
+use tokio::time::Instant;
 
 use super::{
     body::{BodyError, BodyLimits},
     decode::{copy, gunzip},
 };
-use crate::vault::lobby::{Lobby, Place};
+use crate::{
+    disk,
+    vault::{
+        lobby::{Lobby, Place},
+        workers::Share,
+    },
+};
 
 /// Collected before a blocking thread is asked to write it.
 const PIECE: usize = 64 * 1024;
@@ -24,7 +29,7 @@ pub enum Data {
     /// As it came.
     Kept {
         /// The bytes.
-        file: SpooledTempFile,
+        file: disk::Spool,
         /// Whether they are gzip.
         gzip: bool,
     },
@@ -39,21 +44,22 @@ impl Data {
         self,
         to: W,
         limit: u64,
+        share: &Share,
     ) -> Result<W, BodyError> {
         let (mut file, gzip) = match self {
             Self::Missing => return Err(BodyError::Empty),
             Self::TooLarge => return Err(BodyError::TooLarge),
             Self::Kept { file, gzip } => (file, gzip),
         };
-        spawn_blocking(move || {
+        let decoded = share.run(move || {
             file.rewind()?;
             Ok(if gzip {
                 gunzip(file, to, limit)?
             } else {
                 copy(file, to, limit)?
             })
-        })
-        .await?
+        });
+        decoded.await
     }
 }
 
@@ -64,7 +70,7 @@ pub struct Spool<'a> {
     sent: u64,
     collected: BytesMut,
     /// None once there is too much of it.
-    file: Option<SpooledTempFile>,
+    file: Option<disk::Spool>,
     stay: Option<Stay>,
 }
 
@@ -151,11 +157,11 @@ impl<'a> Spool<'a> {
             return Ok(());
         };
         let collected = self.collected.split().freeze();
-        let written = spawn_blocking(move || {
+        let written = self.lobby.share().run(move || {
             file.write_all(&collected)?;
-            Ok::<_, std::io::Error>(file)
+            Ok::<_, BodyError>(file)
         });
-        self.file = Some(written.await??);
+        self.file = Some(written.await?);
         Ok(())
     }
 }

@@ -49,12 +49,26 @@ impl<R: Read + Seek> Upload<R> {
         checked.collect()
     }
 
+    /// The size of a file as the zip declares it, beyond which nothing of it is
+    /// [extracted](Self::extract): a few kilobytes can unpack to a gigabyte.
+    ///
+    /// # Errors
+    /// [`Refusal`] for a file that is not there, empty or too large.
+    pub fn declared(&mut self, name_in_zip: &str) -> Result<u64, Error> {
+        match self.0.by_name(name_in_zip).map_err(blame)?.size() {
+            0 => Err(Refusal::Nothing.into()),
+            size if size > FILE_BYTES => Err(Refusal::Large.into()),
+            size => Ok(size),
+        }
+    }
+
     /// Copies a file out, and tells its checksum and size.
     ///
     /// # Errors
     /// [`Refusal`] for a file that is not there, empty, too large or damaged; or a failure to write.
     pub fn extract(&mut self, name_in_zip: &str, mut to: impl Write) -> Result<Entry, Error> {
         let mut file = self.0.by_name(name_in_zip).map_err(blame)?;
+        let declared = file.size();
         let mut digest = Sha1::new();
         let mut size = 0u64;
         let mut buffer = vec![0; 64 * 1024];
@@ -66,8 +80,8 @@ impl<R: Read + Seek> Upload<R> {
                 break;
             }
             size += piece.len() as u64;
-            if size > FILE_BYTES {
-                return Err(Refusal::Large.into());
+            if size > declared {
+                return Err(Refusal::Zip.into());
             }
             digest.update(piece);
             to.write_all(piece)?;

@@ -11,6 +11,7 @@ use std::{
     fs::{self, File},
     io::{self, Write},
     path::{Path, PathBuf},
+    time::SystemTime,
 };
 
 use serde::{Deserialize, Serialize};
@@ -53,6 +54,24 @@ impl Folders {
         fs::create_dir_all(&media)?;
         fs::create_dir_all(&staging)?;
         Ok(Self { media, staging })
+    }
+
+    /// When a name was last added to the media folder or removed from it; none when there is
+    /// no such folder.
+    ///
+    /// # Errors
+    /// As the file system says.
+    pub fn changed(&self) -> io::Result<Option<SystemTime>> {
+        match fs::metadata(&self.media) {
+            Ok(folder) => folder.modified().map(Some),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Begins a batch, which leaves no staged file behind unless it is [intended](Self::intend).
+    pub fn begin(&self) -> Batch<'_> {
+        Batch(self)
     }
 
     /// A fresh file for new content.
@@ -110,6 +129,10 @@ impl Folders {
             fs::remove_file(self.journal())?;
             sync_folder(&self.staging)?;
         }
+        self.remove_staged()
+    }
+
+    fn remove_staged(&self) -> io::Result<()> {
         for entry in fs::read_dir(&self.staging)? {
             fs::remove_file(entry?.path())?;
         }
@@ -138,6 +161,23 @@ impl Folders {
 
     fn staged(&self, number: usize) -> PathBuf {
         self.staging.join(number.to_string())
+    }
+}
+
+/// A batch that is being staged. When it ends otherwise than by its journal, by an error or a
+/// panic, its files go at once: a gibibyte of them would fill the disk for everybody.
+pub struct Batch<'a>(&'a Folders);
+
+impl Drop for Batch<'_> {
+    fn drop(&mut self) {
+        // Once there is a journal, whether the batch counts is for `media.db` to say, which
+        // may have committed it without being able to say so: `settle` needs the files.
+        let is_open = |exists| matches!(exists, Ok(false));
+        if is_open(self.0.journal().try_exists())
+            && let Err(error) = self.0.remove_staged()
+        {
+            tracing::warn!(%error, "staged media files cannot be removed yet");
+        }
     }
 }
 
@@ -232,6 +272,27 @@ mod tests {
             );
             assert_eq!(fs::read_dir(&folders.staging).unwrap().count(), 0);
         }
+    }
+
+    #[test]
+    fn a_batch_that_ends_without_a_journal_leaves_nothing_and_one_with_a_journal_everything() {
+        let (_dir, folders) = folders();
+        let staged = || fs::read_dir(&folders.staging).unwrap().count();
+        let batch = folders.begin();
+        folders.stage(0).unwrap();
+        drop(batch);
+        assert_eq!(staged(), 0);
+        let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            let _batch = folders.begin();
+            folders.stage(0).unwrap();
+            panic!("on purpose");
+        }));
+        assert!(panicked.is_err());
+        assert_eq!(staged(), 0);
+        let batch = folders.begin();
+        intend(&folders);
+        drop(batch);
+        assert_eq!(staged(), 3);
     }
 
     #[test]

@@ -4,27 +4,32 @@ mod archive;
 mod batch;
 mod database;
 pub mod examine;
+mod expected;
 pub mod fault;
 pub mod mirror;
 pub mod name;
+mod vanished;
 
 use std::{
     collections::BTreeMap,
     fs::File,
     io::{self, Read, Seek, Write},
     path::{Path, PathBuf},
+    time::SystemTime,
 };
 
 use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    disk::{Disk, Purpose},
     durable::{CopyError, copy_database},
     wire::media::{self as wire, DOWNLOAD_TARGET_BYTES, FILES_PER_BATCH},
 };
 use archive::{Download, Upload};
 use batch::{Change, Folders};
 use database::Entry;
+use expected::Expected;
 use mirror::mirror;
 use name::NameError;
 
@@ -33,6 +38,9 @@ use name::NameError;
 pub struct MediaStore {
     conn: Connection,
     folders: Folders,
+    disk: Disk,
+    /// When the folder had last changed when it was last [looked at](Self::look).
+    seen: Option<SystemTime>,
 }
 
 /// What there is of a user's media.
@@ -98,6 +106,11 @@ pub enum Error {
         /// What they may take.
         allowed: u64,
     },
+    /// Most likely the folder is on a disk that is not mounted.
+    #[error(
+        "none of the {0} media files that media.db lists is in the media folder: mount its disk, or put the files back; if they are lost, create the folder if it is missing, and `anki-syncd check --repair` forgets them. Until then no media are synced"
+    )]
+    Absent(usize),
     /// A copy for a backup.
     #[error("media.db: {0}")]
     Copy(#[from] CopyError),
@@ -110,9 +123,25 @@ impl MediaStore {
     /// [`Error::Database`] or [`Error::Io`].
     pub fn open(database: &Path, media: PathBuf, staging: PathBuf) -> Result<Self, Error> {
         let conn = database::open(database)?;
+        let listed = usize::try_from(database::files(&conn)?).unwrap_or(0);
+        if listed > 0 && !media.try_exists()? {
+            return Err(Error::Absent(listed));
+        }
+        let disk = Disk::new(media.clone());
         let folders = Folders::create(media, staging)?;
         folders.settle(database::last_usn(&conn)?)?;
-        Ok(Self { conn, folders })
+        Ok(Self {
+            conn,
+            folders,
+            disk,
+            seen: None,
+        })
+    }
+
+    /// Lets uploads take no more of a disk than it allows.
+    #[must_use]
+    pub fn within(self, disk: Disk) -> Self {
+        Self { disk, ..self }
     }
 
     /// The last USN handed out.
@@ -123,19 +152,22 @@ impl MediaStore {
         Ok(database::last_usn(&self.conn)?)
     }
 
-    /// What changed after a USN.
+    /// What changed after a USN, of what is there: a client takes 25 files at a time, and
+    /// gives up at the first that is not.
     ///
     /// # Errors
-    /// [`Error::Database`].
-    pub fn changes_after(&self, usn: i32) -> Result<Vec<wire::Change>, Error> {
+    /// As [`MediaStore::look`].
+    pub fn changes_after(&mut self, usn: i32) -> Result<Vec<wire::Change>, Error> {
+        self.look()?;
         Ok(database::changes_after(&self.conn, usn)?)
     }
 
     /// How many files there are.
     ///
     /// # Errors
-    /// [`Error::Database`].
-    pub fn files(&self) -> Result<i64, Error> {
+    /// As [`MediaStore::look`].
+    pub fn files(&mut self) -> Result<i64, Error> {
+        self.look()?;
         Ok(database::files(&self.conn)?)
     }
 
@@ -143,8 +175,10 @@ impl MediaStore {
     /// one that is [nearly so](mirror::mirror).
     ///
     /// # Errors
-    /// [`Error::Copy`] or [`Error::Io`].
-    pub fn copy_to(&self, database: &Path, folder: &Path) -> Result<(), Error> {
+    /// [`Error::Copy`] or [`Error::Io`]; [`Error::Absent`], lest a backup without media pass
+    /// for a good one.
+    pub fn copy_to(&mut self, database: &Path, folder: &Path) -> Result<(), Error> {
+        self.look()?;
         copy_database(&self.conn, database)?;
         Ok(mirror(&self.folders.media, folder)?)
     }
@@ -168,16 +202,23 @@ impl MediaStore {
         now_secs: i64,
         allowed: u64,
     ) -> Result<wire::Uploaded, Error> {
+        self.look()?;
         let mut upload = Upload::open(zip)?;
         let entries = upload.entries()?;
         let transaction = self.conn.transaction()?;
-        let before = database::bytes(&transaction)?;
+        let mut promise = {
+            let expected = Expected::new(&mut upload, &entries, &transaction)?;
+            expected.check(allowed)?;
+            self.disk.promise(expected.staged, Purpose::Keep)?
+        };
+        let batch = self.folders.begin();
         let mut changes = BTreeMap::new();
         for (number, (name, in_zip)) in entries.iter().enumerate() {
             let recorded = database::entry(&transaction, name.as_str())?;
             let change = match in_zip {
                 Some(in_zip) => {
-                    let new = upload.extract(in_zip, self.folders.stage(number)?)?;
+                    let file = self.folders.stage(number)?;
+                    let new = upload.extract(in_zip, promise.spending(file))?;
                     if recorded != Some(new) {
                         database::record(&transaction, name.as_str(), new, now_secs)?;
                     } else if is_whole(&self.folders.media.join(name), new) {
@@ -187,12 +228,8 @@ impl MediaStore {
                 }
                 None => match recorded.filter(|entry| entry.size > 0) {
                     Some(entry) => {
-                        database::record(
-                            &transaction,
-                            name.as_str(),
-                            Entry { size: 0, ..entry },
-                            now_secs,
-                        )?;
+                        let removed = Entry { size: 0, ..entry };
+                        database::record(&transaction, name.as_str(), removed, now_secs)?;
                         Change::Remove
                     }
                     None => continue,
@@ -201,16 +238,18 @@ impl MediaStore {
             // A name that comes twice ends as its last entry says.
             changes.insert(name.clone(), change);
         }
-        let bytes = database::bytes(&transaction)?;
-        if bytes > allowed && bytes > before {
-            return Err(Error::OverQuota { bytes, allowed });
-        }
         let last_usn = database::last_usn(&transaction)?;
         if !changes.is_empty() {
             self.folders.intend(&changes, last_usn)?;
         }
         transaction.commit()?;
+        let was_seen = self.folders.changed()? == self.seen;
         self.folders.settle(last_usn)?;
+        drop(batch);
+        if was_seen {
+            // By our own doing.
+            self.seen = self.folders.changed()?;
+        }
         Ok(wire::Uploaded(entries.len(), last_usn))
     }
 
@@ -224,6 +263,7 @@ impl MediaStore {
         if names.is_empty() || names.len() > FILES_PER_BATCH {
             return Err(Refusal::Names.into());
         }
+        self.look()?;
         self.forget_vanished(names)?;
         let mut download = Download::new(to);
         let mut total = 0;

@@ -69,12 +69,13 @@ fn only_real_changes_take_a_usn() {
 }
 
 #[test]
-fn sending_a_file_again_restores_it_when_it_has_vanished_without_a_new_usn() {
+fn sending_a_file_again_restores_it_when_it_has_vanished() {
     let folder = Folder::new();
     let mut store = folder.open();
     put(&mut store, "a", b"content");
     fs::remove_file(folder.path("media/a")).unwrap();
-    assert_eq!(put(&mut store, "a", b"content"), wire::Uploaded(1, 1));
+    // For devices it is new: they were told that it is not there.
+    assert_eq!(put(&mut store, "a", b"content"), wire::Uploaded(1, 2));
     assert_eq!(fs::read(folder.path("media/a")).unwrap(), b"content");
 }
 
@@ -226,4 +227,82 @@ fn what_is_over_the_quota_is_refused_whole_unless_it_makes_less() {
     store.upload(zip_of(&[], r#"[["a",null]]"#), 1, 10).unwrap();
     store.upload(more(), 1, 90).unwrap();
     assert_eq!(store.bytes().unwrap(), 90);
+}
+
+#[test]
+fn files_that_vanished_are_missed_before_a_client_is_told_of_them() {
+    let folder = Folder::new();
+    let mut store = folder.open();
+    for number in 0..20 {
+        put(&mut store, &number.to_string(), b"content");
+    }
+    assert_eq!(store.changes_after(0).unwrap().len(), 20);
+    for number in 0..19 {
+        fs::remove_file(folder.path(&format!("media/{number}"))).unwrap();
+    }
+    assert_eq!(store.changes_after(0).unwrap().len(), 1);
+    assert_eq!(store.files().unwrap(), 1);
+    assert_eq!(store.last_usn().unwrap(), 20);
+}
+
+#[test]
+fn when_all_are_gone_nothing_is_forgotten_and_nothing_stored() {
+    let folder = Folder::new();
+    let mut store = folder.open();
+    for number in 0..12 {
+        put(&mut store, &number.to_string(), b"content");
+    }
+    fs::rename(folder.path("media"), folder.path("away")).unwrap();
+    fs::create_dir(folder.path("media")).unwrap();
+    let absent = |result: Result<(), Error>| assert!(matches!(result, Err(Error::Absent(12))));
+    absent(store.changes_after(0).map(drop));
+    absent(store.files().map(drop));
+    let names = ["0".to_owned()];
+    absent(store.download(&names, Cursor::new(Vec::new())).map(drop));
+    let more = zip_of(&[("0", b"more")], r#"[["more","0"]]"#);
+    absent(store.upload(more, 1, NO_QUOTA).map(drop));
+    fs::remove_dir(folder.path("media")).unwrap();
+    absent(store.changes_after(0).map(drop));
+    let reopened = MediaStore::open(
+        &folder.path("media.db"),
+        folder.path("media"),
+        folder.path("staging"),
+    );
+    absent(reopened.map(drop));
+    fs::rename(folder.path("away"), folder.path("media")).unwrap();
+    assert_eq!(store.changes_after(0).unwrap().len(), 12);
+}
+
+#[test]
+fn what_has_failed_leaves_nothing_staged_whatever_it_was() {
+    let folder = Folder::new();
+    let mut store = folder.open();
+    let lies = |declared: &[u8], real: &[u8]| {
+        let mut zip = zip_of(&[("0", real)], r#"[["a","0"]]"#).into_inner();
+        let length = u32::try_from(real.len()).unwrap().to_le_bytes();
+        let smaller = u32::try_from(declared.len()).unwrap().to_le_bytes();
+        // In the head of the file, and in the list at the end.
+        for at in (0..zip.len() - 4).rev() {
+            if zip[at..at + 4] == length {
+                zip[at..at + 4].copy_from_slice(&smaller);
+            }
+        }
+        Cursor::new(zip)
+    };
+    let more_than_declared = lies(&[0; 7], &vec![0; 70_001]);
+    assert!(matches!(
+        store.upload(more_than_declared, 1, NO_QUOTA),
+        Err(Error::Refused(Refusal::Zip))
+    ));
+    let missing = zip_of(&[("0", b"x")], r#"[["a","0"],["b","1"]]"#);
+    assert!(store.upload(missing, 1, NO_QUOTA).is_err());
+    let over = zip_of(&[("0", b"xyz")], r#"[["a","0"]]"#);
+    assert!(store.upload(over, 1, 2).is_err());
+    let disk = Disk::new(folder.path("media"));
+    disk.keep_free(u64::MAX);
+    let mut store = store.within(disk);
+    let full = zip_of(&[("0", b"xyz")], r#"[["a","0"]]"#);
+    assert!(matches!(store.upload(full, 1, NO_QUOTA), Err(Error::Io(_))));
+    assert_eq!(fs::read_dir(folder.path("staging")).unwrap().count(), 0);
+    assert!(store.changes_after(0).unwrap().is_empty());
 }

@@ -87,6 +87,12 @@ impl Reloader {
                     .filter(|user| !accounts.contains(user));
                 self.server.vaults.welcome(new);
                 accounts.replace(settings.users.clone());
+                let remembered = self.server.vaults.remember(settings.users.keys(), |user| {
+                    settings.users.contains_key(user)
+                });
+                if let Err(error) = remembered {
+                    tracing::warn!(%error, "who has been served cannot be noted");
+                }
                 tracing::info!(
                     "settings and users read again; {} can log in",
                     self.server.accounts.count()

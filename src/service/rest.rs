@@ -14,8 +14,9 @@ const LONGEST_DRAIN: Duration = Duration::from_secs(75);
 const LULL: Duration = Duration::from_secs(2);
 /// For the requests that are left after that: still within what systemd was asked for last.
 pub const PARTING: Duration = Duration::from_secs(60);
-/// Longer than an upgrade or a recovery of anybody's data takes.
-const LONGEST_WORK: Duration = Duration::from_secs(15 * 60);
+/// For closing databases, when nothing is under way any more that can be interrupted. What is
+/// not closed by then is as after a crash, of which nothing is lost.
+const LONGEST_CLOSING: Duration = Duration::from_secs(30);
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// How much longer systemd is asked to wait while work goes on, and how often.
 const EXTENSION: Duration = Duration::from_secs(60);
@@ -71,7 +72,7 @@ pub async fn patiently(work: impl Future<Output = ()>) -> bool {
 }
 
 async fn asking(work: impl Future<Output = ()>, ask: impl Fn()) -> bool {
-    let mut work = pin!(timeout(LONGEST_WORK, work));
+    let mut work = pin!(timeout(LONGEST_CLOSING, work));
     loop {
         ask();
         if let Ok(ended) = timeout(ASK_AGAIN, &mut work).await {
@@ -100,13 +101,13 @@ mod tests {
     async fn systemd_is_asked_to_wait_as_long_as_work_goes_on() {
         assert!(ASK_AGAIN < EXTENSION);
         assert_eq!(waited_for(Duration::from_secs(5)).await, (true, 1));
-        assert_eq!(waited_for(Duration::from_secs(595)).await, (true, 60));
+        assert_eq!(waited_for(Duration::from_secs(25)).await, (true, 3));
     }
 
     #[tokio::test(start_paused = true)]
     async fn work_that_never_ends_is_not_waited_for_for_ever() {
         let (ended, asked) = waited_for(Duration::MAX).await;
         assert!(!ended);
-        assert_eq!(u64::from(asked), LONGEST_WORK.as_secs() / 10);
+        assert_eq!(u64::from(asked), LONGEST_CLOSING.as_secs() / 10);
     }
 }

@@ -8,20 +8,24 @@ use tokio::{
 };
 
 use super::notify;
+use crate::vault::workers::Workers;
 
-/// Pings at half of the watchdog's time. A runtime that stands still does not ping, and
-/// neither does one whose blocking threads, on which all work on data is done, are stuck.
-pub async fn run(limit: Duration) {
+/// Pings at half of the watchdog's time. A runtime that stands still does not ping. Neither does
+/// one that has no thread left for itself, or whose threads for users are all stuck: busy ones
+/// are not, since work that takes too long is interrupted first.
+pub async fn run(limit: Duration, workers: Workers) {
     let period = limit / 2;
     let mut ticks = interval(period);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        match timeout(period, spawn_blocking(|| ())).await {
-            Ok(_) => notify::alive(),
-            Err(_) => tracing::error!(
+        let has_a_thread = timeout(period, spawn_blocking(|| ())).await.is_ok();
+        if has_a_thread && !workers.are_stuck() {
+            notify::alive();
+        } else {
+            tracing::error!(
                 "all threads that work on data are stuck; systemd will restart the daemon"
-            ),
+            );
         }
     }
 }

@@ -5,6 +5,7 @@ use std::io::{Read, Seek, Write};
 use super::Error;
 use crate::{
     clock,
+    media::MediaStore,
     vault::{Vault, room::Room},
     wire::media::{
         Begin, Change, ChangesRequest, DownloadRequest, Sanity, SanityRequest, Uploaded,
@@ -69,7 +70,7 @@ where
 /// # Errors
 /// [`Error`].
 pub async fn sanity(vault: &Vault, request: &SanityRequest) -> Result<Sanity, Error> {
-    let files = vault.media(|media| media.files()).await?;
+    let files = vault.media(MediaStore::files).await?;
     Ok(if files == request.local {
         Sanity::Equal
     } else {

@@ -9,8 +9,6 @@ use std::{
     time::Duration,
 };
 
-use tokio::task::spawn_blocking;
-
 use super::Error;
 use crate::{
     clock,
@@ -40,15 +38,12 @@ pub async fn start(
         return Err(Error::NoSessionKey);
     }
     // All of it, before anything that is under way gives way to it.
-    let read = spawn_blocking(move || {
+    let read = vault.share().run(move || {
         let request = start::read::<collection::Error>(&mut body, |_| Ok(()))?;
-        body.rewind()?;
-        Ok::<_, collection::Error>((request, body))
+        body.rewind().map_err(collection::Error::from)?;
+        Ok::<_, vault::Error>((request, body))
     });
-    let (request, body) = read
-        .await
-        .map_err(vault::Error::from)?
-        .map_err(vault::Error::from)?;
+    let (request, body) = read.await?;
     let min_usn = vault.seen_before(speaker.device, request.min_usn);
     let graves = vault.start(speaker.device, move |conn| {
         let usn = Usn(conn.query_row("select usn from col", [], |row| row.get(0))?);

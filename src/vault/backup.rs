@@ -10,7 +10,7 @@ use std::{
 };
 
 use tempfile::TempDir;
-use tokio::{runtime::Handle, task::spawn_blocking};
+use tokio::runtime::Handle;
 
 use super::{
     Error, Vault,
@@ -24,6 +24,7 @@ use crate::{
         open::Reader,
         upload::check_upload,
     },
+    disk::Purpose,
     durable::copy_database,
     media::{
         Media,
@@ -119,7 +120,10 @@ impl Vault {
     pub async fn back_up(&self) -> Result<Backup, Error> {
         let parent = self.folder.join(FOLDER);
         // It is there, unless the user is gone.
-        let folder = spawn_blocking(move || tempfile::tempdir_in(parent)).await??;
+        let folder = self
+            .share
+            .run(move || Ok::<_, Error>(tempfile::tempdir_in(parent)?));
+        let folder = folder.await?;
         let folder = Folder::from(folder);
         let copied = self.copy_collection_to(folder.path.join("collection.anki2"));
         let (collection, damage) = match copied.await {
@@ -141,8 +145,8 @@ impl Vault {
     /// [`Error::Io`].
     pub async fn backed_up(&self) -> Result<(), Error> {
         let path = self.folder.join(LAST);
-        let write = move || fs::write(path, clock::as_name(clock::now_ms()));
-        Ok(spawn_blocking(write).await??)
+        let write = move || Ok(fs::write(path, clock::as_name(clock::now_ms()))?);
+        self.operator.run(write).await
     }
 
     /// What the collection holds; none when there is none, or a damaged one.
@@ -163,8 +167,8 @@ impl Vault {
         let Some((_reading, reader)) = self.read().await? else {
             return Ok(None);
         };
-        let summary = spawn_blocking(move || summary_of(reader.connection())).await??;
-        Ok(Some(summary))
+        let summary = move || Ok(Some(summary_of(reader.connection())?));
+        self.operator.run(summary).await
     }
 
     async fn read(&self) -> Result<Option<(Reading, Reader)>, Error> {
@@ -172,27 +176,29 @@ impl Vault {
         if !path.try_exists()? {
             return Ok(None);
         }
-        let reader = self.collection.run(move |open| {
+        let reader = self.collection.run(&self.operator, move |open| {
             // Whoever opens it first may have to change the journal's mode, alone.
             opened(open, &path)?;
             // In this turn, so that nobody takes the file away.
             Ok(Some((readers.enter(), Reader::open(&path)?)))
         });
-        reader.await?
+        reader.await
     }
 
     async fn copy_collection_to(&self, to: PathBuf) -> Result<Option<Summary>, Error> {
         let Some((reading, reader)) = self.read().await? else {
             return Ok(None);
         };
-        let copied = spawn_blocking(move || {
+        let (disk, size) = (self.disk.clone(), self.collection_bytes()?);
+        let copied = self.operator.run_on_file(size, move || {
+            let _room = disk.promise(size, Purpose::Keep)?;
             copy_database(reader.connection(), &to)?;
             drop(reader);
             drop(reading);
             check_upload(&to)?;
             Ok(Some(summary(&to)?))
         });
-        copied.await?
+        copied.await
     }
 
     /// Nearly all of the work is done before it is the backup's turn, for which devices wait.
@@ -202,20 +208,20 @@ impl Vault {
             return Ok(None);
         }
         let (database, copy) = (folder.join("media.db"), folder.join("media"));
-        let copy = spawn_blocking(move || {
+        let mirrored = self.operator.run(move || {
             fs::create_dir(&copy)?;
             match mirror(&media, &copy) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::Io(error)),
                 _ => Ok(copy),
             }
-        })
-        .await??;
+        });
+        let copy = mirrored.await?;
         let in_turn = self.media(move |media| {
             media.copy_to(&database, &copy)?;
             Ok(copy)
         });
         let copy = in_turn.await?;
-        Ok(Some(spawn_blocking(move || count(&copy)).await??))
+        self.operator.run(move || Ok(Some(count(&copy)?))).await
     }
 
     /// Makes room for copies, and removes those that nobody has fetched when the server ended.

@@ -128,9 +128,15 @@ impl Vault {
         let mut work = work;
         loop {
             let (activity, readers) = (self.activity.clone(), self.readers.clone());
-            let outcome = self.collection.run(move |open| {
+            let share = if device == DeviceId::OPERATOR {
+                &self.operator
+            } else {
+                &self.share
+            };
+            let folder = self.folder.clone();
+            let outcome = self.collection.run(share, move |open| {
                 if alone && readers.any() {
-                    return Err(work);
+                    return Ok(Err(work));
                 }
                 match open.as_ref().and_then(|open| open.conversation.as_ref()) {
                     None => {}
@@ -138,7 +144,7 @@ impl Vault {
                         if other.device() != device
                             && activity.silence(other.device()) < SILENCE =>
                     {
-                        return Err(work);
+                        return Ok(Err(work));
                     }
                     Some(other) => {
                         tracing::info!(
@@ -148,10 +154,10 @@ impl Vault {
                         *open = None;
                     }
                 }
-                Ok(work(open))
+                work(open).map(Ok).map_err(|error| error.diagnosed(&folder))
             });
             match outcome.await? {
-                Ok(result) => return result,
+                Ok(result) => return Ok(result),
                 Err(_) if began.elapsed() >= PATIENCE => return Err(Error::Occupied),
                 Err(waiting) => work = waiting,
             }
@@ -224,8 +230,8 @@ impl Vault {
         + Send
         + 'static,
     ) -> Result<R, Error> {
-        let activity = self.activity.clone();
-        let converse = self.collection.run(move |open| {
+        let (activity, folder) = (self.activity.clone(), self.folder.clone());
+        let converse = self.collection.run(&self.share, move |open| {
             let current = open.as_mut().and_then(
                 |Open {
                      collection,
@@ -254,11 +260,11 @@ impl Vault {
                 }
                 Err(error) => {
                     *open = None;
-                    Err(error)
+                    Err(error.diagnosed(&folder))
                 }
             }
         });
-        converse.await?
+        converse.await
     }
 
     /// Ends this device's conversation, whatever it called it; another device's goes on.
@@ -266,7 +272,7 @@ impl Vault {
     /// # Errors
     /// Only when the server panics.
     pub async fn abort(&self, device: DeviceId) -> Result<(), Error> {
-        let abort = self.collection.run(move |open| {
+        let abort = self.collection.run(&self.share, move |open| {
             if open
                 .as_ref()
                 .and_then(|open| open.conversation.as_ref())
@@ -274,8 +280,9 @@ impl Vault {
             {
                 *open = None;
             }
+            Ok(())
         });
-        Ok(abort.await?)
+        abort.await
     }
 }
 

@@ -1,32 +1,52 @@
-//! A copy of the collection, on its way to a device.
+//! Copies of the collection, on their way to devices.
+//!
+//! A download is sent from a private copy, which no later sync changes. A device that begins
+//! while another one still receives the very same state gets it from the same copy: it is as
+//! if both had downloaded at that moment, so that one stamp counts for both. However many
+//! downloads stand still, a user has no more than [`COPIES`] copies on the disk: a further
+//! state takes the place of the oldest one, whose downloads break off.
 
 use std::{
-    fs::File,
+    fs::{File, Metadata},
     io::{self, Read, Seek, SeekFrom},
+    os::unix::fs::{FileExt, MetadataExt},
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 
 use tempfile::NamedTempFile;
-use tokio::task::spawn_blocking;
 
-use super::{Error, Vault, fold, opened, restored::Restores};
-use crate::{account::host_key::DeviceId, clock, collection::file::downgrade_copy};
+use super::{Error, IN_MEMORY, Vault, fold, opened, restored::Restores};
+use crate::{
+    account::host_key::DeviceId,
+    clock,
+    collection::{file::downgrade_copy, open::Stamps},
+    disk::{Promise, Purpose},
+};
+
+/// Of one user, at a time.
+const COPIES: usize = 2;
 
 /// The collection as one file. Once all of it was read, the device counts as having it: it
 /// is read as it is sent, so that one that breaks off in the middle does not. How much of
 /// the last of it has arrived, nobody can tell.
 pub struct Download {
-    file: File,
+    copy: Arc<Shared>,
+    position: u64,
     length: u64,
     device: DeviceId,
-    schema: i64,
     restores: Restores,
 }
 
 impl Read for Download {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.file.read(buffer)?;
-        if self.file.stream_position()? == self.length {
-            self.restores.has(self.device, self.schema);
+        let read = self
+            .copy
+            .with_file(|file| file.as_file().read_at(buffer, self.position))?;
+        self.position += read as u64;
+        if self.position == self.length {
+            self.restores
+                .has(self.device, self.copy.state.stamps.schema_changed);
         }
         Ok(read)
     }
@@ -34,18 +54,175 @@ impl Read for Download {
 
 impl Seek for Download {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        self.file.seek(to)
+        let position = match to {
+            SeekFrom::Start(position) => Some(position),
+            SeekFrom::End(by) => self.length.checked_add_signed(by),
+            SeekFrom::Current(by) => self.position.checked_add_signed(by),
+        };
+        self.position = position.ok_or(io::ErrorKind::InvalidInput)?;
+        Ok(self.position)
+    }
+}
+
+/// What a client can open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    AsItIs,
+    Downgraded,
+}
+
+impl Form {
+    /// What making one takes on the disk; no more than any request may take is nothing, so
+    /// that a small collection can be had from a full disk.
+    fn bytes(self, collection: u64) -> u64 {
+        match self {
+            _ if collection <= IN_MEMORY as u64 => 0,
+            Self::AsItIs => collection,
+            // With the journal of that.
+            Self::Downgraded => collection.saturating_mul(2),
+        }
+    }
+}
+
+/// By what a state of the collection is known: its stamps and its file. Another program's
+/// change, which leaves the stamps as they are, changes the file's times.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct State {
+    stamps: Stamps,
+    file: (u64, u64, i64, i64),
+}
+
+impl State {
+    fn new(stamps: Stamps, file: &Metadata) -> Self {
+        let file = (file.ino(), file.len(), file.mtime(), file.mtime_nsec());
+        Self { stamps, file }
+    }
+}
+
+/// One state of the collection, in one form.
+struct Shared {
+    state: State,
+    form: Form,
+    /// None once it was given up, which frees the disk even while downloads stand still.
+    file: Mutex<Option<NamedTempFile>>,
+    downgrade: Mutex<Downgrade>,
+}
+
+/// How far that is. One that failed leaves a file of no use.
+enum Downgrade {
+    Due(Promise),
+    Done,
+    Failed,
+}
+
+impl Shared {
+    fn make(
+        stamps: Stamps,
+        form: Form,
+        promise: Promise,
+        collection: &Path,
+        temporary: &Path,
+    ) -> io::Result<Self> {
+        let mut copy = NamedTempFile::new_in(temporary)?;
+        let mut from = File::open(collection)?;
+        // The kernel shares the blocks where the file system can.
+        io::copy(&mut from, copy.as_file_mut())?;
+        Ok(Self {
+            state: State::new(stamps, &from.metadata()?),
+            form,
+            file: Mutex::new(Some(copy)),
+            downgrade: Mutex::new(match form {
+                Form::AsItIs => Downgrade::Done,
+                Form::Downgraded => Downgrade::Due(promise),
+            }),
+        })
+    }
+
+    fn is_of_use(&self) -> bool {
+        let given_up = self.with_file(|_| Ok(())).is_err();
+        // One that is being worked on is.
+        let failed = self
+            .downgrade
+            .try_lock()
+            .is_ok_and(|downgrade| matches!(*downgrade, Downgrade::Failed));
+        !given_up && !failed
+    }
+
+    fn with_file<R>(&self, work: impl FnOnce(&NamedTempFile) -> io::Result<R>) -> io::Result<R> {
+        match &*self.file.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(file) => work(file),
+            None => Err(io::Error::other(
+                "this download was given up, since others of the same user have begun since",
+            )),
+        }
+    }
+
+    fn give_up(&self) {
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        if file.take().is_some() {
+            tracing::info!("the oldest download of this user is given up for a new one");
+        }
+    }
+
+    /// Brings the file into the form that it is to have. Whoever comes while that is going
+    /// on waits for it.
+    fn complete(&self) -> Result<(), Error> {
+        let mut downgrade = self
+            .downgrade
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        match std::mem::replace(&mut *downgrade, Downgrade::Failed) {
+            Downgrade::Due(_promise) => {
+                let path = self.with_file(|file| Ok(file.path().to_owned()))?;
+                downgrade_copy(&path)?;
+            }
+            Downgrade::Done => {}
+            Downgrade::Failed => {
+                return Err(io::Error::other("the copy for an old client failed").into());
+            }
+        }
+        *downgrade = Downgrade::Done;
+        Ok(())
+    }
+}
+
+/// The copies that downloads still read.
+#[derive(Clone, Default)]
+pub(super) struct Copies(Arc<Mutex<Vec<Weak<Shared>>>>);
+
+impl Copies {
+    fn find(&self, state: State, form: Form) -> Option<Arc<Shared>> {
+        let copies = self.lock();
+        let mut copies = copies.iter().filter_map(Weak::upgrade);
+        copies.find(|copy| (copy.state, copy.form) == (state, form) && copy.is_of_use())
+    }
+
+    /// Gives up what is too much for there to be one more.
+    fn make_room(&self) {
+        let mut copies = self.lock();
+        copies.retain(|copy| copy.strong_count() > 0);
+        let surplus = (copies.len() + 1).saturating_sub(COPIES);
+        for copy in copies.drain(..surplus).filter_map(|copy| copy.upgrade()) {
+            copy.give_up();
+        }
+    }
+
+    fn add(&self, copy: &Arc<Shared>) {
+        self.lock().push(Arc::downgrade(copy));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Weak<Shared>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Vault {
-    /// A copy of the collection as one file, for a download, which counts as a modification.
+    /// The collection as one file, for a download, which counts as a modification.
     ///
     /// # Errors
     /// [`Error`].
     pub async fn copy_collection(&self, device: DeviceId) -> Result<Download, Error> {
-        let (copy, schema) = self.copy_into_file(device).await?;
-        self.download(copy.into_file(), device, schema)
+        self.download(device, Form::AsItIs).await
     }
 
     /// As [`Vault::copy_collection`], in schema 11, the only one that old clients read.
@@ -54,40 +231,49 @@ impl Vault {
     /// # Errors
     /// [`Error`].
     pub async fn copy_for_old_clients(&self, device: DeviceId) -> Result<Download, Error> {
-        let (copy, schema) = self.copy_into_file(device).await?;
-        let downgraded = spawn_blocking(move || {
-            downgrade_copy(copy.path())?;
-            Ok::<_, Error>(copy.into_file())
+        self.download(device, Form::Downgraded).await
+    }
+
+    async fn download(&self, device: DeviceId, form: Form) -> Result<Download, Error> {
+        let copy = self.copy(device, form).await?;
+        let restores = self.restores.clone();
+        let bytes = self.collection_bytes()?;
+        let download = self.share.run_on_file(bytes, move || {
+            copy.complete()?;
+            Ok::<_, Error>(Download {
+                length: copy.with_file(|file| Ok(file.as_file().metadata()?.len()))?,
+                copy,
+                position: 0,
+                device,
+                restores,
+            })
         });
-        self.download(downgraded.await??, device, schema)
+        download.await
     }
 
-    fn download(&self, file: File, device: DeviceId, schema: i64) -> Result<Download, Error> {
-        Ok(Download {
-            length: file.metadata()?.len(),
-            file,
-            device,
-            schema,
-            restores: self.restores.clone(),
-        })
-    }
-
-    /// And its schema stamp.
-    async fn copy_into_file(&self, device: DeviceId) -> Result<(NamedTempFile, i64), Error> {
+    async fn copy(&self, device: DeviceId, form: Form) -> Result<Arc<Shared>, Error> {
         let (path, temporary) = (self.collection_path(), self.temporary());
+        let (copies, disk) = (self.copies.clone(), self.disk.clone());
         self.in_turn_alone(device, move |open| {
             let collection = &opened(open, &path)?.collection;
+            fold(collection)?;
+            let file = path.metadata()?;
+            let present = State::new(collection.stamps()?, &file);
+            if let Some(copy) = copies.find(present, form) {
+                return Ok(copy);
+            }
+            copies.make_room();
+            // Asked for before anything is stamped: without room, nothing has changed.
+            let promise = disk.promise(form.bytes(file.len()), Purpose::Pass)?;
             collection.stamp_download(clock::now_ms())?;
             fold(collection)?;
-            let schema = collection.stamps()?.schema_changed;
+            let stamps = collection.stamps()?;
             // The locks that SQLite has on the file are the process's: they are lost when any
             // descriptor of it is closed, and another program would take the journal away.
             *open = None;
-            let mut copy = NamedTempFile::new_in(temporary)?;
-            // The kernel shares the blocks where the file system can.
-            io::copy(&mut File::open(&path)?, copy.as_file_mut())?;
-            copy.rewind()?;
-            Ok((copy, schema))
+            let copy = Arc::new(Shared::make(stamps, form, promise, &path, &temporary)?);
+            copies.add(&copy);
+            Ok(copy)
         })
         .await
     }

@@ -1,15 +1,20 @@
 //! Why a vault could not do what was asked.
 
-use std::io;
+use std::{
+    io::{self, ErrorKind},
+    path::{Path, PathBuf},
+};
 
 use rusqlite::ffi::ErrorCode;
 use tokio::task::JoinError;
 
-use super::{room::NearlyFull, slot::SlotError};
+use super::{TEMPORARY, room::NearlyFull};
 use crate::{
-    collection::{self, is_environment, open::OpenError, upload::CheckError},
+    collection::{self, is_environment, open::OpenError, screen::RebuildError, upload::CheckError},
+    disk::{self, Fault},
     durable::CopyError,
     media,
+    work::Interrupted,
 };
 
 /// Why a vault could not do what was asked.
@@ -42,24 +47,53 @@ pub enum Error {
     /// An upload was refused, or could not be checked.
     #[error(transparent)]
     Upload(#[from] CheckError),
+    /// A table could not be built anew.
+    #[error("the collection {0}")]
+    Rebuild(#[from] RebuildError),
     /// The media.
     #[error(transparent)]
     Media(#[from] media::Error),
     /// The user is being renamed, or the data removed.
     #[error("this user's data are being moved or removed; try again")]
     Moved,
+    /// The user has been served before, and the folder is missing or empty.
+    #[error("{} is missing or empty, although this user has been served from it: mount its disk, or bring it back under this name; if the data are given up, remove {} and restart the server. Until then nothing of this user is synced", folder.display(), mark.display())]
+    Absent {
+        /// The user's folder.
+        folder: PathBuf,
+        /// What reminds of it.
+        mark: PathBuf,
+    },
     /// A copy for a backup.
     #[error("backup: {0}")]
     Copy(#[from] CopyError),
     /// The user's folder.
     #[error("user's folder: {0}")]
     Io(#[from] io::Error),
+    /// It was ended before it was done.
+    #[error(transparent)]
+    Interrupted(#[from] Interrupted),
     /// A bug of ours, which cost this request; what it had begun was rolled back.
     #[error("panicked: {0}")]
     Panicked(#[from] JoinError),
 }
 
 impl Error {
+    /// Tells a full disk from a broken one where `SQLite` does not: it has one code for both,
+    /// when a journal's index cannot grow or a quota of the file system is used up. To be
+    /// asked on a blocking thread.
+    pub(super) fn diagnosed(self, folder: &Path) -> Self {
+        if disk::fault(&self) != Some(Fault::Failed) {
+            return self;
+        }
+        match disk::probe(&folder.join(TEMPORARY)) {
+            Err(error) if disk::fault(&error) == Some(Fault::Full) => {
+                io::Error::new(ErrorKind::StorageFull, self.to_string()).into()
+            }
+            _ => self,
+        }
+    }
+
     /// Whether the collection is to blame, and another one the remedy.
     #[must_use]
     pub fn is_damage(&self) -> bool {
@@ -71,18 +105,10 @@ impl Error {
                 )
             }
             Self::Database(error) => !is_environment(error),
-            Self::Open(OpenError::Schema(_)) | Self::Upload(CheckError::Refused(_)) => true,
+            Self::Open(OpenError::Schema(_) | OpenError::Objection(_))
+            | Self::Upload(CheckError::Refused(_)) => true,
             Self::Open(OpenError::Upgrade(error)) => !error.is_environment(),
             _ => false,
-        }
-    }
-}
-
-impl From<SlotError> for Error {
-    fn from(error: SlotError) -> Self {
-        match error {
-            SlotError::Panicked(error) => error.into(),
-            SlotError::Sealed => Self::Moved,
         }
     }
 }

@@ -12,17 +12,20 @@ pub mod download;
 mod error;
 pub mod hand_over;
 mod keeping;
+mod leftovers;
 pub mod lobby;
 mod moving;
 mod replace;
 mod restored;
 pub mod retention;
 pub mod room;
+mod served;
 mod slot;
 pub mod snapshot;
 pub mod upkeep;
 pub mod usage;
 mod vaults;
+pub mod workers;
 
 use std::{
     io,
@@ -31,23 +34,28 @@ use std::{
     time::Duration,
 };
 
-use tempfile::{NamedTempFile, SpooledTempFile};
+use tempfile::NamedTempFile;
 use tokio::sync::{Mutex, MutexGuard};
 
 use crate::{
     account::host_key::DeviceId,
     clock,
     collection::open::Collection,
+    disk::{Bounded, Disk, Purpose, Spool},
+    durable::folder_of,
     media::{self, MediaStore},
+    work::to_the_end,
 };
 use activity::Activity;
 use backup::Readers;
 use base::{create_folder, empty_folder};
 use conversation::{ABANDONED, Conversation, SILENCE};
+use download::Copies;
 use keeping::Keeping;
 use restored::Restores;
 use slot::Slot;
 use snapshot::Snapshots;
+use workers::{Share, Workers};
 
 pub use error::Error;
 pub use vaults::Vaults;
@@ -59,6 +67,8 @@ const IDLE: Duration = Duration::from_secs(5);
 const IN_MEMORY: usize = 512 * 1024;
 /// Files in passing, in the user's folder.
 const TEMPORARY: &str = ".anki-syncd/tmp";
+/// Where a batch of media is prepared, in the user's folder.
+const STAGING: &str = ".anki-syncd/media";
 /// What was replaced, in the user's folder.
 const SNAPSHOTS: &str = ".anki-syncd/snapshots";
 
@@ -74,7 +84,11 @@ pub struct Vault {
     readers: Readers,
     snapshots: Snapshots,
     restores: Restores,
+    copies: Copies,
+    disk: Disk,
     keeping: Arc<Keeping>,
+    share: Share,
+    operator: Share,
 }
 
 /// The collection while it is open, and the normal sync that its transaction belongs to.
@@ -84,10 +98,15 @@ struct Open {
 }
 
 impl Vault {
-    fn prepare(folder: PathBuf, keeping: Arc<Keeping>) -> Result<Self, Error> {
+    fn prepare(
+        folder: PathBuf,
+        disk: Disk,
+        keeping: Arc<Keeping>,
+        workers: &Workers,
+    ) -> Result<Self, Error> {
         let temporary = folder.join(TEMPORARY);
         let vault = Self {
-            snapshots: Snapshots::new(folder.join(SNAPSHOTS), temporary),
+            snapshots: Snapshots::new(folder.join(SNAPSHOTS), temporary, disk.clone()),
             restores: Restores::new(&folder),
             folder,
             collection: Slot::default(),
@@ -96,13 +115,23 @@ impl Vault {
             activity: Activity::default(),
             taken_away: AtomicBool::new(false),
             readers: Readers::default(),
+            copies: Copies::default(),
+            disk,
             keeping,
+            share: workers.share(),
+            operator: workers.operator(),
         };
         create_folder(&vault.temporary())?;
         empty_folder(&vault.temporary())?;
         Self::prepare_backups(&vault.folder)?;
         vault.snapshots.settle(&vault.collection_path())?;
         Ok(vault)
+    }
+
+    /// The threads for this user's requests.
+    #[must_use]
+    pub fn share(&self) -> &Share {
+        &self.share
     }
 
     /// The user's snapshots.
@@ -165,29 +194,48 @@ impl Vault {
         work: impl FnOnce(&mut MediaStore) -> Result<R, media::Error> + Send + 'static,
     ) -> Result<R, Error> {
         let (database, folder) = (self.folder.join("media.db"), self.folder.join("media"));
-        let staging = self.folder.join(".anki-syncd/media");
-        let result = self.media.run(move |open| {
-            let store = match open {
-                Some(store) => store,
-                None => open.insert(MediaStore::open(&database, folder, staging)?),
+        let staging = self.folder.join(STAGING);
+        let (user, disk) = (self.folder.clone(), self.disk.clone());
+        let result = self.media.run(&self.share, move |open| {
+            let reopen = || -> Result<_, Error> {
+                served::check_is_there(&user)?;
+                let opening = || MediaStore::open(&database, folder.clone(), staging.clone());
+                Ok(to_the_end(opening)?.within(disk.clone()))
             };
-            work(store).inspect_err(|_| *open = None)
+            let worked = match open {
+                Some(store) => work(store).map_err(Error::from),
+                None => reopen().and_then(|store| Ok(work(open.insert(store))?)),
+            };
+            worked.map_err(|error| {
+                *open = None;
+                // At once, and not when there is a next time.
+                if leftovers::is_occupied(&staging) {
+                    *open = reopen().ok();
+                }
+                error.diagnosed(&user)
+            })
         });
-        Ok(result.await??)
+        result.await
     }
 
     /// A file in the user's folder for an upload; gone when dropped.
     ///
     /// # Errors
     /// As the file system says.
-    pub fn upload_file(&self) -> io::Result<NamedTempFile> {
-        NamedTempFile::new_in(self.temporary())
+    pub fn upload_file(&self) -> io::Result<Bounded<NamedTempFile>> {
+        self.disk.file(&self.temporary(), Purpose::Keep)
     }
 
-    /// Room for anything else that is received or packed: memory while it is small.
+    /// Room for anything else that is received: memory while it is small.
     #[must_use]
-    pub fn spool(&self) -> SpooledTempFile {
-        tempfile::spooled_tempfile_in(IN_MEMORY, self.temporary())
+    pub fn spool(&self) -> Spool {
+        self.disk.spool(IN_MEMORY, &self.temporary(), Purpose::Keep)
+    }
+
+    /// The same for what is packed to be sent.
+    #[must_use]
+    pub fn parcel(&self) -> Spool {
+        self.disk.spool(IN_MEMORY, &self.temporary(), Purpose::Pass)
     }
 
     fn temporary(&self) -> PathBuf {
@@ -203,7 +251,8 @@ fn opened<'a>(open: &'a mut Option<Open>, path: &Path) -> Result<&'a mut Open, E
     match open {
         Some(open) => Ok(open),
         None => {
-            let collection = Collection::open(path, clock::now_ms())?;
+            served::check_is_there(folder_of(path))?;
+            let collection = to_the_end(|| Collection::open(path, clock::now_ms()))?;
             Ok(open.insert(Open {
                 collection,
                 conversation: None,

@@ -14,7 +14,7 @@ use std::{
 use tempfile::tempdir_in;
 use tokio::{sync::OnceCell, task::spawn_blocking};
 
-use super::{Error, Open, Vault, Vaults, slot::Seal};
+use super::{Error, Open, Vault, Vaults, base::OWN_FOLDER, slot::Seal};
 use crate::{account::name::UserName, durable::sync_folder, media::MediaStore};
 
 struct Seals(Seal<Open>, Seal<MediaStore>);
@@ -33,17 +33,48 @@ impl Vaults {
     /// [`Error::Io`], also when there is such a folder already. Everything is as it was then.
     pub async fn rename(&self, from: &UserName, to: &UserName) -> Result<(), Error> {
         let target = self.base.user_folder(to);
+        let (served, new) = (self.served.clone(), to.clone());
         self.take_away(from, move |folder| {
             if target.exists() {
                 let what = format!("{} is there already; move it away", target.display());
                 return Err(io::Error::new(io::ErrorKind::AlreadyExists, what));
             }
             fs::rename(folder, &target)?;
-            sync_folder(target.parent().unwrap_or(&target))
+            sync_folder(target.parent().unwrap_or(&target))?;
+            served.note(&new)
         })
         .await?;
         self.lock().remove(to);
         Ok(())
+    }
+
+    /// Forgets a user whose data have another name now, and who is on no list any more. Until
+    /// then, whoever logs in by the old name is not shown an empty account.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub async fn forget(&self, user: &UserName) -> Result<(), Error> {
+        let (served, user) = (self.served.clone(), user.clone());
+        Ok(spawn_blocking(move || served.forget(&user)).await??)
+    }
+
+    /// At the start, and when the list of users has changed: remembers who has data, and
+    /// forgets who is no user any more and has none.
+    ///
+    /// # Errors
+    /// As the file system says.
+    pub fn remember<'a>(
+        &self,
+        users: impl IntoIterator<Item = &'a UserName>,
+        is_user: impl Fn(&UserName) -> bool,
+    ) -> io::Result<()> {
+        for user in users {
+            // What is only a folder that somebody has made is not remembered.
+            if self.base.user_folder(user).join(OWN_FOLDER).exists() {
+                self.served.note(user)?;
+            }
+        }
+        self.served.forget_others(is_user)
     }
 
     /// Removes a user's folder with all that is in it.
@@ -52,6 +83,7 @@ impl Vaults {
     /// [`Error::Io`]. What is still there goes at the next start.
     pub async fn remove(&self, user: &UserName) -> Result<(), Error> {
         let temporary = self.base.temporary();
+        let (served, gone) = (self.served.clone(), user.clone());
         self.take_away(user, move |folder| {
             if folder.is_symlink() {
                 let what = format!(
@@ -64,6 +96,7 @@ impl Vaults {
             let hidden = tempdir_in(temporary)?;
             fs::rename(folder, hidden.path().join("removed"))?;
             sync_folder(folder.parent().unwrap_or(folder))?;
+            served.forget(&gone)?;
             hidden.close()
         })
         .await
@@ -79,6 +112,12 @@ impl Vaults {
             };
             if vaults.get(user).is_some_and(is_gone) {
                 vaults.remove(user);
+            }
+            // To add a user says that it is meant so if there are no data.
+            if !self.base.user_folder(user).exists()
+                && let Err(error) = self.served.forget(user)
+            {
+                tracing::warn!(%error, "{}: the former user of that name is remembered", user.as_str());
             }
         }
     }

@@ -3,12 +3,12 @@
 use std::{fs, io, path::PathBuf};
 
 use tempfile::NamedTempFile;
-use tokio::task::spawn_blocking;
 
 use super::{
     Error, Open, Vault, fold, opened,
     restored::Restores,
     snapshot::{Snapshot, Snapshots, Why},
+    workers::Share,
 };
 use crate::{
     account::host_key::DeviceId,
@@ -16,8 +16,10 @@ use crate::{
     collection::{
         file::{Summary, accept_upload, stamp_restored, summary},
         open::Stamps,
+        upload::{CheckError, Refusal},
     },
     durable::sync_folder,
+    work::{self, Interrupted},
 };
 
 /// Where a user's collection is, and what was there before.
@@ -38,13 +40,8 @@ impl Vault {
         device: DeviceId,
         upload: NamedTempFile,
     ) -> Result<(), Error> {
-        let (upload, schema) = spawn_blocking(|| {
-            accept_upload(upload.path(), clock::now_secs())?;
-            upload.as_file().sync_all()?;
-            let summary = summary(upload.path())?;
-            Ok::<_, Error>((upload, summary.schema_changed))
-        })
-        .await??;
+        let (upload, summary) = checked(&self.share, upload).await?;
+        let schema = summary.schema_changed;
         let keeps = self.keeping.retention().newest > 0;
         let place = self.place();
         self.in_turn_alone(device, move |open| {
@@ -68,12 +65,7 @@ impl Vault {
     /// # Errors
     /// [`Error::Upload`] when it is no use.
     pub async fn examine(&self, copy: NamedTempFile) -> Result<(NamedTempFile, Summary), Error> {
-        spawn_blocking(|| {
-            accept_upload(copy.path(), clock::now_secs())?;
-            let summary = summary(copy.path())?;
-            Ok((copy, summary))
-        })
-        .await?
+        checked(&self.operator, copy).await
     }
 
     /// Puts a collection that was [examined](Self::examine) in place of the present one, as
@@ -84,12 +76,13 @@ impl Vault {
     /// [`Error`]; the present one is left as it is.
     pub async fn restore(&self, copy: NamedTempFile) -> Result<Option<Snapshot>, Error> {
         let now = clock::now_ms();
-        let copy = spawn_blocking(move || {
+        let bytes = copy.as_file().metadata()?.len();
+        let stamped = self.operator.run_on_file(bytes, move || {
             stamp_restored(copy.path(), now)?;
             copy.as_file().sync_all()?;
             Ok::<_, Error>(copy)
-        })
-        .await??;
+        });
+        let copy = stamped.await?;
         let place = self.place();
         let kept = self.in_turn_alone(DeviceId::OPERATOR, move |open| {
             place.install(copy, open, Some(Why::BeforeRestore), |present| {
@@ -109,6 +102,23 @@ impl Vault {
             snapshots: self.snapshots.clone(),
             restores: self.restores.clone(),
         }
+    }
+}
+
+/// Brings a file from outside up to the present schema, and makes it durable.
+async fn checked(share: &Share, file: NamedTempFile) -> Result<(NamedTempFile, Summary), Error> {
+    let bytes = file.as_file().metadata()?.len();
+    let check = move || {
+        accept_upload(file.path(), clock::now_secs())?;
+        file.as_file().sync_all()?;
+        let summary = summary(file.path())?;
+        Ok((file, summary))
+    };
+    match share.run_on_file(bytes, check).await {
+        Err(Error::Interrupted(Interrupted::Exhausted)) => {
+            Err(CheckError::Refused(Refusal::Laborious).into())
+        }
+        checked => checked,
     }
 }
 
@@ -152,7 +162,10 @@ impl Place {
                 // The old journal must be folded in and gone before the name changes hands, or
                 // SQLite would apply it to the new file.
                 fold(collection)?;
-                agree(collection.stamps().ok())?;
+                let stamps = collection.stamps();
+                // Or an interrupted query would count as a collection without stamps.
+                work::check()?;
+                agree(stamps.ok())?;
                 why.filter(|_| collection.is_worth_keeping())
             }
             Err(error) if error.is_damage() => {

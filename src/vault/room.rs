@@ -1,13 +1,11 @@
 //! How much may be stored: what stays free on the disk, and what one user may fill.
 
-use std::{io, path::Path};
-
-use nix::sys::statvfs::statvfs;
-use tokio::task::spawn_blocking;
+use std::io;
 
 use super::{Error, Vault};
+use crate::disk::MIB;
 
-const MIB: u64 = 1024 * 1024;
+pub use crate::disk::Free;
 
 /// The operator's rules.
 #[derive(Debug, Clone, Copy)]
@@ -17,15 +15,6 @@ pub struct Room {
     pub reserve: u64,
     /// Bytes that one user's collection and media may have together; none for no limit.
     pub quota: Option<u64>,
-}
-
-/// What is left of a disk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Free {
-    /// Bytes, for us.
-    pub bytes: u64,
-    /// Files that may still be created; some file systems know no limit.
-    pub files: Option<u64>,
 }
 
 /// The disk is full or nearly so.
@@ -38,24 +27,6 @@ pub struct Free {
 pub struct NearlyFull {
     free: u64,
     reserve: u64,
-}
-
-impl Free {
-    /// Of the disk that this folder is on.
-    ///
-    /// # Errors
-    /// As the file system says.
-    #[allow(
-        clippy::useless_conversion,
-        reason = "32 bits wide on some architectures"
-    )]
-    pub fn at(folder: &Path) -> io::Result<Self> {
-        let disk = statvfs(folder)?;
-        Ok(Self {
-            bytes: u64::from(disk.blocks_available()) * u64::from(disk.fragment_size()),
-            files: (disk.files() > 0).then(|| u64::from(disk.files_available())),
-        })
-    }
 }
 
 impl Room {
@@ -81,8 +52,9 @@ impl Vault {
     /// [`Error::NearlyFull`].
     pub async fn admit(&self, room: Room) -> Result<(), Error> {
         let folder = self.folder.clone();
-        let free = spawn_blocking(move || Free::at(&folder)).await??;
-        Ok(room.admit(free)?)
+        self.share
+            .run(move || Ok(room.admit(Free::at(&folder)?)?))
+            .await
     }
 
     /// The bytes of the collection's file.
@@ -100,6 +72,8 @@ impl Vault {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     #[test]

@@ -9,6 +9,8 @@ use tokio::{
     time::Instant,
 };
 
+use super::{Error, workers::Share};
+
 /// Holds the database while it is open. Requests wait for each other without
 /// occupying a thread.
 pub struct Slot<T>(Arc<Mutex<Content<T>>>);
@@ -17,17 +19,6 @@ struct Content<T> {
     open: Option<T>,
     last_used: Instant,
     sealed: bool,
-}
-
-/// Why work was not done.
-#[derive(Debug, thiserror::Error)]
-pub enum SlotError {
-    /// The work panicked. The database is then closed, which rolls back what was begun.
-    #[error("panicked: {0}")]
-    Panicked(#[from] JoinError),
-    /// The files are not here any more.
-    #[error("sealed")]
-    Sealed,
 }
 
 /// Keeps everybody out for as long as it lives, and for good unless it is told otherwise.
@@ -54,16 +45,18 @@ impl<T: Send + 'static> Slot<T> {
     /// Does some work with the database, which the work opens if it is not, and may close.
     ///
     /// # Errors
-    /// [`SlotError`].
+    /// As the work does and [`Share::run`]; a panic closes the database, which rolls back what
+    /// was begun. [`Error::Moved`] when the files are not here any more.
     pub async fn run<R: Send + 'static>(
         &self,
-        work: impl FnOnce(&mut Option<T>) -> R + Send + 'static,
-    ) -> Result<R, SlotError> {
+        share: &Share,
+        work: impl FnOnce(&mut Option<T>) -> Result<R, Error> + Send + 'static,
+    ) -> Result<R, Error> {
         let mut content = self.lock().await;
         if content.sealed {
-            return Err(SlotError::Sealed);
+            return Err(Error::Moved);
         }
-        let worked = spawn_blocking(move || {
+        let worked = share.run(move || {
             // Taken out, so that unwinding drops it.
             let mut open = content.open.take();
             let result = work(&mut open);
@@ -71,7 +64,7 @@ impl<T: Send + 'static> Slot<T> {
             content.last_used = Instant::now();
             result
         });
-        Ok(worked.await?)
+        worked.await
     }
 
     /// Waits until nobody uses the database, closes it, which rolls back what was begun,
@@ -123,35 +116,50 @@ impl<T: Send + 'static> Slot<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::vault::workers::Workers;
+
+    fn share() -> Share {
+        Workers::default().share()
+    }
 
     #[tokio::test]
     async fn what_was_opened_stays_open_until_it_is_idle() {
         let slot = Slot::default();
-        slot.run(|open| *open = Some(1)).await.unwrap();
+        slot.run(&share(), |open| Ok(*open = Some(1)))
+            .await
+            .unwrap();
         slot.close_if(|_, _| false).await;
-        assert_eq!(slot.run(|open| *open).await.unwrap(), Some(1));
+        assert_eq!(slot.run(&share(), |open| Ok(*open)).await.unwrap(), Some(1));
         slot.close_if(|open, _| *open == 1).await;
-        assert_eq!(slot.run(|open| *open).await.unwrap(), None);
+        assert_eq!(slot.run(&share(), |open| Ok(*open)).await.unwrap(), None);
     }
 
     #[tokio::test]
     async fn nobody_gets_in_once_it_is_sealed_unless_the_seal_is_lifted() {
         let slot = Slot::default();
-        slot.run(|open| *open = Some(1)).await.unwrap();
+        slot.run(&share(), |open| Ok(*open = Some(1)))
+            .await
+            .unwrap();
         slot.seal().await.unwrap().lift();
-        assert_eq!(slot.run(|open| *open).await.unwrap(), None);
+        assert_eq!(slot.run(&share(), |open| Ok(*open)).await.unwrap(), None);
         drop(slot.seal().await.unwrap());
         assert!(matches!(
-            slot.run(|open| *open).await,
-            Err(SlotError::Sealed)
+            slot.run(&share(), |open| Ok(*open)).await,
+            Err(Error::Moved)
         ));
     }
 
     #[tokio::test]
     async fn a_panic_closes_the_database_and_costs_one_request() {
         let slot = Slot::default();
-        slot.run(|open| *open = Some(1)).await.unwrap();
-        assert!(slot.run(|_| panic!("on purpose")).await.is_err());
-        assert_eq!(slot.run(|open| *open).await.unwrap(), None);
+        slot.run(&share(), |open| Ok(*open = Some(1)))
+            .await
+            .unwrap();
+        assert!(
+            slot.run::<()>(&share(), |_| panic!("on purpose"))
+                .await
+                .is_err()
+        );
+        assert_eq!(slot.run(&share(), |open| Ok(*open)).await.unwrap(), None);
     }
 }

@@ -21,6 +21,7 @@ use super::{
 };
 use crate::{
     clock,
+    disk::{Disk, Purpose},
     durable::{link, sync_folder},
 };
 
@@ -103,13 +104,18 @@ impl Snapshot {
 pub struct Snapshots {
     folder: PathBuf,
     temporary: PathBuf,
+    disk: Disk,
 }
 
 impl Snapshots {
     /// Those in this folder, which need not exist; temporary files go to the other one.
     #[must_use]
-    pub fn new(folder: PathBuf, temporary: PathBuf) -> Self {
-        Self { folder, temporary }
+    pub fn new(folder: PathBuf, temporary: PathBuf, disk: Disk) -> Self {
+        Self {
+            folder,
+            temporary,
+            disk,
+        }
     }
 
     /// All of them, from the oldest to the newest.
@@ -305,7 +311,11 @@ impl Snapshots {
         go_on: &dyn Fn() -> bool,
     ) -> io::Result<Option<NamedTempFile>> {
         let mut from = File::open(raw)?;
-        let mut encoder = zstd::Encoder::new(NamedTempFile::new_in(&self.temporary)?, LEVEL)?;
+        let mut encoder = zstd::Encoder::new(
+            // What it makes room for is soon more than it takes.
+            self.disk.file(&self.temporary, Purpose::Pass)?,
+            LEVEL,
+        )?;
         encoder.include_checksum(true)?;
         let mut block = vec![0; BLOCK];
         loop {
@@ -317,7 +327,7 @@ impl Snapshots {
                 return Ok(None);
             }
         }
-        let compressed = encoder.finish()?;
+        let compressed = encoder.finish()?.into_inner();
         compressed.as_file().sync_all()?;
         Ok(Some(compressed))
     }
@@ -327,15 +337,15 @@ impl Snapshots {
     /// # Errors
     /// As the file system says, or when the snapshot is damaged.
     pub fn unpack(&self, snapshot: &Snapshot) -> io::Result<NamedTempFile> {
-        let mut copy = NamedTempFile::new_in(&self.temporary)?;
+        let mut copy = self.disk.file(&self.temporary, Purpose::Keep)?;
         let path = self.path(snapshot);
         let file = File::open(&path)?;
         if snapshot.compressed {
-            io::copy(&mut zstd::Decoder::new(file)?, copy.as_file_mut())?;
+            io::copy(&mut zstd::Decoder::new(file)?, &mut copy)?;
         } else {
-            io::copy(&mut { file }, copy.as_file_mut())?;
+            io::copy(&mut { file }, &mut copy)?;
         }
-        Ok(copy)
+        Ok(copy.into_inner())
     }
 }
 

@@ -23,7 +23,7 @@ async fn vault() -> (tempfile::TempDir, Vaults, Arc<Vault>) {
 
 /// An upload that can be told from others by its modification time.
 fn upload(vault: &Vault, modified: i64) -> NamedTempFile {
-    let file = vault.upload_file().unwrap();
+    let file = vault.upload_file().unwrap().into_inner();
     drop(Collection::open(file.path(), 1).unwrap());
     Connection::open(file.path())
         .unwrap()
@@ -73,7 +73,7 @@ async fn a_refused_upload_leaves_the_collection_as_it_was() {
         .await
         .unwrap();
     let refused = vault
-        .replace_collection(me(), vault.upload_file().unwrap())
+        .replace_collection(me(), vault.upload_file().unwrap().into_inner())
         .await;
     assert!(matches!(
         refused,
@@ -211,7 +211,7 @@ async fn an_old_client_gets_schema_11_and_the_collection_stays_at_18() {
         .unwrap();
     assert_eq!(version, 18);
     // And back again.
-    let returned = vault.upload_file().unwrap();
+    let returned = vault.upload_file().unwrap().into_inner();
     fs::copy(&path, returned.path()).unwrap();
     vault.replace_collection(me(), returned).await.unwrap();
     assert_eq!(modified(&vault).await, downloaded.0);
@@ -255,7 +255,9 @@ async fn what_a_crash_left_half_received_is_cleared_away() {
     assert!(!leftover.exists());
 }
 
+mod downloads;
 mod kept;
+mod turns;
 
 mod conversations {
     use super::*;

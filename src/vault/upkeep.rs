@@ -22,6 +22,8 @@ pub enum Mend {
     Unsent,
     /// Bring into the collection what another program left in the journal.
     Journal,
+    /// Take away what computes, and build tables anew that lack what Anki declares.
+    Tables,
 }
 
 /// What was done.
@@ -34,6 +36,8 @@ pub enum Mended {
     Unsent(usize),
     /// The collection is one file.
     Journal,
+    /// These tables were built anew.
+    Tables(Vec<String>),
 }
 
 impl fmt::Display for Mended {
@@ -42,6 +46,10 @@ impl fmt::Display for Mended {
             Self::Media(settled) => settled.fmt(f),
             Self::Unsent(rows) => write!(f, "{rows} changes go to the devices at their next sync"),
             Self::Journal => f.write_str("the collection is one file again"),
+            Self::Tables(tables) if tables.is_empty() => {
+                f.write_str("all tables are as Anki declares them")
+            }
+            Self::Tables(tables) => write!(f, "built anew: {}", tables.join(", ")),
         }
     }
 }
@@ -57,6 +65,7 @@ impl Vaults {
             Mend::Media(names) => vault.settle_media(names).await.map(Mended::Media),
             Mend::Unsent => vault.number_unsent().await.map(Mended::Unsent),
             Mend::Journal => vault.bring_in_journal().await.map(|()| Mended::Journal),
+            Mend::Tables => vault.rebuild_tables().await.map(Mended::Tables),
         }
     }
 }
@@ -72,6 +81,18 @@ impl Vault {
     async fn number_unsent(&self) -> Result<usize, Error> {
         self.collection(DeviceId::OPERATOR, |collection| {
             Ok(number_unsent(collection.connection(), clock::now_ms())?)
+        })
+        .await
+    }
+
+    /// What computes is taken away by opening alone.
+    async fn rebuild_tables(&self) -> Result<Vec<String>, Error> {
+        self.collection(DeviceId::OPERATOR, |collection| {
+            Ok(collection
+                .rebuild_tables()?
+                .into_iter()
+                .map(str::to_owned)
+                .collect())
         })
         .await
     }

@@ -6,13 +6,19 @@ use std::{
     time::Duration,
 };
 
-use tokio::{sync::OnceCell, task::spawn_blocking};
+use tokio::{
+    sync::OnceCell,
+    task::{JoinSet, spawn_blocking},
+};
 
 use super::{
     Error, IDLE, Vault, base::Base, keeping::Keeping, lobby::Lobby, retention::Retention,
-    room::Free,
+    room::Free, served::Served, workers::Workers,
 };
-use crate::account::name::UserName;
+use crate::{
+    account::name::UserName,
+    disk::{self, Disk, Fault},
+};
 
 /// Between two requests of one sync.
 const MOMENT: Duration = Duration::from_secs(1);
@@ -22,6 +28,9 @@ pub struct Vaults {
     pub(super) base: Base,
     lobby: Lobby,
     pub(super) keeping: Arc<Keeping>,
+    workers: Workers,
+    pub(super) served: Served,
+    disk: Disk,
     by_user: Mutex<HashMap<UserName, Arc<OnceCell<Arc<Vault>>>>>,
 }
 
@@ -29,10 +38,15 @@ impl Vaults {
     /// The vaults in this folder, none of them open yet.
     #[must_use]
     pub fn new(base: Base, retention: Retention) -> Self {
+        let workers = Workers::default();
+        let disk = Disk::new(base.path().to_owned());
         Self {
-            lobby: Lobby::new(base.temporary()),
+            lobby: Lobby::new(base.temporary(), disk.clone(), workers.strangers()),
             keeping: Arc::new(Keeping::new(retention)),
+            served: Served::new(base.path()),
             base,
+            workers,
+            disk,
             by_user: Mutex::default(),
         }
     }
@@ -43,6 +57,18 @@ impl Vaults {
         &self.lobby
     }
 
+    /// The threads for work on users' data.
+    #[must_use]
+    pub fn workers(&self) -> &Workers {
+        &self.workers
+    }
+
+    /// The disk that they are on.
+    #[must_use]
+    pub fn disk(&self) -> &Disk {
+        &self.disk
+    }
+
     /// Changes how many snapshots are kept from now on.
     pub fn retain(&self, retention: Retention) {
         self.keeping.retain(retention);
@@ -51,12 +77,27 @@ impl Vaults {
     /// A user's vault. The first time, what a crash left behind is cleared away.
     ///
     /// # Errors
-    /// When the folder cannot be created or cleared.
+    /// When the folder cannot be created or cleared; [`Error::Absent`] when it has vanished.
     pub async fn get(&self, user: &UserName) -> Result<Arc<Vault>, Error> {
         let cell = Arc::clone(self.lock().entry(user.clone()).or_default());
         let vault = cell.get_or_try_init(|| async {
             let (folder, keeping) = (self.base.user_folder(user), Arc::clone(&self.keeping));
-            let vault = spawn_blocking(|| Vault::prepare(folder, keeping)).await??;
+            let workers = self.workers.clone();
+            let disk = self.disk.below(folder.clone());
+            let (served, user) = (self.served.clone(), user.clone());
+            let prepare = move || {
+                served.admit(&user)?;
+                let vault = Vault::prepare(folder, disk, keeping, &workers)?;
+                match served.note(&user) {
+                    // No reason to keep data from their user that are there.
+                    Err(error) if disk::fault(&error) == Some(Fault::Full) => {
+                        tracing::warn!(%error, "that {} has been served is not noted yet", user.as_str());
+                    }
+                    noted => noted?,
+                }
+                Ok::<_, Error>(vault)
+            };
+            let vault = self.workers.share().run(prepare).await?;
             vault.tidy_snapshots();
             Ok::<_, Error>(Arc::new(vault))
         });
@@ -80,13 +121,18 @@ impl Vaults {
 
     /// Closes everything, with all of it brought into the main files, as soon as nobody is
     /// working on it: an upgrade or a recovery may be. A sync that is under way is rolled back;
-    /// what goes on in the background is left for another time.
+    /// what goes on in the background is left for another time. None of it waits for another.
     pub async fn close_all(&self) {
-        self.keeping.stop().await;
+        let mut closing = JoinSet::new();
+        let keeping = Arc::clone(&self.keeping);
+        closing.spawn(async move { keeping.stop().await });
         for vault in self.prepared() {
-            vault.collection.close().await;
-            vault.media.close().await;
+            closing.spawn(async move {
+                vault.collection.close().await;
+                vault.media.close().await;
+            });
         }
+        while closing.join_next().await.is_some() {}
     }
 
     /// What is left of the disk that they are on.

@@ -193,19 +193,27 @@ def test_a_damaged_collection_is_told_of_and_all_else_is_backed_up(ours, new_dev
     assert (backup / "ben/collection.anki2").exists()
 
 
-def test_data_that_have_vanished_are_told_of_and_push_no_backup_out(ours, new_device, tmp_path):
+@pytest.mark.parametrize(
+    ("gone", "words"),
+    [("", "is missing or empty"), ("collection.anki2", "there is no collection any more")],
+    ids=["the folder", "the collection"],
+)
+def test_data_that_have_vanished_are_told_of_and_push_no_backup_out(
+    ours, new_device, tmp_path, gone, words
+):
     device = new_device(ours)
     device.login()
     device.add_note("front", "back")
     device.upload()
     made = ours.answer("backup", "--to", tmp_path / "backups", "--keep", 1)["folder"]
     ours.stop()
-    shutil.rmtree(ours.folder("anna"))
+    vanished = ours.folder("anna") / gone
+    vanished.unlink() if gone else shutil.rmtree(vanished)
     ours.start()
     for _ in range(2):
         done = ours.attempt("backup", "--to", tmp_path / "backups", "--keep", 1)
         assert done.returncode == 69
-        assert "anna: there is no collection any more" in done.stderr
+        assert "anna: " in done.stderr and words in done.stderr
         assert (tmp_path / "backups" / made / "anna/collection.anki2").exists()
 
 

@@ -82,3 +82,73 @@ def test_the_same_file_whole_is_taken(kept, tmp_path):
     answer, untouched = offer(kept, kept[1], tmp_path)
     assert answer == "OK"
     assert untouched
+
+
+# What a stranger's file would have the server compute, and what is said of it.
+COMPUTING = {
+    "statistics": (
+        "analyze; pragma writable_schema = on; update sqlite_schema set sql ="
+        " 'CREATE TABLE sqlite_stat1(tbl, idx as (length(hex(zeroblob(400000000)))), stat)'"
+        " where name = 'sqlite_stat1'",
+        "sqlite_stat1",
+    ),
+    "column": (
+        "alter table notes add column evil as (length(hex(zeroblob(400000000))))",
+        "generated column in the table notes",
+    ),
+    "counter": ("update col set usn = 'x'", "col.usn"),
+    "counter too large": ("update col set usn = 3000000000", "col.usn"),
+    "modification": ("update col set mod = 'x'", "col.mod"),
+}
+
+
+def changed(good, tmp_path, change):
+    path = tmp_path / "changed.anki2"
+    path.write_bytes(good)
+    with closing(collection.connect(path)) as database:
+        database.executescript("pragma journal_mode = delete;" + change)
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("change", COMPUTING, ids=str)
+def test_difference_from_the_reference_what_computes_is_refused_by_name(
+    server, kept, tmp_path, change
+):
+    if server.kind == "reference":
+        pytest.skip("it computes")
+    sql, sentence = COMPUTING[change]
+    answer, untouched = offer(kept, changed(kept[1], tmp_path, sql), tmp_path)
+    assert sentence in answer
+    assert "left as it was" in answer
+    assert untouched
+
+
+# Added to a column's length, for hours or a gigabyte in each of 50 notes.
+INDEX = "create index evil on notes (length(flds) + id % 2)"
+LONGER = (
+    "; pragma writable_schema = on; update sqlite_schema"
+    " set sql = replace(sql, 'id % 2', 'length(hex(zeroblob(400000000 + id % 2)))') where name = 'evil'"
+)
+LEFT_BEHIND = [
+    INDEX + LONGER,
+    "create index evil on cards (id) where id > 5",
+    "create trigger evil after update on cards begin delete from notes; end",
+    "create view evil as select * from notes, notes, notes",
+    "create virtual table evil using fts4 (a)",
+]
+
+
+@pytest.mark.parametrize("change", LEFT_BEHIND)
+def test_difference_from_the_reference_what_computes_and_holds_no_rows_is_left_behind(
+    server, kept, tmp_path, change
+):
+    if server.kind == "reference":
+        pytest.skip("it computes, or takes it")
+    account, good, rows = kept
+    reply = account.upload(changed(good, tmp_path, change))
+    assert reply.text() == "OK"
+    path = account.download(tmp_path / "after.anki2")
+    with closing(collection.connect(path)) as database:
+        assert not database.execute("select 1 from sqlite_schema where name = 'evil'").fetchall()
+    after = collection.rows(path)
+    assert {table: after[table] for table in rows} == rows

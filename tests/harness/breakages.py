@@ -264,6 +264,63 @@ def table_of_an_add_on(setup):
     setup.execute(setup.collection, "create table heatmap (day)")
 
 
+def tables_without_keys(setup):
+    """As a program leaves them that writes tables from data frames."""
+    for table in ("notes", "cards", "revlog"):
+        setup.execute(
+            setup.collection,
+            f"create table zz as select * from {table}; drop table {table}; alter table zz rename to {table}",
+        )
+
+
+def tags_of_another_client(setup):
+    setup.execute(
+        setup.collection,
+        "alter table tags rename to old;"
+        "create table tags (tag text primary key not null collate unicase, usn integer not null);"
+        "insert into tags select tag, usn from old;"
+        "drop table old",
+    )
+
+
+def note_twice(setup):
+    tables_without_keys(setup)
+    setup.execute(setup.collection, "insert into notes select * from notes limit 1")
+
+
+def index_that_computes(setup):
+    setup.execute(setup.collection, "create index evil on notes (length(flds))")
+
+
+def trigger_and_view(setup):
+    setup.execute(
+        setup.collection,
+        "create view v as select 1;"
+        "create trigger t after update on notes begin delete from cards; end",
+    )
+
+
+def column_that_computes(setup):
+    setup.execute(
+        setup.collection,
+        "alter table notes add column evil as (length(hex(zeroblob(400000000))))",
+    )
+
+
+def statistics_that_compute(setup):
+    setup.execute(
+        setup.collection,
+        "analyze; pragma writable_schema = on;"
+        "update sqlite_schema set sql ="
+        " 'CREATE TABLE sqlite_stat1(tbl, idx as (length(hex(zeroblob(400000000)))), stat)'"
+        " where name = 'sqlite_stat1'",
+    )
+
+
+def counter_that_is_no_number(setup):
+    setup.execute(setup.collection, "update col set usn = 'x'")
+
+
 def modified_in_the_future(setup):
     setup.execute(setup.collection, "update col set mod = mod + 86400000")
 

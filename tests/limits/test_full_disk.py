@@ -2,7 +2,6 @@
 
 import http.client
 import os
-import subprocess
 import time
 from contextlib import closing
 
@@ -11,60 +10,9 @@ import pytest
 from harness import MEBIBYTE, collection
 from harness.agreement import settle
 from harness.device import ClientError
+from harness.disk import fill, make_room
 
-DISK = 96 * MEBIBYTE
 RESERVE = 16
-
-
-@pytest.fixture
-def disk(tmp_path):
-    """A file system of its own; mounting it takes root."""
-    image, folder = tmp_path / "disk.img", tmp_path / "disk"
-    with open(image, "wb") as file:
-        file.truncate(DISK)
-    folder.mkdir()
-    subprocess.run(["mkfs.ext4", "-q", "-m", "0", image], check=True)
-    subprocess.run(["mount", "-o", "loop", image, folder], check=True)
-    yield folder
-    subprocess.run(["umount", "--lazy", folder], check=True)
-
-
-@pytest.fixture
-def start_on(disk, start_server, tmp_path):
-    def start(**settings):
-        configuration = tmp_path / "anki-syncd.toml"
-        lines = [f"{name} = {value}\n" for name, value in settings.items()]
-        configuration.write_text("".join(lines))
-        return start_server("ours", base=disk / "base", arguments=["--config", configuration])
-
-    return start
-
-
-def fill(disk, leave=0):
-    """Fills the disk, leaving that many bytes."""
-    with open(disk / "filler", "wb") as filler:
-        try:
-            while True:
-                filler.write(os.urandom(MEBIBYTE))
-        except OSError:
-            pass
-        written = filler.tell()
-    if leave:
-        os.truncate(disk / "filler", written - leave)
-    else:
-        # And what is left of the last piece.
-        with open(disk / "filler", "ab", buffering=0) as filler:
-            try:
-                while True:
-                    filler.write(bytes(512))
-            except OSError:
-                pass
-    os.sync()
-
-
-def make_room(disk):
-    (disk / "filler").unlink()
-    os.sync()
 
 
 def is_healthy(server):

@@ -16,6 +16,7 @@ use crate::wire::deck::Deck;
 use crate::wire::deck_config::DeckConfig;
 use crate::wire::notetype::Notetype;
 use crate::wire::{Json, Malformed};
+use crate::work;
 
 pub(super) fn to_tables(conn: &Connection, stamp: Stamp) -> Result<()> {
     conn.execute_batch(schema::NOTETYPE_AND_DECK_TABLES)?;
@@ -35,8 +36,9 @@ fn notetypes(conn: &Connection, stamp: Stamp) -> Result<()> {
         if key == 0 || notetype.id == 0 {
             notetype.id = free_ids.find(|id| !taken.contains(id)).unwrap_or_default();
         }
-        normalize_names(&mut notetype);
+        normalize_names(&mut notetype)?;
         while notetype::name_is_taken(conn, &notetype)? {
+            work::step()?;
             notetype.name.push('_');
         }
         notetype::store(conn, notetype)?;
@@ -44,25 +46,27 @@ fn notetypes(conn: &Connection, stamp: Stamp) -> Result<()> {
     legacy::clear(conn, "models")
 }
 
-fn normalize_names(notetype: &mut Notetype) {
+fn normalize_names(notetype: &mut Notetype) -> Result<()> {
     notetype.name = notetype.name.nfc().collect();
-    make_unique(notetype.fields.iter_mut().map(|field| &mut field.name));
+    make_unique(notetype.fields.iter_mut().map(|field| &mut field.name))?;
     make_unique(
         notetype
             .templates
             .iter_mut()
             .map(|template| &mut template.name),
-    );
+    )
 }
 
-fn make_unique<'n>(names: impl Iterator<Item = &'n mut String>) {
+fn make_unique<'n>(names: impl Iterator<Item = &'n mut String>) -> Result<()> {
     let mut seen = HashSet::new();
     for name in names {
         *name = name.nfc().collect();
         while !seen.insert(UniCase::new(name.clone())) {
+            work::step()?;
             name.push('+');
         }
     }
+    Ok(())
 }
 
 /// Clients know a deck by the id inside of it, whatever its key is.
@@ -75,6 +79,7 @@ fn decks(conn: &Connection, stamp: Stamp) -> Result<()> {
         }
         let mut renamed = to_human(&deck.name) != name;
         while deck::name_is_taken(conn, &deck)? {
+            work::step()?;
             deck.name.push('_');
             renamed = true;
         }

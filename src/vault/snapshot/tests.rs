@@ -10,7 +10,11 @@ struct Place {
 impl Place {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let snapshots = Snapshots::new(folder.path().join("snapshots"), folder.path().into());
+        let snapshots = Snapshots::new(
+            folder.path().join("snapshots"),
+            folder.path().into(),
+            Disk::new(folder.path().into()),
+        );
         Self { folder, snapshots }
     }
 

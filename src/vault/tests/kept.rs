@@ -227,7 +227,8 @@ mod backups {
                 .any(|name| name.ends_with("-wal"))
         );
         let keeping = Arc::clone(&vaults.keeping);
-        let vault = Vault::prepare(vault.folder.clone(), keeping).unwrap();
+        let (folder, disk) = (vault.folder.clone(), vault.disk.clone());
+        let vault = Vault::prepare(folder, disk, keeping, vaults.workers()).unwrap();
         assert!(names(&vault.folder.join(backup::FOLDER)).is_empty());
     }
 
@@ -283,7 +284,7 @@ mod backups {
     #[tokio::test]
     async fn media_are_linked_while_a_device_has_its_turn_with_them() {
         let (_folder, _vaults, vault) = vault().await;
-        vault.media(|media| media.files()).await.unwrap();
+        vault.media(MediaStore::files).await.unwrap();
         fs::write(vault.folder.join("media/one"), "a").unwrap();
         let copies = vault.folder.join(backup::FOLDER);
         let turn = vault.media(move |_| {
@@ -307,7 +308,7 @@ mod backups {
     async fn a_damaged_collection_is_no_backup_but_the_media_are() {
         let (folder, vaults, vault) = vault().await;
         replace(&vault, me(), 3000).await.unwrap();
-        vault.media(|media| media.files()).await.unwrap();
+        vault.media(MediaStore::files).await.unwrap();
         let path = folder.path().join("alice/collection.anki2");
         let whole = fs::read(&path).unwrap();
         let mut damaged = whole.clone();

@@ -1,0 +1,116 @@
+//! What the operator writes: the users file, and the settings in a file and in the environment.
+
+use std::{ffi::OsString, fs, os::unix::ffi::OsStringExt};
+
+use anki_syncd::{
+    account::{
+        name::UserName,
+        users_file::{Document, EditError, entries},
+    },
+    config::{Settings, Sources},
+};
+
+/// A users file: editing it and taking the edit back leaves every other line as it was.
+pub fn users_file(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    let listed = || entries(text).filter_map(|(_, entry)| Some(entry.ok()?.0));
+    let Ok(document) = Document::parse(text) else {
+        return;
+    };
+    assert_eq!(document.to_string(), text);
+    assert!(entries(text).all(|(_, entry)| entry.is_ok()));
+    let [one, two] = ["somebody new", "somebody else"].map(|name| name.parse().unwrap());
+    add_and_remove(&document, text, &one);
+    for name in listed().take(4) {
+        assert_eq!(
+            document.clone().add(&name, "x"),
+            Err(EditError::Exists(name.clone()))
+        );
+        rename_there_and_back(&document, &name, &two);
+        remove(&document, &name);
+    }
+}
+
+fn add_and_remove(document: &Document, text: &str, new: &UserName) {
+    let mut edited = document.clone();
+    if edited.contains(new) {
+        return;
+    }
+    edited.add(new, "secret").unwrap();
+    edited.change_password(new, "another").unwrap();
+    let written = edited.to_string();
+    let mut read = Document::parse(&written).unwrap();
+    assert!(read.contains(new));
+    read.remove(new).unwrap();
+    let rest = read.to_string();
+    // A last line without an end has got one.
+    assert!(rest == text || rest.strip_suffix('\n') == Some(text));
+}
+
+fn rename_there_and_back(document: &Document, name: &UserName, to: &UserName) {
+    let mut edited = document.clone();
+    if edited.contains(to) {
+        return;
+    }
+    edited.rename(name, to).unwrap();
+    let mut read = Document::parse(&edited.to_string()).unwrap();
+    assert!(read.contains(to) && !read.contains(name));
+    read.rename(to, name).unwrap();
+    assert_eq!(read.to_string(), document.to_string());
+}
+
+fn remove(document: &Document, name: &UserName) {
+    let mut edited = document.clone();
+    edited.remove(name).unwrap();
+    let (before, after) = (document.to_string(), edited.to_string());
+    let read = Document::parse(&after).unwrap();
+    assert!(!read.contains(name));
+    assert_eq!(before.lines().count(), after.lines().count() + 1);
+}
+
+/// The settings: a TOML file, and behind a zero byte `NAME=value` for each variable, with zero
+/// bytes between. Mistakes are sentences, with none of the passwords in them.
+pub fn settings(data: &[u8]) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut parts = data.split(|byte| *byte == 0);
+    let file = folder.path().join("settings.toml");
+    fs::write(&file, parts.next().unwrap_or_default()).unwrap();
+    let variables = parts.filter_map(|part| {
+        let equals = part.iter().position(|byte| *byte == b'=')?;
+        let (name, value) = part.split_at(equals);
+        let text = |bytes: &[u8]| OsString::from_vec(bytes.to_vec());
+        Some((text(name), text(&value[1..])))
+    });
+    let sources = Sources {
+        file: Some(file),
+        variables: variables.collect(),
+        state: Some(folder.path().join("state")),
+        ..Sources::default()
+    };
+    if names_a_users_file(data) {
+        return;
+    }
+    match Settings::load(&sources) {
+        Ok(settings) => {
+            assert!(settings.limits.sent > 0 && settings.limits.connections > 0);
+            assert!(settings.limits.decoded >= settings.limits.sent);
+            assert!(!format!("{settings:?}").contains("hunter2"));
+        }
+        Err(problems) => {
+            assert!(!problems.0.is_empty());
+            let told = problems.to_string();
+            assert!(!told.contains("hunter2"), "{told}");
+        }
+    }
+    assert!(
+        !folder.path().join("state").exists(),
+        "something was created"
+    );
+}
+
+/// What it names may be a device or a pipe, which would be read without end.
+fn names_a_users_file(data: &[u8]) -> bool {
+    data.windows(10).any(|window| window == b"users_file")
+}

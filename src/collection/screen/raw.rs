@@ -1,0 +1,388 @@
+//! Reads what an SQLite file lists as its schema, without SQLite.
+//!
+//! SQLite parses the whole list at the first statement, whatever that is, and then loads the statistics with a query
+//! that computes generated columns. So a stranger's file could have it parse gigabytes, or compute for ever, before
+//! anything can be asked about it. This reads the few pages of the list with a budget. The format is described in
+//! <https://sqlite.org/fileformat2.html>; whatever departs from it is [`RawError::Damaged`].
+
+use std::{fs::File, io, os::unix::fs::FileExt, path::Path};
+
+/// The list of a real collection has some 10 KB, and its statistics some 100 KB.
+const MAX_BYTES: usize = 1 << 20;
+const MAX_STATISTICS: usize = 8 << 20;
+const MAX_PAGES: usize = 20_000;
+const MAX_ROWS: usize = 2_000;
+const MAX_DEPTH: usize = 8;
+const HEADER: usize = 100;
+
+/// What the file lists.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Row {
+    pub name: String,
+    pub root: u32,
+    /// None for an index that a constraint brings with it.
+    pub sql: Option<String>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub(super) enum RawError {
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error("is no SQLite database with UTF-8 text")]
+    NotADatabase,
+    #[error("is damaged")]
+    Damaged,
+    #[error("lists more tables than any collection has")]
+    TooMuch,
+}
+
+type Result<T> = std::result::Result<T, RawError>;
+
+pub(super) struct Raw {
+    file: File,
+    page_size: usize,
+    usable: usize,
+    pages: u64,
+}
+
+impl Raw {
+    pub(super) fn open(path: &Path) -> Result<Self> {
+        let file = File::open(path)?;
+        let mut header = [0; HEADER];
+        file.read_exact_at(&mut header, 0)
+            .map_err(|error| match error.kind() {
+                io::ErrorKind::UnexpectedEof => RawError::NotADatabase,
+                _ => error.into(),
+            })?;
+        let encoding = u32_at(&header, 56)?;
+        if !header.starts_with(b"SQLite format 3\0") || encoding > 1 {
+            return Err(RawError::NotADatabase);
+        }
+        let page_size = match u16_at(&header, 16)? {
+            1 => 65_536,
+            size => size,
+        };
+        let usable = page_size.saturating_sub(header[20].into());
+        if !page_size.is_power_of_two() || page_size < 512 || usable < 480 {
+            return Err(RawError::NotADatabase);
+        }
+        let pages = file.metadata()?.len() / page_size as u64;
+        Ok(Self {
+            file,
+            page_size,
+            usable,
+            pages,
+        })
+    }
+
+    /// The rows of `sqlite_schema`, in their order.
+    pub(super) fn schema(&self) -> Result<Vec<Row>> {
+        let mut rows = Vec::new();
+        self.each_record(1, MAX_BYTES, |record| {
+            rows.push(row(record)?);
+            if rows.len() > MAX_ROWS {
+                return Err(RawError::TooMuch);
+            }
+            Ok(())
+        })?;
+        Ok(rows)
+    }
+
+    /// Refuses a table of statistics that would fill the memory, into which SQLite loads it.
+    pub(super) fn limit_statistics(&self, root: u32) -> Result<()> {
+        self.each_record(root, MAX_STATISTICS, |_| Ok(()))
+    }
+
+    /// Every record of a table with rowids, in their order.
+    fn each_record(
+        &self,
+        root: u32,
+        bytes: usize,
+        mut visit: impl FnMut(&[u8]) -> Result<()>,
+    ) -> Result<()> {
+        let mut budget = Budget {
+            pages: MAX_PAGES,
+            bytes,
+        };
+        let mut next = vec![(root, 0)];
+        while let Some((number, depth)) = next.pop() {
+            if depth > MAX_DEPTH {
+                return Err(RawError::Damaged);
+            }
+            let page = self.page(number, &mut budget)?;
+            let start = if number == 1 { HEADER } else { 0 };
+            let kind = *page.get(start).ok_or(RawError::Damaged)?;
+            let cells = u16_at(&page, start + 3)?;
+            let pointers = start + if kind == INTERIOR { 12 } else { 8 };
+            let cell = |index: usize| u16_at(&page, pointers + 2 * index);
+            match kind {
+                INTERIOR => {
+                    next.push((u32_at(&page, start + 8)?, depth + 1));
+                    for index in (0..cells).rev() {
+                        next.push((u32_at(&page, cell(index)?)?, depth + 1));
+                    }
+                }
+                LEAF => {
+                    for index in 0..cells {
+                        visit(&self.record(&page, cell(index)?, &mut budget)?)?;
+                    }
+                }
+                _ => return Err(RawError::Damaged),
+            }
+        }
+        Ok(())
+    }
+
+    fn page(&self, number: u32, budget: &mut Budget) -> Result<Vec<u8>> {
+        budget.pages = budget.pages.checked_sub(1).ok_or(RawError::TooMuch)?;
+        if number == 0 || u64::from(number) > self.pages {
+            return Err(RawError::Damaged);
+        }
+        let mut page = vec![0; self.page_size];
+        let at = u64::from(number - 1) * self.page_size as u64;
+        self.file.read_exact_at(&mut page, at)?;
+        page.truncate(self.usable);
+        Ok(page)
+    }
+
+    /// What a cell of a leaf holds, together with what did not fit onto its page.
+    fn record(&self, page: &[u8], cell: usize, budget: &mut Budget) -> Result<Vec<u8>> {
+        let mut rest = page.get(cell..).ok_or(RawError::Damaged)?;
+        let length = usize::try_from(varint(&mut rest)?).map_err(|_| RawError::TooMuch)?;
+        varint(&mut rest)?;
+        budget.bytes = budget.bytes.checked_sub(length).ok_or(RawError::TooMuch)?;
+        let local = self.local(length);
+        let mut record = rest.get(..local).ok_or(RawError::Damaged)?.to_vec();
+        let mut next = if length > local {
+            u32_at(rest, local)?
+        } else {
+            0
+        };
+        while record.len() < length {
+            let page = self.page(next, budget)?;
+            next = u32_at(&page, 0)?;
+            let wanted = (length - record.len()).min(self.usable - 4);
+            record.extend_from_slice(&page[4..4 + wanted]);
+        }
+        Ok(record)
+    }
+
+    /// How much of a record lies on its leaf.
+    fn local(&self, length: usize) -> usize {
+        let most = self.usable - 35;
+        if length <= most {
+            return length;
+        }
+        let least = (self.usable - 12) * 32 / 255 - 23;
+        let fitting = least + (length - least) % (self.usable - 4);
+        if fitting <= most { fitting } else { least }
+    }
+}
+
+const INTERIOR: u8 = 0x05;
+const LEAF: u8 = 0x0d;
+
+struct Budget {
+    pages: usize,
+    bytes: usize,
+}
+
+/// The columns are type, name, `tbl_name`, rootpage, sql. The first and the third are not read: SQLite itself goes by the SQL.
+fn row(record: &[u8]) -> Result<Row> {
+    let mut rest = record;
+    let header = usize::try_from(varint(&mut rest)?).map_err(|_| RawError::Damaged)?;
+    let mut types = record
+        .get(record.len() - rest.len()..header)
+        .ok_or(RawError::Damaged)?;
+    let mut body = record.get(header..).ok_or(RawError::Damaged)?;
+    let mut next = || -> Result<(u64, &[u8])> {
+        let kind = varint(&mut types)?;
+        let (value, after) = body
+            .split_at_checked(size(kind)?)
+            .ok_or(RawError::Damaged)?;
+        body = after;
+        Ok((kind, value))
+    };
+    let (_, name, _, root, sql) = (next()?, next()?, next()?, next()?, next()?);
+    Ok(Row {
+        name: text(name)?.ok_or(RawError::Damaged)?,
+        root: integer(root)?,
+        sql: text(sql)?,
+    })
+}
+
+fn size(kind: u64) -> Result<usize> {
+    Ok(match kind {
+        0 | 8 | 9 => 0,
+        1..=4 => usize::try_from(kind).map_err(|_| RawError::Damaged)?,
+        5 => 6,
+        6 | 7 => 8,
+        10 | 11 => return Err(RawError::Damaged),
+        _ => usize::try_from((kind - 12) / 2).map_err(|_| RawError::Damaged)?,
+    })
+}
+
+fn text((kind, value): (u64, &[u8])) -> Result<Option<String>> {
+    match kind {
+        0 => Ok(None),
+        // SQLite would read it up to a zero only.
+        13.. if kind % 2 == 1 && !value.contains(&0) => String::from_utf8(value.to_vec())
+            .map(Some)
+            .map_err(|_| RawError::Damaged),
+        _ => Err(RawError::Damaged),
+    }
+}
+
+fn integer((kind, value): (u64, &[u8])) -> Result<u32> {
+    match kind {
+        0 | 8 => Ok(0),
+        9 => Ok(1),
+        1..=6 => {
+            let value = value
+                .iter()
+                .fold(0_u64, |sum, byte| sum << 8 | u64::from(*byte));
+            u32::try_from(value).map_err(|_| RawError::Damaged)
+        }
+        _ => Err(RawError::Damaged),
+    }
+}
+
+fn varint(bytes: &mut &[u8]) -> Result<u64> {
+    let mut value = 0_u64;
+    for index in 0..9 {
+        let (byte, rest) = bytes.split_first().ok_or(RawError::Damaged)?;
+        *bytes = rest;
+        if index == 8 {
+            return Ok(value << 8 | u64::from(*byte));
+        }
+        value = value << 7 | u64::from(byte & 0x7f);
+        if byte & 0x80 == 0 {
+            break;
+        }
+    }
+    Ok(value)
+}
+
+fn u16_at(bytes: &[u8], at: usize) -> Result<usize> {
+    let bytes = bytes.get(at..).and_then(<[u8]>::first_chunk);
+    bytes
+        .map(|bytes| u16::from_be_bytes(*bytes).into())
+        .ok_or(RawError::Damaged)
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> Result<u32> {
+    let bytes = bytes.get(at..).and_then(<[u8]>::first_chunk);
+    bytes
+        .map(|bytes| u32::from_be_bytes(*bytes))
+        .ok_or(RawError::Damaged)
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::Connection;
+
+    use super::*;
+
+    fn of_sqlite(path: &Path) -> Vec<Row> {
+        let conn = Connection::open(path).unwrap();
+        let mut rows = conn
+            .prepare("select name, rootpage, sql from sqlite_schema order by rowid")
+            .unwrap();
+        let rows = rows.query_map([], |row| {
+            Ok(Row {
+                name: row.get(0)?,
+                root: row.get(1)?,
+                sql: row.get(2)?,
+            })
+        });
+        rows.unwrap().map(std::result::Result::unwrap).collect()
+    }
+
+    #[test]
+    fn the_list_is_the_one_that_sqlite_sees_for_every_page_size_and_length() {
+        for page_size in [512, 1024, 4096, 65_536] {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("file");
+            let conn = Connection::open(&path).unwrap();
+            conn.pragma_update(None, "page_size", page_size).unwrap();
+            conn.execute_batch("begin").unwrap();
+            for number in 0..150 {
+                let comment = "é".repeat(number * number / 3);
+                conn.execute_batch(&format!(
+                    "create table t{number} (a unique /*{comment}*/); create index i{number} on t{number} (a); \
+                     create view v{number} as select 1"
+                ))
+                .unwrap();
+            }
+            conn.execute_batch("commit").unwrap();
+            drop(conn);
+            let rows = Raw::open(&path).unwrap().schema().unwrap();
+            assert_eq!(rows, of_sqlite(&path), "{page_size}");
+            assert_eq!(rows.len(), 600);
+        }
+    }
+
+    #[test]
+    fn recorded_collections_are_read() {
+        for name in ["new_server_schema18", "upgrade_in_schema11"] {
+            let path = format!("{}/tests/vectors/{name}.anki2", env!("CARGO_MANIFEST_DIR"));
+            let folder = tempfile::tempdir().unwrap();
+            let copy = folder.path().join("copy");
+            std::fs::copy(path, &copy).unwrap();
+            let rows = Raw::open(&copy).unwrap().schema().unwrap();
+            assert_eq!(rows, of_sqlite(&copy));
+        }
+    }
+
+    #[test]
+    fn no_damage_is_a_panic_or_takes_for_ever() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        std::fs::copy("tests/vectors/new_server_schema18.anki2", &path).unwrap();
+        let whole = std::fs::read(&path).unwrap();
+        let mut state = 7_u64;
+        let mut next = |below: usize| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            usize::try_from(state >> 33).unwrap() % below
+        };
+        for _ in 0..3_000 {
+            let mut damaged = whole.clone();
+            for _ in 0..=next(4) {
+                let at = next(5_000);
+                damaged[at] = u8::try_from(next(256)).unwrap();
+            }
+            damaged.truncate(damaged.len() - next(2) * next(damaged.len()));
+            std::fs::write(&path, damaged).unwrap();
+            let _ = Raw::open(&path).and_then(|raw| raw.schema());
+        }
+    }
+
+    #[test]
+    fn a_list_that_refers_to_itself_ends() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        std::fs::copy("tests/vectors/new_server_schema18.anki2", &path).unwrap();
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes[HEADER] = INTERIOR;
+        bytes[HEADER + 8..HEADER + 12].copy_from_slice(&[0, 0, 0, 1]);
+        std::fs::write(&path, bytes).unwrap();
+        assert!(Raw::open(&path).unwrap().schema().is_err());
+    }
+
+    #[test]
+    fn what_is_too_much_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        let conn = Connection::open(&path).unwrap();
+        conn.execute_batch("begin").unwrap();
+        for number in 0..=MAX_ROWS {
+            conn.execute_batch(&format!("create table t{number} (a)"))
+                .unwrap();
+        }
+        conn.execute_batch("commit").unwrap();
+        let refused = Raw::open(&path).unwrap().schema();
+        assert!(matches!(refused, Err(RawError::TooMuch)), "{refused:?}");
+    }
+}

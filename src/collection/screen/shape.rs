@@ -1,0 +1,356 @@
+//! How tables and indexes are declared, as SQLite understood them: read from its pragmas, which evaluate nothing.
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+use rusqlite::Connection;
+
+use super::{Foreign, INDEX, Objection, of_anki, quoted, shown};
+use crate::collection::schema;
+
+/// What the declarations of a file have that Anki's do not.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Shape {
+    /// Indexes that compute, or that would refuse rows that Anki does not refuse.
+    pub foreign: Vec<Foreign>,
+    /// Tables of Anki's that can be built anew, with all their rows, and the schema since when they should be.
+    maimed: Vec<(&'static str, i64)>,
+    /// Tables that are not Anki's and have generated columns: never to be read.
+    pub computed: Vec<String>,
+}
+
+/// Looks at every table and index. There must be no views and virtual tables any more.
+///
+/// # Errors
+/// As SQLite says; inside, the [`Objection`] to a table that cannot be put right.
+pub fn shape(conn: &Connection) -> rusqlite::Result<Result<Shape, Objection>> {
+    let mut shape = Shape::default();
+    let mut tables = conn.prepare_cached(
+        "select name, wr, strict from pragma_table_list where schema = 'main' and type in ('table', 'shadow') \
+         and name not in ('sqlite_schema', 'sqlite_master')",
+    )?;
+    let mut tables = tables.query([])?;
+    while let Some(row) = tables.next()? {
+        let name: String = row.get(0)?;
+        let table = Table {
+            is_without_rowid: row.get(1)?,
+            is_strict: row.get(2)?,
+            columns: columns(conn, &name)?,
+            indexes: indexes(conn, &name)?,
+            name,
+        };
+        if let Err(objection) = shape.add(conn, &table) {
+            return Ok(Err(objection));
+        }
+    }
+    Ok(Ok(shape))
+}
+
+impl Shape {
+    /// Tables of Anki's that can be built anew, with all their rows, as they should be in this schema.
+    #[must_use]
+    pub fn maimed(&self, version: i64) -> Vec<&'static str> {
+        let is_maimed = |table: &&str| {
+            let mut maimed = self.maimed.iter();
+            maimed.any(|(name, since)| name == table && version >= *since)
+        };
+        let tables = schema::TABLES.into_iter().map(|(table, _)| table);
+        tables.filter(is_maimed).collect()
+    }
+
+    fn add(&mut self, conn: &Connection, table: &Table) -> Result<(), Objection> {
+        let anki = of_anki(&table.name);
+        let is_computed = table.columns.iter().any(|column| column.is_generated);
+        match anki {
+            Some(_) if is_computed => return Err(Objection::Generated(shown(&table.name))),
+            None if is_computed => self.computed.push(table.name.clone()),
+            _ => {}
+        }
+        for index in &table.indexes {
+            let refuses = anki.is_some() && index.is_unique && !index.is_ankis();
+            if index.origin != Origin::Statement {
+                if index.has_unknown_order() {
+                    return Err(Objection::Collation(shown(&table.name)));
+                }
+            } else if index.computes() || refuses {
+                self.foreign.push(Foreign {
+                    kind: INDEX,
+                    name: index.name.clone(),
+                });
+            }
+        }
+        if let Some(anki) = anki
+            && let Some(since) = table.maimed_since(conn, anki)
+        {
+            self.maimed.push((anki, since));
+        }
+        Ok(())
+    }
+}
+
+struct Table {
+    name: String,
+    is_without_rowid: bool,
+    is_strict: bool,
+    columns: Vec<Column>,
+    indexes: Vec<Index>,
+}
+
+struct Column {
+    name: String,
+    kind: String,
+    is_required: bool,
+    default: Option<String>,
+    /// The place in the primary key, from 1.
+    key: usize,
+    is_generated: bool,
+}
+
+struct Index {
+    name: String,
+    table: String,
+    is_unique: bool,
+    origin: Origin,
+    is_partial: bool,
+    /// None for an expression.
+    columns: Vec<Option<String>>,
+    collations: Vec<String>,
+    sql: Option<String>,
+}
+
+/// What made an index.
+#[derive(PartialEq, Eq)]
+enum Origin {
+    Statement,
+    Key,
+    Constraint,
+}
+
+impl Index {
+    fn computes(&self) -> bool {
+        let is_partial = self.is_partial && self.sql.as_deref().map(plain) != Some(plain(PARTIAL));
+        is_partial || self.columns.contains(&None) || self.has_unknown_order()
+    }
+
+    fn has_unknown_order(&self) -> bool {
+        let known = |name: &String| KNOWN.iter().any(|known| known.eq_ignore_ascii_case(name));
+        !self.collations.iter().all(known)
+    }
+
+    /// Whether Anki makes just this index, among those that are unique.
+    fn is_ankis(&self) -> bool {
+        UNIQUE.iter().any(|(name, table, columns)| {
+            name.eq_ignore_ascii_case(&self.name)
+                && table.eq_ignore_ascii_case(&self.table)
+                && self
+                    .columns
+                    .iter()
+                    .map(Option::as_deref)
+                    .eq(columns.iter().map(|name| Some(*name)))
+        })
+    }
+}
+
+const KNOWN: [&str; 4] = ["binary", "nocase", "rtrim", "unicase"];
+const PARTIAL: &str = "CREATE INDEX idx_cards_odid ON cards (odid) WHERE odid != 0";
+const UNIQUE: [(&str, &str, &[&str]); 4] = [
+    ("idx_fields_name_ntid", "fields", &["name", "ntid"]),
+    ("idx_templates_name_ntid", "templates", &["name", "ntid"]),
+    ("idx_notetypes_name", "notetypes", &["name"]),
+    ("idx_decks_name", "decks", &["name"]),
+];
+
+/// SQL without what may differ between versions. A text that becomes the same has no call of a function in it.
+fn plain(sql: &str) -> String {
+    sql.to_ascii_lowercase().replace(
+        |char: char| char.is_whitespace() || "\"`;".contains(char),
+        "",
+    )
+}
+
+/// The tables whose declaration matters, with their keys, whether they are without rowid, and since when all that is so.
+const DECLARED: [(&str, &[&str], bool, i64); 12] = [
+    ("col", &["id"], false, 11),
+    ("notes", &["id"], false, 11),
+    ("cards", &["id"], false, 11),
+    ("revlog", &["id"], false, 11),
+    ("deck_config", &["id"], false, 14),
+    ("config", &["KEY"], true, 14),
+    ("fields", &["ntid", "ord"], true, 15),
+    ("templates", &["ntid", "ord"], true, 15),
+    ("notetypes", &["id"], false, 15),
+    ("decks", &["id"], false, 15),
+    ("tags", &["tag"], true, 17),
+    ("graves", &["oid", "type"], true, 18),
+];
+
+impl Table {
+    /// Whether something of Anki's declaration is missing without which syncs fail, and can be given back: from which
+    /// schema on that counts.
+    fn maimed_since(&self, conn: &Connection, anki: &str) -> Option<i64> {
+        let (_, key, is_without_rowid, since) =
+            DECLARED.iter().find(|(table, ..)| *table == anki)?;
+        let is_maimed = self.lacks_columns(anki)
+            || !self.has_key(key)
+            || self.is_without_rowid != *is_without_rowid
+            || self.is_strict
+            || self.refuses_rows()
+            || !self.can_be_compared(conn);
+        (is_maimed && self.has_what_a_rebuild_takes(anki)).then_some(*since)
+    }
+
+    fn has(&self, column: &str) -> bool {
+        self.columns
+            .iter()
+            .any(|present| present.name.eq_ignore_ascii_case(column))
+    }
+
+    fn has_what_a_rebuild_takes(&self, anki: &str) -> bool {
+        super::rebuild::taken(anki)
+            .iter()
+            .all(|column| self.has(column))
+    }
+
+    fn lacks_columns(&self, anki: &str) -> bool {
+        let declared = schema::TABLES.iter().find(|(table, _)| *table == anki);
+        declared.is_some_and(|(_, columns)| !columns.iter().all(|column| self.has(column)))
+    }
+
+    fn has_key(&self, key: &[&str]) -> bool {
+        let mut present: Vec<_> = self
+            .columns
+            .iter()
+            .filter(|column| column.key > 0)
+            .collect();
+        present.sort_by_key(|column| column.key);
+        let names = present.len() == key.len()
+            && present
+                .iter()
+                .zip(key)
+                .all(|(column, name)| column.name.eq_ignore_ascii_case(name));
+        // Only then it is the rowid, which is always a number.
+        let is_number = key != ["id"]
+            || present
+                .iter()
+                .all(|column| column.kind.eq_ignore_ascii_case("integer"));
+        let of_tags = self.name.eq_ignore_ascii_case("tags");
+        let order = !of_tags
+            || self
+                .indexes
+                .iter()
+                .filter(|index| index.origin == Origin::Key)
+                .all(Index::is_unicase);
+        names && is_number && order
+    }
+
+    /// What Anki and this server insert might violate a rule that Anki has not set.
+    fn refuses_rows(&self) -> bool {
+        let constraint = |index: &Index| index.origin == Origin::Constraint;
+        let column = |column: &Column| {
+            let is_extra = of_anki(&self.name).is_some_and(|anki| !is_column(anki, &column.name));
+            is_extra
+                && (column.is_required && column.default.is_none()
+                    || column
+                        .default
+                        .as_deref()
+                        .is_some_and(|text| !CONSTANT.is_match(text)))
+        };
+        self.indexes.iter().any(constraint) || self.columns.iter().any(column)
+    }
+
+    /// Whether SQLite knows the order of every column. To prepare a statement evaluates nothing.
+    fn can_be_compared(&self, conn: &Connection) -> bool {
+        let each: Vec<_> = self
+            .columns
+            .iter()
+            .map(|column| format!("{} = ''", quoted(&column.name)))
+            .collect();
+        let compare = format!(
+            "select 1 from {} where {}",
+            quoted(&self.name),
+            each.join(" or ")
+        );
+        conn.prepare(&compare).is_ok()
+    }
+}
+
+impl Index {
+    fn is_unicase(&self) -> bool {
+        self.collations
+            .first()
+            .is_some_and(|first| first.eq_ignore_ascii_case("unicase"))
+    }
+}
+
+/// A number, a text or a word, with nothing to compute.
+static CONSTANT: LazyLock<Regex> = LazyLock::new(|| {
+    #[expect(
+        clippy::expect_used,
+        reason = "the pattern is a constant, and used by a test"
+    )]
+    Regex::new(r#"^([+-]?[0-9.]+|\w+|'[^']*'|"[^"]*")$"#).expect("a valid pattern")
+});
+
+fn is_column(anki: &str, column: &str) -> bool {
+    let declared = schema::TABLES.iter().find(|(table, _)| *table == anki);
+    declared
+        .is_some_and(|(_, columns)| columns.iter().any(|name| name.eq_ignore_ascii_case(column)))
+}
+
+fn columns(conn: &Connection, table: &str) -> rusqlite::Result<Vec<Column>> {
+    let mut statement = conn.prepare_cached(
+        "select name, type, \"notnull\", dflt_value, pk, hidden from pragma_table_xinfo(?)",
+    )?;
+    let columns = statement.query_map([table], |row| {
+        Ok(Column {
+            name: row.get(0)?,
+            kind: row.get(1)?,
+            is_required: row.get(2)?,
+            default: row.get(3)?,
+            key: row.get(4)?,
+            is_generated: row.get::<_, i64>(5)? > 1,
+        })
+    })?;
+    columns.collect()
+}
+
+fn indexes(conn: &Connection, table: &str) -> rusqlite::Result<Vec<Index>> {
+    let mut statement = conn.prepare_cached(
+        "select name, \"unique\", origin, partial, (select sql from sqlite_schema where name = list.name) \
+         from pragma_index_list(?) list",
+    )?;
+    let indexes = statement.query_map([table], |row| {
+        let origin = match row.get_ref(2)?.as_str()? {
+            "c" => Origin::Statement,
+            "pk" => Origin::Key,
+            _ => Origin::Constraint,
+        };
+        Ok(Index {
+            name: row.get(0)?,
+            table: table.to_owned(),
+            is_unique: row.get(1)?,
+            origin,
+            is_partial: row.get(3)?,
+            sql: row.get(4)?,
+            columns: Vec::new(),
+            collations: Vec::new(),
+        })
+    })?;
+    let mut indexes = indexes.collect::<rusqlite::Result<Vec<_>>>()?;
+    let mut statement =
+        conn.prepare_cached("select cid, name, coll from pragma_index_xinfo(?) where key")?;
+    for index in &mut indexes {
+        let mut rows = statement.query([&index.name])?;
+        while let Some(row) = rows.next()? {
+            let is_expression = row.get::<_, i64>(0)? == -2;
+            // The rowid has no name.
+            let name = row.get::<_, Option<String>>(1)?.unwrap_or_default();
+            index.columns.push((!is_expression).then_some(name));
+            index.collations.push(
+                row.get::<_, Option<String>>(2)?
+                    .unwrap_or_else(|| "binary".to_owned()),
+            );
+        }
+    }
+    Ok(indexes)
+}

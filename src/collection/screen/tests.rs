@@ -1,0 +1,498 @@
+//! Files that a stranger might make, and that add-ons and other programs do make.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::mpsc,
+    time::Duration,
+};
+
+use rusqlite::Connection;
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::collection::{
+    file::accept_upload,
+    open::{Collection, OpenError, distrust},
+    schema,
+    testing::rows,
+    unicase,
+    upload::{CheckError, Refusal},
+};
+
+const NOW: i64 = 1_800_000_000;
+/// Becomes what computes for hours, and takes a gigabyte, once the file is made.
+const LONG: &str = "instr(hex(zeroblob(4)), 'x')";
+const LENGTHEN: &str =
+    "update sqlite_schema set sql = replace(sql, 'zeroblob(4)', 'zeroblob(400000000)')";
+
+fn copy(name: &str) -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("upload");
+    let recorded = format!("{}/tests/vectors/{name}.anki2", env!("CARGO_MANIFEST_DIR"));
+    std::fs::copy(recorded, &path).unwrap();
+    (folder, path)
+}
+
+/// As a stranger has it open: everything is allowed.
+fn open(path: &Path) -> Connection {
+    let conn = Connection::open(path).unwrap();
+    unicase::register(&conn).unwrap();
+    conn
+}
+
+fn changed(name: &str, change: &str) -> (TempDir, PathBuf) {
+    let (folder, path) = copy(name);
+    let conn = open(&path);
+    conn.execute_batch("pragma journal_mode = delete; pragma writable_schema = on")
+        .unwrap();
+    conn.execute_batch("insert or ignore into revlog values (5, 6, 0, 1, 1, 1, 1, 1, 1)")
+        .unwrap();
+    conn.execute_batch(change).unwrap();
+    conn.execute_batch(LENGTHEN).unwrap();
+    (folder, path)
+}
+
+/// Fails, rather than hangs, when a file is evaluated after all.
+fn accept(path: &Path) -> Result<(), CheckError> {
+    let (send, receive) = mpsc::channel();
+    let path = path.to_owned();
+    std::thread::spawn(move || send.send(accept_upload(&path, NOW)));
+    receive
+        .recv_timeout(Duration::from_mins(1))
+        .expect("nothing is evaluated")
+}
+
+fn refusal(path: &Path) -> String {
+    match accept(path) {
+        Err(CheckError::Refused(refusal)) => refusal.to_string(),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The table anew, with another definition and the same rows.
+fn redefined(table: &str, from: &str, to: &str) -> String {
+    format!(
+        "update sqlite_schema set sql = replace(sql, '{}', '{}') where type = 'table' and name = '{table}'",
+        from.replace('\'', "''"),
+        to.replace('\'', "''")
+    )
+}
+
+#[test]
+fn what_computes_and_holds_no_rows_is_left_behind() {
+    for (change, left) in [
+        (format!("create index evil on notes ({LONG})"), "evil"),
+        (format!("create index evil on notes (usn, {LONG})"), "evil"),
+        (format!("create index evil on cards (id) where {LONG} > 0"), "evil"),
+        ("create index evil on cards (id) where id > 0".into(), "evil"),
+(
+            format!("drop index idx_cards_odid; create index idx_cards_odid on cards (odid) where {LONG}"),
+            "idx_cards_odid",
+        ),
+        ("create unique index evil on cards (nid, id)".into(), "evil"),
+        ("drop index idx_decks_name; create unique index idx_decks_name on decks (id)".into(), "idx_decks_name"),
+        (
+            format!("create trigger evil after update on col begin select {LONG}; end"),
+            "evil",
+        ),
+        (format!("create view evil as select {LONG} from col"), "evil"),
+        ("create view \"e%'\"\"\n\" as select 1".into(), "e%'\"\n"),
+        ("create virtual table evil using fts5 (a)".into(), "evil"),
+        ("create virtual table evil using rtree (a, b, c)".into(), "evil"),
+        (
+            "insert into sqlite_schema values ('table', 'evil', 'evil', 0, 'CREATE VIRTUAL TABLE evil USING no_such_module(x)')".into(),
+            "evil",
+        ),
+        (
+            "create index evil on notes (guid collate nocase);
+             update sqlite_schema set sql = replace(sql, 'nocase', 'secret') where name = 'evil'".into(),
+            "evil",
+        ),
+    ] {
+        for vector in ["upgrade_out_schema18", "upgrade_in_schema11"] {
+            if vector.ends_with("11") && (change.contains("decks") || change.contains("odid") || change.contains("stat1")) {
+                continue;
+            }
+            let (_folder, path) = changed(vector, &change);
+            let expected = rows(&open(&path), "select * from notes order by id");
+            accept(&path).unwrap_or_else(|error| panic!("{change}: {error}"));
+            let conn = open(&path);
+            let found = "select count(*) from sqlite_schema where name = ?";
+            let found: i64 = conn.query_row(found, [left], |row| row.get(0)).unwrap();
+            assert_eq!(found, 0, "{change}");
+            assert_eq!(rows(&conn, "pragma integrity_check"), [["ok"]], "{change}");
+            assert_eq!(rows(&conn, "select * from notes order by id"), expected);
+        }
+    }
+}
+
+/// Each view has twice the columns and tables of the one before: SQLite would have to write out all of it.
+#[test]
+fn views_upon_views_are_left_behind_before_an_upgrade_renames_tables() {
+    let views = (1..40).map(|number| {
+        let below = number - 1;
+        format!("create view v{number} as select * from v{below}, v{below};")
+    });
+    let change =
+        "create view v0 as select * from notes, notes;".to_owned() + &views.collect::<String>();
+    let (_folder, path) = changed("upgrade_in_schema11", &change);
+    accept(&path).unwrap();
+    assert!(
+        rows(
+            &open(&path),
+            "select 1 from sqlite_schema where type = 'view'"
+        )
+        .is_empty()
+    );
+}
+
+#[test]
+fn what_computes_in_ankis_own_tables_is_refused_by_name() {
+    for (table, from, to) in [
+        ("notes", "data text NOT NULL", "data text as ('x')"),
+        (
+            "notes",
+            "csum integer NOT NULL",
+            "csum integer as (length(hex(zeroblob(400000000)))) stored",
+        ),
+        (
+            "col",
+            "ver integer NOT NULL",
+            "ver as (length(hex(zeroblob(400000000))))",
+        ),
+    ] {
+        let (_folder, path) = copy("upgrade_out_schema18");
+        let conn = open(&path);
+        let sql: String = conn
+            .query_row(
+                "select sql from sqlite_schema where name = ?",
+                [table],
+                |row| row.get(0),
+            )
+            .unwrap();
+        let lower = sql.to_lowercase();
+        let at = lower
+            .find(&from.to_lowercase())
+            .unwrap_or_else(|| panic!("{sql}"));
+        let evil = format!("{}{to}{}", &sql[..at], &sql[at + from.len()..]);
+        conn.execute_batch("pragma writable_schema = on").unwrap();
+        conn.execute(
+            "update sqlite_schema set sql = ? where name = ?",
+            (evil, table),
+        )
+        .unwrap();
+        drop(conn);
+        let refusal = refusal(&path);
+        assert!(
+            refusal.contains(&format!("generated column in the table {table}")),
+            "{refusal}"
+        );
+        assert!(matches!(
+            Collection::open(&path, 0),
+            Err(OpenError::Objection(_))
+        ));
+    }
+}
+
+#[test]
+fn what_sqlite_reads_while_it_loads_a_schema_is_refused_before() {
+    let long = "length(hex(zeroblob(400000000)))";
+    let stat1 =
+        |sql: &str| format!("update sqlite_schema set sql = '{sql}' where name = 'sqlite_stat1'");
+    for (change, sentence) in [
+        (stat1(&format!("CREATE TABLE sqlite_stat1(tbl, idx as ({long}), stat)")), "definition"),
+        (stat1(&format!("CREATE TABLE \"SQLITE_stat1\"(tbl, idx as ({long}), stat)")), "definition"),
+        (stat1(&format!("CREATE TABLE/**/sqlite_stat4(tbl, idx as ({long}), neq)")), "definition"),
+        (
+            "update sqlite_schema set sql = 'CREATE/**/VIEW v AS SELECT 1' where name = 'idx_decks_name'".into(),
+            "definition",
+        ),
+        ("update sqlite_schema set sql = x'00' || sql where name = 'notes'".into(), "damaged"),
+        ("update sqlite_schema set sql = cast(sql as blob) where name = 'notes'".into(), "damaged"),
+        (
+            "insert into sqlite_stat1 select 'notes', 'ix_notes_usn', hex(zeroblob(10000000))".into(),
+            "more tables than any",
+        ),
+        (
+            "update sqlite_schema set sql = sql || '/*' || hex(zeroblob(1000000)) || '*/' where name = 'notes'".into(),
+            "more tables than any",
+        ),
+    ] {
+        let (_folder, path) = copy("upgrade_out_schema18");
+        let conn = open(&path);
+        conn.execute_batch("analyze; pragma writable_schema = on").unwrap();
+        conn.execute_batch(&change).unwrap();
+        drop(conn);
+        let refusal = refusal(&path);
+        assert!(refusal.contains(sentence), "{change}: {refusal}");
+    }
+}
+
+#[test]
+fn a_hundred_thousand_tables_are_refused_unseen() {
+    let (_folder, path) = copy("upgrade_out_schema18");
+    let conn = open(&path);
+    conn.execute_batch(
+        "pragma writable_schema = on;
+         with recursive n(i) as (select 1 union all select i + 1 from n where i < 100000)
+         insert into sqlite_schema select 'view', 'v' || i, 'v' || i, 0, 'CREATE VIEW v' || i || ' AS SELECT 1' from n",
+    )
+    .unwrap();
+    drop(conn);
+    assert!(refusal(&path).contains("more tables than any"));
+}
+
+#[test]
+fn rules_of_tables_are_never_in_force() {
+    for (table, from, to) in [
+        (
+            "notes",
+            "primary key",
+            &format!("primary key check ({LONG})")[..],
+        ),
+        ("cards", "primary key", "primary key default (random())"),
+        (
+            "revlog",
+            "cid integer",
+            "cid integer references cards (id) on delete cascade",
+        ),
+    ] {
+        for case in [str::to_lowercase, str::to_uppercase] {
+            let (_folder, path) =
+                changed("upgrade_out_schema18", &redefined(table, &case(from), to));
+            accept(&path).unwrap();
+            let mut conn = open(&path);
+            distrust(&mut conn).unwrap();
+            // Would take hours, or delete rows of another table.
+            conn.execute_batch("insert into notes select id + 1, guid, mid, mod, usn, tags, flds, sfld, csum, flags, data from notes limit 1; delete from cards").unwrap();
+            assert!(table != "revlog" || !rows(&conn, "select * from revlog").is_empty());
+        }
+    }
+}
+
+#[test]
+fn what_add_ons_and_other_programs_make_costs_nothing() {
+    for (vector, change) in [
+        (
+            "upgrade_out_schema18",
+            "create table heatmap (day integer primary key, count); insert into heatmap values (1, 2)",
+        ),
+        (
+            "upgrade_out_schema18",
+            "create table android_metadata (locale text); insert into android_metadata values ('en_GB')",
+        ),
+        (
+            "upgrade_out_schema18",
+            "create index mine on notes (mod desc, guid collate nocase)",
+        ),
+        (
+            "upgrade_out_schema18",
+            "create table log (at integer primary key autoincrement, t text default current_timestamp, n check (n > 0)); insert into log (n) values (5)",
+        ),
+        (
+            "upgrade_out_schema18",
+            "create table c (a, b as (length(hex(zeroblob(400000000)))), unique (a)); create index ci on c (a)",
+        ),
+        (
+            "upgrade_out_schema18",
+            "create table k (a text primary key, b references k) without rowid; create unique index ki on k (b)",
+        ),
+        (
+            "upgrade_out_schema18",
+            "alter table cards add column mine integer not null default 0; alter table notes add column yours",
+        ),
+        (
+            "upgrade_out_schema18",
+            "drop index ix_notes_usn; drop index idx_cards_odid; create index idx_cards_odid on cards(\"odid\") WHERE odid!=0",
+        ),
+        ("upgrade_out_schema18", "analyze"),
+        (
+            "upgrade_out_schema18",
+            "update col set crt = -5, dty = 77, conf = 'x'",
+        ),
+        (
+            "upgrade_out_schema18",
+            "update cards set ivl = 1.5, due = 2.5, flags = 'a', mod = 0.5; update revlog set ivl = 0.5, time = 9e18; update notes set mod = 'x'",
+        ),
+        ("new_server_schema18", "select 1"),
+    ] {
+        let (_folder, path) = changed(vector, change);
+        let before = std::fs::read(&path).unwrap();
+        accept(&path).unwrap_or_else(|error| panic!("{change}: {error}"));
+        assert!(std::fs::read(&path).unwrap() == before, "{change}: changed");
+        Collection::open(&path, 0).unwrap_or_else(|error| panic!("{change}: {error}"));
+    }
+}
+
+#[test]
+fn values_that_would_fail_every_sync_are_refused_by_table() {
+    for (change, place) in [
+        ("update col set usn = 'x'", "col.usn"),
+        ("update col set usn = -1", "col.usn"),
+        ("update col set usn = 3000000000", "col.usn"),
+        ("update col set mod = 'x'", "col.mod"),
+        ("update col set mod = 9e18", "col.mod"),
+        ("update col set scm = x'00'", "col.scm"),
+        ("update col set crt = 1.5", "col.crt"),
+        ("update col set crt = -9223372036854775808", "col.crt"),
+        ("update col set ls = 'x'", "col.ls"),
+        (
+            "insert into col select 2, crt, mod, scm, ver, dty, usn, ls, conf, models, decks, dconf, tags from col",
+            "2 rows",
+        ),
+        ("update cards set usn = 'x'", "cards.usn"),
+        ("update notes set usn = 3000000000", "notes.usn"),
+        ("update revlog set usn = 0.5", "revlog.usn"),
+        ("update decks set usn = x'01'", "decks.usn"),
+        ("insert into tags values (x'ff', 0, 1, null)", "tags.tag"),
+        ("insert into graves values (5, 9, 0)", "graves"),
+        ("insert into graves values ('x', 0, 0)", "graves"),
+        ("update cards set queue = -2, type = 'x'", "cards.type"),
+    ] {
+        let (_folder, path) = changed("upgrade_out_schema18", change);
+        let refusal = refusal(&path);
+        assert!(refusal.contains(place), "{change}: {refusal}");
+    }
+    let (_folder, path) = changed("upgrade_in_schema11", "update col set scm = 'x'");
+    assert!(refusal(&path).contains("col.scm"));
+}
+
+/// As a program leaves them that writes tables from data frames.
+fn without_keys(conn: &Connection) {
+    for table in ["notes", "cards", "revlog"] {
+        conn.execute_batch(&format!(
+            "create table zz as select * from {table}; drop table {table}; alter table zz rename to {table}"
+        ))
+        .unwrap();
+    }
+}
+
+fn declared(conn: &Connection) -> Vec<Vec<serde_json::Value>> {
+    rows(
+        conn,
+        "select t.name, wr, strict, c.name, c.pk from pragma_table_list t, pragma_table_xinfo(t.name) c
+         where t.schema = 'main' and t.name not like 'sqlite%' order by 1, c.cid",
+    )
+}
+
+#[test]
+fn tables_without_keys_get_them_back_and_nothing_else_changes() {
+    for vector in ["upgrade_out_schema18", "upgrade_in_schema11"] {
+        let (_whole_folder, whole) = copy(vector);
+        accept(&whole).unwrap();
+        let (_folder, path) = copy(vector);
+        let conn = open(&path);
+        without_keys(&conn);
+        conn.execute_batch("create table mine (note references notes (id) on delete cascade)")
+            .unwrap();
+        drop(conn);
+        accept(&path).unwrap();
+        let (whole, mended) = (open(&whole), open(&path));
+        let parent = "select \"table\" from pragma_foreign_key_list('mine')";
+        assert_eq!(rows(&mended, parent), [["notes"]]);
+        mended.execute_batch("drop table mine").unwrap();
+        assert_eq!(declared(&mended), declared(&whole));
+        for (table, columns) in schema::TABLES {
+            let all = format!("select {} from {table} order by 1, 2", columns.join(", "));
+            // The upgrade stamps what it renames.
+            assert_eq!(rows(&mended, &all), rows(&whole, &all), "{table}");
+        }
+        let indexes =
+            "select name from sqlite_schema where type = 'index' and sql is not null order by 1";
+        assert_eq!(rows(&mended, indexes), rows(&whole, indexes));
+    }
+}
+
+#[test]
+fn other_declarations_of_ankis_tables_are_brought_back_as_well() {
+    for change in [
+        "drop table tags; create table tags (tag text primary key not null collate unicase, usn integer not null); insert into tags values ('a', 0)",
+        "drop table tags; create table tags (tag text primary key, usn integer, collapsed, config); insert into tags values ('a', 0, 1, null), ('A', 0, 1, null)",
+        "alter table graves rename to g; create table graves (oid, type, usn); drop table g",
+        "alter table notes rename to n; create table notes (id integer primary key, guid text unique, mid, mod, usn, tags, flds, sfld, csum, flags, data); insert into notes select * from n; drop table n",
+        "alter table notes rename to n; create table notes (id integer primary key, guid text, mid int, mod int, usn int, tags text, flds text, sfld text, csum int, flags int, data text) strict; insert into notes select * from n; drop table n",
+        "alter table revlog rename to r; create table revlog (id integer primary key, cid, usn, ease, ivl, lastIvl, factor, time, type) without rowid; insert into revlog select * from r; drop table r",
+        "alter table decks rename to d; create table decks (id integer primary key, name text collate nocase, mtime_secs, usn, common, kind); insert into decks select * from d; drop table d",
+        "alter table decks rename to d; create table decks (id integer primary key, name, mtime_secs, usn, common, kind, x default (random())); insert into decks select *, 1 from d; drop table d",
+        "alter table config rename to c; create table config (KEY, usn, mtime_secs, val); insert into config select * from c; drop table c",
+    ] {
+        let (_folder, path) = changed("upgrade_out_schema18", "select 1");
+        open(&path)
+            .execute_batch(change)
+            .unwrap_or_else(|error| panic!("{change}: {error}"));
+        open(&path)
+            .execute_batch("pragma writable_schema = on; update sqlite_schema set sql = replace(sql, 'nocase', 'secret')")
+            .unwrap();
+        accept(&path).unwrap_or_else(|error| panic!("{change}: {error}"));
+        let (_whole_folder, whole) = copy("upgrade_out_schema18");
+        assert_eq!(declared(&open(&path)), declared(&open(&whole)), "{change}");
+    }
+}
+
+#[test]
+fn an_id_that_is_there_twice_is_refused_by_name() {
+    for (change, sentence) in [
+        (
+            "insert into cards select * from cards limit 1",
+            "more than once in the table cards",
+        ),
+        (
+            "insert into notes select * from notes limit 1",
+            "more than once in the table notes",
+        ),
+        (
+            "update revlog set id = null",
+            "in the table revlog without a value",
+        ),
+        (
+            "update cards set nid = null",
+            "in the table cards without a value",
+        ),
+        (
+            "update notes set id = 'x'",
+            "in the table notes without a value",
+        ),
+    ] {
+        let (_folder, path) = changed("upgrade_out_schema18", "select 1");
+        let conn = open(&path);
+        without_keys(&conn);
+        if change.contains("'x'") {
+            conn.execute_batch("delete from notes where id != (select min(id) from notes)")
+                .unwrap();
+        }
+        conn.execute_batch(change).unwrap();
+        drop(conn);
+        let refusal = refusal(&path);
+        assert!(refusal.contains(sentence), "{change}: {refusal}");
+    }
+}
+
+#[test]
+fn what_is_in_place_already_is_cleaned_when_it_is_opened() {
+    let (_folder, path) = changed(
+        "upgrade_out_schema18",
+        &format!(
+            "create index evil on notes ({LONG}) where 0;
+             create trigger t after insert on notes begin select 1; end;
+             create view v as select 1;
+             create table heatmap (a)"
+        ),
+    );
+    let collection = Collection::open(&path, 0).unwrap();
+    let conn = collection.connection();
+    conn.execute_batch("update notes set usn = 3; insert into notes select id + 1, guid, mid, mod, usn, tags, flds, sfld, csum, flags, data from notes limit 1")
+        .unwrap();
+    let foreign = rows(
+        conn,
+        "select name from sqlite_schema where name in ('evil', 't', 'v', 'heatmap')",
+    );
+    assert_eq!(json!(foreign), json!([["heatmap"]]));
+}
+
+#[test]
+fn names_in_sentences_are_short_and_plain() {
+    assert_eq!(super::shown("a\u{1b}[2Jb\n"), "a\u{fffd}[2Jb\u{fffd}");
+    assert_eq!(super::shown(&"é".repeat(50)), "é".repeat(40) + "…");
+    let refusal = Refusal::Unlike("has the view x".into()).to_string();
+    assert!(refusal.starts_with("The uploaded collection has the view x, so it was refused."));
+}

@@ -1,0 +1,61 @@
+//! What a crash has left in the users' folders: nothing of it waits for its user to come back,
+//! since it takes room from all others.
+
+use std::{fs, io, path::Path};
+
+use tokio::task::spawn_blocking;
+
+use super::{Error, STAGING, TEMPORARY, Vaults, backup};
+use crate::account::name::UserName;
+
+impl Vaults {
+    /// Clears it away, user by user. A batch of media that was committed is completed.
+    pub async fn clear_leftovers(&self) {
+        let base = self.base.path().to_owned();
+        let users = match spawn_blocking(move || with_leftovers(&base)).await {
+            Ok(Ok(users)) => users,
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "what a crash may have left is not cleared away yet");
+                return;
+            }
+            Err(panicked) => {
+                tracing::error!("panicked: {panicked}");
+                return;
+            }
+        };
+        for user in users {
+            if let Err(error) = self.clear(&user).await {
+                tracing::warn!(%error, "{}: what a crash has left is not cleared away yet", user.as_str());
+            }
+        }
+    }
+
+    async fn clear(&self, user: &UserName) -> Result<(), Error> {
+        let vault = self.get(user).await?;
+        let staging = vault.folder.join(STAGING);
+        if spawn_blocking(move || is_occupied(&staging)).await? {
+            vault.media(|_| Ok(())).await?;
+        }
+        Ok(())
+    }
+}
+
+fn with_leftovers(base: &Path) -> io::Result<Vec<UserName>> {
+    let mut users = Vec::new();
+    for entry in fs::read_dir(base)? {
+        let entry = entry?;
+        let (name, folder) = (entry.file_name(), entry.path());
+        let left = [TEMPORARY, backup::FOLDER, STAGING];
+        if left.iter().any(|left| is_occupied(&folder.join(left)))
+            && let Some(user) = name.to_str().and_then(|name| name.parse().ok())
+        {
+            users.push(user);
+        }
+    }
+    Ok(users)
+}
+
+/// Whether anything is in a folder that may not be there.
+pub(super) fn is_occupied(folder: &Path) -> bool {
+    fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some())
+}

@@ -1,0 +1,173 @@
+//! Which users have been served, remembered outside their folders.
+//!
+//! A folder that is missing may be a new user's, or one whose disk is not mounted, that was
+//! renamed by hand, or whose renaming was cut off in the middle. A device would be told of an
+//! empty account in both cases, and to upload; in the second, what other devices had synced
+//! would seem to be gone. So there is an empty file for each user who has been served, in
+//! the server's own folder.
+//!
+//! The order of steps errs to the safe side: a mark is set once the folder is there, and
+//! removed once the user is gone from the list, or the data for good.
+
+use std::{
+    fs::{self, File},
+    io,
+    path::{Path, PathBuf},
+};
+
+use super::{Error, TEMPORARY, base::create_folder};
+use crate::{account::name::UserName, durable::sync_folder};
+
+/// Below `SYNC_BASE`.
+const FOLDER: &str = ".anki-syncd/served";
+
+/// The marks of the users under one `SYNC_BASE`.
+#[derive(Debug, Clone)]
+pub(super) struct Served {
+    base: PathBuf,
+    marks: PathBuf,
+}
+
+impl Served {
+    pub(super) fn new(base: &Path) -> Self {
+        Self {
+            base: base.to_owned(),
+            marks: base.join(FOLDER),
+        }
+    }
+
+    /// Whether there may be a vault in the user's folder, which is yet to be made for a new one.
+    ///
+    /// # Errors
+    /// [`Error::Absent`] for a user who has been served and has no folder now, or an empty
+    /// one, such as a disk is mounted on. A folder with what is ours and without a
+    /// collection is in order: who removes the collection wants to start anew, as with the
+    /// reference server.
+    pub(super) fn admit(&self, user: &UserName) -> Result<(), Error> {
+        let folder = self.folder(user);
+        let is_there =
+            folder.join("collection.anki2").try_exists()? || folder.join(TEMPORARY).try_exists()?;
+        if !is_there && self.mark(user).try_exists()? {
+            return Err(absent(&folder));
+        }
+        Ok(())
+    }
+
+    /// Remembers a user, whose folder is there, for good.
+    pub(super) fn note(&self, user: &UserName) -> io::Result<()> {
+        let mark = self.mark(user);
+        if mark.try_exists()? {
+            return Ok(());
+        }
+        // Before the mark, or a power cut could leave the mark alone, and lock a new user out.
+        sync_folder(&self.base)?;
+        if !self.marks.try_exists()? {
+            create_folder(&self.marks)?;
+            self.marks.parent().map_or(Ok(()), sync_folder)?;
+        }
+        File::create(mark)?.sync_all()?;
+        sync_folder(&self.marks)
+    }
+
+    /// Forgets a user whose data are gone for good, or are another one's.
+    pub(super) fn forget(&self, user: &UserName) -> io::Result<()> {
+        match fs::remove_file(self.mark(user)) {
+            Ok(()) => sync_folder(&self.marks),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Forgets who is no user any more and has no folder: one who gets that name later is new.
+    pub(super) fn forget_others(&self, is_user: impl Fn(&UserName) -> bool) -> io::Result<()> {
+        let marks = match fs::read_dir(&self.marks) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            marks => marks?,
+        };
+        for mark in marks {
+            let name = mark?.file_name();
+            let user = name.to_str().and_then(|name| name.parse().ok());
+            if let Some(user) = user.filter(|user| !is_user(user))
+                && !self.folder(&user).try_exists()?
+            {
+                self.forget(&user)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn folder(&self, user: &UserName) -> PathBuf {
+        self.base.join(user.as_str())
+    }
+
+    fn mark(&self, user: &UserName) -> PathBuf {
+        self.marks.join(user.as_str())
+    }
+}
+
+/// What a vault's folder has as long as it is there; one is made no more than once.
+pub(super) fn check_is_there(folder: &Path) -> Result<(), Error> {
+    if folder.join(TEMPORARY).try_exists()? {
+        Ok(())
+    } else {
+        Err(absent(folder))
+    }
+}
+
+fn absent(folder: &Path) -> Error {
+    let name = folder.file_name().unwrap_or_default();
+    Error::Absent {
+        folder: folder.to_owned(),
+        mark: folder.with_file_name(FOLDER).join(name),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place() -> (tempfile::TempDir, Served, UserName) {
+        let base = tempfile::tempdir().unwrap();
+        let served = Served::new(base.path());
+        (base, served, "anna".parse().unwrap())
+    }
+
+    #[test]
+    fn a_user_who_was_served_is_not_new_when_the_folder_is_missing_or_empty() {
+        let (base, served, anna) = place();
+        let folder = base.path().join("anna");
+        served.admit(&anna).unwrap();
+        create_folder(&folder.join(TEMPORARY)).unwrap();
+        served.note(&anna).unwrap();
+        served.admit(&anna).unwrap();
+        fs::rename(&folder, base.path().join("away")).unwrap();
+        assert!(matches!(served.admit(&anna), Err(Error::Absent { .. })));
+        fs::create_dir(&folder).unwrap();
+        let refused = served.admit(&anna).unwrap_err().to_string();
+        let mark = base.path().join(".anki-syncd/served/anna");
+        assert!(refused.contains(mark.to_str().unwrap()), "{refused}");
+        fs::remove_dir(&folder).unwrap();
+        fs::rename(base.path().join("away"), &folder).unwrap();
+        served.admit(&anna).unwrap();
+        // As the bundled server leaves it, with nothing of ours.
+        fs::remove_dir_all(folder.join(".anki-syncd")).unwrap();
+        fs::write(folder.join("collection.anki2"), "").unwrap();
+        served.admit(&anna).unwrap();
+    }
+
+    #[test]
+    fn who_is_no_user_any_more_and_has_no_data_is_forgotten() {
+        let (base, served, anna) = place();
+        let ben: UserName = "ben".parse().unwrap();
+        for user in [&anna, &ben] {
+            create_folder(&base.path().join(user.as_str()).join(TEMPORARY)).unwrap();
+            served.note(user).unwrap();
+        }
+        fs::remove_dir_all(base.path().join("anna")).unwrap();
+        served.forget_others(|_| true).unwrap();
+        assert!(served.admit(&anna).is_err());
+        served.forget_others(|_| false).unwrap();
+        served.admit(&anna).unwrap();
+        assert!(base.path().join(FOLDER).join("ben").exists());
+    }
+}

@@ -1,0 +1,98 @@
+//! How downloads that last share what they hold of the disk.
+
+use super::*;
+use crate::vault::download::Download;
+
+async fn download(vault: &Vault) -> Download {
+    vault.copy_collection(me()).await.unwrap()
+}
+
+async fn change(vault: &Vault) {
+    vault
+        .collection(me(), |collection| Ok(collection.stamp_download(43)?))
+        .await
+        .unwrap();
+}
+
+fn read(download: &mut Download) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    download.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn copies(vault: &Vault) -> usize {
+    names(&vault.temporary()).len()
+}
+
+#[tokio::test]
+async fn who_downloads_the_same_state_gets_the_same_copy_at_a_pace_of_ones_own() {
+    let (_folder, _vaults, vault) = vault().await;
+    let mut first = download(&vault).await;
+    let mut begun = [0; 100];
+    first.read_exact(&mut begun).unwrap();
+    let stamp = modified(&vault).await;
+    let mut second = download(&vault).await;
+    assert_eq!(copies(&vault), 1);
+    assert_eq!(modified(&vault).await, stamp);
+    let whole = read(&mut second).unwrap();
+    assert_eq!([&begun[..], &read(&mut first).unwrap()].concat(), whole);
+    assert_eq!(
+        second.seek(io::SeekFrom::End(0)).unwrap(),
+        whole.len() as u64
+    );
+    // One after the other counts for itself.
+    drop((first, second));
+    assert_eq!(copies(&vault), 0);
+    drop(download(&vault).await);
+    assert!(modified(&vault).await > stamp);
+}
+
+#[tokio::test]
+async fn a_download_is_not_mixed_with_a_later_state_and_the_oldest_gives_way() {
+    let (_folder, _vaults, vault) = vault().await;
+    let mut first = download(&vault).await;
+    change(&vault).await;
+    let mut second = download(&vault).await;
+    assert_eq!(copies(&vault), 2);
+    let (earlier, later) = (read(&mut first).unwrap(), read(&mut second).unwrap());
+    assert!(earlier != later);
+    first.rewind().unwrap();
+    second.rewind().unwrap();
+    change(&vault).await;
+    let mut third = download(&vault).await;
+    assert_eq!(copies(&vault), 2);
+    assert!(read(&mut first).is_err());
+    assert_eq!(read(&mut second).unwrap(), later);
+    read(&mut third).unwrap();
+}
+
+#[tokio::test]
+async fn old_clients_share_a_copy_of_their_own() {
+    let (_folder, _vaults, vault) = vault().await;
+    let mut current = download(&vault).await;
+    let mut old = vault.copy_for_old_clients(me()).await.unwrap();
+    let mut other = vault.copy_for_old_clients(me()).await.unwrap();
+    assert_eq!(copies(&vault), 2);
+    let downgraded = read(&mut old).unwrap();
+    assert_eq!(downgraded[18..20], [1, 1]);
+    assert_eq!(read(&mut other).unwrap(), downgraded);
+    assert_eq!(read(&mut current).unwrap()[18..20], [2, 2]);
+}
+
+#[tokio::test]
+async fn without_room_for_a_copy_nothing_is_stamped() {
+    let (_folder, vaults, vault) = vault().await;
+    vault
+        .collection(me(), |collection| {
+            let large = "insert into config values ('large', 0, 0, zeroblob(1000000))";
+            Ok(collection.connection().execute(large, [])?)
+        })
+        .await
+        .unwrap();
+    let before = modified(&vault).await;
+    vaults.disk().keep_free(u64::MAX);
+    let refused = vault.copy_collection(me()).await;
+    assert!(matches!(refused, Err(Error::Io(_))));
+    assert_eq!(modified(&vault).await, before);
+    assert_eq!(copies(&vault), 0);
+}

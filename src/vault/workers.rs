@@ -1,0 +1,253 @@
+//! Threads for work on data, of which nobody gets so many that others have to wait.
+//!
+//! Whoever has to wait does so without a thread. What the server does for itself and for the
+//! operator takes none of these: see [`RESERVED`].
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread::available_parallelism,
+    time::Duration,
+};
+
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    task::{JoinError, spawn_blocking},
+    time::sleep,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::work::{Budget, Interrupted, Job, Stop};
+
+/// Threads for all users together.
+const USERS: usize = 16;
+/// Of these for one user, whatever the user's devices do.
+const USER: usize = USERS / 4;
+/// Threads for what comes from clients that have not shown a host key.
+const STRANGERS: usize = 4;
+/// Threads for work on data that the operator asks for.
+const OPERATOR: usize = 4;
+/// Threads that are left for passwords, small questions of the operator and the server itself.
+const RESERVED: usize = 8;
+/// What is interrupted returns within a few milliseconds.
+const MARGIN: Duration = Duration::from_millis(500);
+/// All of them.
+pub const THREADS: usize = USERS + STRANGERS + OPERATOR + RESERVED;
+
+/// All threads.
+#[derive(Clone)]
+pub struct Workers(Arc<Threads>);
+
+struct Threads {
+    users: Arc<Semaphore>,
+    strangers: Arc<Semaphore>,
+    operator: Arc<Semaphore>,
+    /// Looking through whole files takes a processor for long.
+    files: Arc<Semaphore>,
+    stop: Stop,
+    stopping: CancellationToken,
+    running: Mutex<BTreeMap<u64, Arc<Job>>>,
+    next: AtomicU64,
+}
+
+/// What one user, all strangers together or the operator may have of them.
+#[derive(Clone)]
+pub struct Share {
+    threads: Arc<Threads>,
+    /// Whose turn it has to be for any work, one after the other.
+    turns: Vec<Arc<Semaphore>>,
+    /// And before these, for work on a whole file.
+    file_turns: Vec<Arc<Semaphore>>,
+}
+
+impl Default for Workers {
+    fn default() -> Self {
+        let processors = available_parallelism().map_or(1, usize::from);
+        Self(Arc::new(Threads {
+            users: Arc::new(Semaphore::new(USERS)),
+            strangers: Arc::new(Semaphore::new(STRANGERS)),
+            operator: Arc::new(Semaphore::new(OPERATOR)),
+            files: Arc::new(Semaphore::new((processors / 2).max(2))),
+            stop: Stop::default(),
+            stopping: CancellationToken::new(),
+            running: Mutex::default(),
+            next: AtomicU64::new(0),
+        }))
+    }
+}
+
+impl Workers {
+    /// For a user.
+    #[must_use]
+    pub fn share(&self) -> Share {
+        let own = Arc::new(Semaphore::new(USER));
+        // Only one of several uploads can count anyway.
+        let file = Arc::new(Semaphore::new(1));
+        self.share_of(
+            vec![own, Arc::clone(&self.0.users)],
+            vec![file, Arc::clone(&self.0.files)],
+        )
+    }
+
+    /// For all who have not shown a host key, together.
+    #[must_use]
+    pub fn strangers(&self) -> Share {
+        self.share_of(vec![Arc::clone(&self.0.strangers)], Vec::new())
+    }
+
+    /// For the operator's commands, which wait for no user's devices.
+    #[must_use]
+    pub fn operator(&self) -> Share {
+        self.share_of(vec![Arc::clone(&self.0.operator)], Vec::new())
+    }
+
+    fn share_of(&self, turns: Vec<Arc<Semaphore>>, file_turns: Vec<Arc<Semaphore>>) -> Share {
+        Share {
+            threads: Arc::clone(&self.0),
+            turns,
+            file_turns,
+        }
+    }
+
+    /// Ends what takes long, after a few seconds; what is short is done as ever.
+    pub fn begin_to_stop(&self) {
+        self.0.stop.begin();
+        self.0.stopping.cancel();
+    }
+
+    /// Ends everything that can be interrupted.
+    pub fn stop(&self) {
+        self.0.stop.at_once();
+        self.0.stopping.cancel();
+    }
+
+    /// Whether work that cannot be interrupted has all threads of users.
+    #[must_use]
+    pub fn are_stuck(&self) -> bool {
+        let running = self.0.running();
+        running.values().filter(|job| job.is_stuck()).count() >= USERS
+    }
+}
+
+impl Threads {
+    fn running(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<Job>>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What is held until the thread is free again, even if nobody waits for it any more.
+struct Occupied {
+    threads: Arc<Threads>,
+    number: u64,
+    _turns: Vec<OwnedSemaphorePermit>,
+}
+
+impl Drop for Occupied {
+    fn drop(&mut self) {
+        self.threads.running().remove(&self.number);
+    }
+}
+
+/// Interrupts a job when the request that waits for it is dropped.
+struct Client(Arc<Job>);
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        self.0.abandon();
+    }
+}
+
+impl Share {
+    /// Does some work on a thread, when it is its turn.
+    ///
+    /// # Errors
+    /// As the work does; [`Interrupted`]; when it panics.
+    pub async fn run<R, E>(
+        &self,
+        work: impl FnOnce() -> Result<R, E> + Send + 'static,
+    ) -> Result<R, E>
+    where
+        R: Send + 'static,
+        E: From<Interrupted> + From<JoinError> + Send + 'static,
+    {
+        self.job(Budget::REQUEST, &[], work).await
+    }
+
+    /// As [`Share::run`], for work on a whole file of this size that came from outside.
+    ///
+    /// # Errors
+    /// As [`Share::run`].
+    pub async fn run_on_file<R, E>(
+        &self,
+        bytes: u64,
+        work: impl FnOnce() -> Result<R, E> + Send + 'static,
+    ) -> Result<R, E>
+    where
+        R: Send + 'static,
+        E: From<Interrupted> + From<JoinError> + Send + 'static,
+    {
+        self.job(Budget::of_file(bytes), &self.file_turns, work)
+            .await
+    }
+
+    /// When the server stops, no request waits for a thread that does not return.
+    async fn job<R, E>(
+        &self,
+        budget: Budget,
+        first: &[Arc<Semaphore>],
+        work: impl FnOnce() -> Result<R, E> + Send + 'static,
+    ) -> Result<R, E>
+    where
+        R: Send + 'static,
+        E: From<Interrupted> + From<JoinError> + Send + 'static,
+    {
+        let job = Arc::new(Job::new(budget, self.threads.stop.clone()));
+        let client = Client(Arc::clone(&job));
+        let cut_off = async {
+            self.threads.stopping.cancelled().await;
+            sleep(job.grace() + MARGIN).await;
+        };
+        let worked = tokio::select! {
+            worked = self.in_turn(&job, first, work) => worked,
+            () = cut_off => Err(Interrupted::Stopping.into()),
+        };
+        drop(client);
+        worked
+    }
+
+    async fn in_turn<R, E>(
+        &self,
+        job: &Arc<Job>,
+        first: &[Arc<Semaphore>],
+        work: impl FnOnce() -> Result<R, E> + Send + 'static,
+    ) -> Result<R, E>
+    where
+        R: Send + 'static,
+        E: From<Interrupted> + From<JoinError> + Send + 'static,
+    {
+        let job = Arc::clone(job);
+        let mut taken = Vec::new();
+        for turn in first.iter().chain(&self.turns) {
+            // Nobody closes them.
+            taken.extend(Arc::clone(turn).acquire_owned().await);
+        }
+        let occupied = Occupied {
+            threads: Arc::clone(&self.threads),
+            number: self.threads.next.fetch_add(1, Ordering::Relaxed),
+            _turns: taken,
+        };
+        let running = (occupied.number, Arc::clone(&job));
+        self.threads.running().insert(running.0, running.1);
+        let worked = spawn_blocking(move || {
+            let _occupied = occupied;
+            job.run(work)
+        });
+        worked.await?
+    }
+}
+
+#[cfg(test)]
+mod tests;
