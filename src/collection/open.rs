@@ -95,7 +95,8 @@ impl Collection {
         conn.pragma_update(None, "journal_mode", "wal")?;
         // In WAL mode anything less can lose a sync that a device was told is done.
         conn.pragma_update(None, "synchronous", "full")?;
-        conn.pragma_update(None, "cache_size", -32768)?;
+        // KiB. Every user's collection may be open at once, and each keeps its own.
+        conn.pragma_update(None, "cache_size", -4096)?;
         leave_foreign_behind(&conn, path)?;
         match version(&conn)? {
             None => create(&mut conn, now_ms).map_err(OpenError::Create)?,

@@ -53,7 +53,9 @@ pub(super) fn read<T: DeserializeOwned>(
     members: &mut Unknown,
     keys: &[&str],
 ) -> Result<T, Malformed> {
-    Ok(serde_json::from_str(&take(members, keys)?)?)
+    take(members, keys)
+        .and_then(|text| serde_json::from_str(&text))
+        .map_err(|error| Malformed::from(error).without_position())
 }
 
 /// Makes a struct keep the keys that are not among its `KEYS` in its field `other`.
@@ -74,7 +76,7 @@ macro_rules! keeps_unknown_keys {
                 let mut members = $crate::wire::known::members(deserializer, &$type::KEYS)?;
                 let read = $crate::wire::known::take(&mut members, &$type::KEYS)
                     .and_then(|text| $type::deserialize(&mut serde_json::Deserializer::from_str(&text)));
-                let read = read.map_err(|error| D::Error::custom($crate::wire::Malformed::from(error)))?;
+                let read = read.map_err(|error| D::Error::custom($crate::wire::Malformed::from(error).without_position()))?;
                 Ok(Self { other: members, ..read })
             }
         }

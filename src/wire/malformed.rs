@@ -19,6 +19,14 @@ impl From<serde_json::Error> for Malformed {
     }
 }
 
+impl Malformed {
+    /// Where it is in a text that nobody but the server has seen says nothing.
+    pub(super) fn without_position(self) -> Self {
+        let end = self.0.rfind(" at line ").unwrap_or(self.0.len());
+        Self(self.0[..end].to_owned())
+    }
+}
+
 /// Reads a request body.
 ///
 /// # Errors

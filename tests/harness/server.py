@@ -157,8 +157,15 @@ class Server:
 
     def peak_memory(self):
         """The most memory the process has had in RAM since it started, in bytes."""
+        return self.status_of_process("VmHWM")
+
+    def memory(self):
+        """What it has in RAM now, in bytes."""
+        return self.status_of_process("VmRSS")
+
+    def status_of_process(self, name):
         status = Path(f"/proc/{self.process.pid}/status").read_text()
-        line = next(line for line in status.splitlines() if line.startswith("VmHWM"))
+        line = next(line for line in status.splitlines() if line.startswith(name))
         return int(line.split()[1]) * 1024
 
     def log_text(self):

@@ -1,12 +1,14 @@
 """How much memory requests can make the server take, whoever sends them."""
 
 import itertools
+import threading
+import time
 
 import pytest
 
 from harness import MEBIBYTE, collection
 from harness.multipart import OldAccount, post
-from harness.raw import Account, Connection, bomb
+from harness.raw import Account, Connection, bomb, frame
 
 BOUND = 64 * MEBIBYTE
 GIBIBYTE = 1024 * MEBIBYTE
@@ -96,3 +98,120 @@ def test_memory_does_not_grow_with_the_media(start_server, tmp_path):
         reply = account.post("/msync/downloadFiles", {"files": [name]})
         assert reply.status == 200
     assert server.peak_memory() < BOUND
+
+
+START = {"minUsn": 0, "lnewer": True, "graves": None}
+NOTHING = b'"models":[],"decks":[[],[]],"tags":[]'
+# Short texts, which would be large trees: 16 bytes or more for each two or three.
+EMPTY = b"[]," * (4 * MEBIBYTE // 3)
+TREES = {
+    "a setting": ("applyChanges", b'{"changes":{%b,"conf":{"x":[%b0]}}}' % (NOTHING, EMPTY)),
+    "an unknown key": ("applyChanges", b'{"changes":{%b,"x":[%b0]}}' % (NOTHING, EMPTY)),
+    "many tags": (
+        "applyChanges",
+        b'{"changes":{"models":[],"decks":[[],[]],"tags":[%b"a"]}}' % (b'"a",' * 20_000),
+    ),
+    "an unknown key of a deck": (
+        "applyChanges",
+        b'{"changes":{"models":[],"decks":[[{"id":1,"dyn":0,"x":[%b0]}],[]],"tags":[]}}' % EMPTY,
+    ),
+    "an unknown key of a chunk": ("applyChunk", b'{"chunk":{"x":[%b0]}}' % EMPTY),
+    "graves": (
+        "applyGraves",
+        b'{"chunk":{"cards":[],"decks":[],"notes":[%b1]}}' % (b"1," * 200_000),
+    ),
+}
+
+
+def post_as_it_is(account, method, body):
+    return account.post(f"/sync/{method}", body)
+
+
+@pytest.mark.parametrize("kind", TREES)
+def test_a_message_takes_no_more_than_twice_its_text(ours, kind):
+    """Beside what the server takes anyway."""
+    account = Account(ours)
+    assert account.post("/sync/start", START).status == 200
+    method, body = TREES[kind]
+    before = ours.peak_memory()
+    assert post_as_it_is(account, method, body).status in (200, 400)
+    # Stored, it is in pages of the database as well.
+    assert ours.peak_memory() - before < 2 * len(body) + 16 * MEBIBYTE
+
+
+@pytest.mark.parametrize("path", ["/sync/meta", "/sync/finish", "/msync/downloadFiles"])
+def test_a_method_that_needs_a_few_numbers_takes_no_megabytes(ours, path):
+    body = b'{"v":11,"cv":"x","files":[],"x":[%b0]}' % EMPTY
+    account = Account(ours)
+    assert account.post("/sync/start", START).status == 200
+    assert account.post(path, body).status == 413
+    assert ours.peak_memory() < BOUND
+
+
+@pytest.mark.parametrize("method", ["applyChunk", "applyChanges", "applyGraves", "sanityCheck2"])
+def test_outside_of_a_sync_a_body_is_not_even_decoded(ours, zeros, method):
+    account = Account(ours)
+    before = ours.peak_memory()
+    assert send_bomb(ours, f"/sync/{method}", account.key, zeros).status == 409
+    assert ours.peak_memory() - before < 8 * MEBIBYTE
+
+
+def test_an_object_larger_than_any_person_makes_is_refused(ours):
+    account = Account(ours)
+    assert account.post("/sync/start", START).status == 200
+    body = b'{"chunk":{"notes":[[1,"%b' % (b"x" * (33 * MEBIBYTE))
+    assert account.post("/sync/applyChunk", body).status == 413
+    assert ours.peak_memory() < 3 * BOUND
+
+
+def test_ten_at_once_are_served_within_the_budget(ours):
+    """The same user's requests, of which the first begins, and ends, the sync."""
+    account = Account(ours)
+    assert account.post("/sync/start", START).status == 200
+    method, body = TREES["a setting"]
+    packed = frame(body)
+    statuses = []
+
+    def send():
+        connection = Connection(ours, timeout=120)
+        connection.send_head(f"/sync/{method}", account.key)
+        connection.send_last(packed)
+        statuses.append(connection.reply().status)
+        connection.close()
+
+    threads = [threading.Thread(target=send) for _ in range(10)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(statuses) == 10 and set(statuses) <= {200, 503}
+    assert ours.peak_memory() < 2 * BOUND
+
+
+# As the unit has them: without, the C library keeps some of what it once got.
+ALLOCATOR = {
+    "MALLOC_ARENA_MAX": "2",
+    "MALLOC_MMAP_THRESHOLD_": "262144",
+    "MALLOC_TRIM_THRESHOLD_": "262144",
+}
+
+
+def test_large_notes_of_a_real_client_need_little_memory(start_server, new_device):
+    ours = start_server("ours", **ALLOCATOR)
+    idle = ours.memory()
+    device = new_device(ours)
+    device.login()
+    device.upload()
+    other = new_device(ours)
+    other.login()
+    other.download()
+    for number in range(12):
+        device.add_note(f"{number}", "x" * (2 * MEBIBYTE))
+    device.sync()
+    other.sync()
+    assert other.select("select count(*), max(length(flds)) from notes")[0][0] == 12
+    assert ours.peak_memory() < BOUND
+    deadline = time.monotonic() + 10
+    while (now := ours.memory()) > idle + 12 * MEBIBYTE:
+        assert time.monotonic() < deadline, now
+        time.sleep(0.2)
