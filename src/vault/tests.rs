@@ -527,3 +527,39 @@ async fn removed_data_are_gone_and_a_sync_under_way_with_them() {
     vaults.welcome([&alice]);
     assert_eq!(modified(&vaults.get(&alice).await.unwrap()).await, 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_who_leaves_while_a_vault_is_prepared_leaves_nothing_that_works_beside_the_next() {
+    let (folder, vaults, vault) = vault().await;
+    for number in 0..5000 {
+        fs::write(vault.temporary().join(number.to_string()), "").unwrap();
+    }
+    drop((vaults, vault));
+    let vaults = Vaults::new(Base::open(folder.path()).unwrap(), Retention::default());
+    let alice = "alice".parse().unwrap();
+    let left = tokio::time::timeout(Duration::from_millis(5), vaults.get(&alice));
+    drop(left.await);
+    let vault = vaults.get(&alice).await.unwrap();
+    let mine = vault.upload_file().unwrap().into_inner();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(mine.path().exists());
+}
+
+#[tokio::test]
+async fn contents_that_a_crash_kept_from_their_places_are_cleared_away() {
+    let (folder, vaults, vault) = vault().await;
+    vault
+        .replace_collection(me(), upload(&vault, 42))
+        .await
+        .unwrap();
+    let own = folder.path().join("alice/.anki-syncd");
+    fs::create_dir_all(own.join("snapshots")).unwrap();
+    let left = [own.join(".tmpabc"), own.join("snapshots/.tmpdef")];
+    for left in &left {
+        fs::write(left, "half").unwrap();
+    }
+    drop((vaults, vault));
+    let vaults = Vaults::new(Base::open(folder.path()).unwrap(), Retention::default());
+    vaults.clear_leftovers().await;
+    assert!(!left.iter().any(|left| left.exists()));
+}
