@@ -531,13 +531,13 @@ async fn removed_data_are_gone_and_a_sync_under_way_with_them() {
 #[tokio::test(flavor = "multi_thread")]
 async fn one_who_leaves_while_a_vault_is_prepared_leaves_nothing_that_works_beside_the_next() {
     let (folder, vaults, vault) = vault().await;
-    for number in 0..5000 {
+    for number in 0..30_000 {
         fs::write(vault.temporary().join(number.to_string()), "").unwrap();
     }
     drop((vaults, vault));
     let vaults = Vaults::new(Base::open(folder.path()).unwrap(), Retention::default());
     let alice = "alice".parse().unwrap();
-    let left = tokio::time::timeout(Duration::from_millis(5), vaults.get(&alice));
+    let left = tokio::time::timeout(Duration::from_millis(2), vaults.get(&alice));
     drop(left.await);
     let vault = vaults.get(&alice).await.unwrap();
     let mine = vault.upload_file().unwrap().into_inner();
