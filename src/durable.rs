@@ -79,7 +79,9 @@ pub fn is_unfinished(name: &OsStr) -> bool {
 }
 
 fn unfinished_in(folder: &Path) -> io::Result<NamedTempFile> {
-    tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(folder)
+    tempfile::Builder::new()
+        .prefix(UNFINISHED)
+        .tempfile_in(folder)
 }
 
 /// The folder that a file is in.

@@ -321,6 +321,8 @@ fn work_on_media_ends_when_nobody_waits_for_it() {
     });
     assert!(matches!(
         ended,
-        Err(crate::vault::Error::Interrupted(crate::work::Interrupted::Left))
+        Err(crate::vault::Error::Interrupted(
+            crate::work::Interrupted::Left
+        ))
     ));
 }

@@ -534,11 +534,15 @@ async fn one_who_leaves_while_a_vault_is_prepared_leaves_nothing_that_works_besi
     for number in 0..30_000 {
         fs::write(vault.temporary().join(number.to_string()), "").unwrap();
     }
+    let temporary = vault.temporary();
     drop((vaults, vault));
-    let vaults = Vaults::new(Base::open(folder.path()).unwrap(), Retention::default());
-    let alice = "alice".parse().unwrap();
-    let left = tokio::time::timeout(Duration::from_millis(2), vaults.get(&alice));
-    drop(left.await);
+    let base = Base::open(folder.path()).unwrap();
+    let vaults = Arc::new(Vaults::new(base, Retention::default()));
+    let alice: crate::account::name::UserName = "alice".parse().unwrap();
+    let (theirs, user) = (Arc::clone(&vaults), alice.clone());
+    let client = tokio::spawn(async move { theirs.get(&user).await.map(drop) });
+    while fs::read_dir(&temporary).unwrap().count() == 30_000 {}
+    client.abort();
     let vault = vaults.get(&alice).await.unwrap();
     let mine = vault.upload_file().unwrap().into_inner();
     tokio::time::sleep(Duration::from_millis(300)).await;

@@ -178,7 +178,8 @@ impl Folder {
 
     /// Whether a crash has kept records from their places.
     pub(super) fn has_unfinished(&self) -> bool {
-        self.unfinished().is_ok_and(|unfinished| !unfinished.is_empty())
+        self.unfinished()
+            .is_ok_and(|unfinished| !unfinished.is_empty())
     }
 
     /// Removes those, while nobody writes.
@@ -193,7 +194,11 @@ impl Folder {
         let mut unfinished = Vec::new();
         for entry in fs::read_dir(&self.path)? {
             let entry = entry?;
-            if entry.file_name().as_encoded_bytes().ends_with(NEW.as_bytes()) {
+            if entry
+                .file_name()
+                .as_encoded_bytes()
+                .ends_with(NEW.as_bytes())
+            {
                 unfinished.push(entry.path());
             }
         }

@@ -102,7 +102,9 @@ fn spread(
             continue;
         }
         if is_absent(base, &user)? {
-            tracing::warn!("{user}'s devices stay where earlier versions have them, until the user's folder is back");
+            tracing::warn!(
+                "{user}'s devices stay where earlier versions have them, until the user's folder is back"
+            );
             all = false;
             continue;
         }
