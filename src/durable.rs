@@ -1,6 +1,7 @@
 //! What has to survive a power cut.
 
 use std::{
+    ffi::OsStr,
     fs::{self, File},
     io::{self, Write},
     os::unix::fs::{MetadataExt, fchown},
@@ -13,6 +14,9 @@ use tempfile::NamedTempFile;
 
 /// So that other threads get a word in.
 const PAGES_PER_STEP: i32 = 4096;
+
+/// How the names of files begin that are not in their places yet.
+const UNFINISHED: &str = ".tmp";
 
 /// Makes names that were added to or removed from a folder durable.
 ///
@@ -40,7 +44,7 @@ impl Replacement {
             Err(error) if error.kind() == io::ErrorKind::NotFound => path.to_owned(),
             found => found?,
         };
-        let mut new = NamedTempFile::new_in(folder_of(&path))?;
+        let mut new = unfinished_in(folder_of(&path))?;
         match fs::metadata(&path) {
             Ok(old) => {
                 let own = new.as_file().metadata()?;
@@ -67,6 +71,19 @@ impl Replacement {
     }
 }
 
+/// Whether a file's name is that of a new content, or copy, that is not in its place yet.
+/// Whoever owns the folder removes it when nobody can be at work on it any more.
+#[must_use]
+pub fn is_unfinished(name: &OsStr) -> bool {
+    name.as_encoded_bytes().starts_with(UNFINISHED.as_bytes())
+}
+
+fn unfinished_in(folder: &Path) -> io::Result<NamedTempFile> {
+    tempfile::Builder::new()
+        .prefix(UNFINISHED)
+        .tempfile_in(folder)
+}
+
 /// The folder that a file is in.
 #[must_use]
 pub fn folder_of(path: &Path) -> &Path {
@@ -86,7 +103,7 @@ pub fn link(from: &Path, to: &Path) -> io::Result<()> {
     };
     match error.raw_os_error().map(Errno::from_raw) {
         Some(Errno::EPERM | Errno::EOPNOTSUPP | Errno::ENOSYS | Errno::EMLINK) => {
-            let mut copy = NamedTempFile::new_in(folder_of(to))?;
+            let mut copy = unfinished_in(folder_of(to))?;
             io::copy(&mut File::open(from)?, copy.as_file_mut())?;
             copy.as_file().sync_all()?;
             copy.persist_noclobber(to)?;

@@ -192,7 +192,8 @@ impl Job {
         self.may_go_on()
     }
 
-    /// Once it says no, it always does.
+    /// Once it says no, it always does; only what goes on [to its end](to_the_end) is asked for
+    /// anew, such as settling what the interruption has left.
     fn may_go_on(&self) -> Result<(), Interrupted> {
         let to_the_end = self.to_the_end.load(Ordering::Relaxed);
         let reason = if self.left.load(Ordering::Relaxed) && !to_the_end {
@@ -204,8 +205,10 @@ impl Job {
         } else {
             None
         };
-        if let Some(reason) = reason {
-            let _ = self.interrupted.set(reason);
+        match reason {
+            Some(reason) => drop(self.interrupted.set(reason)),
+            None if to_the_end => return Ok(()),
+            None => {}
         }
         self.interrupted.get().map_or(Ok(()), |reason| Err(*reason))
     }

@@ -8,7 +8,7 @@ use super::{
     finding::{Findings, Repair, of_user, some_of},
     locks::{self, Holder},
     progress,
-    quiet::{self, JOURNALS},
+    quiet::{self, JOURNALS, QuietError},
 };
 use crate::{
     account::name::UserName,
@@ -39,7 +39,7 @@ fn one(data: &Data, user: &UserName, path: &Path, findings: &mut Findings) {
     let place = of_user(user, FILE);
     match fs::metadata(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return,
-        Err(error) => return findings.unseen(place, error),
+        Err(error) => return QuietError::Io(error).tell(place, findings),
         Ok(metadata) if metadata.len() == 0 => {
             findings.problem(
                 "collection-empty-file",
@@ -60,7 +60,7 @@ fn one(data: &Data, user: &UserName, path: &Path, findings: &mut Findings) {
     }
     match quiet::read(path, examine) {
         Ok(examined) => judge(user, &place, &examined, findings),
-        Err(error) => findings.unseen(place, error),
+        Err(error) => error.tell(place, findings),
     }
 }
 

@@ -14,7 +14,7 @@ use super::{
     media,
     subject::{Account, Subject, users_folders},
 };
-use crate::account::name::UserName;
+use crate::{account::name::UserName, vault::served};
 
 /// The command of a process that looks.
 const COMMAND: &str = "look-at-data";
@@ -29,6 +29,9 @@ pub struct Data {
     pub(super) server: Option<u32>,
     /// Whether there may be a server that cannot be asked.
     pub(super) is_silent: bool,
+    /// Who can log in.
+    #[serde(default)]
+    users: Vec<UserName>,
 }
 
 pub(super) fn check(subject: &Subject, base: &Path, findings: &mut Findings) {
@@ -38,6 +41,9 @@ pub(super) fn check(subject: &Subject, base: &Path, findings: &mut Findings) {
         limit: settings.map(|settings| settings.limits.decoded),
         server: subject.running.as_ref().map(|running| running.pid),
         is_silent: subject.silent.is_some(),
+        users: settings
+            .map(|settings| settings.users.keys().cloned().collect())
+            .unwrap_or_default(),
     };
     match &subject.account {
         Some(account) if Uid::effective().is_root() && !account.uid.is_root() => {
@@ -66,8 +72,27 @@ impl Data {
         if let Err(error) = self.base.read_dir() {
             return findings.unseen(self.base.display(), error);
         }
+        self.check_absent(findings);
         collection::check(self, findings);
         media::check(self, findings);
+    }
+
+    fn check_absent(&self, findings: &mut Findings) {
+        for user in &self.users {
+            match served::is_absent(&self.base, user) {
+                Ok(false) => {}
+                Ok(true) => {
+                    let (folder, mark) = served::places(&self.base, user);
+                    findings.problem(
+                        "data-missing",
+                        folder.display(),
+                        format_args!("is missing or empty, although {user} has been served from it, so nothing of {user} is synced"),
+                        format_args!("Mount its disk, or bring it back under this name, such as from a backup. If the data are given up, remove {} and restart the server: the first device to sync then uploads what it has.", mark.display()),
+                    );
+                }
+                Err(error) => findings.unseen(self.base.join(user.as_str()).display(), error),
+            }
+        }
     }
 
     pub(super) fn users(&self) -> Vec<(UserName, PathBuf)> {

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     account::name::UserName,
+    collection::is_environment,
     media::{
         Error,
         examine::{Difference, difference, files, is_recorded, recorded},
@@ -28,7 +29,7 @@ pub(super) fn check(data: &Data, findings: &mut Findings) {
         if !folder.join("media.db").exists() {
             without_database(&user, &folder, findings);
         } else if let Err(error) = one(data, &user, &folder, findings) {
-            findings.unseen(of_user(&user, "media"), error);
+            error.tell(of_user(&user, "media"), findings);
         }
     }
 }
@@ -67,7 +68,7 @@ fn one(
                 return Ok(());
             }
         }
-        Err(QuietError::Sqlite(error)) => {
+        Err(QuietError::Sqlite(error)) if !is_environment(&error) => {
             damaged(&place, &error.to_string(), findings);
             return Ok(());
         }

@@ -6,6 +6,7 @@
 
 use std::{
     ffi::OsString,
+    fmt,
     fs::{self, File, OpenOptions},
     io, iter,
     os::unix::fs::{MetadataExt, OpenOptionsExt},
@@ -18,8 +19,10 @@ use nix::libc::O_NONBLOCK;
 use rusqlite::{Connection, OpenFlags};
 use tempfile::TempDir;
 
+use super::finding::Findings;
 use crate::{
     collection::open::{distrust, immutable_uri},
+    disk::{self, Fault},
     media,
 };
 
@@ -47,6 +50,28 @@ pub enum QuietError {
     /// Somebody syncs all the time.
     #[error("it is being changed all the time")]
     Changing,
+}
+
+impl QuietError {
+    /// Adds to the findings that something was not read: a problem where its disk fails.
+    pub fn tell(&self, place: impl fmt::Display, findings: &mut Findings) {
+        let fault = match self {
+            Self::Io(error) => disk::fault(error),
+            Self::Sqlite(error) => disk::fault(error),
+            Self::Media(error) => disk::fault(error),
+            Self::Changing => None,
+        };
+        if fault == Some(Fault::Failed) {
+            findings.problem(
+                "disk-failing",
+                place,
+                format_args!("cannot be read: {self}"),
+                "Look into the kernel's log (dmesg) for what is wrong with the disk, copy the data folder to another one as long as that is possible, and check again.",
+            );
+        } else {
+            findings.unseen(place, self);
+        }
+    }
 }
 
 /// Does some reading in a database of which nothing changes meanwhile; the reading is
@@ -185,6 +210,23 @@ mod tests {
 
     fn first(conn: &Connection) -> rusqlite::Result<i64> {
         conn.query_row("select max(n) from t", [], |row| row.get(0))
+    }
+
+    #[test]
+    fn a_disk_that_fails_is_a_problem_and_what_is_not_ours_to_read_a_note() {
+        let io_error = |errno| QuietError::Io(io::Error::from_raw_os_error(errno));
+        let failing = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR_READ);
+        let failing = rusqlite::Error::SqliteFailure(failing, None);
+        for (error, id) in [
+            (io_error(5), "disk-failing"),
+            (QuietError::Sqlite(failing), "disk-failing"),
+            (io_error(13), "not-looked-at"),
+            (QuietError::Changing, "not-looked-at"),
+        ] {
+            let mut findings = Findings::default();
+            error.tell("alice/media", &mut findings);
+            assert_eq!(findings.0[0].id, id);
+        }
     }
 
     #[test]

@@ -46,7 +46,7 @@ enum StartError {
     Base(#[from] BaseError),
     #[error(transparent)]
     Devices(#[from] FormerError),
-    #[error("the data of a user who is being renamed cannot be moved: {0}")]
+    #[error("which users are being renamed cannot be told: {0}")]
     Renamed(#[from] vault::Error),
     #[error("the sandbox cannot be set up: {0}")]
     Sandbox(Box<dyn std::error::Error>),
@@ -170,6 +170,7 @@ async fn serve(
 ) -> Result<(), StartError> {
     let mut signals = Signals::listen()?;
     let is_user = |user: &_| server.accounts.contains(user);
+    // Whose data cannot be moved keeps nobody else from being served; the log says who.
     server.vaults.follow(is_user).await?;
     for socket in &sockets.serving {
         tracing::info!("listening on {}", socket.place());
@@ -241,7 +242,10 @@ fn spawn_helpers(server: &Arc<Server>, reloader: &Arc<Reloader>) -> tokio::task:
     helpers.spawn(async move { watch::run(&watching).await });
     helpers.spawn(async move { closing.vaults.close_idle().await });
     let clearing = Arc::clone(server);
-    helpers.spawn(async move { clearing.vaults.clear_leftovers().await });
+    helpers.spawn(async move {
+        clearing.vaults.clear_leftovers().await;
+        clearing.accounts.devices.clear_leftovers().await;
+    });
     helpers.spawn(async move { status::run(&watched).await });
     if let Some(limit) = notify::watchdog() {
         helpers.spawn(watchdog::run(limit, server.vaults.workers().clone()));

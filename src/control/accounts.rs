@@ -103,7 +103,7 @@ impl Operator {
             .revoke(&users.collect::<Vec<_>>())
             .await;
         for record in &meant {
-            self.end_sync(record).await;
+            self.end_sync(record);
             tracing::info!(
                 user = record.user,
                 device = %record.id,
@@ -118,14 +118,19 @@ impl Operator {
         Ok(revoked.collect())
     }
 
-    /// Rolls back what a device has under way.
-    async fn end_sync(&self, record: &Record) {
+    /// Rolls back what a device has under way, as soon as the step that it is in ends: the
+    /// command does not wait for that, since no further one is granted anyway.
+    fn end_sync(&self, record: &Record) {
         let user = record.user.parse().ok();
-        if let Some(vault) = user.and_then(|user| self.server.vaults.in_use(&user))
-            && let Err(error) = vault.abort(record.id, Instant::now()).await
-        {
-            tracing::warn!(%error, "the sync of a revoked device could not be ended");
-        }
+        let Some(vault) = user.and_then(|user| self.server.vaults.in_use(&user)) else {
+            return;
+        };
+        let (device, asked) = (record.id, Instant::now());
+        tokio::spawn(async move {
+            if let Err(error) = vault.abort(device, asked).await {
+                tracing::warn!(%error, "the sync of a revoked device could not be ended");
+            }
+        });
     }
 }
 

@@ -17,6 +17,7 @@ use crate::{
     disk::{self, Fault},
     media, sync, vault,
     wire::{Malformed, header::HeaderError, stream::Unreadable},
+    work::Interrupted,
 };
 
 /// A request that failed.
@@ -28,6 +29,9 @@ pub struct HttpError {
     pub public: String,
     /// For the log only.
     pub cause: String,
+    /// Whether it was ended because the server stops or the client has left, of which nothing
+    /// is wrong.
+    pub is_parting: bool,
 }
 
 impl HttpError {
@@ -38,6 +42,14 @@ impl HttpError {
             status,
             public: cause.clone(),
             cause,
+            is_parting: false,
+        }
+    }
+
+    fn interrupted(interrupted: Interrupted) -> Self {
+        Self {
+            is_parting: interrupted != Interrupted::Exhausted,
+            ..Self::new(StatusCode::SERVICE_UNAVAILABLE, interrupted)
         }
     }
 
@@ -48,6 +60,7 @@ impl HttpError {
                 status: StatusCode::INSUFFICIENT_STORAGE,
                 public: "the server's disk is full; nothing was stored".to_owned(),
                 cause: format!("{cause}; nothing was stored: make room on the disk"),
+                is_parting: false,
             },
             fault => Self {
                 status: StatusCode::INTERNAL_SERVER_ERROR,
@@ -58,6 +71,7 @@ impl HttpError {
                     }
                     None => cause.to_string(),
                 },
+                is_parting: false,
             },
         }
     }
@@ -109,9 +123,8 @@ impl From<BodyError> for HttpError {
             | BodyError::Malformed
             | BodyError::Multipart(_)
             | BodyError::Connection(_) => Self::new(StatusCode::BAD_REQUEST, error),
-            BodyError::Crowded | BodyError::Interrupted(_) => {
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, error)
-            }
+            BodyError::Interrupted(interrupted) => Self::interrupted(interrupted),
+            BodyError::Crowded => Self::new(StatusCode::SERVICE_UNAVAILABLE, error),
             BodyError::Io(_) | BodyError::Panicked(_) => Self::internal(&error),
         }
     }
@@ -127,6 +140,7 @@ impl From<KeyError> for HttpError {
                 public: "the server cannot read what it knows of this device; its log says why"
                     .to_owned(),
                 cause: error.to_string(),
+                is_parting: false,
             },
         }
     }
@@ -165,12 +179,13 @@ impl From<vault::Error> for HttpError {
             vault::Error::Collection(collection::Error::Request(Unreadable::TooLarge)) => {
                 Self::new(StatusCode::PAYLOAD_TOO_LARGE, error)
             }
+            vault::Error::Interrupted(interrupted)
+            | vault::Error::Collection(collection::Error::Interrupted(interrupted)) => {
+                Self::interrupted(interrupted)
+            }
             vault::Error::Busy
             | vault::Error::Moved
-            | vault::Error::Interrupted(_)
-            | vault::Error::Collection(
-                collection::Error::Interrupted(_) | collection::Error::Request(Unreadable::TooLong),
-            )
+            | vault::Error::Collection(collection::Error::Request(Unreadable::TooLong))
             | vault::Error::Absent { .. }
             | vault::Error::Media(media::Error::Absent(_)) => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, error)
@@ -203,6 +218,24 @@ mod tests {
 
     fn sqlite(code: i32) -> rusqlite::Error {
         rusqlite::Error::SqliteFailure(ffi::Error::new(code), None)
+    }
+
+    #[test]
+    fn what_ends_with_the_server_or_its_client_is_nobodys_fault() {
+        for (interrupted, is_parting) in [
+            (Interrupted::Stopping, true),
+            (Interrupted::Left, true),
+            (Interrupted::Exhausted, false),
+        ] {
+            for error in [
+                HttpError::from(vault::Error::from(interrupted)),
+                HttpError::from(BodyError::from(interrupted)),
+                HttpError::from(vault::Error::from(collection::Error::from(interrupted))),
+            ] {
+                let answer = (error.status.as_u16(), error.is_parting);
+                assert_eq!(answer, (503, is_parting));
+            }
+        }
     }
 
     #[test]

@@ -135,7 +135,9 @@ impl Entry {
     pub fn failed(self, error: &HttpError) {
         let (ms, status, cause) = (self.millis(), error.status.as_u16(), &error.cause);
         let (who, method) = (self.who(), self.method);
-        if error.status.is_server_error() && error.status != StatusCode::NOT_IMPLEMENTED {
+        if error.is_parting {
+            line!(info, self, ms, status; "{who}: {method} was ended: {cause}");
+        } else if error.status.is_server_error() && error.status != StatusCode::NOT_IMPLEMENTED {
             line!(error, self, ms, status; "{who}: {method} failed: {cause}");
         } else if error.status == StatusCode::CONFLICT {
             line!(info, self, ms, status; "{who}: {method} has to be tried again: {cause}");

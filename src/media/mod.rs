@@ -25,6 +25,7 @@ use crate::{
     disk::{Disk, Purpose},
     durable::{CopyError, copy_database},
     wire::media::{self as wire, DOWNLOAD_TARGET_BYTES, FILES_PER_BATCH},
+    work,
 };
 use archive::{Download, Upload};
 use batch::{Change, Folders};
@@ -122,7 +123,8 @@ impl MediaStore {
     /// # Errors
     /// [`Error::Database`] or [`Error::Io`].
     pub fn open(database: &Path, media: PathBuf, staging: PathBuf) -> Result<Self, Error> {
-        let conn = database::open(database)?;
+        let mut conn = database::open(database)?;
+        work::watch(&mut conn)?;
         let listed = usize::try_from(database::files(&conn)?).unwrap_or(0);
         if listed > 0 && !media.try_exists()? {
             return Err(Error::Absent(listed));

@@ -306,3 +306,23 @@ fn what_has_failed_leaves_nothing_staged_whatever_it_was() {
     assert_eq!(fs::read_dir(folder.path("staging")).unwrap().count(), 0);
     assert!(store.changes_after(0).unwrap().is_empty());
 }
+
+#[test]
+fn work_on_media_ends_when_nobody_waits_for_it() {
+    let folder = Folder::new();
+    let store = folder.open();
+    let budget = crate::work::Budget::REQUEST;
+    let job = std::sync::Arc::new(crate::work::Job::new(budget, crate::work::Stop::default()));
+    let ended = job.run(|| {
+        job.abandon();
+        let long = "with recursive n(i) as (select 1 union all select i + 1 from n limit 1000000) select max(i) from n";
+        let read = store.conn.query_row(long, [], |row| row.get::<_, i64>(0));
+        read.map_err(crate::vault::Error::from)
+    });
+    assert!(matches!(
+        ended,
+        Err(crate::vault::Error::Interrupted(
+            crate::work::Interrupted::Left
+        ))
+    ));
+}

@@ -183,12 +183,13 @@ impl Reloader {
 
     async fn move_data(&self, settings: &Settings) -> Result<(), Problems> {
         let is_user = |user: &_| settings.users.contains_key(user);
-        let moved = self.server.vaults.follow(is_user).await;
-        for moved in moved.map_err(|error| problem(&error))? {
+        let followed = self.server.vaults.follow(is_user).await;
+        let followed = followed.map_err(|error| problem(&error))?;
+        for moved in followed.moved {
             self.server.accounts.devices.forget(&moved.from);
             self.server.accounts.devices.forget(&moved.to);
         }
-        Ok(())
+        followed.failed.map_or(Ok(()), |error| Err(problem(&error)))
     }
 }
 

@@ -52,7 +52,10 @@ pub async fn run(reloader: &Reloader) {
             continue;
         };
         let now = stamp(path).await;
-        if now.is_some() && now == last && now != read {
+        // An empty one is how many programs begin to write it anew, and would log everybody
+        // out: whoever means it says so with a reload.
+        let is_written = now.is_some_and(|now| now.size > 0);
+        if is_written && now == last && now != read {
             // What is wrong with it is in the log, once.
             let _ = reloader.reload().await;
         }

@@ -7,7 +7,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{account::host_key::Secret, durable::Replacement};
+use crate::{
+    account::host_key::Secret,
+    durable::{Replacement, is_unfinished},
+};
 
 /// A name that no user can have; the reference server ignores it.
 pub const OWN_FOLDER: &str = ".anki-syncd";
@@ -75,6 +78,7 @@ impl Base {
         let temporary = base.temporary();
         create_folder(&temporary)
             .and_then(|()| empty_folder(&temporary))
+            .and_then(|()| remove_unfinished(&own))
             .map_err(|source| failed(&temporary, source))?;
         Ok(base)
     }
@@ -174,6 +178,36 @@ pub fn empty_folder(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Removes the new contents of files in a folder that a crash kept from their places.
+///
+/// # Errors
+/// As the file system says.
+pub(super) fn remove_unfinished(folder: &Path) -> io::Result<()> {
+    for file in unfinished(folder)? {
+        fs::remove_file(file)?;
+    }
+    Ok(())
+}
+
+/// Those that are there.
+///
+/// # Errors
+/// As the file system says; a folder that is not there has none.
+pub(super) fn unfinished(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let mut unfinished = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        if is_unfinished(&entry.file_name()) && entry.file_type()?.is_file() {
+            unfinished.push(entry.path());
+        }
+    }
+    Ok(unfinished)
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
@@ -221,8 +255,14 @@ mod tests {
         fs::write(&leftover, "x").unwrap();
         let removed = leftover.with_file_name("removed");
         fs::create_dir_all(removed.join("media")).unwrap();
+        let renames = folder.path().join(".anki-syncd/renames");
+        // As one who is killed leaves it.
+        std::mem::forget(Replacement::prepare(&renames, b"half").unwrap());
+        let own = folder.path().join(OWN_FOLDER);
+        assert_eq!(unfinished(&own).unwrap().len(), 1);
         Base::open(folder.path()).unwrap();
         assert!(!leftover.exists() && !removed.exists());
+        assert!(unfinished(&own).unwrap().is_empty());
     }
 
     #[test]

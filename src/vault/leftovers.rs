@@ -5,8 +5,14 @@ use std::{fs, io, path::Path};
 
 use tokio::task::spawn_blocking;
 
-use super::{Error, STAGING, TEMPORARY, Vaults, backup};
+use super::{
+    Error, SNAPSHOTS, STAGING, TEMPORARY, Vaults, backup,
+    base::{OWN_FOLDER, unfinished},
+};
 use crate::account::name::UserName;
+
+/// Where files are replaced, in a user's folder.
+pub(super) const PLACES: [&str; 2] = [OWN_FOLDER, SNAPSHOTS];
 
 impl Vaults {
     /// Clears it away, user by user. A batch of media that was committed is completed.
@@ -46,7 +52,9 @@ fn with_leftovers(base: &Path) -> io::Result<Vec<UserName>> {
         let entry = entry?;
         let (name, folder) = (entry.file_name(), entry.path());
         let left = [TEMPORARY, backup::FOLDER, STAGING];
-        if left.iter().any(|left| is_occupied(&folder.join(left)))
+        let unfinished = |place| unfinished(&folder.join(place)).is_ok_and(|left| !left.is_empty());
+        if (left.iter().any(|left| is_occupied(&folder.join(left)))
+            || PLACES.into_iter().any(unfinished))
             && let Some(user) = name.to_str().and_then(|name| name.parse().ok())
         {
             users.push(user);

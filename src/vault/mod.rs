@@ -20,7 +20,7 @@ mod replace;
 mod restored;
 pub mod retention;
 pub mod room;
-mod served;
+pub mod served;
 mod slot;
 pub mod snapshot;
 pub mod upkeep;
@@ -50,7 +50,7 @@ use crate::{
 };
 use activity::Activity;
 use backup::Readers;
-use base::{create_folder, empty_folder};
+use base::{create_folder, empty_folder, remove_unfinished};
 use conversation::{ABANDONED, Conversation, SILENCE};
 use download::Copies;
 use keeping::Keeping;
@@ -125,6 +125,9 @@ impl Vault {
         };
         create_folder(&vault.temporary())?;
         empty_folder(&vault.temporary())?;
+        for folder in leftovers::PLACES {
+            remove_unfinished(&vault.folder.join(folder))?;
+        }
         Self::prepare_backups(&vault.folder)?;
         vault.snapshots.settle(&vault.collection_path())?;
         Ok(vault)

@@ -14,7 +14,7 @@ use std::{
 use tempfile::tempdir_in;
 use tokio::{sync::OnceCell, task::spawn_blocking};
 
-use super::{Error, Open, Vault, Vaults, base::OWN_FOLDER, slot::Seal};
+use super::{Error, Open, Vault, Vaults, slot::Seal};
 use crate::{account::name::UserName, durable::sync_folder, media::MediaStore};
 
 struct Seals(Seal<Open>, Seal<MediaStore>);
@@ -59,12 +59,8 @@ impl Vaults {
         users: impl IntoIterator<Item = &'a UserName>,
         is_user: impl Fn(&UserName) -> bool,
     ) -> io::Result<()> {
-        for user in users {
-            // What is only a folder that somebody has made is not remembered.
-            if self.base.user_folder(user).join(OWN_FOLDER).exists() {
-                self.served.note(user)?;
-            }
-        }
+        // What is only a folder that somebody has made is not remembered.
+        self.served.note_those_with_data(users)?;
         self.served.forget_others(is_user)
     }
 
@@ -110,8 +106,9 @@ impl Vaults {
             if vaults.get(user).is_some_and(is_gone) {
                 vaults.remove(user);
             }
-            // To add a user says that it is meant so if there are no data.
-            if !self.base.user_folder(user).exists()
+            // To add a user says that it is meant so if there are no data. A disk that fails
+            // says nothing.
+            if matches!(self.base.user_folder(user).try_exists(), Ok(false))
                 && let Err(error) = self.served.forget(user)
             {
                 tracing::warn!(%error, "{}: the former user of that name is remembered", user.as_str());

@@ -8,6 +8,7 @@
 
 use std::{
     fs, io,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
@@ -38,6 +39,15 @@ pub struct Moved {
     pub to: UserName,
 }
 
+/// What has come of following the list of users.
+#[derive(Debug)]
+pub struct Followed {
+    /// Whose data have moved.
+    pub moved: Vec<Moved>,
+    /// Why the first of the others' could not be moved.
+    pub failed: Option<Error>,
+}
+
 impl Rename {
     /// The name without a user and the one with, if that is how it is.
     fn direction(&self, is_user: impl Fn(&UserName) -> bool) -> Option<Moved> {
@@ -61,33 +71,40 @@ impl Vaults {
     /// Writes down that a user is about to be renamed. It is for the list of users to say when.
     ///
     /// # Errors
-    /// [`Error::Io`], also when the new name has a folder already.
+    /// [`Error::Io`], also when the new name has a folder already, or the folder cannot get
+    /// another name; [`Error::Absent`].
     pub async fn begin_rename(&self, from: &UserName, to: &UserName) -> Result<(), Error> {
         let _turn = self.moving.lock().await;
         let (path, target) = (self.base.renames_file(), self.base.user_folder(to));
+        let (source, base) = (self.base.user_folder(from), self.base.path().to_owned());
+        let (served, user) = (self.served.clone(), from.clone());
         let rename = Rename {
             from: from.clone(),
             to: to.clone(),
             begun: clock::now_secs(),
         };
         let begun = spawn_blocking(move || {
+            // Or the new name would be that of somebody new, with an empty account.
+            served.admit(&user)?;
+            check_can_be_renamed(&source, &base)?;
             if target.symlink_metadata().is_ok() {
                 let what = format!("{} is there already; move it away", target.display());
-                return Err(io::Error::new(io::ErrorKind::AlreadyExists, what));
+                return Err(io::Error::new(io::ErrorKind::AlreadyExists, what).into());
             }
             let mut renames = read(&path)?;
             renames.retain(|other| (&other.from, &other.to) != (&rename.from, &rename.to));
             renames.push(rename);
-            write(&path, &renames)
+            Ok::<_, Error>(write(&path, &renames)?)
         });
-        Ok(begun.await??)
+        begun.await?
     }
 
     /// Moves the data of people who are being renamed to the name that is in the list of users.
+    /// Whose data cannot be moved is refused, and not taken for somebody new.
     ///
     /// # Errors
-    /// [`Error`], for the first whose data could not be moved.
-    pub async fn follow(&self, is_user: impl Fn(&UserName) -> bool) -> Result<Vec<Moved>, Error> {
+    /// [`Error`], when even that cannot be noted, or nobody knows who is being renamed.
+    pub async fn follow(&self, is_user: impl Fn(&UserName) -> bool) -> Result<Followed, Error> {
         let _turn = self.moving.lock().await;
         let path = self.base.renames_file();
         let renames = spawn_blocking(move || read(&path)).await??;
@@ -108,6 +125,8 @@ impl Vaults {
                     false
                 }
                 Err(error) => {
+                    let (served, user) = (self.served.clone(), direction.to);
+                    spawn_blocking(move || served.mark(&user)).await??;
                     failed.get_or_insert(error);
                     false
                 }
@@ -118,9 +137,12 @@ impl Vaults {
         }
         if kept != renames {
             let path = self.base.renames_file();
-            spawn_blocking(move || write(&path, &kept)).await??;
+            // What stays written down is looked at once more, which is no reason not to serve.
+            if let Err(error) = spawn_blocking(move || write(&path, &kept)).await? {
+                tracing::warn!(%error, "which users are renamed cannot be written down");
+            }
         }
-        failed.map_or(Ok(moved), Err)
+        Ok(Followed { moved, failed })
     }
 
     async fn bring(&self, direction: &Moved) -> Result<Brought, Error> {
@@ -161,6 +183,21 @@ enum Brought {
     Nothing,
     Durably,
     Perhaps,
+}
+
+/// The system renames nothing that a disk is mounted on.
+fn check_can_be_renamed(folder: &Path, base: &Path) -> io::Result<()> {
+    let Ok(itself) = folder.symlink_metadata() else {
+        return Ok(());
+    };
+    if itself.dev() == base.metadata()?.dev() {
+        return Ok(());
+    }
+    let what = format!(
+        "{} is where a disk is mounted, and cannot be renamed; mount it elsewhere, with a link of that name to it",
+        folder.display()
+    );
+    Err(io::Error::new(io::ErrorKind::ResourceBusy, what))
 }
 
 async fn is_there(path: PathBuf) -> Result<bool, Error> {
@@ -204,7 +241,7 @@ mod tests {
 
     async fn follow(vaults: &Vaults, users: &[&str]) -> usize {
         let moved = vaults.follow(|user| users.contains(&user.as_str())).await;
-        moved.unwrap().len()
+        moved.unwrap().moved.len()
     }
 
     fn prepare(folder: &TempDir) {
@@ -316,6 +353,37 @@ mod tests {
         fs::create_dir(folder.path().join("ann")).unwrap();
         assert_eq!(follow(&vaults, &["ann"]).await, 0);
         assert_eq!(whose(&folder), ["anna"]);
+    }
+
+    #[tokio::test]
+    async fn whose_data_are_missing_gets_no_other_name() {
+        let folder = tempfile::tempdir().unwrap();
+        prepare(&folder);
+        let vaults = open(&folder);
+        drop(vaults.get(&name("anna")).await.unwrap());
+        fs::rename(folder.path().join("anna"), folder.path().join("away")).unwrap();
+        let refused = vaults.begin_rename(&name("anna"), &name("ann")).await;
+        assert!(matches!(refused, Err(Error::Absent { .. })));
+    }
+
+    #[tokio::test]
+    async fn whose_data_cannot_be_moved_is_not_new_under_the_other_name() {
+        let folder = tempfile::tempdir().unwrap();
+        prepare(&folder);
+        let vaults = open(&folder);
+        vaults
+            .begin_rename(&name("anna"), &name("ann"))
+            .await
+            .unwrap();
+        // Nothing can be prepared below a file.
+        fs::remove_dir_all(folder.path().join("anna")).unwrap();
+        fs::write(folder.path().join("anna"), "").unwrap();
+        let followed = vaults.follow(|user| *user == name("ann")).await.unwrap();
+        assert!(followed.failed.is_some());
+        assert!(matches!(
+            vaults.get(&name("ann")).await.err(),
+            Some(Error::Absent { .. })
+        ));
     }
 
     #[tokio::test]

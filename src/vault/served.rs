@@ -15,7 +15,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Error, TEMPORARY, base::create_folder};
+use nix::unistd::syncfs;
+
+use super::{
+    Error, TEMPORARY,
+    base::{OWN_FOLDER, create_folder},
+};
 use crate::{account::name::UserName, durable::sync_folder};
 
 /// Below `SYNC_BASE`.
@@ -45,9 +50,7 @@ impl Served {
     /// reference server.
     pub(super) fn admit(&self, user: &UserName) -> Result<(), Error> {
         let folder = self.folder(user);
-        let is_there =
-            folder.join("collection.anki2").try_exists()? || folder.join(TEMPORARY).try_exists()?;
-        if !is_there && self.mark(user).try_exists()? {
+        if !has_data(&folder)? && self.mark_of(user).try_exists()? {
             return Err(absent(&folder));
         }
         Ok(())
@@ -55,23 +58,57 @@ impl Served {
 
     /// Remembers a user, whose folder is there, for good.
     pub(super) fn note(&self, user: &UserName) -> io::Result<()> {
-        let mark = self.mark(user);
-        if mark.try_exists()? {
+        if self.mark_of(user).try_exists()? {
             return Ok(());
         }
         // Before the mark, or a power cut could leave the mark alone, and lock a new user out.
+        let folder = self.folder(user);
+        if folder.join(OWN_FOLDER).try_exists()? {
+            sync_folder(&folder.join(OWN_FOLDER))?;
+        }
+        sync_folder(&folder)?;
+        self.mark_all(&[user])
+    }
+
+    /// Remembers those who have data, all with one wait for the disk: there may be thousands
+    /// of them, and the server does not serve before.
+    pub(super) fn note_those_with_data<'a>(
+        &self,
+        users: impl IntoIterator<Item = &'a UserName>,
+    ) -> io::Result<()> {
+        let mut new = Vec::new();
+        for user in users {
+            if !self.mark_of(user).try_exists()? && has_data(&self.folder(user))? {
+                new.push(user);
+            }
+        }
+        if new.is_empty() {
+            return Ok(());
+        }
+        syncfs(File::open(&self.base)?)?;
+        self.mark_all(&new)
+    }
+
+    /// Has a user's data for missing until their folder is there.
+    pub(super) fn mark(&self, user: &UserName) -> io::Result<()> {
+        self.mark_all(&[user])
+    }
+
+    fn mark_all(&self, users: &[&UserName]) -> io::Result<()> {
         sync_folder(&self.base)?;
         if !self.marks.try_exists()? {
             create_folder(&self.marks)?;
             self.marks.parent().map_or(Ok(()), sync_folder)?;
         }
-        File::create(mark)?.sync_all()?;
+        for user in users {
+            File::create(self.mark_of(user))?;
+        }
         sync_folder(&self.marks)
     }
 
     /// Forgets a user whose data are gone for good, or are another one's.
     pub(super) fn forget(&self, user: &UserName) -> io::Result<()> {
-        match fs::remove_file(self.mark(user)) {
+        match fs::remove_file(self.mark_of(user)) {
             Ok(()) => sync_folder(&self.marks),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             Err(error) => Err(error),
@@ -100,9 +137,36 @@ impl Served {
         self.base.join(user.as_str())
     }
 
-    fn mark(&self, user: &UserName) -> PathBuf {
+    fn mark_of(&self, user: &UserName) -> PathBuf {
         self.marks.join(user.as_str())
     }
+}
+
+/// Whether a folder is one that a user was served from: more than what a disk is mounted on,
+/// and more than what was written there of devices while the disk was not.
+pub(super) fn has_data(folder: &Path) -> io::Result<bool> {
+    for part in ["collection.anki2", "media.db", TEMPORARY] {
+        if folder.join(part).try_exists()? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Whether a user who has been served has no data where they were, in this `SYNC_BASE`.
+///
+/// # Errors
+/// As the file system says.
+pub fn is_absent(base: &Path, user: &UserName) -> io::Result<bool> {
+    let served = Served::new(base);
+    Ok(served.mark_of(user).try_exists()? && !has_data(&served.folder(user))?)
+}
+
+/// How a folder and its mark are called in [`is_absent`].
+#[must_use]
+pub fn places(base: &Path, user: &UserName) -> (PathBuf, PathBuf) {
+    let served = Served::new(base);
+    (served.folder(user), served.mark_of(user))
 }
 
 /// What a vault's folder has as long as it is there; one is made no more than once.
@@ -152,6 +216,19 @@ mod tests {
         // As the bundled server leaves it, with nothing of ours.
         fs::remove_dir_all(folder.join(".anki-syncd")).unwrap();
         fs::write(folder.join("collection.anki2"), "").unwrap();
+        served.admit(&anna).unwrap();
+    }
+
+    #[test]
+    fn what_is_known_of_devices_alone_does_not_make_a_user_served() {
+        let (base, served, anna) = place();
+        create_folder(&base.path().join("anna/.anki-syncd/devices")).unwrap();
+        served.note_those_with_data([&anna]).unwrap();
+        served.admit(&anna).unwrap();
+        // A backup of damaged data has the media only.
+        fs::write(base.path().join("anna/media.db"), "").unwrap();
+        served.note_those_with_data([&anna]).unwrap();
+        assert!(base.path().join(FOLDER).join("anna").exists());
         served.admit(&anna).unwrap();
     }
 

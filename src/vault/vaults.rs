@@ -83,28 +83,37 @@ impl Vaults {
     /// When the folder cannot be created or cleared; [`Error::Absent`] when it has vanished.
     pub async fn get(&self, user: &UserName) -> Result<Arc<Vault>, Error> {
         let cell = Arc::clone(self.lock().entry(user.clone()).or_default());
-        let vault = cell.get_or_try_init(|| async {
-            let (folder, keeping) = (self.base.user_folder(user), Arc::clone(&self.keeping));
-            let workers = self.workers.clone();
-            let disk = self.disk.below(folder.clone());
-            let (served, user) = (self.served.clone(), user.clone());
-            let prepare = move || {
-                served.admit(&user)?;
-                let vault = Vault::prepare(folder, disk, keeping, &workers)?;
-                match served.note(&user) {
-                    // No reason to keep data from their user that are there.
-                    Err(error) if disk::fault(&error) == Some(Fault::Full) => {
-                        tracing::warn!(%error, "that {} has been served is not noted yet", user.as_str());
-                    }
-                    noted => noted?,
+        if let Some(vault) = cell.get() {
+            return Ok(Arc::clone(vault));
+        }
+        let (folder, keeping) = (self.base.user_folder(user), Arc::clone(&self.keeping));
+        let (workers, served) = (self.workers.clone(), self.served.clone());
+        let disk = self.disk.below(folder.clone());
+        let user = user.clone();
+        let prepare = move || {
+            served.admit(&user)?;
+            let vault = Vault::prepare(folder, disk, keeping, &workers)?;
+            match served.note(&user) {
+                // No reason to keep data from their user that are there.
+                Err(error) if disk::fault(&error) == Some(Fault::Full) => {
+                    tracing::warn!(%error, "that {} has been served is not noted yet", user.as_str());
                 }
-                Ok::<_, Error>(vault)
-            };
-            let vault = self.workers.share().run(prepare).await?;
-            vault.tidy_snapshots();
-            Ok::<_, Error>(Arc::new(vault))
+                noted => noted?,
+            }
+            Ok::<_, Error>(vault)
+        };
+        let share = self.workers.share();
+        // Goes on when the client leaves: another one's must not begin beside it, or what is
+        // cleared away might be that one's by then.
+        let prepared = tokio::spawn(async move {
+            let vault = cell.get_or_try_init(|| async {
+                let vault = share.run(prepare).await?;
+                vault.tidy_snapshots();
+                Ok::<_, Error>(Arc::new(vault))
+            });
+            vault.await.map(Arc::clone)
         });
-        Ok(Arc::clone(vault.await?))
+        prepared.await?
     }
 
     /// Closes, from time to time, what nobody uses.

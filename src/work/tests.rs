@@ -118,3 +118,18 @@ fn a_panic_leaves_no_job_behind() {
     abandoned.abandon();
     assert_eq!(check(), Ok(()));
 }
+
+#[test]
+fn what_an_interruption_has_left_can_be_settled_by_the_same_job() {
+    let conn = watched();
+    let job = job(u64::MAX, &Stop::default());
+    let settled = job.run(|| {
+        job.abandon();
+        assert_eq!(query(&conn, ENDLESS), Err(Error::Other));
+        let long = format!("{ENDLESS} limit 10000").replace("from n)", "from n limit 10000)");
+        assert_eq!(to_the_end(|| query(&conn, &long)), Ok(10_000));
+        assert_eq!(query(&conn, ENDLESS), Err(Error::Other));
+        Ok::<_, Error>(())
+    });
+    assert_eq!(settled, Ok(()));
+}

@@ -55,6 +55,7 @@ BROKEN = [
     (broken.users_with_bcrypt, "users-file-other-hash", "hash of a kind that is not supported", ()),
     (broken.users_with_a_quoted_hash, "users-file-other-hash", "in quotes", ()),
     (broken.user_with_a_blank, "settings", "ends with a blank", ()),
+    (broken.folder_vanished, "data-missing", "nothing of anna is synced", ()),
     (broken.user_misspelt, "folder-without-user", "not among the users", ()),
     (broken.other_users_than_the_server_has, "users-not-taken-over", "other users or passwords", ()),
     pytest.param(broken.file_of_another_account, "files-of-others", "do not belong to root", (), marks=ROOT),

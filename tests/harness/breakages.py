@@ -91,6 +91,15 @@ def user_with_a_blank(setup):
     setup.list_users(b"anna:a\nben :b\n")
 
 
+def folder_vanished(setup):
+    """As when its disk is not mounted."""
+    setup.server.start()
+    setup.server.stop()
+    folder = setup.server.folder("anna")
+    folder.rename(folder.with_name(".away"))
+    folder.mkdir(mode=0o700)
+
+
 def user_misspelt(setup):
     setup.list_users(b"Anna:a\n")
 

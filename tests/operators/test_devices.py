@@ -111,6 +111,21 @@ def test_a_sync_that_a_revoked_device_has_under_way_comes_to_nothing(running, pa
     assert len(second.rows()["notes"]) == 4
 
 
+def test_a_revocation_waits_for_no_step_that_takes_long(running, pair):
+    first, second = pair
+    second.add_note("long", "step")
+    # The step waits for the lock, as long as SQLite does.
+    with closing(sqlite3.connect(running.folder("anna") / "collection.anki2")) as other:
+        other.execute("begin immediate")
+        syncing = Background(lambda: pytest.raises(ClientError, second.sync))
+        time.sleep(1.5)
+        running.operate("device", "revoke", first.id)
+        assert syncing.is_alive()
+        syncing.wait()
+    assert is_asked_to_log_in(first)
+    assert second.sync() == "NO_CHANGES"
+
+
 def test_an_upload_that_a_revoked_device_has_under_way_comes_to_nothing(running, pair, new_gate):
     first, second = pair
     first.change("add_many", count=8_000, text="some text to be uploaded")

@@ -305,3 +305,15 @@ def test_nothing_secret_gets_into_the_log(running, new_device):
     running.operate("user", "remove", "dora")
     assert "d0ra" not in running.log_text()
     assert "argon2id" not in running.log_text()
+
+
+def test_a_list_that_is_written_anew_by_hand_logs_nobody_out_meanwhile(running):
+    text = running.list.read_text()
+    names = [user["name"] for user in running.answer("user", "list")]
+    # As some editors do, in steps of their own length.
+    running.list.write_text("")
+    time.sleep(4)
+    assert [user["name"] for user in running.answer("user", "list")] == names
+    running.list.write_text(text + "dora:d\n")
+    time.sleep(4)
+    assert "dora" in [user["name"] for user in running.answer("user", "list")]

@@ -18,6 +18,7 @@ use super::{PasswordMark, Record};
 use crate::{
     account::{host_key::DeviceId, name::UserName},
     durable::sync_folder,
+    vault::served::is_absent,
 };
 
 const BELOW_A_USER: &str = ".anki-syncd/devices";
@@ -31,6 +32,7 @@ const LONGEST: u64 = 64 * 1024;
 pub(super) struct Folder {
     path: PathBuf,
     base: PathBuf,
+    user: UserName,
 }
 
 /// Whether a record is in its file.
@@ -60,7 +62,13 @@ impl Folder {
         Self {
             path: base.join(user.as_str()).join(BELOW_A_USER),
             base: base.to_owned(),
+            user: user.clone(),
         }
+    }
+
+    /// Whether there is a list of devices.
+    pub(super) fn exists(&self) -> bool {
+        self.path.is_dir()
     }
 
     /// Whether the user has data here, but no list of devices.
@@ -157,22 +165,44 @@ impl Folder {
             path.clone()
         };
         let new = self.path.join(format!("{id}{NEW}"));
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&new)?;
-        file.write_all(&serde_json::to_vec(&Content::from(record))?)?;
-        if is_revoked {
-            file.sync_all()?;
-        }
-        fs::rename(&new, &target)?;
+        write_new(&new, &Content::from(record), is_revoked)
+            .and_then(|()| fs::rename(&new, &target))
+            // Nobody might come back to write it once more.
+            .inspect_err(|_| drop(fs::remove_file(&new)))?;
         if is_revoked {
             remove(&path)?;
             self.sync()?;
         }
         Ok(Written::Yes)
+    }
+
+    /// Whether a crash has kept records from their places.
+    pub(super) fn has_unfinished(&self) -> bool {
+        self.unfinished()
+            .is_ok_and(|unfinished| !unfinished.is_empty())
+    }
+
+    /// Removes those, while nobody writes.
+    ///
+    /// # Errors
+    /// As the file system says.
+    pub(super) fn remove_unfinished(&self) -> io::Result<()> {
+        self.unfinished()?.iter().try_for_each(|path| remove(path))
+    }
+
+    fn unfinished(&self) -> io::Result<Vec<PathBuf>> {
+        let mut unfinished = Vec::new();
+        for entry in fs::read_dir(&self.path)? {
+            let entry = entry?;
+            if entry
+                .file_name()
+                .as_encoded_bytes()
+                .ends_with(NEW.as_bytes())
+            {
+                unfinished.push(entry.path());
+            }
+        }
+        Ok(unfinished)
     }
 
     /// Forgets a device that was not revoked.
@@ -193,7 +223,15 @@ impl Folder {
 
     /// Makes the folder, in the user's. A user's own folder is made for a revocation only,
     /// which has to be somewhere: else one that is missing would look like one that is empty.
+    /// Below a folder that a disk is yet to be mounted on, nobody would find it again.
     fn make(&self, whatever: bool) -> io::Result<bool> {
+        if is_absent(&self.base, &self.user)? {
+            if whatever {
+                let what = format!("{} is missing or empty", self.users().display());
+                return Err(io::Error::new(io::ErrorKind::NotFound, what));
+            }
+            return Ok(false);
+        }
         if !whatever && !self.has_user() {
             return Ok(false);
         }
@@ -211,6 +249,20 @@ impl Folder {
             .take_while(|folder| folder.starts_with(&self.base))
             .try_for_each(sync_folder)
     }
+}
+
+fn write_new(path: &Path, content: &Content, durably: bool) -> io::Result<()> {
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)?;
+    file.write_all(&serde_json::to_vec(content)?)?;
+    if durably {
+        file.sync_all()?;
+    }
+    Ok(())
 }
 
 fn remove(path: &Path) -> io::Result<()> {

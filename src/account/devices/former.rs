@@ -17,6 +17,7 @@ use crate::{
     clock,
     collection::is_environment,
     durable::{folder_of, sync_folder},
+    vault::served::is_absent,
 };
 
 /// Where an earlier version that is started again does not find it, and so warns that
@@ -67,12 +68,14 @@ pub fn take_over(
         }
     };
     let taken = records.len();
-    spread(base, records, is_user)
-        .and_then(|()| retire(base, path))
-        .map_err(|source| FormerError::Write {
-            path: path.to_owned(),
-            source,
-        })?;
+    let failed = |source| FormerError::Write {
+        path: path.to_owned(),
+        source,
+    };
+    if !spread(base, records, is_user).map_err(failed)? {
+        return Ok(());
+    }
+    retire(base, path).map_err(failed)?;
     tracing::info!(
         "{taken} devices that {} lists are in the users' folders from now on; it is kept as {TAKEN_OVER}",
         path.display()
@@ -80,11 +83,13 @@ pub fn take_over(
     Ok(())
 }
 
+/// Whether all have theirs. Who has none because a disk is missing gets them at a later start.
 fn spread(
     base: &Path,
     records: Vec<Record>,
     is_user: impl Fn(&UserName) -> bool,
-) -> io::Result<()> {
+) -> io::Result<bool> {
+    let mut all = true;
     let mut by_user: HashMap<UserName, Vec<Record>> = HashMap::new();
     for record in records {
         if let Ok(user) = record.user.parse() {
@@ -96,6 +101,13 @@ fn spread(
         if !folder.has_user() && !is_user(&user) {
             continue;
         }
+        if is_absent(base, &user)? {
+            tracing::warn!(
+                "{user}'s devices stay where earlier versions have them, until the user's folder is back"
+            );
+            all = false;
+            continue;
+        }
         let present = folder.read(&user)?;
         for record in records {
             // There is one already if an earlier version has been in use again.
@@ -103,7 +115,7 @@ fn spread(
             folder.write(&merged(known, record))?;
         }
     }
-    Ok(())
+    Ok(all)
 }
 
 fn merged(known: Option<&Record>, record: Record) -> Record {

@@ -233,7 +233,7 @@ impl Devices {
         spawn_blocking(move || {
             let mut written = Ok(());
             for (user, own) in users {
-                if let Err(error) = own.store(clock::now_secs()) {
+                if let Err(error) = own.store(&user, clock::now_secs()) {
                     written = Err(format!("{user}'s devices: {error}"));
                 }
             }
@@ -256,22 +256,55 @@ impl Devices {
         }
     }
 
+    /// Removes what a crash has left beside the files: its user may never come back.
+    pub async fn clear_leftovers(&self) {
+        let devices = self.clone();
+        let found = spawn_blocking(move || devices.with_leftovers()).await;
+        for user in found.unwrap_or_default() {
+            let Ok(own) = self.of(&user).await else {
+                continue;
+            };
+            if let Ok(Err(error)) = spawn_blocking(move || own.clear()).await {
+                tracing::warn!(%error, "{user}: what a crash has left is not cleared away yet");
+            }
+        }
+    }
+
+    fn with_leftovers(&self) -> Vec<UserName> {
+        let Some(base) = &self.0.base else {
+            return Vec::new();
+        };
+        let folders = fs::read_dir(base).into_iter().flatten().flatten();
+        folders
+            .filter_map(|folder| folder.file_name().into_string().ok()?.parse().ok())
+            .filter(|user| Folder::of(base, user).has_unfinished())
+            .collect()
+    }
+
     async fn of(&self, user: &UserName) -> Result<Arc<Own>, NotRead> {
+        let failed = |reason: &dyn std::fmt::Display| NotRead {
+            user: user.clone(),
+            reason: reason.to_string(),
+        };
         let cell = Arc::clone(self.users().entry(user.clone()).or_default());
         let own = cell.get_or_try_init(|| async {
             let folder = self.0.base.as_ref().map(|base| Folder::of(base, user));
             let name = user.clone();
             let read = spawn_blocking(move || Own::read(&name, folder)).await;
-            let failed = |reason: &dyn std::fmt::Display| NotRead {
-                user: user.clone(),
-                reason: reason.to_string(),
-            };
             match read {
                 Ok(own) => own.map(Arc::new).map_err(|error| failed(&error)),
                 Err(panicked) => Err(failed(&panicked)),
             }
         });
-        Ok(Arc::clone(own.await?))
+        let own = Arc::clone(own.await?);
+        if own.is_behind() {
+            let (late, name) = (Arc::clone(&own), user.clone());
+            let caught_up = spawn_blocking(move || late.catch_up(&name)).await;
+            caught_up
+                .map_err(|panicked| failed(&panicked))?
+                .map_err(|error| failed(&error))?;
+        }
+        Ok(own)
     }
 
     fn loaded(&self, user: &UserName) -> Option<Arc<Own>> {

@@ -3,7 +3,10 @@
 use std::{
     collections::{HashMap, HashSet},
     io,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use super::{
@@ -19,6 +22,8 @@ pub(super) const MOST: usize = 200;
 pub(super) struct Own {
     pub(super) folder: Option<Folder>,
     known: Mutex<Known>,
+    /// Whether there was no list yet when it was read: it may be on a disk that is mounted later.
+    is_unread: AtomicBool,
     /// Held while files are written: an older state of a record must not follow a newer one.
     writing: Mutex<()>,
 }
@@ -32,6 +37,8 @@ pub(super) struct Known {
 
 impl Own {
     pub(super) fn read(user: &UserName, folder: Option<Folder>) -> io::Result<Self> {
+        // Before it is read, so that one that comes meanwhile is read later.
+        let is_unread = folder.as_ref().is_some_and(|folder| !folder.exists());
         let records = match &folder {
             Some(folder) => folder.read(user)?,
             None => Vec::new(),
@@ -39,6 +46,7 @@ impl Own {
         let records = records.into_iter().map(|record| (record.id, record));
         Ok(Self {
             folder,
+            is_unread: AtomicBool::new(is_unread),
             known: Mutex::new(Known {
                 records: records.collect(),
                 changed: HashSet::new(),
@@ -47,12 +55,52 @@ impl Own {
         })
     }
 
+    /// Whether there is a list by now that was not read.
+    pub(super) fn is_behind(&self) -> bool {
+        self.is_unread.load(Ordering::Acquire) && self.folder.as_ref().is_some_and(Folder::exists)
+    }
+
+    /// Reads what came with the user's folder when that came back, before anything is written
+    /// there and before anybody is let in.
+    pub(super) fn catch_up(&self, user: &UserName) -> io::Result<()> {
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        self.read_late(user)
+    }
+
+    fn read_late(&self, user: &UserName) -> io::Result<()> {
+        let Some(folder) = self.folder.as_ref().filter(|_| self.is_behind()) else {
+            return Ok(());
+        };
+        let read = folder.read(user)?;
+        let mut known = self.known();
+        for record in read {
+            match known.records.get_mut(&record.id) {
+                Some(present) => present.revoked = present.revoked.or(record.revoked),
+                None => {
+                    known.records.insert(record.id, record);
+                }
+            }
+        }
+        self.is_unread.store(false, Ordering::Release);
+        Ok(())
+    }
+
+    /// Removes what a crash has left.
+    pub(super) fn clear(&self) -> io::Result<()> {
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        match &self.folder {
+            Some(folder) if folder.exists() => folder.remove_unfinished(),
+            _ => Ok(()),
+        }
+    }
+
     pub(super) fn records(&self) -> Vec<Record> {
         self.known().records.values().cloned().collect()
     }
 
-    pub(super) fn store(&self, now: i64) -> io::Result<()> {
+    pub(super) fn store(&self, user: &UserName, now: i64) -> io::Result<()> {
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        self.read_late(user)?;
         let (changed, forgotten) = self.known().take_changes(now);
         let Some(folder) = &self.folder else {
             return Ok(());
@@ -60,7 +108,11 @@ impl Own {
         let mut stored = Ok(());
         for record in &changed {
             match folder.write(record) {
-                Ok(Written::Yes) => continue,
+                Ok(Written::Yes) => {
+                    // The list that is there now is ours.
+                    self.is_unread.store(false, Ordering::Release);
+                    continue;
+                }
                 Ok(Written::NoFolder) => {}
                 Err(error) => stored = Err(error),
             }

@@ -291,3 +291,67 @@ fn an_earlier_versions_file_that_cannot_be_spread_stays_where_it_is() {
     assert!(former::take_over(base.path(), &path, |_| false).is_err());
     assert!(path.exists());
 }
+
+#[tokio::test]
+async fn a_list_that_comes_with_its_disk_is_read_before_anybody_is_let_in_or_written_there() {
+    for writes_first in [false, true] {
+        let base = base();
+        let devices = open(&base).await;
+        devices.seen(&device(1), SEEN);
+        devices.store().await.unwrap();
+        revoke(&devices, 1).await.unwrap();
+        let (folder, away) = (base.path().join("alice"), base.path().join("away"));
+        fs::rename(&folder, &away).unwrap();
+        let again = open(&base).await;
+        assert!(!is_revoked(&again, 1).await);
+        again.seen(&device(1), SEEN);
+        again.seen(&device(2), SEEN);
+        again.store().await.unwrap();
+        fs::rename(&away, &folder).unwrap();
+        if writes_first {
+            again.store().await.unwrap();
+        }
+        assert!(is_revoked(&again, 1).await, "{writes_first}");
+        again.store().await.unwrap();
+        assert!(is_revoked(&open(&base).await, 1).await);
+    }
+}
+
+#[tokio::test]
+async fn a_revocation_is_not_written_where_a_disk_will_hide_it() {
+    let base = base();
+    let (folder, away) = (base.path().join("alice"), base.path().join("away"));
+    fs::write(folder.join("collection.anki2"), "").unwrap();
+    let marks = base.path().join(".anki-syncd/served");
+    fs::create_dir_all(&marks).unwrap();
+    fs::write(marks.join("alice"), "").unwrap();
+    let devices = open(&base).await;
+    devices.seen(&device(1), SEEN);
+    devices.store().await.unwrap();
+    fs::rename(&folder, &away).unwrap();
+    fs::create_dir(&folder).unwrap();
+    assert!(revoke(&devices, 1).await.is_err());
+    assert!(is_revoked(&devices, 1).await);
+    assert_eq!(file_names(&folder), [""; 0]);
+    fs::remove_dir(&folder).unwrap();
+    fs::rename(&away, &folder).unwrap();
+    devices.store().await.unwrap();
+    assert!(is_revoked(&open(&base).await, 1).await);
+}
+
+#[tokio::test]
+async fn what_a_crash_or_a_failure_left_beside_the_files_goes() {
+    let base = base();
+    let devices = open(&base).await;
+    devices.seen(&device(1), SEEN);
+    // Nothing can take the place of a folder with something in it.
+    let in_the_way = files(&base).join(device(1).id.to_string());
+    fs::create_dir_all(in_the_way.join("something")).unwrap();
+    assert!(devices.store().await.is_err());
+    assert_eq!(file_names(&files(&base)), [device(1).id.to_string()]);
+    fs::remove_dir_all(&in_the_way).unwrap();
+    devices.store().await.unwrap();
+    fs::write(files(&base).join(format!("{}.new", device(2).id)), "{").unwrap();
+    Devices::below(base.path()).clear_leftovers().await;
+    assert_eq!(file_names(&files(&base)), [device(1).id.to_string()]);
+}
