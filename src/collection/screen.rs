@@ -81,9 +81,14 @@ impl From<RawError> for ListError {
 pub fn listed(path: &Path) -> Result<Vec<String>, ListError> {
     let raw = Raw::open(path)?;
     let mut tables = Vec::new();
+    let mut statistics = Vec::new();
     for row in raw.schema()? {
-        let statistics = judge_definition(&row)?;
-        if statistics {
+        if let Some(name) = judge_definition(&row)? {
+            // Each costs something to read.
+            if statistics.contains(&name) {
+                return Err(Objection::Forged(shown(&row.name)).into());
+            }
+            statistics.push(name);
             raw.limit_statistics(row.root)?;
         }
         if row.sql.is_some_and(|sql| begins(&sql, TABLE)) {
@@ -110,17 +115,17 @@ const STATISTICS: [(&str, &str); 2] = [
     ),
 ];
 
-/// Whether it is one of the tables of statistics. SQLite always begins a definition with the same words, whatever
+/// Which of the tables of statistics it is, if it is one. SQLite always begins a definition with the same words, whatever
 /// was typed, so that nothing has to be parsed to know what it defines.
-fn judge_definition(row: &Row) -> Result<bool, Objection> {
+fn judge_definition(row: &Row) -> Result<Option<&'static str>, Objection> {
     let Some(sql) = &row.sql else {
-        return Ok(false);
+        return Ok(None);
     };
     let lower = sql.to_ascii_lowercase();
     for (name, definition) in STATISTICS {
         if lower.contains(name) {
             return if sql == definition {
-                Ok(true)
+                Ok(Some(name))
             } else {
                 Err(Objection::Forged(shown(&row.name)))
             };
@@ -128,7 +133,7 @@ fn judge_definition(row: &Row) -> Result<bool, Objection> {
     }
     let mut known = ROWLESS.iter().map(|(_, words)| *words).chain(INDEXES);
     if begins(sql, TABLE) || known.any(|words| begins(sql, words)) {
-        Ok(false)
+        Ok(None)
     } else {
         Err(Objection::Forged(shown(&row.name)))
     }

@@ -229,6 +229,14 @@ fn what_sqlite_reads_while_it_loads_a_schema_is_refused_before() {
 }
 
 #[test]
+fn statistics_listed_twice_are_read_once_at_most() {
+    let again = "insert into sqlite_schema select * from sqlite_schema where name = 'sqlite_stat1'";
+    let (_folder, path) = changed("new_server_schema18", &format!("analyze; {again}"));
+    let told = refusal(&path);
+    assert!(told.contains("no program of good will"), "{told}");
+}
+
+#[test]
 fn a_hundred_thousand_tables_are_refused_unseen() {
     let (_folder, path) = copy("upgrade_out_schema18");
     let conn = open(&path);
