@@ -1,8 +1,10 @@
 """How much memory requests can make the server take, whoever sends them."""
 
 import itertools
+import json
 import threading
 import time
+from contextlib import closing
 
 import pytest
 
@@ -188,6 +190,38 @@ def test_slow_bodies_of_a_user_do_not_hold_a_decoder_each(start_server, template
     for connection in slow:
         connection.close()
     assert account.download(tmp_path / "back.anki2").stat().st_size >= 20 * MEBIBYTE
+
+
+def test_large_settings_are_sent_to_one_device_at_a_time(start_server, template, tmp_path):
+    """Each user's is within every limit, and takes several times its size on its way."""
+    users = {f"user{number}": "secret" for number in range(5)}
+    ours = start_server("ours", users=users, **ALLOCATOR)
+    path = collection.grown(template, tmp_path / "large.anki2", mebibytes=1)
+    with closing(collection.connect(path)) as database, database:
+        text = json.dumps("x" * (24 * MEBIBYTE)).encode()
+        database.execute("insert into config values ('large', 1, 1, ?)", [text])
+    accounts = [Account(ours, user) for user in users]
+    for account in accounts:
+        assert account.upload(path).text() == "OK"
+        assert account.post("/sync/start", {**START, "lnewer": False}).status == 200
+    statuses = []
+
+    def ask(account):
+        reply = account.post("/sync/applyChanges", b'{"changes":{%b}}' % NOTHING)
+        statuses.append(reply.status)
+
+    in_parallel(ask, accounts)
+    assert statuses == [200] * len(users)
+    # One of them with its copies, and what the others have on the disk while it is sent.
+    assert ours.peak_memory() < 3 * BOUND
+
+
+def in_parallel(function, arguments):
+    threads = [threading.Thread(target=function, args=[one]) for one in arguments]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
 
 
 def kept(server):
