@@ -161,3 +161,45 @@ fn inflate<W: Write>(mut kept: Spool, to: W, limit: u64) -> Result<Inflate<W>, D
     }
     Ok(inflate)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{disk::Disk, disk::Purpose, vault::workers::Workers};
+
+    #[test]
+    fn a_body_is_decoded_from_whichever_piece_on_there_is_a_decoder() {
+        let folder = tempfile::tempdir().unwrap();
+        let content: Vec<u8> = (0..500_000_u32).flat_map(u32::to_le_bytes).collect();
+        let frame = zstd::encode_all(&*content, 1).unwrap();
+        let pieces: Vec<_> = frame.chunks(PIECE).collect();
+        let share = Workers::default().share();
+        for from in 0..=pieces.len() {
+            let disk = Disk::new(folder.path().to_owned());
+            let kept = disk.spool(0, folder.path(), Purpose::Keep);
+            let mut intake = Intake {
+                state: State::Keeping(kept, Vec::new()),
+                limit: content.len() as u64,
+            };
+            let (last, others) = pieces.split_last().unwrap();
+            for (number, piece) in others.iter().enumerate() {
+                let decoding = (number >= from).then(|| share.decoding()).flatten();
+                intake = intake.add(piece, decoding).unwrap();
+                assert_eq!(intake.is_keeping(), number < from);
+            }
+            assert!(intake.finish(last).unwrap() == content, "{from}");
+        }
+    }
+
+    #[test]
+    fn a_user_has_few_decoders_and_leaves_some_to_others() {
+        let workers = Workers::default();
+        let (greedy, other) = (workers.share(), workers.share());
+        let held: Vec<_> = std::iter::from_fn(|| greedy.decoding()).collect();
+        assert!(!held.is_empty());
+        let one = other.decoding();
+        assert!(one.is_some());
+        drop(held);
+        assert!(greedy.decoding().is_some());
+    }
+}
