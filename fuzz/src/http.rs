@@ -70,7 +70,7 @@ pub fn form(data: &[u8]) {
     RUNTIME.block_on(async {
         let server = start().await;
         let key = server.log_in().await;
-        let end = form.iter().position(|byte| byte.is_ascii_control());
+        let end = form.iter().position(u8::is_ascii_control);
         let line = std::str::from_utf8(&form[..end.unwrap_or(0)]).unwrap_or_default();
         let boundary = line.strip_prefix("--").unwrap_or(BOUNDARY);
         let form = with_key(form, &key);

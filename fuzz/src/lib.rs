@@ -19,8 +19,11 @@ mod secrets;
 #[path = "../../tests/support/mod.rs"]
 mod support;
 
+/// Takes any bytes, and panics where a property does not hold.
+pub type Target = fn(&[u8]);
+
 /// Every target by its name, which is also that of its folder in `corpus/`.
-pub const TARGETS: [(&str, fn(&[u8])); 12] = [
+pub const TARGETS: [(&str, Target); 12] = [
     ("header", secrets::header),
     ("host_key", secrets::host_key),
     ("password", secrets::password),

@@ -79,8 +79,7 @@ impl Error {
     pub fn is_environment(&self) -> bool {
         match self {
             Self::Sql(error) => is_environment(error),
-            Self::Interrupted(_) => true,
-            Self::Request(Unreadable::Io(_)) | Self::Reply(_) => true,
+            Self::Interrupted(_) | Self::Request(Unreadable::Io(_)) | Self::Reply(_) => true,
             _ => false,
         }
     }

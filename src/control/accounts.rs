@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use tokio::time::Instant;
+
 use super::{DeviceReport, DeviceState, Operator, UserReport};
 use crate::account::{devices::Record, name::UserName};
 
@@ -120,7 +122,7 @@ impl Operator {
     async fn end_sync(&self, record: &Record) {
         let user = record.user.parse().ok();
         if let Some(vault) = user.and_then(|user| self.server.vaults.in_use(&user))
-            && let Err(error) = vault.abort(record.id).await
+            && let Err(error) = vault.abort(record.id, Instant::now()).await
         {
             tracing::warn!(%error, "the sync of a revoked device could not be ended");
         }

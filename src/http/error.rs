@@ -165,7 +165,14 @@ impl From<vault::Error> for HttpError {
             vault::Error::Collection(collection::Error::Request(Unreadable::TooLarge)) => {
                 Self::new(StatusCode::PAYLOAD_TOO_LARGE, error)
             }
-            vault::Error::Collection(collection::Error::Request(Unreadable::TooLong)) => {
+            vault::Error::Busy
+            | vault::Error::Moved
+            | vault::Error::Interrupted(_)
+            | vault::Error::Collection(
+                collection::Error::Interrupted(_) | collection::Error::Request(Unreadable::TooLong),
+            )
+            | vault::Error::Absent { .. }
+            | vault::Error::Media(media::Error::Absent(_)) => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, error)
             }
             // Clients answer 400 with "check your database", which helps.
@@ -174,13 +181,6 @@ impl From<vault::Error> for HttpError {
             }
             vault::Error::NearlyFull(_) | vault::Error::Media(media::Error::OverQuota { .. }) => {
                 Self::new(StatusCode::INSUFFICIENT_STORAGE, error)
-            }
-            vault::Error::Busy
-            | vault::Error::Moved
-            | vault::Error::Interrupted(_)
-            | vault::Error::Absent { .. }
-            | vault::Error::Media(media::Error::Absent(_)) => {
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, error)
             }
             _ => Self::internal(&error),
         }

@@ -72,7 +72,8 @@ impl Method {
     pub fn largest_body(self) -> u64 {
         match self {
             Self::HostKey => 16 * KIB,
-            // A few numbers, and whatever an empty request is padded with.
+            // A few numbers, and whatever an empty request is padded with; or 25 names of 255 bytes,
+            // each of which may be written as \u0000.
             Self::Meta
             | Self::Chunk
             | Self::SanityCheck
@@ -81,9 +82,8 @@ impl Method {
             | Self::Download
             | Self::MediaBegin
             | Self::MediaChanges
-            | Self::MediaSanity => 64 * KIB,
-            // 25 names of 255 bytes, each of which may be written as \u0000.
-            Self::MediaDownload => 64 * KIB,
+            | Self::MediaSanity
+            | Self::MediaDownload => 64 * KIB,
             // Some clients send everything that was ever deleted at once: two million ids.
             Self::Start | Self::ApplyGraves => 32 * 1024 * KIB,
             Self::ApplyChanges | Self::ApplyChunk | Self::Upload | Self::MediaUpload => u64::MAX,

@@ -192,7 +192,7 @@ impl Request {
             Deed::Step(session, end) => self.step(session, end).await,
             Deed::Read => self.read().await,
             Deed::Upload => self.upload().await,
-            _ => self.vault.abort(self.device).await,
+            _ => self.vault.abort(self.device, Instant::now()).await,
         }
     }
 
@@ -328,9 +328,10 @@ impl World {
             let _ = task.await;
         }
         let _ = self.housekeeping.await;
-        let folder = match killed {
-            true => killed_in(&self.folder, &self.vault).await,
-            false => None,
+        let folder = if killed {
+            killed_in(&self.folder, &self.vault).await
+        } else {
+            None
         };
         self.vaults.close_all().await;
         drop((self.vault, self.vaults));
