@@ -9,6 +9,7 @@ use anki_syncd::{
         meta::MetaRequest,
         parse,
         sanity::{Counts, SanityCheck},
+        stream::Turn,
     },
 };
 use rusqlite::Connection;
@@ -70,7 +71,7 @@ pub fn sends_everything(conn: &Connection) -> Result<(), Error> {
     wire::changes::read::<Error>(&*sent, |_| Ok(())).unwrap();
     let mut pending = PendingIds::collect(conn, Usn(0))?;
     loop {
-        let chunk = serde_json::to_string(&pending.next(conn)?).unwrap();
+        let chunk = serde_json::to_string(&pending.next(conn, &mut Turn::default())?).unwrap();
         let sent = format!("{{\"chunk\":{chunk}}}");
         wire::chunk::read::<Error>(sent.as_bytes(), |_| Ok(())).unwrap();
         if chunk.starts_with("{\"done\":true") {

@@ -9,6 +9,7 @@ use super::{Result, config, deck, deck_config, notetype, pending, tag};
 use crate::wire::Usn;
 use crate::wire::changes::{self, Change};
 use crate::wire::deck::Deck;
+use crate::wire::stream::Turn;
 
 /// Writes what is new to a client that has seen everything before `min_usn`, and counts it.
 ///
@@ -24,6 +25,8 @@ pub fn send(
     include_config: bool,
     to: &mut impl Write,
 ) -> Result<usize> {
+    let mut turn = Turn::default();
+    turn.wait_for(largest_row(conn)?);
     let ids = |table| pending::ids(conn, table, min_usn);
     let mut count = 0;
     to.write_all(br#"{"models":["#)?;
@@ -42,6 +45,24 @@ pub fn send(
     }
     to.write_all(b"}")?;
     Ok(count)
+}
+
+/// Bytes of the largest row that is sent here, which are not read for this. An object has several
+/// rows where it has parts, but all of them count.
+fn largest_row(conn: &Connection) -> Result<u64> {
+    let largest = conn.query_row(
+        "select max(
+            (select ifnull(sum(octet_length(config)), 0) from notetypes),
+            (select ifnull(sum(octet_length(config)), 0) from fields),
+            (select ifnull(sum(octet_length(config)), 0) from templates),
+            (select ifnull(max(octet_length(common) + octet_length(kind)), 0) from decks),
+            (select ifnull(max(octet_length(config)), 0) from deck_config),
+            (select ifnull(sum(octet_length(tag)), 0) from tags),
+            (select ifnull(max(octet_length(val)), 0) from config))",
+        [],
+        |row| row.get::<_, i64>(0),
+    )?;
+    Ok(u64::try_from(largest).unwrap_or(0))
 }
 
 fn send_config(conn: &Connection, to: &mut impl Write) -> Result<()> {

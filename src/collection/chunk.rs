@@ -8,6 +8,7 @@ use super::note::{self, Shapes};
 use super::{Result, card, pending, revlog};
 use crate::wire::Usn;
 use crate::wire::chunk::{self, Chunk, Item};
+use crate::wire::stream::Turn;
 
 /// How many objects end a chunk.
 const CHUNK_SIZE: usize = 250;
@@ -41,12 +42,14 @@ impl PendingIds {
 
     /// Takes the next portion: one of each kind in turn, the newest first.
     ///
+    /// Large notes are held in the `turn` for them, which has to last as long as the chunk does.
+    ///
     /// A chunk that is full is never the last one, even if nothing is left.
     ///
     /// # Errors
     ///
     /// When a row is missing or cannot be read.
-    pub fn next(&mut self, conn: &Connection) -> Result<Chunk> {
+    pub fn next(&mut self, conn: &Connection, turn: &mut Turn) -> Result<Chunk> {
         let mut chunk = Chunk::default();
         let (mut size, mut bytes) = (0, 0);
         while size < CHUNK_SIZE && bytes < CHUNK_BYTES {
@@ -56,12 +59,14 @@ impl PendingIds {
                 size += 1;
             }
             if let Some(id) = self.notes.pop() {
+                turn.wait_for(note::size(conn, id)?);
                 let note = note::read(conn, id)?;
                 bytes += note.fields.len() + note.tags.len();
                 chunk.notes.push(note);
                 size += 1;
             }
             if let Some(id) = self.cards.pop() {
+                turn.wait_for(card::size(conn, id)?);
                 let card = card::read(conn, id)?;
                 bytes += card.data.len();
                 chunk.cards.push(card);
@@ -133,7 +138,7 @@ mod tests {
         let mut ids = PendingIds::collect(conn, min_usn).unwrap();
         let mut sizes = Vec::new();
         loop {
-            let chunk = ids.next(conn).unwrap();
+            let chunk = ids.next(conn, &mut Turn::default()).unwrap();
             sizes.push((
                 chunk.revlog.len(),
                 chunk.cards.len(),
@@ -204,7 +209,7 @@ mod tests {
         let conn = filled(2, 0, 0);
         let chunk = PendingIds::collect(&conn, Usn(3))
             .unwrap()
-            .next(&conn)
+            .next(&conn, &mut Turn::default())
             .unwrap();
         let sent: Vec<_> = chunk
             .revlog
@@ -220,7 +225,7 @@ mod tests {
         let mut ids = PendingIds::collect(&conn, Usn(5)).unwrap();
         let body = br#"{"chunk": {"done": true, "revlog": [[9, 1, 5, 1, 1, 1, 1, 1, 1]]}}"#;
         apply(&conn, &body[..], Usn(5), Usn(5)).unwrap();
-        assert_eq!(ids.next(&conn).unwrap().revlog.len(), 1);
+        assert_eq!(ids.next(&conn, &mut Turn::default()).unwrap().revlog.len(), 1);
         assert_eq!(rows(&conn, "select * from revlog").len(), 2);
     }
 
@@ -247,9 +252,9 @@ mod tests {
         let conn = filled(0, 1, 0);
         let ids = PendingIds::collect(&conn, Usn(5)).unwrap();
         conn.execute("update cards set ivl = -1", []).unwrap();
-        let err = ids.clone().next(&conn).unwrap_err().to_string();
+        let err = ids.clone().next(&conn, &mut Turn::default()).unwrap_err().to_string();
         assert!(err.starts_with("row 1 of cards cannot be read: "), "{err}");
         conn.execute("delete from cards", []).unwrap();
-        assert!(ids.clone().next(&conn).is_err());
+        assert!(ids.clone().next(&conn, &mut Turn::default()).is_err());
     }
 }

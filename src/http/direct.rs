@@ -1,17 +1,18 @@
 //! The direct post, the envelope of sync version 11: a header, and one zstd frame as the body.
 
-use std::io::Write;
+use std::io::{Read, Seek, Write};
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use hyper::{HeaderMap, body::Incoming};
 
 use super::{
     body::{BodyError, BodyLimits, Pace, next},
-    decode::Inflate,
+    decode::{DecodeError, Inflate},
     envelope::Caller,
 };
 use crate::{
-    vault::workers::Share,
+    disk::Spool,
+    vault::workers::{Decoding, Share},
     wire::header::{HeaderError, SyncHeader},
 };
 
@@ -47,11 +48,16 @@ pub fn caller(headers: &HeaderMap) -> Result<Option<Caller>, HeaderError> {
 pub async fn receive<W: Write + Send + 'static>(
     mut body: Incoming,
     to: W,
+    kept: Spool,
     limits: BodyLimits,
     share: &Share,
 ) -> Result<W, BodyError> {
     let mut pace = limits.pace;
-    let decoded = decode(&mut body, &mut pace, to, limits, share).await;
+    let intake = Intake {
+        state: State::Keeping(kept, to),
+        limit: limits.decoded,
+    };
+    let decoded = decode(&mut body, &mut pace, intake, limits, share).await;
     if matches!(
         decoded,
         Err(BodyError::TooLarge | BodyError::Malformed | BodyError::Io(_))
@@ -61,14 +67,14 @@ pub async fn receive<W: Write + Send + 'static>(
     decoded
 }
 
+/// Decodes, and perhaps writes to disk, off the async threads.
 async fn decode<W: Write + Send + 'static>(
     body: &mut Incoming,
     pace: &mut Pace,
-    to: W,
+    mut intake: Intake<W>,
     limits: BodyLimits,
     share: &Share,
 ) -> Result<W, BodyError> {
-    let mut inflate = Inflate::new(to, limits.decoded)?;
     let mut collected = BytesMut::new();
     let mut sent = 0;
     while let Some(piece) = next(body, pace).await? {
@@ -78,25 +84,122 @@ async fn decode<W: Write + Send + 'static>(
         }
         collected.extend_from_slice(&piece);
         if collected.len() >= PIECE {
-            inflate = feed(inflate, collected.split().freeze(), share).await?;
+            let piece = collected.split().freeze();
+            let decoding = intake.is_keeping().then(|| share.decoding()).flatten();
+            let added = share.run(move || Ok::<_, BodyError>(intake.add(&piece, decoding)?));
+            intake = added.await?;
         }
     }
     if sent == 0 {
         return Err(BodyError::Empty);
     }
-    let inflate = feed(inflate, collected.freeze(), share).await?;
-    Ok(inflate.finish()?)
+    let decoded = share.run(move || Ok::<_, BodyError>(intake.finish(&collected)?));
+    decoded.await
 }
 
-/// Decodes, and perhaps writes to disk, off the async threads.
-async fn feed<W: Write + Send + 'static>(
-    mut inflate: Inflate<W>,
-    piece: Bytes,
-    share: &Share,
-) -> Result<Inflate<W>, BodyError> {
-    let fed = share.run(move || {
-        inflate.feed(&piece)?;
-        Ok(inflate)
-    });
-    fed.await
+/// What has come of a body.
+struct Intake<W> {
+    state: State<W>,
+    limit: u64,
+}
+
+/// A decoder takes up to some 8 MiB, for as long as the body may take. So there are few that stay,
+/// and other bodies are decoded once they are there: no longer than it takes a thread.
+enum State<W> {
+    /// As it came.
+    Keeping(Spool, W),
+    /// Decoded as far as it has come.
+    Decoding(Inflate<W>, Decoding),
+}
+
+impl<W: Write> Intake<W> {
+    fn is_keeping(&self) -> bool {
+        matches!(self.state, State::Keeping(..))
+    }
+
+    fn add(self, piece: &[u8], decoding: Option<Decoding>) -> Result<Self, DecodeError> {
+        let state = match (self.state, decoding) {
+            (State::Decoding(mut inflate, decoding), _) => {
+                inflate.feed(piece)?;
+                State::Decoding(inflate, decoding)
+            }
+            (State::Keeping(kept, to), Some(decoding)) => {
+                let mut inflate = inflate(kept, to, self.limit)?;
+                inflate.feed(piece)?;
+                State::Decoding(inflate, decoding)
+            }
+            (State::Keeping(mut kept, to), None) => {
+                kept.write_all(piece)?;
+                State::Keeping(kept, to)
+            }
+        };
+        Ok(Self { state, ..self })
+    }
+
+    fn finish(self, rest: &[u8]) -> Result<W, DecodeError> {
+        let mut inflate = match self.state {
+            State::Decoding(inflate, _) => inflate,
+            State::Keeping(kept, to) => inflate(kept, to, self.limit)?,
+        };
+        inflate.feed(rest)?;
+        inflate.finish()
+    }
+}
+
+/// Decodes what has been kept.
+fn inflate<W: Write>(mut kept: Spool, to: W, limit: u64) -> Result<Inflate<W>, DecodeError> {
+    let mut inflate = Inflate::new(to, limit)?;
+    if kept.stream_position()? > 0 {
+        kept.rewind()?;
+        let mut piece = vec![0; PIECE];
+        loop {
+            match kept.read(&mut piece)? {
+                0 => break,
+                length => inflate.feed(&piece[..length])?,
+            }
+        }
+    }
+    Ok(inflate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{disk::Disk, disk::Purpose, vault::workers::Workers};
+
+    #[test]
+    fn a_body_is_decoded_from_whichever_piece_on_there_is_a_decoder() {
+        let folder = tempfile::tempdir().unwrap();
+        let content: Vec<u8> = (0..500_000_u32).flat_map(u32::to_le_bytes).collect();
+        let frame = zstd::encode_all(&*content, 1).unwrap();
+        let pieces: Vec<_> = frame.chunks(PIECE).collect();
+        let share = Workers::default().share();
+        for from in 0..=pieces.len() {
+            let disk = Disk::new(folder.path().to_owned());
+            let kept = disk.spool(0, folder.path(), Purpose::Keep);
+            let mut intake = Intake {
+                state: State::Keeping(kept, Vec::new()),
+                limit: content.len() as u64,
+            };
+            let (last, others) = pieces.split_last().unwrap();
+            for (number, piece) in others.iter().enumerate() {
+                let decoding = (number >= from).then(|| share.decoding()).flatten();
+                intake = intake.add(piece, decoding).unwrap();
+                assert_eq!(intake.is_keeping(), number < from);
+            }
+            assert!(intake.finish(last).unwrap() == content, "{from}");
+        }
+    }
+
+    #[test]
+    fn a_user_has_few_decoders_and_leaves_some_to_others() {
+        let workers = Workers::default();
+        let (greedy, other) = (workers.share(), workers.share());
+        let held: Vec<_> = std::iter::from_fn(|| greedy.decoding()).collect();
+        assert!(!held.is_empty());
+        let one = other.decoding();
+        assert!(one.is_some());
+        drop(held);
+        assert!(greedy.decoding().is_some());
+    }
 }

@@ -14,7 +14,12 @@ use super::{
     reply::{Reply, ReplyBody},
     spool::Data,
 };
-use crate::{sync::full::Schema, vault::workers::Share, wire::header::DIRECT_POST};
+use crate::{
+    disk::Spool,
+    sync::full::Schema,
+    vault::{Vault, workers::Share},
+    wire::header::DIRECT_POST,
+};
 
 /// Who asks, in the words of the envelope; nothing of it has been verified.
 #[derive(Debug)]
@@ -61,6 +66,8 @@ pub struct Content {
     source: Source,
     limits: BodyLimits,
     share: Share,
+    /// For what cannot be decoded as it comes.
+    kept: Spool,
 }
 
 enum Source {
@@ -69,9 +76,10 @@ enum Source {
 }
 
 impl Content {
-    /// Notes whose threads are to decode it.
-    pub fn belongs_to(&mut self, share: &Share) {
-        self.share = share.clone();
+    /// Notes whose threads are to decode it, and where there is room for it until then.
+    pub fn belongs_to(&mut self, vault: &Vault) {
+        self.share = vault.share().clone();
+        self.kept = vault.file();
     }
 
     /// Decodes the body into `to`.
@@ -80,7 +88,9 @@ impl Content {
     /// [`BodyError`]; [`BodyError::Empty`] when there is none.
     pub async fn receive<W: Write + Send + 'static>(self, to: W) -> Result<W, BodyError> {
         match self.source {
-            Source::Direct(body) => direct::receive(body, to, self.limits, &self.share).await,
+            Source::Direct(body) => {
+                direct::receive(body, to, self.kept, self.limits, &self.share).await
+            }
             Source::Multipart(data) => data.decode(to, self.limits.decoded, &self.share).await,
         }
     }
@@ -166,6 +176,7 @@ pub async fn open(
         limits,
         // Until its sender is known.
         share: server.vaults.lobby().share().clone(),
+        kept: server.vaults.lobby().spool(),
     };
     Ok((caller, content))
 }

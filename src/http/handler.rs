@@ -126,7 +126,7 @@ async fn answer(
         let vault = server.vaults.get(&device.user).await?;
         // From the head on: while a body is under way, its device is not silent.
         let share = vault.share().clone();
-        content.belongs_to(&share);
+        content.belongs_to(&vault);
         let attendance = vault.attend(device.id);
         let mut call = Call {
             accounts: &server.accounts,

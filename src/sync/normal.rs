@@ -24,6 +24,7 @@ use crate::{
         graves::{self, Graves},
         sanity::{SanityCheck, SanityReply, SanityStatus},
         start,
+        stream::Turn,
     },
 };
 
@@ -112,7 +113,8 @@ pub async fn chunk<W: Write + Send + 'static>(
             Some(pending) => pending,
             none => none.insert(chunk::PendingIds::collect(conn, conversation.min_usn)?),
         };
-        let chunk = pending.next(conn)?;
+        let mut turn = Turn::default();
+        let chunk = pending.next(conn, &mut turn)?;
         conversation.sent += chunk.len();
         let mut to = BufWriter::new(to);
         serde_json::to_writer(&mut to, &chunk).map_err(std::io::Error::from)?;

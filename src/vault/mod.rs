@@ -237,6 +237,12 @@ impl Vault {
         self.disk.spool(IN_MEMORY, &self.temporary(), Purpose::Keep)
     }
 
+    /// The same, never in memory.
+    #[must_use]
+    pub fn file(&self) -> Spool {
+        self.disk.spool(0, &self.temporary(), Purpose::Keep)
+    }
+
     /// The same for what is packed to be sent.
     #[must_use]
     pub fn parcel(&self) -> Spool {

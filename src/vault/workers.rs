@@ -26,6 +26,10 @@ use crate::work::{Budget, Interrupted, Job, Stop};
 const USERS: usize = 16;
 /// Of these for one user, whatever the user's devices do.
 const USER: usize = USERS / 4;
+/// Bodies that are decoded while they come, each with up to some 8 MiB of memory.
+const DECODERS: usize = 8;
+/// Of these for one user.
+const USER_DECODERS: usize = DECODERS / 4;
 /// Threads for what comes from clients that have not shown a host key.
 const STRANGERS: usize = 4;
 /// Threads for work on data that the operator asks for.
@@ -47,6 +51,7 @@ struct Threads {
     operator: Arc<Semaphore>,
     /// Looking through whole files takes a processor for long.
     files: Arc<Semaphore>,
+    decoders: Arc<Semaphore>,
     stop: Stop,
     stopping: CancellationToken,
     running: Mutex<BTreeMap<u64, Arc<Job>>>,
@@ -61,6 +66,13 @@ pub struct Share {
     turns: Vec<Arc<Semaphore>>,
     /// And before these, for work on a whole file.
     file_turns: Vec<Arc<Semaphore>>,
+    decoders: Arc<Semaphore>,
+}
+
+/// The right to hold a decoder between two pieces of a body.
+pub struct Decoding {
+    _own: OwnedSemaphorePermit,
+    _all: OwnedSemaphorePermit,
 }
 
 impl Default for Workers {
@@ -71,6 +83,7 @@ impl Default for Workers {
             strangers: Arc::new(Semaphore::new(STRANGERS)),
             operator: Arc::new(Semaphore::new(OPERATOR)),
             files: Arc::new(Semaphore::new((processors / 2).max(2))),
+            decoders: Arc::new(Semaphore::new(DECODERS)),
             stop: Stop::default(),
             stopping: CancellationToken::new(),
             running: Mutex::default(),
@@ -109,6 +122,7 @@ impl Workers {
             threads: Arc::clone(&self.0),
             turns,
             file_turns,
+            decoders: Arc::new(Semaphore::new(USER_DECODERS)),
         }
     }
 
@@ -161,6 +175,16 @@ impl Drop for Client {
 }
 
 impl Share {
+    /// To decode a body while it comes. None while there are enough: nobody waits for a body
+    /// that may take hours.
+    #[must_use]
+    pub fn decoding(&self) -> Option<Decoding> {
+        Some(Decoding {
+            _own: Arc::clone(&self.decoders).try_acquire_owned().ok()?,
+            _all: Arc::clone(&self.threads.decoders).try_acquire_owned().ok()?,
+        })
+    }
+
     /// Does some work on a thread, when it is its turn.
     ///
     /// # Errors

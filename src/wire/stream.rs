@@ -31,6 +31,19 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Whose turn it is to hold a large object.
 static LARGE: Mutex<()> = Mutex::new(());
 
+/// The turn to hold large objects, from the first one on.
+#[derive(Default)]
+pub struct Turn(Option<MutexGuard<'static, ()>>);
+
+impl Turn {
+    /// Waits until no other large object is held, if one of so many bytes is.
+    pub fn wait_for(&mut self, bytes: u64) {
+        if bytes > LARGE_OBJECT && self.0.is_none() {
+            self.0 = Some(LARGE.lock().unwrap_or_else(PoisonError::into_inner));
+        }
+    }
+}
+
 /// Why a message was not read to its end.
 #[derive(Debug, thiserror::Error)]
 pub enum Unreadable {
@@ -148,7 +161,7 @@ impl<'a, T, E> Sink<'a, T, E> {
 #[derive(Default)]
 struct Meter {
     bytes: Cell<u64>,
-    turn: RefCell<Option<MutexGuard<'static, ()>>>,
+    turn: RefCell<Turn>,
 }
 
 impl Meter {
@@ -162,10 +175,7 @@ impl Meter {
         if self.bytes.get() > LARGEST_OBJECT {
             return Err(Exceeded::Size);
         }
-        if self.bytes.get() > LARGE_OBJECT && self.turn.borrow().is_none() {
-            let turn = LARGE.lock().unwrap_or_else(PoisonError::into_inner);
-            self.turn.replace(Some(turn));
-        }
+        self.turn.borrow_mut().wait_for(self.bytes.get());
         Ok(())
     }
 }

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import socket
 import zipfile
 from contextlib import closing
@@ -169,6 +170,19 @@ def bomb(size):
     zeros = bytes(MEBIBYTE)
     parts = [compressor.compress(zeros) for _ in range(size // MEBIBYTE)]
     return b"".join(parts) + compressor.flush()
+
+
+def wide(size):
+    """The beginning of a frame with the largest window that is allowed, and all of it in use."""
+    parameters = zstandard.ZstdCompressionParameters.from_level(
+        1, window_log=23, write_content_size=False
+    )
+    compressor = zstandard.ZstdCompressor(compression_params=parameters).compressobj()
+    zeros = bytes(MEBIBYTE)
+    parts = [compressor.compress(zeros) for _ in range(size // MEBIBYTE)]
+    # What cannot be compressed, so that it is larger than a piece that is decoded at once.
+    parts.append(compressor.compress(os.urandom(MEBIBYTE // 4)))
+    return b"".join(parts) + compressor.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK)
 
 
 def media_zip(files):

@@ -1,14 +1,16 @@
 """How much memory requests can make the server take, whoever sends them."""
 
 import itertools
+import json
 import threading
 import time
+from contextlib import closing
 
 import pytest
 
 from harness import MEBIBYTE, collection
 from harness.multipart import OldAccount, post
-from harness.raw import Account, Connection, bomb, frame
+from harness.raw import Account, Connection, bomb, frame, wide
 
 BOUND = 64 * MEBIBYTE
 GIBIBYTE = 1024 * MEBIBYTE
@@ -162,6 +164,70 @@ def test_an_object_larger_than_any_person_makes_is_refused(ours):
     body = b'{"chunk":{"notes":[[1,"%b' % (b"x" * (33 * MEBIBYTE))
     assert account.post("/sync/applyChunk", body).status == 413
     assert ours.peak_memory() < 3 * BOUND
+
+
+def test_slow_bodies_of_a_user_do_not_hold_a_decoder_each(start_server, template, tmp_path):
+    """Each asks for the largest window there may be, and goes on for ever."""
+    ours = start_server("ours", **ALLOCATOR)
+    account = Account(ours)
+    # Larger as sent than what is collected before anything is decoded.
+    body = wide(10 * MEBIBYTE)
+    slow = [Connection(ours) for _ in range(100)]
+    for connection in slow:
+        connection.send_head("/sync/upload", account.key)
+        connection.send_chunk(body)
+    deadline = time.monotonic() + 60
+    while len(kept(ours)) < len(slow):
+        assert time.monotonic() < deadline, "not all of them have arrived"
+        time.sleep(0.1)
+    large = collection.grown(template, tmp_path / "large.anki2", mebibytes=20)
+    assert account.upload(large).text() == "OK"
+    assert Account(ours, "ben").meta()["empty"]
+    assert ours.peak_memory() < 2 * BOUND
+    # What was kept is decoded in the end, and nothing of it has been lost.
+    slow[-1].send_end()
+    assert " " in slow[-1].reply().text()
+    for connection in slow:
+        connection.close()
+    assert account.download(tmp_path / "back.anki2").stat().st_size >= 20 * MEBIBYTE
+
+
+def test_large_settings_are_sent_to_one_device_at_a_time(start_server, template, tmp_path):
+    """Each user's is within every limit, and takes several times its size on its way."""
+    users = {f"user{number}": "secret" for number in range(5)}
+    ours = start_server("ours", users=users, **ALLOCATOR)
+    path = collection.grown(template, tmp_path / "large.anki2", mebibytes=1)
+    with closing(collection.connect(path)) as database, database:
+        text = json.dumps("x" * (24 * MEBIBYTE)).encode()
+        database.execute("insert into config values ('large', 1, 1, ?)", [text])
+    accounts = [Account(ours, user) for user in users]
+    for account in accounts:
+        assert account.upload(path).text() == "OK"
+        assert account.post("/sync/start", {**START, "lnewer": False}).status == 200
+    statuses = []
+
+    def ask(account):
+        reply = account.post("/sync/applyChanges", b'{"changes":{%b}}' % NOTHING)
+        statuses.append(reply.status)
+
+    in_parallel(ask, accounts)
+    assert statuses == [200] * len(users)
+    # One of them with its copies, and what the others have on the disk while it is sent.
+    assert ours.peak_memory() < 3 * BOUND
+
+
+def in_parallel(function, arguments):
+    threads = [threading.Thread(target=function, args=[one]) for one in arguments]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def kept(server):
+    """Files for uploads that are under way."""
+    folder = server.folder("anna") / ".anki-syncd/tmp"
+    return list(folder.iterdir()) if folder.exists() else []
 
 
 def test_ten_at_once_are_served_within_the_budget(ours):

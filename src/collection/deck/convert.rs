@@ -185,7 +185,9 @@ fn from_filtered(common: DeckCommon, kind: proto::FilteredDeck, other: &[u8]) ->
         reschedule: kind.reschedule,
         terms: kind.search_terms.into_iter().map(term).collect(),
         separate: true,
-        delays: Some(kind.delays).filter(|delays| !delays.is_empty()),
+        // Where JSON has no number for one, null would be sent, which no client reads.
+        delays: Some(kind.delays)
+            .filter(|delays| !delays.is_empty() && delays.iter().all(|delay| delay.is_finite())),
         preview_delay: kind.preview_delay,
         preview_again_secs: kind.preview_again_secs,
         preview_hard_secs: kind.preview_hard_secs,

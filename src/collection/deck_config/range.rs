@@ -29,6 +29,21 @@ pub(super) fn restore(config: &mut DeckConfig) {
         cap_answer_time_to_secs: (1..=9999),
         desired_retention: (0.7..=0.99),
         historical_retention: (0.7..=0.97),
+        seconds_to_show_question: (f32::MIN..=f32::MAX),
+        seconds_to_show_answer: (f32::MIN..=f32::MAX),
+    }
+    // What JSON has no number for would be sent as null, which no client reads.
+    for (list, standard) in [
+        (&mut config.learn_steps, standard.learn_steps),
+        (&mut config.relearn_steps, standard.relearn_steps),
+        (&mut config.fsrs_params_4, standard.fsrs_params_4),
+        (&mut config.fsrs_params_5, standard.fsrs_params_5),
+        (&mut config.fsrs_params_6, standard.fsrs_params_6),
+        (&mut config.easy_days_percentages, standard.easy_days_percentages),
+    ] {
+        if list.iter().any(|number| !number.is_finite()) {
+            *list = standard;
+        }
     }
 }
 
@@ -73,6 +88,27 @@ mod tests {
             let mut config = limits(ints, floats);
             restore(&mut config);
             assert_eq!(config, DeckConfig::standard(), "{ints} {floats}");
+        }
+    }
+
+    #[test]
+    fn what_json_has_no_number_for_is_not_sent() {
+        for number in [f32::INFINITY, f32::NEG_INFINITY, f32::NAN] {
+            let mut config = DeckConfig::standard();
+            config.seconds_to_show_question = number;
+            config.seconds_to_show_answer = number;
+            for list in [
+                &mut config.learn_steps,
+                &mut config.relearn_steps,
+                &mut config.fsrs_params_4,
+                &mut config.fsrs_params_5,
+                &mut config.fsrs_params_6,
+                &mut config.easy_days_percentages,
+            ] {
+                list.push(number);
+            }
+            restore(&mut config);
+            assert_eq!(config, DeckConfig::standard());
         }
     }
 
