@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use tokio::time::Instant;
+
 use super::{DeviceReport, DeviceState, Operator, UserReport};
 use crate::account::{devices::Record, name::UserName};
 
@@ -123,9 +125,9 @@ impl Operator {
         let Some(vault) = user.and_then(|user| self.server.vaults.in_use(&user)) else {
             return;
         };
-        let device = record.id;
+        let (device, asked) = (record.id, Instant::now());
         tokio::spawn(async move {
-            if let Err(error) = vault.abort(device).await {
+            if let Err(error) = vault.abort(device, asked).await {
                 tracing::warn!(%error, "the sync of a revoked device could not be ended");
             }
         });

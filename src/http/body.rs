@@ -156,16 +156,19 @@ impl From<DecodeError> for BodyError {
     }
 }
 
-/// Reads some of a stranger's body and forgets it; the connection is closed with the answer if
-/// that was not all.
-pub async fn discard(body: &mut Incoming, stall: Duration) {
+/// Reads some of a stranger's body and forgets it. Whether that was all of it: if not, the
+/// connection has to end with the answer.
+pub async fn discard(body: &mut Incoming, stall: Duration) -> bool {
     let mut pace = Pace::stranger(stall);
     let mut read = 0;
-    while read < UNWANTED
-        && let Ok(Some(piece)) = next(body, &mut pace).await
-    {
-        read += piece.len() as u64;
+    while read < UNWANTED {
+        match next(body, &mut pace).await {
+            Ok(Some(piece)) => read += piece.len() as u64,
+            Ok(None) => return true,
+            Err(_) => break,
+        }
     }
+    false
 }
 
 /// The next piece, however small; none at the end.

@@ -271,7 +271,7 @@ impl Call<'_> {
                         self.entry.outcome = Some(Outcome::Sync(finished));
                         json(finished.modified)
                     }
-                    _ => json(normal::abort(vault, speaker).await?),
+                    _ => json(normal::abort(vault, speaker, self.attendance.since()).await?),
                 }
             }
         }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hyper::{
     Response, StatusCode,
-    body::{Body, Incoming},
+    body::Incoming,
     header::{ALLOW, CONNECTION, HeaderValue},
 };
 
@@ -17,8 +17,7 @@ pub async fn refuse(
     mut body: Incoming,
     stall: Duration,
 ) -> Response<ReplyBody> {
-    discard(&mut body, stall).await;
-    if !body.is_end_stream() {
+    if !discard(&mut body, stall).await {
         let close = HeaderValue::from_static("close");
         response.headers_mut().insert(CONNECTION, close);
     }

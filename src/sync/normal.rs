@@ -9,6 +9,8 @@ use std::{
     time::Duration,
 };
 
+use tokio::time::Instant;
+
 use super::Error;
 use crate::{
     clock,
@@ -200,6 +202,6 @@ pub async fn finish(vault: &Vault, speaker: Speaker) -> Result<Finished, Error> 
 ///
 /// # Errors
 /// [`Error`].
-pub async fn abort(vault: &Vault, speaker: Speaker) -> Result<(), Error> {
-    Ok(vault.abort(speaker.device).await?)
+pub async fn abort(vault: &Vault, speaker: Speaker, asked: Instant) -> Result<(), Error> {
+    Ok(vault.abort(speaker.device, asked).await?)
 }

@@ -131,6 +131,7 @@ impl Vault {
         Attendance {
             activity: self.activity.clone(),
             device,
+            since: now,
         }
     }
 }
@@ -139,9 +140,16 @@ impl Vault {
 pub struct Attendance {
     activity: Activity,
     device: DeviceId,
+    since: Instant,
 }
 
 impl Attendance {
+    /// When the request came.
+    #[must_use]
+    pub fn since(&self) -> Instant {
+        self.since
+    }
+
     /// Notes what the device is told, or that what it was told is out of date by its own doing.
     pub fn tell(&self, told: Option<Told>) {
         self.activity.with(self.device, |seen| seen.told = told);

@@ -267,16 +267,18 @@ impl Vault {
         converse.await
     }
 
-    /// Ends this device's conversation, whatever it called it; another device's goes on.
+    /// Ends this device's conversation, whatever it called it; another device's goes on, and so
+    /// does one that began after this was `asked`: a person who cancels and at once syncs again
+    /// would else be interrupted by the abort of the sync before, should that be overtaken.
     ///
     /// # Errors
     /// Only when the server panics.
-    pub async fn abort(&self, device: DeviceId) -> Result<(), Error> {
+    pub async fn abort(&self, device: DeviceId, asked: Instant) -> Result<(), Error> {
         let abort = self.collection.run(&self.share, move |open| {
             if open
                 .as_ref()
                 .and_then(|open| open.conversation.as_ref())
-                .is_some_and(|own| own.device() == device)
+                .is_some_and(|own| own.device() == device && own.began <= asked)
             {
                 *open = None;
             }

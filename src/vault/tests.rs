@@ -1,6 +1,7 @@
 use std::{fs, io::Read};
 
 use rusqlite::Connection;
+use tokio::time::Instant;
 
 use std::io::Seek;
 
@@ -325,7 +326,10 @@ mod conversations {
             go_on(&vault, speaker(2, "a"), go_on_1).await,
             Err(Error::NotInSync)
         ));
-        vault.abort(speaker(2, "a").device).await.unwrap();
+        vault
+            .abort(speaker(2, "a").device, Instant::now())
+            .await
+            .unwrap();
         go_on(&vault, speaker(1, "a"), || Next::Commit(()))
             .await
             .unwrap();
@@ -347,7 +351,11 @@ mod conversations {
         });
         assert!(matches!(panicked.await, Err(Error::Panicked(_))));
         start(&vault, speaker.clone()).await.unwrap();
-        vault.abort(speaker.device).await.unwrap();
+        let before = Instant::now() - Duration::from_secs(1);
+        vault.abort(speaker.device, before).await.unwrap();
+        let goes_on = go_on(&vault, speaker.clone(), || Next::Continue(())).await;
+        goes_on.expect("an abort of what was before leaves it alone");
+        vault.abort(speaker.device, Instant::now()).await.unwrap();
         let gone = go_on(&vault, speaker, || Next::Commit(())).await;
         assert!(matches!(gone, Err(Error::NotInSync)));
         assert_eq!(modified(&vault).await, 0);
@@ -523,7 +531,10 @@ async fn removed_data_are_gone_and_a_sync_under_way_with_them() {
     vaults.remove(&alice).await.unwrap();
     assert_eq!(names(folder.path()), [".anki-syncd"]);
     assert!(names(&folder.path().join(".anki-syncd/tmp")).is_empty());
-    assert!(matches!(vault.abort(me()).await, Err(Error::Moved)));
+    assert!(matches!(
+        vault.abort(me(), Instant::now()).await,
+        Err(Error::Moved)
+    ));
     vaults.welcome([&alice]);
     assert_eq!(modified(&vaults.get(&alice).await.unwrap()).await, 0);
 }

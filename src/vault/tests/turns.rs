@@ -192,7 +192,7 @@ impl Request {
             Deed::Step(session, end) => self.step(session, end).await,
             Deed::Read => self.read().await,
             Deed::Upload => self.upload().await,
-            _ => self.vault.abort(self.device).await,
+            _ => self.vault.abort(self.device, Instant::now()).await,
         }
     }
 

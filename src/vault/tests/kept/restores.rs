@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::vault::activity::Told;
+use tokio::time::Instant;
 
 fn refused(result: &Result<(), Error>) -> bool {
     matches!(
@@ -40,7 +41,7 @@ async fn start(vault: &Vault, device: DeviceId) {
     let conversation = Conversation::new(speaker, Usn(0), Usn(0), true);
     let begun = vault.start(device, |_| Ok((conversation, ())));
     begun.await.unwrap();
-    vault.abort(device).await.unwrap();
+    vault.abort(device, Instant::now()).await.unwrap();
 }
 
 /// As another program does, such as `sqlite3`. It then keeps the journal from being brought in.
