@@ -539,27 +539,6 @@ async fn removed_data_are_gone_and_a_sync_under_way_with_them() {
     assert_eq!(modified(&vaults.get(&alice).await.unwrap()).await, 0);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn one_who_leaves_while_a_vault_is_prepared_leaves_nothing_that_works_beside_the_next() {
-    let (folder, vaults, vault) = vault().await;
-    for number in 0..30_000 {
-        fs::write(vault.temporary().join(number.to_string()), "").unwrap();
-    }
-    let temporary = vault.temporary();
-    drop((vaults, vault));
-    let base = Base::open(folder.path()).unwrap();
-    let vaults = Arc::new(Vaults::new(base, Retention::default()));
-    let alice: crate::account::name::UserName = "alice".parse().unwrap();
-    let (theirs, user) = (Arc::clone(&vaults), alice.clone());
-    let client = tokio::spawn(async move { theirs.get(&user).await.map(drop) });
-    while fs::read_dir(&temporary).unwrap().count() == 30_000 {}
-    client.abort();
-    let vault = vaults.get(&alice).await.unwrap();
-    let mine = vault.upload_file().unwrap().into_inner();
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    assert!(mine.path().exists());
-}
-
 #[tokio::test]
 async fn contents_that_a_crash_kept_from_their_places_are_cleared_away() {
     let (folder, vaults, vault) = vault().await;
