@@ -55,7 +55,9 @@ fn store(conn: &Connection, card: &Card) -> Result<()> {
 /// How many bytes the text of a card has; none of it is read.
 pub(super) fn size(conn: &Connection, id: i64) -> Result<u64> {
     let mut statement = conn.prepare_cached("select octet_length(data) from cards where id = ?")?;
-    let size: Option<i64> = statement.query_row([id], |row| row.get(0)).in_row("cards", id)?;
+    let size: Option<i64> = statement
+        .query_row([id], |row| row.get(0))
+        .in_row("cards", id)?;
     Ok(size.map_or(0, i64::unsigned_abs))
 }
 

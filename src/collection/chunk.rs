@@ -225,7 +225,10 @@ mod tests {
         let mut ids = PendingIds::collect(&conn, Usn(5)).unwrap();
         let body = br#"{"chunk": {"done": true, "revlog": [[9, 1, 5, 1, 1, 1, 1, 1, 1]]}}"#;
         apply(&conn, &body[..], Usn(5), Usn(5)).unwrap();
-        assert_eq!(ids.next(&conn, &mut Turn::default()).unwrap().revlog.len(), 1);
+        assert_eq!(
+            ids.next(&conn, &mut Turn::default()).unwrap().revlog.len(),
+            1
+        );
         assert_eq!(rows(&conn, "select * from revlog").len(), 2);
     }
 
@@ -252,7 +255,11 @@ mod tests {
         let conn = filled(0, 1, 0);
         let ids = PendingIds::collect(&conn, Usn(5)).unwrap();
         conn.execute("update cards set ivl = -1", []).unwrap();
-        let err = ids.clone().next(&conn, &mut Turn::default()).unwrap_err().to_string();
+        let err = ids
+            .clone()
+            .next(&conn, &mut Turn::default())
+            .unwrap_err()
+            .to_string();
         assert!(err.starts_with("row 1 of cards cannot be read: "), "{err}");
         conn.execute("delete from cards", []).unwrap();
         assert!(ids.clone().next(&conn, &mut Turn::default()).is_err());

@@ -126,7 +126,9 @@ pub(super) fn size(conn: &Connection, id: i64) -> Result<u64> {
     let mut statement = conn.prepare_cached(
         "select octet_length(guid) + octet_length(tags) + octet_length(flds) from notes where id = ?",
     )?;
-    let size: Option<i64> = statement.query_row([id], |row| row.get(0)).in_row("notes", id)?;
+    let size: Option<i64> = statement
+        .query_row([id], |row| row.get(0))
+        .in_row("notes", id)?;
     Ok(size.map_or(0, i64::unsigned_abs))
 }
 

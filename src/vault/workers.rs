@@ -181,7 +181,9 @@ impl Share {
     pub fn decoding(&self) -> Option<Decoding> {
         Some(Decoding {
             _own: Arc::clone(&self.decoders).try_acquire_owned().ok()?,
-            _all: Arc::clone(&self.threads.decoders).try_acquire_owned().ok()?,
+            _all: Arc::clone(&self.threads.decoders)
+                .try_acquire_owned()
+                .ok()?,
         })
     }
 

@@ -39,7 +39,10 @@ pub(super) fn restore(config: &mut DeckConfig) {
         (&mut config.fsrs_params_4, standard.fsrs_params_4),
         (&mut config.fsrs_params_5, standard.fsrs_params_5),
         (&mut config.fsrs_params_6, standard.fsrs_params_6),
-        (&mut config.easy_days_percentages, standard.easy_days_percentages),
+        (
+            &mut config.easy_days_percentages,
+            standard.easy_days_percentages,
+        ),
     ] {
         if list.iter().any(|number| !number.is_finite()) {
             *list = standard;
