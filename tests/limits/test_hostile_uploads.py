@@ -57,13 +57,13 @@ def test_others_sync_meanwhile_and_the_server_can_be_stopped(
         assert left == {"ben"}, "an upload that was broken off has become a collection"
 
 
-@pytest.mark.parametrize("kind", [hostile.decks, hostile.fields])
-def test_work_ends_when_the_client_leaves(ours, template, kind, tmp_path):
-    file = kind(tmp_path / "hostile.anki2", template)
+def test_work_ends_when_the_client_leaves(ours, template, tmp_path):
+    # Its check would take most of a minute on a quick machine.
+    file = hostile.decks(tmp_path / "hostile.anki2", template, number=40_000)
     with hostile.Attack([Account(ours)], file):
         time.sleep(2)
         assert not hostile.comes_to_rest(ours, within=4)
-    assert hostile.comes_to_rest(ours)
+    assert hostile.comes_to_rest(ours, within=20)
 
 
 def test_what_takes_too_long_is_refused_with_a_sentence_and_one_line_in_the_log(
