@@ -1,15 +1,24 @@
 """A server under the memory limit of its unit, in a control group of its own. Needs root."""
 
 import contextlib
+import re
 import time
 from pathlib import Path
 
 from harness import MEBIBYTE
-from harness.server import Server
+from harness.server import REPOSITORY, Server
 
 ROOT = Path("/sys/fs/cgroup")
 # What `MemoryMax=` in the unit says.
 LIMIT = 512 * MEBIBYTE
+
+
+def allocator():
+    """What the unit sets for the allocator, so that it gives memory back."""
+    text = (REPOSITORY / "systemd" / "anki-syncd.service").read_text()
+    settings = dict(re.findall(r"\b(MALLOC_\w+)=(\d+)", text))
+    assert settings
+    return settings
 
 
 class ControlGroup:

@@ -190,13 +190,21 @@ def unasked_chunk():
     return b'{"chunk":{"done":true,"cards":[' + cards[:-1] + b"]}}"
 
 
-def large_notes():
+def large_notes(server, template, seconds):
     """What an honest user may have: twelve notes of two megabytes each, in one chunk."""
+    account = Account(server, ATTACKER)
+    start = {"minUsn": 0, "lnewer": False, "graves": None}
+    assert account.post("/sync/start", start).status == 200
+    nothing = {"models": [], "decks": [[], []], "tags": []}
+    changes = account.post("/sync/applyChanges", {"changes": nothing}).json()
+    notetype = changes["models"][0]["id"]
     notes = [
-        [n, f"guid{n}", 1, 1, -1, "", "x" * 2_000_000 + "\x1fback", "", "", 0, ""]
+        [n, f"guid{n}", notetype, 1, 0, "", "x" * 2_000_000 + "\x1fback", "", "", 0, ""]
         for n in range(1, 13)
     ]
-    return json.dumps({"chunk": {"done": True, "notes": notes}}).encode()
+    body = frame({"chunk": {"done": True, "notes": notes}})
+    answer = posted(server, "/sync/applyChunk", body, account.key)
+    return Outcome(len(body), answer, None if answer.startswith("200") else "they were refused")
 
 
 # Connections.
@@ -337,7 +345,7 @@ ATTACKS = [
     Attack("H2 d", "10 × 290 MiB to meta", json_body("/sync/meta", padded_meta, 10)),
     Attack("H2 e", "100 MiB of cards when no sync is under way", json_body("/sync/applyChunk", unasked_chunk, 1)),
     Attack("H2 f", "10 × 50 MiB of [], in conf", json_body("/sync/applyChanges", nested_settings, 10, started)),
-    Attack("H2 g", "12 notes of 2 MB", json_body("/sync/applyChunk", large_notes, 1, started)),
+    Attack("H2 g", "12 notes of 2 MB", large_notes),
     Attack("H3 a", "260 connections that drip a body", dripping(260, SLOW_BODY), "stranger"),
     Attack("H3 b", "260 connections that drip a head", dripping(260, SLOW_HEAD), "stranger"),
     Attack("H3 c", "2,000 connections that drip a body", dripping(2000, SLOW_BODY), "stranger"),

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from hostile.honest import Figures, HonestUser, login
 
 from harness import MEBIBYTE
-from harness.confined import LIMIT, ConfinedServer
+from harness.confined import LIMIT, ConfinedServer, allocator
 
 HONEST = "ben"
 # How long the honest user is measured without anybody else.
@@ -83,8 +83,7 @@ def confined(folder, **settings):
         arguments=["--config", configuration],
         PASSWORDS_HASHED="1",
     )
-    # What the unit sets.
-    server.settings["MALLOC_MMAP_THRESHOLD_"] = "1048576"
+    server.settings.update(allocator())
     hashes = {name: hashed(server, password) for name, password in USERS.items()}
     environment = server.environment
     server.environment = lambda: {

@@ -9,6 +9,7 @@ from contextlib import closing
 import pytest
 
 from harness import MEBIBYTE, collection
+from harness.confined import allocator
 from harness.multipart import OldAccount, post
 from harness.raw import Account, Connection, bomb, frame, wide
 
@@ -168,7 +169,7 @@ def test_an_object_larger_than_any_person_makes_is_refused(ours):
 
 def test_slow_bodies_of_a_user_do_not_hold_a_decoder_each(start_server, template, tmp_path):
     """Each asks for the largest window there may be, and goes on for ever."""
-    ours = start_server("ours", **ALLOCATOR)
+    ours = start_server("ours", **allocator())
     account = Account(ours)
     # Larger as sent than what is collected before anything is decoded.
     body = wide(10 * MEBIBYTE)
@@ -254,16 +255,8 @@ def test_ten_at_once_are_served_within_the_budget(ours):
     assert ours.peak_memory() < 2 * BOUND
 
 
-# As the unit has them: without, the C library keeps some of what it once got.
-ALLOCATOR = {
-    "MALLOC_ARENA_MAX": "2",
-    "MALLOC_MMAP_THRESHOLD_": "262144",
-    "MALLOC_TRIM_THRESHOLD_": "262144",
-}
-
-
 def test_large_notes_of_a_real_client_need_little_memory(start_server, new_device):
-    ours = start_server("ours", **ALLOCATOR)
+    ours = start_server("ours", **allocator())
     idle = ours.memory()
     device = new_device(ours)
     device.login()
