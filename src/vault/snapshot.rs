@@ -338,14 +338,27 @@ impl Snapshots {
     /// As the file system says, or when the snapshot is damaged.
     pub fn unpack(&self, snapshot: &Snapshot) -> io::Result<NamedTempFile> {
         let mut copy = self.disk.file(&self.temporary, Purpose::Keep)?;
-        let path = self.path(snapshot);
-        let file = File::open(&path)?;
-        if snapshot.compressed {
+        let (file, compressed) = self.open(snapshot)?;
+        if compressed {
             io::copy(&mut zstd::Decoder::new(file)?, &mut copy)?;
         } else {
             io::copy(&mut { file }, &mut copy)?;
         }
         Ok(copy.into_inner())
+    }
+
+    /// Its file, and whether it is compressed: it may have been since it was listed.
+    fn open(&self, snapshot: &Snapshot) -> io::Result<(File, bool)> {
+        match File::open(self.path(snapshot)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !snapshot.compressed => {
+                let compressed = Snapshot {
+                    compressed: true,
+                    ..snapshot.clone()
+                };
+                Ok((File::open(self.path(&compressed))?, true))
+            }
+            opened => Ok((opened?, snapshot.compressed)),
+        }
     }
 }
 

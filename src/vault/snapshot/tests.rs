@@ -112,6 +112,17 @@ fn a_compression_that_was_interrupted_anywhere_is_done_another_time() {
 }
 
 #[test]
+fn one_that_is_compressed_after_it_was_listed_is_found_all_the_same() {
+    let place = Place::new();
+    fs::write(place.live(), "first").unwrap();
+    let listed = place.replace("second", Why::BeforeUpload);
+    assert!(!listed.compressed);
+    place.tidy(5);
+    let copy = place.snapshots.unpack(&listed).unwrap();
+    assert_eq!(fs::read_to_string(copy.path()).unwrap(), "first");
+}
+
+#[test]
 fn a_damaged_collection_is_left_as_it_was_with_its_journal() {
     let place = Place::new();
     fs::write(place.live(), "broken").unwrap();
