@@ -196,7 +196,7 @@ def test_slow_bodies_of_a_user_do_not_hold_a_decoder_each(start_server, template
 def test_large_settings_are_sent_to_one_device_at_a_time(start_server, template, tmp_path):
     """Each user's is within every limit, and takes several times its size on its way."""
     users = {f"user{number}": "secret" for number in range(5)}
-    ours = start_server("ours", users=users, **ALLOCATOR)
+    ours = start_server("ours", users=users, **allocator())
     path = collection.grown(template, tmp_path / "large.anki2", mebibytes=1)
     with closing(collection.connect(path)) as database, database:
         text = json.dumps("x" * (24 * MEBIBYTE)).encode()
