@@ -238,7 +238,7 @@ impl Vault {
         let copy = self.copy(device, form).await?;
         let restores = self.restores.clone();
         let bytes = self.collection_bytes()?;
-        let download = self.share.run_on_file(bytes, move || {
+        let download = move || {
             copy.complete()?;
             Ok::<_, Error>(Download {
                 length: copy.with_file(|file| Ok(file.as_file().metadata()?.len()))?,
@@ -247,8 +247,12 @@ impl Vault {
                 device,
                 restores,
             })
-        });
-        download.await
+        };
+        match form {
+            // Nothing is worked out, so it need not wait for checks of others' whole files.
+            Form::AsItIs => self.share.run(download).await,
+            Form::Downgraded => self.share.run_on_file(bytes, download).await,
+        }
     }
 
     async fn copy(&self, device: DeviceId, form: Form) -> Result<Arc<Shared>, Error> {
