@@ -32,7 +32,10 @@ pub mod workers;
 use std::{
     io,
     path::{Path, PathBuf},
-    sync::{Arc, atomic::AtomicBool},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -79,6 +82,8 @@ pub struct Vault {
     folder: PathBuf,
     collection: Slot<Open>,
     media: Slot<MediaStore>,
+    /// Whether a batch of media was interrupted, and could not be settled yet.
+    unsettled: Arc<AtomicBool>,
     turn: Mutex<()>,
     activity: Activity,
     /// Whether the folder has another name by now, or none.
@@ -113,6 +118,7 @@ impl Vault {
             folder,
             collection: Slot::default(),
             media: Slot::default(),
+            unsettled: Arc::default(),
             turn: Mutex::default(),
             activity: Activity::default(),
             taken_away: AtomicBool::new(false),
@@ -201,6 +207,7 @@ impl Vault {
         let (database, folder) = (self.folder.join("media.db"), self.folder.join("media"));
         let staging = self.folder.join(STAGING);
         let (user, disk) = (self.folder.clone(), self.disk.clone());
+        let unsettled = Arc::clone(&self.unsettled);
         let result = self.media.run(&self.share, move |open| {
             let reopen = || -> Result<_, Error> {
                 served::check_is_there(&user)?;
@@ -216,11 +223,21 @@ impl Vault {
                 // At once, and not when there is a next time.
                 if leftovers::is_occupied(&staging) {
                     *open = reopen().ok();
+                    unsettled.store(open.is_none(), Ordering::Relaxed);
                 }
                 error.diagnosed(&user)
             })
         });
         result.await
+    }
+
+    /// Tries again to settle the media, in the background, if that has failed: what a full disk
+    /// has stopped keeps its room, up to a gibibyte, until then.
+    fn settle_media_again(self: &Arc<Self>) {
+        if self.unsettled.swap(false, Ordering::Relaxed) {
+            let vault = Arc::clone(self);
+            tokio::spawn(async move { vault.media(|_| Ok(())).await });
+        }
     }
 
     /// A file in the user's folder for an upload; gone when dropped.

@@ -116,7 +116,7 @@ impl Vaults {
         prepared.await?
     }
 
-    /// Closes, from time to time, what nobody uses.
+    /// Closes, from time to time, what nobody uses, and settles what could not be settled.
     pub async fn close_idle(&self) {
         let mut ticks = tokio::time::interval(IDLE / 5);
         loop {
@@ -127,6 +127,7 @@ impl Vaults {
                     .close_if(|open, idle| vault.may_close(open, idle))
                     .await;
                 vault.media.close_if(|_, idle| idle >= IDLE).await;
+                vault.settle_media_again();
             }
         }
     }

@@ -3,6 +3,7 @@
 import errno
 import os
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from pprint import pformat
@@ -128,6 +129,10 @@ def end_gently_or_not(world, case):
 def settled(prepared, world, done, kind, call):
     """What the server shows that goes on, once it has found out; none if it has yet to hear."""
     scenario = prepared.scenario
+    if kind.stays and not scenario.removes:
+        # While the disk was full, it may have been unable to.
+        with suppress(AssertionError):
+            eventually(lambda: assert_nothing_left_over(prepared, world, "once there is room"))
     before = state.files(world.root)
     # Nothing can be removed of a broken disk, nor what the fault was about: that waits for a start.
     broken = kind.stays and kind.error == errno.EIO

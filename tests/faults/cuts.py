@@ -54,7 +54,11 @@ def cuts_of(prepared, disk):
 
 
 def run(prepared, cuts, folder, lying=False):
-    """Takes these cuts, of one target and disk, out of one run, and looks at what each has left."""
+    """Takes these cuts, of one target and disk, out of one run, and looks at what each has left.
+
+    What a server does on its own account, such as to look at the users list, it does not do as
+    often in every run: those after its last call are left out.
+    """
     place = Path(folder) / str(os.getpid())
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir(parents=True)

@@ -4,7 +4,7 @@ import gzip
 import json
 import zlib
 from contextlib import closing
-from http.client import HTTPConnection
+from http.client import HTTPConnection, IncompleteRead
 
 from harness import MEBIBYTE
 from harness.raw import Reply, copy
@@ -32,6 +32,9 @@ def send(server, path, body=None, method="POST", headers=HEADERS, into=None):
             content = response.read()
         else:
             copy(response, into)
+            # Reading in pieces does not notice that by itself.
+            if response.length:
+                raise IncompleteRead(b"", response.length)
         return Reply(response.status, response.headers, content)
 
 
