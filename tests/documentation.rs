@@ -188,7 +188,12 @@ fn the_default_file_has_every_key_once_and_nothing_but_comments() {
 
 #[test]
 fn the_default_file_uncommented_changes_nothing() {
-    let settings = |text: &str| format!("{:?}", load(text).unwrap());
+    let settings = |text: &str| {
+        let mut settings = load(text).unwrap();
+        // Where a value was written is another matter.
+        settings.address_given_by.clear();
+        format!("{settings:?}")
+    };
     let builtin = settings("");
     let (values, _) = defaults();
     for (name, value) in &values {

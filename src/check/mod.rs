@@ -6,6 +6,7 @@
 //! server's account only. Repairs of a user's data are made
 //! by the running server in that user's turn, or with `SYNC_BASE` held.
 
+mod address;
 mod child;
 mod clock;
 mod collection;
@@ -31,6 +32,7 @@ use subject::Subject;
 /// Looks at everything that is on this machine.
 pub fn look(subject: &Subject, findings: &mut Findings) {
     settings::check(subject, findings);
+    address::check(subject, findings);
     clock::check(findings);
     let Some(base) = &subject.base else { return };
     files::check(subject, base, findings);

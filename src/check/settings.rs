@@ -11,6 +11,7 @@ use crate::{
     account::{compare, password::Credential},
     config::{LONG_CREDENTIAL, NO_USERS, Settings, client_address::ClientAddress},
     control::Request,
+    service::socket_unit::SocketUnit,
 };
 
 const BOM: char = '\u{feff}';
@@ -235,7 +236,8 @@ fn service(subject: &Subject, findings: &mut Findings) {
             "See `journalctl -u anki-syncd`; what is wrong with settings and files is listed here as well.",
         );
     }
-    if !unit.is_running() && !unit.listening {
+    let has_socket_failed = unit.socket.as_ref().is_some_and(SocketUnit::has_failed);
+    if !unit.is_running() && !unit.is_listening() && !has_socket_failed {
         findings.warning(
             "service-not-listening",
             "anki-syncd.socket",

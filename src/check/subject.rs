@@ -74,10 +74,7 @@ impl Subject {
     #[must_use]
     pub fn find(given: &Sources) -> Self {
         let mut sources = given.clone();
-        let unit = Unit::ask().filter(|unit| is_meant(given, unit));
-        if let Some(unit) = &unit {
-            adopt(&mut sources, unit);
-        }
+        let unit = of_unit(&mut sources);
         let keys = Keys::read(sources.file.as_deref());
         let lists = lists(&sources, unit.as_ref(), &keys);
         if let Some(list) = lists.iter().find(|list| list.is_credential) {
@@ -181,6 +178,14 @@ pub fn users_folders(base: &Path) -> Vec<(UserName, PathBuf)> {
         .collect();
     users.sort();
     users
+}
+
+/// The unit, if its settings are the ones in question; they are taken over then.
+#[must_use]
+pub fn of_unit(sources: &mut Sources) -> Option<Unit> {
+    let unit = Unit::ask().filter(|unit| is_meant(sources, unit))?;
+    adopt(sources, &unit);
+    Some(unit)
 }
 
 /// Whether the unit's settings are the ones in question: no others were given.

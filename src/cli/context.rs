@@ -3,6 +3,7 @@
 use std::{
     cell::OnceCell,
     ffi::OsStr,
+    fs,
     io::{self, Write},
     path::{Path, PathBuf},
 };
@@ -16,7 +17,11 @@ use crate::{
         Request,
         client::{self, Address, AskError, Held},
     },
-    service::exit::Exit,
+    service::{
+        exit::Exit,
+        manager, socket_unit,
+        unit::{Unit, UsersCredential},
+    },
 };
 
 /// Where the packages keep the settings, and the list of users that the unit's
@@ -31,6 +36,9 @@ pub enum CommandError {
     /// The server cannot be asked, or says no.
     #[error(transparent)]
     Ask(#[from] AskError),
+    /// systemd's server is not running, and cannot be started.
+    #[error("the server is not running: {0}")]
+    Obstructed(String),
     /// The settings are in disorder.
     #[error("{0}")]
     Settings(Problems),
@@ -56,7 +64,7 @@ impl CommandError {
     #[must_use]
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Ask(_) | Self::Failed(_) => Exit::Unavailable,
+            Self::Ask(_) | Self::Obstructed(_) | Self::Failed(_) => Exit::Unavailable,
             Self::Settings(_) | Self::UsersFile(FileError::Mistakes { .. }) => Exit::Config,
             Self::Refused(_) => Exit::Usage,
             Self::UsersFile(FileError::Io { .. } | FileError::Held { .. }) | Self::Io(_) => {
@@ -74,6 +82,7 @@ pub struct Context {
     is_units: bool,
     /// Where the settings say that the data are; reading a long list of users takes a while.
     base: OnceCell<Option<PathBuf>>,
+    obstacle: OnceCell<Option<String>>,
 }
 
 impl Context {
@@ -86,8 +95,9 @@ impl Context {
             sources.file = Some(file.clone());
         }
         // A server with other settings or data is none of the unit's, which has the credential.
-        let is_units = sources.file.as_ref().is_none_or(|given| *given == file)
-            && !sources.variables.contains_key(OsStr::new("SYNC_BASE"));
+        let is_units = manager::is_beside_main()
+            || sources.file.as_ref().is_none_or(|given| *given == file)
+                && !sources.variables.contains_key(OsStr::new("SYNC_BASE"));
         if sources.credentials.is_none() && is_units && folder.join("users").exists() {
             sources.credentials = Some(folder.to_owned());
         }
@@ -98,6 +108,7 @@ impl Context {
             sources,
             is_units,
             base: OnceCell::new(),
+            obstacle: OnceCell::new(),
         }
     }
 
@@ -105,6 +116,27 @@ impl Context {
     #[must_use]
     pub fn credential(&self) -> Option<PathBuf> {
         self.sources.credential()
+    }
+
+    /// What the file holds now that systemd copies for its server as the list of users; none if
+    /// that server has its users from elsewhere.
+    ///
+    /// # Errors
+    /// [`CommandError::Refused`] when the file cannot be read.
+    pub fn users_to_hand_over(&self) -> Result<Option<String>, CommandError> {
+        let unit = self.is_units.then(Unit::ask).flatten();
+        match unit.filter(|unit| !unit.has_users_in_variables()) {
+            Some(Unit {
+                users: Some(UsersCredential::File(path)),
+                ..
+            }) => fs::read_to_string(&path).map(Some).map_err(|error| {
+                CommandError::Refused(format!(
+                    "nothing is reloaded: {} cannot be read: {error}",
+                    path.display()
+                ))
+            }),
+            _ => Ok(None),
+        }
     }
 
     /// The settings, as far as they are this user's to read.
@@ -123,6 +155,24 @@ impl Context {
     #[must_use]
     pub fn sources(&self) -> &Sources {
         &self.sources
+    }
+
+    /// What keeps systemd's server from being started for a command, if this is about that server.
+    #[must_use]
+    pub fn obstacle(&self) -> Option<&str> {
+        let find = || self.is_units.then(socket_unit::obstacle).flatten();
+        self.obstacle.get_or_init(find).as_deref()
+    }
+
+    /// An error with its reason, where it says only that the server is not running.
+    #[must_use]
+    pub fn explained(&self, error: CommandError) -> CommandError {
+        match (&error, self.obstacle()) {
+            (CommandError::Ask(AskError::NotRunning), Some(obstacle)) => {
+                CommandError::Obstructed(obstacle.to_owned())
+            }
+            _ => error,
+        }
     }
 
     /// Asks the running server.
@@ -154,7 +204,7 @@ impl Context {
         }
         Address {
             base: self.base.get().cloned().flatten(),
-            is_units: self.is_units,
+            is_units: self.is_units && self.obstacle().is_none(),
         }
     }
 }

@@ -25,6 +25,7 @@ use crate::{
         rest, sandbox,
         signals::Signals,
         sockets::{self, Passed, Socket, SocketError},
+        standing::Standing,
         status, watch, watchdog,
     },
     vault::{
@@ -84,13 +85,19 @@ pub fn run(settings: Settings, sources: Sources, allow_root: bool) -> Exit {
 
 /// Everything that has to happen while there is one thread: sockets before rights are
 /// given up, rights before anything is written.
-fn start(settings: Settings, sources: Sources, allow_root: bool) -> Result<(), StartError> {
-    log_warnings(&settings);
+fn start(mut settings: Settings, sources: Sources, allow_root: bool) -> Result<(), StartError> {
+    log_warnings(&settings.warnings);
     let mut passed = sockets::inherited()?;
-    let idle_exit = settings.idle_exit.filter(|_| !passed.serving.is_empty());
-    if passed.serving.is_empty() {
+    let is_activated = !passed.serving.is_empty();
+    let idle_exit = settings.idle_exit.filter(|_| is_activated);
+    if !is_activated {
         passed.serving = sockets::bind(&settings.host, settings.port)?;
     }
+    let places: Vec<_> = passed.serving.iter().map(Socket::place).collect();
+    let standing = Standing::new(&settings, is_activated.then(|| places.clone()));
+    let remarks = standing.remarks(&settings);
+    log_warnings(&remarks);
+    settings.warnings.extend(remarks);
     if let Some(user) = privileges::account(settings.run_as.as_deref(), allow_root)? {
         let mut patience = rest::Patience::default();
         hand_over(&settings.base, user.uid, user.gid, &mut || {
@@ -128,6 +135,7 @@ fn start(settings: Settings, sources: Sources, allow_root: bool) -> Result<(), S
     let reloader = Arc::new(Reloader::new(
         Arc::clone(&server),
         sources,
+        standing,
         settings.warnings,
         &settings.user_lists,
     ));
@@ -135,7 +143,7 @@ fn start(settings: Settings, sources: Sources, allow_root: bool) -> Result<(), S
         Arc::clone(&server),
         Arc::clone(&reloader),
         settings.base,
-        passed.serving.iter().map(Socket::place).collect(),
+        places,
     );
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

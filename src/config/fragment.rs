@@ -4,7 +4,7 @@ use std::{fmt, path::PathBuf, str::FromStr};
 
 use ipnet::IpNet;
 
-use super::{client_address::ClientAddress, problem::Problems};
+use super::{Sources, client_address::ClientAddress, environment, file, problem::Problems};
 
 /// A value, and where it was given.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,6 +63,25 @@ pub struct Fragment {
 }
 
 impl Fragment {
+    /// What file and environment say, the latter winning.
+    #[must_use]
+    pub fn gather(sources: &Sources, problems: &mut Problems, warnings: &mut Vec<String>) -> Self {
+        let from_environment = environment::read(&sources.variables, problems, warnings);
+        let from_file = sources.file.as_ref().map(|path| file::read(path, problems));
+        from_environment.over(from_file.unwrap_or_default())
+    }
+
+    /// Where to listen.
+    #[must_use]
+    pub fn address(&self) -> (String, u16) {
+        let host = self.host.as_ref().map(|given| given.value.clone());
+        let port = self.port.as_ref().map(|given| given.value);
+        (
+            host.unwrap_or_else(|| "0.0.0.0".to_owned()),
+            port.unwrap_or(8080),
+        )
+    }
+
     /// This source's settings, and the other's where this one is silent.
     #[must_use]
     pub fn over(self, other: Self) -> Self {

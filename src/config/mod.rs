@@ -48,6 +48,8 @@ pub struct Settings {
     pub host: String,
     /// Port to listen on; 0 lets the system choose.
     pub port: u16,
+    /// Which settings name the two, as the person wrote them; none where both are the default.
+    pub address_given_by: Vec<String>,
     /// Where a client's address is to be found.
     pub client_address: ClientAddress,
     /// The users with their passwords.
@@ -123,15 +125,25 @@ impl Settings {
     pub fn load(sources: &Sources) -> Result<Self, Problems> {
         let mut problems = Problems::default();
         let mut warnings = Vec::new();
-        let from_environment = environment::read(&sources.variables, &mut problems, &mut warnings);
-        let from_file = sources
-            .file
-            .as_ref()
-            .map(|path| file::read(path, &mut problems));
-        let fragment = from_environment.over(from_file.unwrap_or_default());
+        let fragment = Fragment::gather(sources, &mut problems, &mut warnings);
         let settings = Self::complete(fragment, sources, &mut problems, warnings);
         if problems.0.is_empty() {
             Ok(settings)
+        } else {
+            Err(problems)
+        }
+    }
+
+    /// Where a server of these settings listens, unless systemd passes it sockets. The users need
+    /// not be known for that.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the file or the environment.
+    pub fn address(sources: &Sources) -> Result<(String, u16), Problems> {
+        let mut problems = Problems::default();
+        let fragment = Fragment::gather(sources, &mut problems, &mut Vec::new());
+        if problems.0.is_empty() {
+            Ok(fragment.address())
         } else {
             Err(problems)
         }
@@ -143,6 +155,7 @@ impl Settings {
         problems: &mut Problems,
         mut warnings: Vec<String>,
     ) -> Self {
+        let (host, port) = fragment.address();
         let (users, user_lists) = users::all(&fragment, sources, problems, &mut warnings);
         let base = match fragment.base {
             Some(given) => given.value,
@@ -169,12 +182,13 @@ impl Settings {
                 .map_or(default.days, |given| given.value),
             bytes: most.saturating_mul(MIB),
         };
+        let host_given = fragment.host.map(|given| given.setting);
+        let port_given = fragment.port.map(|given| given.setting);
         Self {
             base,
-            host: fragment
-                .host
-                .map_or_else(|| "0.0.0.0".to_owned(), |given| given.value),
-            port: fragment.port.map_or(8080, |given| given.value),
+            host,
+            port,
+            address_given_by: host_given.into_iter().chain(port_given).collect(),
             client_address: fragment
                 .client_address
                 .map(|given| given.value)

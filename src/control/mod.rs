@@ -41,7 +41,7 @@ pub enum Request {
     /// How is it going? Answered by [`Status`].
     Status,
     /// Read the settings again, with this text in place of the credential `users`, of which
-    /// the server has but a copy from its start. Answered by the number of users.
+    /// the server has but a copy from its start. Answered by [`Reloaded`].
     Reload {
         /// What the users file holds now; none where it has not changed.
         users: Option<String>,
@@ -158,6 +158,15 @@ pub struct Preview {
     pub present: Option<Summary>,
     /// What there would be.
     pub restored: Summary,
+}
+
+/// What a server has read again.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Reloaded {
+    /// How many users can log in.
+    pub users: usize,
+    /// What deserves attention, as sentences: also which changes do not count yet.
+    pub warnings: Vec<String>,
 }
 
 /// What it is answered.

@@ -10,7 +10,7 @@ use tokio::{
 };
 use tokio_util::task::TaskTracker;
 
-use super::{Reply, Request};
+use super::{Reloaded, Reply, Request};
 use crate::{
     account::name::UserName,
     clock,
@@ -89,13 +89,16 @@ impl Operator {
         mended.map_err(|error| error.to_string())
     }
 
-    async fn reload(&self, users: Option<String>) -> Result<usize, String> {
+    async fn reload(&self, users: Option<String>) -> Result<Reloaded, String> {
         let reloaded = match users {
             Some(users) => self.reloader.replace_users(users).await,
             None => self.reloader.reload().await,
         };
         reloaded.map_err(|problems| problems.to_string())?;
-        Ok(self.server.accounts.count())
+        Ok(Reloaded {
+            users: self.server.accounts.count(),
+            warnings: self.reloader.warnings(),
+        })
     }
 }
 

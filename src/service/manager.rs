@@ -14,6 +14,12 @@ pub fn state() -> Option<PathBuf> {
     folder("STATE_DIRECTORY")
 }
 
+/// Whether systemd runs this process beside the unit's own, for `ExecReload=` say.
+#[must_use]
+pub fn is_beside_main() -> bool {
+    env::var_os("MAINPID").is_some()
+}
+
 /// The names of the sockets that systemd passes, in their order.
 pub(super) fn socket_names() -> Vec<String> {
     let names = env::var("LISTEN_FDNAMES").unwrap_or_default();

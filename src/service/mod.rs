@@ -2,6 +2,7 @@
 //! signals, reload, rest, privileges, sandbox and exit status.
 
 pub mod exit;
+pub mod listeners;
 pub mod log;
 pub mod manager;
 pub mod notify;
@@ -10,7 +11,9 @@ pub mod reload;
 pub mod rest;
 pub mod sandbox;
 pub mod signals;
+pub mod socket_unit;
 pub mod sockets;
+pub mod standing;
 pub mod status;
 pub mod unit;
 pub mod watch;

@@ -7,15 +7,15 @@ use std::{
 
 use tokio::{sync::Mutex, task::spawn_blocking};
 
-use super::{notify, watch::Stamp};
+use super::{notify, standing::Standing, watch::Stamp};
 use crate::{
     config::{Settings, Sources, UserLists, problem::Problems},
     http::Server,
 };
 
 /// Tells what works, but is probably not meant.
-pub fn log_warnings(settings: &Settings) {
-    for warning in &settings.warnings {
+pub fn log_warnings(warnings: &[String]) {
+    for warning in warnings {
         tracing::warn!("{warning}");
     }
 }
@@ -24,6 +24,7 @@ pub fn log_warnings(settings: &Settings) {
 pub struct Reloader {
     server: Arc<Server>,
     sources: Mutex<Sources>,
+    standing: Standing,
     warnings: StdMutex<Vec<String>>,
     /// As it was when it was last read, successfully or not.
     users_file: StdMutex<Option<(PathBuf, Option<Stamp>)>>,
@@ -35,12 +36,14 @@ impl Reloader {
     pub fn new(
         server: Arc<Server>,
         sources: Sources,
+        standing: Standing,
         warnings: Vec<String>,
         lists: &UserLists,
     ) -> Self {
         Self {
             server,
             sources: Mutex::new(sources),
+            standing,
             warnings: StdMutex::new(warnings),
             users_file: StdMutex::new(users_file(lists)),
         }
@@ -117,8 +120,9 @@ impl Reloader {
         Ok(())
     }
 
-    fn adopt(&self, settings: Settings) {
-        log_warnings(&settings);
+    fn adopt(&self, mut settings: Settings) {
+        settings.warnings.extend(self.standing.remarks(&settings));
+        log_warnings(&settings.warnings);
         let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
         warnings.clone_from(&settings.warnings);
         drop(warnings);

@@ -3,7 +3,7 @@
 use std::{
     fs::{self, Permissions},
     io,
-    net::{TcpListener, ToSocketAddrs},
+    net::{SocketAddr, TcpListener, ToSocketAddrs},
     os::{
         fd::AsFd,
         unix::{fs::PermissionsExt, net::UnixListener},
@@ -125,22 +125,30 @@ fn take(passed: &mut ListenFd, number: usize) -> Result<Socket, SocketError> {
     }
 }
 
+/// The addresses that a host stands for: a name, or an address with or without brackets.
+///
+/// # Errors
+/// When the name does not resolve.
+pub fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    let bare = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'))
+        .unwrap_or(host);
+    Ok((bare, port).to_socket_addrs()?.collect())
+}
+
 /// Listens on every address that the host name stands for.
 ///
 /// # Errors
 /// [`SocketError`].
 pub fn bind(host: &str, port: u16) -> Result<Vec<Socket>, SocketError> {
-    let bare = host
-        .strip_prefix('[')
-        .and_then(|host| host.strip_suffix(']'))
-        .unwrap_or(host);
     let host_error = |source| SocketError::Host {
         host: host.to_owned(),
         source,
     };
     let mut sockets = Vec::new();
     let mut failure = host_error(io::ErrorKind::AddrNotAvailable.into());
-    for address in (bare, port).to_socket_addrs().map_err(host_error)? {
+    for address in resolve(host, port).map_err(host_error)? {
         match TcpListener::bind(address) {
             Ok(listener) => sockets.push(Socket::Tcp(listener)),
             Err(source) if source.raw_os_error() == Some(Errno::EAFNOSUPPORT as i32) => {

@@ -7,8 +7,10 @@ use std::{
     process::Command,
 };
 
-const SERVICE: &str = "anki-syncd.service";
-const SOCKET: &str = "anki-syncd.socket";
+use super::socket_unit::SocketUnit;
+
+/// Its name.
+pub const SERVICE: &str = "anki-syncd.service";
 const STATE_ROOT: &str = "/var/lib";
 
 /// What the unit's definition and state say.
@@ -32,8 +34,8 @@ pub struct Unit {
     pub users: Option<UsersCredential>,
     /// The configuration file that its command line names.
     pub configuration: Option<PathBuf>,
-    /// Whether its socket is being listened on.
-    pub listening: bool,
+    /// The unit of its sockets; none when that is masked, and the server listens by itself.
+    pub socket: Option<SocketUnit>,
 }
 
 /// Where systemd takes the credential `users` from.
@@ -63,7 +65,7 @@ impl Unit {
                 Err(error) => unit.unread.push((path, error.to_string())),
             }
         }
-        unit.listening = systemctl(&["is-active", SOCKET]).is_some();
+        unit.socket = SocketUnit::ask();
         Some(unit)
     }
 
@@ -98,15 +100,33 @@ impl Unit {
                 .skip_while(|word| *word != "--config")
                 .nth(1)
                 .map(PathBuf::from),
-            listening: false,
+            socket: None,
         })
     }
 
-    /// Whether its process is there or just being started.
+    /// Whether its process is there or just being started. One that is started without its sockets
+    /// is as good as not there: it ends at once, and is started again and again.
     #[must_use]
     pub fn is_running(&self) -> bool {
-        ["active", "activating", "reloading"].contains(&self.state.as_str())
-            && self.result != "exit-code"
+        let has_sockets = !self.socket.as_ref().is_some_and(SocketUnit::has_failed);
+        match self.state.as_str() {
+            "active" | "reloading" => self.result != "exit-code",
+            "activating" => self.result != "exit-code" && has_sockets,
+            _ => false,
+        }
+    }
+
+    /// Whether its variables list the users, in place of all other lists.
+    #[must_use]
+    pub fn has_users_in_variables(&self) -> bool {
+        let mut names = self.variables.iter().map(|(name, _)| name);
+        names.any(|name| name.starts_with("SYNC_USER"))
+    }
+
+    /// Whether its socket is being listened on.
+    #[must_use]
+    pub fn is_listening(&self) -> bool {
+        self.socket.as_ref().is_some_and(SocketUnit::is_active)
     }
 
     /// Whether it was started and ended badly.
@@ -116,7 +136,13 @@ impl Unit {
     }
 }
 
-fn systemctl(arguments: &[&str]) -> Option<String> {
+/// Whether a unit is running.
+pub(super) fn is_active(unit: &str) -> bool {
+    systemctl(&["is-active", unit]).is_some()
+}
+
+/// What systemd answers; none if it says no, or is not there.
+pub(super) fn systemctl(arguments: &[&str]) -> Option<String> {
     let output = Command::new("systemctl").args(arguments).output().ok()?;
     output
         .status

@@ -218,6 +218,15 @@ class Container:
         if state != "running":
             raise RuntimeError(f"{self.name} is {state}:\n{self.run('systemctl', '--failed')}")
 
+    def reboot(self):
+        """With --keep-unit, nspawn ends instead, for whoever started it to start another."""
+        self.run("systemctl", "reboot", check=False)
+        self.wait_for_end()
+        if self.cgroup is not None:
+            self.clear_cgroup()
+        self.boot()
+        self.wait_until_up()
+
     def find_leader(self):
         with suppress(OSError):
             for task in Path(f"/proc/{self.process}/task").iterdir():
@@ -291,6 +300,11 @@ class Container:
                 f"{done.stdout}{done.stderr}"
             )
         return done
+
+    def at_a_terminal(self, command, **environment):
+        """Runs a command line as a person does who sits in front of it."""
+        settings = [f"{name}={value}" for name, value in environment.items()]
+        return self.run("env", *settings, "script", "--quiet", "-e", "-c", command, "/dev/null")
 
     def output(self, *command):
         return self.run(*command).stdout.strip()

@@ -31,9 +31,7 @@ class Daemon:
     def __init__(self, container):
         self.container = container
         self.users = dict(USERS)
-        self.port = free_port()
-        self.address = ("127.0.0.1", self.port)
-        self.url = f"http://127.0.0.1:{self.port}/"
+        self.move_to(free_port())
         self.cursor = None
 
     def install(self):
@@ -92,7 +90,14 @@ class Daemon:
 
     def listen_on(self, *addresses):
         lines = "".join(f"ListenStream={address}\n" for address in addresses)
-        self.drop_in(f"[Socket]\nListenStream=\n{lines}", SOCKET, "port.conf")
+        # Before override.conf, which `systemctl edit` writes.
+        self.drop_in(f"[Socket]\nListenStream=\n{lines}", SOCKET, "00-port.conf")
+
+    def move_to(self, port):
+        """Where clients look for it from now on."""
+        self.port = port
+        self.address = ("127.0.0.1", port)
+        self.url = f"http://127.0.0.1:{port}/"
 
     def folder(self, user):
         return self.container.path(f"{BASE}/{user}")

@@ -1,6 +1,8 @@
-"""What systemd itself says about units."""
+"""What systemd itself says about units, and what keeps them from listening."""
 
+import http.client
 import re
+from contextlib import contextmanager
 
 
 def exposure(container, *words):
@@ -16,3 +18,26 @@ def verify(container, *units):
     options = ["--recursive-errors=no", "--man=no"]
     done = container.run("systemd-analyze", "verify", *options, *units, check=False)
     return done.returncode, done.stdout + done.stderr
+
+
+def refuses(port):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        connection.connect()
+    except ConnectionRefusedError:
+        return True
+    connection.close()
+    return False
+
+
+@contextmanager
+def taken(daemon, port):
+    """By a program in the same container."""
+    unit = f"taken-{port}"
+    command = ["python3", "-m", "http.server", str(port)]
+    daemon.container.run("systemd-run", f"--unit={unit}", *command)
+    try:
+        daemon.wait_for(lambda: not refuses(port))
+        yield
+    finally:
+        daemon.systemctl("stop", unit)

@@ -22,6 +22,8 @@ from harness.daemon import (
 from harness.device import ClientError
 from harness.packages import BACKUPS, COLLECTIONS_STAY, NEXT_STEP, MidSync
 from harness.raw import Account
+from harness.server import free_port
+from harness.units import taken
 
 MEDIA = {"one.txt": b"1", "Füße.mp3": b"two"}
 # What was measured is some 15 MiB.
@@ -58,6 +60,28 @@ def test_installing_it_starts_the_socket_and_says_what_is_next(daemon, packages)
     }
     assert daemon.container.output("dpkg", "--verify", "anki-syncd") == ""
     assert daemon.container.output("id", "-un", "anki-syncd") == "anki-syncd"
+
+
+def test_a_port_that_is_taken_at_installation_is_named_with_what_to_do(
+    daemon, packages, new_device
+):
+    with taken(daemon, daemon.port):
+        said = daemon.apt_install(packages.package("deb"))
+        print(said)
+        assert f"port {daemon.port} is taken by python3 (process " in said
+        assert "ListenStream=27701" in said
+        assert NEXT_STEP in said
+        daemon.add_users()
+        assert daemon.state(SERVICE) == "inactive"
+        free = free_port()
+        daemon.listen_on(free)
+        daemon.systemctl("restart", SOCKET)
+    before = daemon.port
+    daemon.move_to(free)
+    try:
+        new_device(daemon).login()
+    finally:
+        daemon.move_to(before)
 
 
 def test_without_users_yet_it_answers_and_lets_nobody_in(installed, new_device):

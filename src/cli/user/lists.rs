@@ -14,7 +14,7 @@ use crate::{
         users_file::{Document, EditError, UsersFile},
     },
     config::{LONG_CREDENTIAL, Settings},
-    control::{Request, UserReport, client::AskError},
+    control::{Reloaded, Request, UserReport, client::AskError},
     durable::Replacement,
 };
 
@@ -119,7 +119,7 @@ impl Lists {
             .transpose()?;
         // If it does not, the change to come says why.
         if context
-            .ask::<usize>(&Request::Reload { users: text })
+            .ask::<Reloaded>(&Request::Reload { users: text })
             .is_ok()
         {
             eprintln!(
@@ -274,7 +274,7 @@ impl List {
     fn tell(&self, context: &Context, text: &str) -> Result<bool, CommandError> {
         let users = self.is_credential.then(|| text.to_owned());
         let request = Request::Reload { users };
-        let told = match context.ask::<usize>(&request) {
+        let told = match context.ask::<Reloaded>(&request) {
             // It may have ended, to be started again; to hear it twice does no harm.
             Err(AskError::Broken(_)) => context.ask(&request),
             told => told,

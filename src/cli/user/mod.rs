@@ -94,6 +94,9 @@ fn add(context: &Context, name: &UserName) -> Result<(), CommandError> {
     if let Some(warning) = list.nearly_too_long() {
         println!("{warning}");
     }
+    if let Some(obstacle) = context.obstacle() {
+        println!("Nobody can sync yet: {obstacle}");
+    }
     change.confirm()
 }
 

@@ -1,0 +1,160 @@
+//! The socket unit that the packages install, as systemd knows it, for commands that run outside
+//! of it: where it is to listen, and what keeps it from that.
+
+use std::{fmt::Write, net::SocketAddr};
+
+use super::{
+    listeners::{holder, is_listened_at},
+    unit::{SERVICE, is_active, systemctl},
+};
+
+const SOCKET: &str = "anki-syncd.socket";
+/// How to choose another port; the documentation says the same.
+pub const ANOTHER_PORT: &str = "`sudo systemctl edit anki-syncd.socket`, with the lines `[Socket]`, `ListenStream=` and `ListenStream=27701`; then `sudo systemctl restart anki-syncd.socket`";
+/// What makes a changed socket unit count.
+pub const RESTART: &str =
+    "`systemctl restart anki-syncd.socket`; a sync under way is completed first.";
+
+/// What the unit's definition and state say.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct SocketUnit {
+    /// `active`, `inactive`, `failed` and so on.
+    state: String,
+    /// What became of its last start: `success`, `resources` and so on.
+    result: String,
+    /// Where it is to listen: addresses and paths.
+    pub places: Vec<String>,
+    /// Whether its files have changed since systemd read them.
+    pub is_outdated: bool,
+}
+
+impl SocketUnit {
+    /// Asks systemd; none where there is no systemd, or no such unit, or a masked one.
+    #[must_use]
+    pub fn ask() -> Option<Self> {
+        let properties = "LoadState,ActiveState,Result,Listen,NeedDaemonReload";
+        Self::parse(&systemctl(&["show", "--property", properties, SOCKET])?)
+    }
+
+    fn parse(shown: &str) -> Option<Self> {
+        let mut unit = Self::default();
+        let mut is_loaded = false;
+        for (name, value) in shown.lines().filter_map(|line| line.split_once('=')) {
+            match name {
+                "LoadState" => is_loaded = value == "loaded",
+                "ActiveState" => value.clone_into(&mut unit.state),
+                "Result" => value.clone_into(&mut unit.result),
+                "NeedDaemonReload" => unit.is_outdated = value == "yes",
+                "Listen" => unit
+                    .places
+                    .extend(value.strip_suffix(" (Stream)").map(str::to_owned)),
+                _ => {}
+            }
+        }
+        is_loaded.then_some(unit)
+    }
+
+    /// Whether systemd holds its sockets, unless its files have changed since.
+    #[must_use]
+    pub fn is_active(&self) -> bool {
+        self.state == "active"
+    }
+
+    /// Whether it could not be started, or has given up.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        self.state == "failed"
+    }
+
+    /// Where nobody listens, although the unit names it and is active.
+    #[must_use]
+    pub fn deserted(&self) -> Vec<&str> {
+        let places = self.places.iter().map(String::as_str);
+        places.filter(|place| !is_listened_at(place)).collect()
+    }
+
+    /// Why it has failed: the ports that others have, if that is the reason.
+    #[must_use]
+    pub fn failure(&self) -> String {
+        let ports = self.places.iter().filter_map(|place| {
+            let port = place.parse::<SocketAddr>().ok()?.port();
+            Some(format!("port {port} is taken by {}", holder(port)?))
+        });
+        let ports: Vec<_> = ports.collect();
+        let mut failure = format!("{SOCKET} has failed");
+        // Writing to a string cannot fail.
+        let _ = if ports.is_empty() {
+            write!(failure, " ({})", self.result)
+        } else {
+            write!(failure, ": {}", ports.join("; "))
+        };
+        failure
+    }
+
+    /// What to do about that.
+    #[must_use]
+    pub fn remedy(&self) -> String {
+        let is_taken = self.places.iter().any(|place| {
+            let address = place.parse::<SocketAddr>();
+            address.is_ok_and(|address| holder(address.port()).is_some())
+        });
+        if is_taken {
+            format!(
+                "Choose another port: {ANOTHER_PORT}. Or stop what has the port, then `sudo systemctl restart {SOCKET}`."
+            )
+        } else {
+            format!(
+                "`sudo systemctl restart {SOCKET}` tries again; `journalctl -u {SOCKET}` says why it failed."
+            )
+        }
+    }
+}
+
+/// What keeps systemd's server from being started by whoever asks for it: a socket unit that has
+/// failed. To start the service without its sockets would only fail again and again.
+#[must_use]
+pub fn obstacle() -> Option<String> {
+    let unit = SocketUnit::ask().filter(SocketUnit::has_failed)?;
+    // It may still have the sockets from before.
+    (!is_active(SERVICE)).then(|| format!("{}. {}", unit.failure(), unit.remedy()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    #[test]
+    fn what_systemd_shows_is_read() {
+        let unit = SocketUnit::parse(
+            "Listen=[::]:8080 (Stream)\nListen=/run/anki-syncd.sock (Stream)\nListen=9 (Datagram)\n\
+             Result=success\nLoadState=loaded\nActiveState=active\nNeedDaemonReload=yes\n",
+        )
+        .unwrap();
+        assert_eq!(unit.places, ["[::]:8080", "/run/anki-syncd.sock"]);
+        assert!(unit.is_active() && unit.is_outdated && !unit.has_failed());
+        assert_eq!(SocketUnit::parse("LoadState=masked\n"), None);
+    }
+
+    #[test]
+    fn a_port_that_is_taken_is_told_with_its_holder_and_how_to_choose_another() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let unit = SocketUnit {
+            state: "failed".to_owned(),
+            result: "resources".to_owned(),
+            places: vec![address.to_string()],
+            is_outdated: false,
+        };
+        let start = format!(
+            "anki-syncd.socket has failed: port {} is taken by ",
+            address.port()
+        );
+        assert!(unit.failure().starts_with(&start), "{}", unit.failure());
+        assert!(unit.remedy().contains("ListenStream=27701"));
+        drop(listener);
+        assert_eq!(unit.failure(), "anki-syncd.socket has failed (resources)");
+        assert!(!unit.remedy().contains("ListenStream="));
+    }
+}
