@@ -1,49 +1,137 @@
-//! `--healthcheck`: asks the running server.
+//! `--healthcheck`: whether devices are served.
 
 use std::{
     io::{self, Read, Write},
-    net::{TcpStream, ToSocketAddrs},
+    net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream},
+    os::unix::net::UnixStream,
     time::Duration,
 };
 
-use crate::{config::Settings, service::exit::Exit};
+use crate::{
+    check::subject::of_unit,
+    config::{Settings, Sources, problem::Problems},
+    service::{
+        exit::Exit,
+        socket_unit::SocketUnit,
+        sockets::resolve,
+        unit::{SERVICE, Unit},
+    },
+};
 
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(4);
 
-/// Succeeds when the server at the configured address answers that it is well.
-pub fn run(settings: &Settings) -> Exit {
-    match ask(settings) {
-        Ok(true) => Exit::Ok,
-        Ok(false) => {
-            eprintln!(
-                "anki-syncd: something else than a sync server answers at {}:{}",
-                settings.host, settings.port
-            );
-            Exit::Unavailable
-        }
-        Err(error) => {
-            eprintln!(
-                "anki-syncd: no answer at {}:{}: {error}",
-                settings.host, settings.port
-            );
-            Exit::Unavailable
+/// Why devices are not served.
+#[derive(Debug, thiserror::Error)]
+enum Sick {
+    #[error("{0}")]
+    Settings(Problems),
+    #[error("no answer at {place}: {error}")]
+    Silent { place: String, error: io::Error },
+    #[error("something else than a sync server answers at {0}")]
+    Foreign(String),
+    #[error("{SERVICE} has failed, with exit status {0}: `journalctl -u {SERVICE}` says why")]
+    Failed(String),
+    #[error("{0}")]
+    Socket(String),
+    #[error(
+        "neither {SERVICE} nor its socket is active: `systemctl enable --now anki-syncd.socket`"
+    )]
+    Inactive,
+}
+
+/// Succeeds when the server answers that it is well, or when systemd listens in its place. One
+/// that sleeps is not woken up.
+pub fn run(sources: Sources) -> Exit {
+    match look(sources) {
+        Ok(()) => Exit::Ok,
+        Err(sick) => {
+            eprintln!("anki-syncd: {sick}");
+            match sick {
+                Sick::Settings(_) => Exit::Config,
+                _ => Exit::Unavailable,
+            }
         }
     }
 }
 
-fn ask(settings: &Settings) -> io::Result<bool> {
-    let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
-    for address in (settings.host.as_str(), settings.port).to_socket_addrs()? {
-        match TcpStream::connect_timeout(&address, PATIENCE) {
-            Ok(stream) => return is_well(stream),
-            Err(error) => last = error,
-        }
+fn look(mut sources: Sources) -> Result<(), Sick> {
+    match of_unit(&mut sources) {
+        Some(unit) => look_at_unit(&unit, &sources),
+        None => ask_at_configured(&sources),
     }
-    Err(last)
 }
 
-fn is_well(mut stream: TcpStream) -> io::Result<bool> {
+fn look_at_unit(unit: &Unit, sources: &Sources) -> Result<(), Sick> {
+    if unit.has_failed() {
+        return Err(Sick::Failed(unit.status.clone()));
+    }
+    match (&unit.socket, unit.is_running()) {
+        (Some(socket), _) if socket.has_failed() => Err(Sick::Socket(socket.failure())),
+        (Some(socket), true) if socket.is_active() => ask_one(&socket.places),
+        (_, true) => ask_at_configured(sources),
+        (Some(socket), false) if socket.is_active() => listened_at(socket),
+        (_, false) => Err(Sick::Inactive),
+    }
+}
+
+/// Without connecting, which would start the server.
+fn listened_at(socket: &SocketUnit) -> Result<(), Sick> {
+    match socket.deserted().first() {
+        None => Ok(()),
+        Some(place) => Err(Sick::Socket(format!(
+            "nobody listens at {place}: `systemctl restart anki-syncd.socket`"
+        ))),
+    }
+}
+
+fn ask_at_configured(sources: &Sources) -> Result<(), Sick> {
+    let (host, port) = Settings::address(sources).map_err(Sick::Settings)?;
+    let addresses = resolve(&host, port).map_err(|error| Sick::Silent {
+        place: format!("{host}:{port}"),
+        error,
+    })?;
+    let places: Vec<_> = addresses.iter().map(SocketAddr::to_string).collect();
+    ask_one(&places)
+}
+
+/// All of them lead to one process: one that answers is enough.
+fn ask_one(places: &[String]) -> Result<(), Sick> {
+    let mut sick = Sick::Inactive;
+    for place in places {
+        match ask(place) {
+            Ok(true) => return Ok(()),
+            Ok(false) => sick = Sick::Foreign(place.clone()),
+            Err(error) => {
+                let is_hung = error.kind() == io::ErrorKind::WouldBlock;
+                let place = place.clone();
+                sick = Sick::Silent { place, error };
+                if is_hung {
+                    break;
+                }
+            }
+        }
+    }
+    Err(sick)
+}
+
+fn ask(place: &str) -> io::Result<bool> {
+    let Ok(address) = place.parse::<SocketAddr>() else {
+        let stream = UnixStream::connect(place)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        return is_well(stream);
+    };
+    let mut stream = TcpStream::connect_timeout(&address, PATIENCE);
+    if stream.is_err() && address.ip().is_unspecified() {
+        // `[::]` on a machine without IPv6.
+        let loopback = SocketAddr::new(IpAddr::from(Ipv4Addr::LOCALHOST), address.port());
+        stream = TcpStream::connect_timeout(&loopback, PATIENCE);
+    }
+    let stream = stream?;
     stream.set_read_timeout(Some(PATIENCE))?;
+    is_well(stream)
+}
+
+fn is_well(mut stream: impl Read + Write) -> io::Result<bool> {
     stream.write_all(b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
     let mut answer = Vec::new();
     stream.take(1024).read_to_end(&mut answer)?;

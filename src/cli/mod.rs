@@ -8,6 +8,7 @@ mod hash_password;
 mod healthcheck;
 mod password;
 mod question;
+mod reload;
 mod restore;
 mod serve;
 mod status;
@@ -35,7 +36,7 @@ struct Arguments {
     /// Read settings from this TOML file; the environment wins over it
     #[arg(long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
-    /// Ask the server at the configured address whether it is well, and exit with 0 if so
+    /// Exit with 0 if the server is well, or sleeps until somebody connects
     #[arg(long)]
     healthcheck: bool,
     /// Serve as root; better to name an account to run as in the configuration file
@@ -52,6 +53,8 @@ enum Command {
     Backup(backup::Arguments),
     /// Bring back a collection as it was before it was replaced
     Restore(restore::Arguments),
+    /// Have the running server read its settings and users again
+    Reload,
     /// Tell how the running server is
     Status(status::Arguments),
     /// Add, list, rename and remove users, and change their passwords
@@ -77,6 +80,7 @@ impl Command {
         match self {
             Self::Backup(arguments) => backup::run(context, &arguments),
             Self::Restore(arguments) => restore::run(context, &arguments),
+            Self::Reload => reload::run(context),
             Self::Status(arguments) => status::run(context, &arguments),
             Self::User(command) => command.run(context),
             Self::Device(command) => command.run(context),
@@ -118,16 +122,26 @@ pub fn main() -> ExitCode {
         users: None,
     };
     if let Some(command) = arguments.command {
-        return match command.run(&Context::new(sources)) {
+        let context = Context::new(sources);
+        return match command.run(&context) {
             Ok(()) => Exit::Ok.into(),
             Err(error) => {
-                eprintln!("anki-syncd: {error}");
+                let error = context.explained(error);
+                // The journal knows who speaks, and takes its priority from there.
+                let begin = if manager::is_beside_main() {
+                    "<3>"
+                } else {
+                    "anki-syncd: "
+                };
+                eprintln!("{begin}{error}");
                 error.exit().into()
             }
         };
     }
+    if arguments.healthcheck {
+        return healthcheck::run(sources).into();
+    }
     match Settings::load(&sources) {
-        Ok(settings) if arguments.healthcheck => healthcheck::run(&settings).into(),
         Ok(settings) => serve::run(settings, sources, arguments.allow_root).into(),
         Err(problems) => {
             for problem in problems.0 {

@@ -5,7 +5,7 @@ from contextlib import closing
 
 import pytest
 
-from harness.daemon import DROP_INS, SERVICE, UNITS, USERS_CREDENTIAL
+from harness.daemon import SERVICE, USERS_CREDENTIAL
 from harness.device import ClientError
 from harness.raw import Connection
 
@@ -56,57 +56,11 @@ def test_a_reload_lets_a_new_user_in_and_drops_no_connection(
     with pytest.raises(ClientError):
         stranger.login(NEW_USER["dora"])
     add_new_user(daemon, path=PLAIN_FILE, owner="root:anki-syncd")
-    reload(daemon)
+    daemon.systemctl("reload", SERVICE)
     assert stranger.login()
     work.complete(tmp_path)
     work.check(tmp_path)
     assert daemon.pid() == process
-
-
-def reload(daemon):
-    """Before systemd 253 the command returns when the reload has been asked for."""
-    before = len(daemon.messages())
-    daemon.systemctl("reload", SERVICE)
-    daemon.wait_for(lambda: len(daemon.messages()) > before)
-
-
-def test_with_the_drop_in_for_it_reload_returns_when_it_is_done(daemon, new_device):
-    if daemon.container.systemd_version() < 253:
-        pytest.skip("Type=notify-reload needs systemd 253")
-    daemon.container.install(
-        UNITS / "notify-reload.conf", f"{DROP_INS}/{SERVICE}.d/notify-reload.conf"
-    )
-    daemon.systemctl("daemon-reload")
-    users_from_a_plain_file(daemon)
-    daemon.systemctl("start", SERVICE)
-    process = daemon.pid()
-    add_new_user(daemon, path=PLAIN_FILE, owner="root:anki-syncd")
-    daemon.systemctl("reload", SERVICE)
-    assert any("read again" in text for text in daemon.messages())
-    assert new_device(daemon, "dora").login()
-    assert daemon.pid() == process
-
-
-def test_a_reload_with_a_broken_users_file_says_where_and_keeps_the_old_users(daemon, new_device):
-    users_from_a_plain_file(daemon)
-    device = new_device(daemon)
-    device.login()
-    daemon.container.write(PLAIN_FILE, BROKEN, mode=0o640, owner="root:anki-syncd")
-    reload(daemon)
-    assert names_the_line(daemon)
-    device.upload()
-    assert new_device(daemon, "ben").login()
-    assert daemon.state() == "active"
-
-
-def test_a_reload_with_a_broken_configuration_keeps_the_old_one(daemon, new_device):
-    device = new_device(daemon)
-    device.login()
-    daemon.container.write("/etc/anki-syncd/anki-syncd.toml", "idle_exit_secs = 1\nbsae = '/'\n")
-    reload(daemon)
-    assert any("bsae" in text for text in daemon.messages())
-    device.upload()
-    assert daemon.state() == "active"
 
 
 def test_a_broken_users_credential_is_named_with_its_line_and_repaired_without_ado(

@@ -1,0 +1,28 @@
+//! `anki-syncd reload`: the settings, read again.
+
+use super::context::{CommandError, Context};
+use crate::{
+    control::{Reloaded, Request},
+    service::manager,
+};
+
+/// Has the running server read its settings and users again; `systemctl reload` runs this.
+///
+/// # Errors
+/// [`CommandError`], also when anything is wrong with them: everything stays as it was then.
+pub fn run(context: &Context) -> Result<(), CommandError> {
+    let users = context.users_to_hand_over()?;
+    let reloaded: Reloaded = context.ask(&Request::Reload { users })?;
+    // The log that this would go to has it from the server.
+    if manager::is_beside_main() {
+        return Ok(());
+    }
+    println!(
+        "The settings and users are read again; {} can log in.",
+        reloaded.users
+    );
+    for warning in reloaded.warnings {
+        println!("warning: {warning}");
+    }
+    Ok(())
+}
