@@ -250,16 +250,45 @@ def test_addresses_that_the_client_refuses(setup, url):
     assert ids(setup, url) == {"url-invalid"}
 
 
-def test_a_path_without_its_slash(setup):
+def test_a_path_without_its_slash(setup, serve):
+    """Anki then asks at the root: whether that works is what counts."""
     setup.server.start()
-    assert ids(setup, f"{setup.server.url}anki") == {"url-without-slash"}
+    outcome = setup.check("--url", f"{setup.server.url}anki")
+    assert (outcome.ids, outcome.status) == ({"url-without-slash"}, 0)
+    assert ids(setup, f"http://{serve(404)}/anki") == {"url-without-slash"}
 
 
-@pytest.mark.parametrize("end", ["sync", "sync/", "msync/"])
-def test_an_address_for_older_clients(setup, end):
+@pytest.mark.parametrize(
+    "path", ["anki/", "sync/", "msync/", "anki/sync/", "/", "sync", "sync//", "a/b/c/"]
+)
+def test_a_path_below_which_devices_sync_is_fine(setup, new_device, path):
     setup.server.start()
-    found = setup.check("--url", setup.server.url + end).ids
-    assert "url-with-sync" in found
+    device = new_device(setup.server)
+    device.server = At(setup.server, path)
+    device.login()
+    device.download()
+    assert device.sync() == "NO_CHANGES"
+    outcome = setup.check("--url", device.server.url)
+    assert outcome.status == 0
+    assert outcome.ids <= {"login-answered", "url-without-slash"}
+    assert outcome.ids
+
+
+class At:
+    """A server at another of its addresses."""
+
+    def __init__(self, server, path):
+        self.users, self.url = server.users, server.url + path
+
+
+@pytest.mark.parametrize("path", ["sync/", "msync/"])
+def test_an_address_with_sync_where_nobody_answers(setup, serve, path):
+    assert ids(setup, f"http://{serve(404)}/{path}") == {"url-with-sync"}
+
+
+def test_a_page_that_refuses_everything(setup, serve):
+    place = serve(403, {"content-type": "text/html; charset=utf-8"})
+    assert ids(setup, f"http://{place}/") == {"login-page"}
 
 
 def test_a_bare_host_needs_no_slash(setup):

@@ -32,6 +32,8 @@ pub struct Place {
 pub struct Answer {
     /// Its status.
     pub status: u16,
+    /// Whether it is a page for people.
+    pub is_page: bool,
     names: Vec<String>,
 }
 
@@ -88,9 +90,20 @@ impl Place {
         })
     }
 
-    /// The path as given.
-    pub fn given_path(&self) -> &str {
-        &self.path
+    /// Below which clients ask: they drop what comes after the last slash.
+    pub fn folder(&self) -> &str {
+        self.path.rsplit_once('/').map_or("", |(folder, _)| folder)
+    }
+
+    /// Whether something comes after the last slash.
+    pub fn lacks_slash(&self) -> bool {
+        self.path.len() > 1 && !self.path.ends_with('/')
+    }
+
+    /// Whether what clients add themselves is there already.
+    pub fn ends_in_sync(&self) -> bool {
+        let path = self.path.trim_end_matches('/');
+        ["/sync", "/msync"].iter().any(|end| path.ends_with(end))
     }
 
     /// Whether it is https.
@@ -160,8 +173,7 @@ impl Place {
         headers: &[(&str, &str)],
         length: Option<u64>,
     ) -> String {
-        // Clients drop what comes after the last slash.
-        let folder = self.path.rsplit_once('/').map_or("", |(folder, _)| folder);
+        let folder = self.folder();
         let (host, port) = (&self.host, self.port);
         let host = if host.contains(':') {
             format!("[{host}]")
@@ -249,6 +261,10 @@ fn read_head(connection: &mut dyn Connection) -> Result<Answer, Failure> {
             Ok(httparse::Status::Complete(_)) => {
                 return Ok(Answer {
                     status: response.code.unwrap_or_default(),
+                    is_page: headers.iter().any(|header| {
+                        header.name.eq_ignore_ascii_case("content-type")
+                            && header.value.starts_with(b"text/html")
+                    }),
                     names: headers
                         .iter()
                         .map(|header| header.name.to_owned())

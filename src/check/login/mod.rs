@@ -1,16 +1,17 @@
 //! Whether a device could log in at an address, tried as a device does it.
 
 mod exchange;
+mod explain;
 
-use std::{fmt::Write, io};
+use std::io;
 
 use hyper::Uri;
-use rustls::{AlertDescription, CertificateError};
 use serde_json::json;
 
 use super::finding::Findings;
 use crate::account::throttle::LONGEST;
 use exchange::{Answer, Failure, PATIENCE, Place};
+use explain::unreachable;
 
 /// Can be no user's name, so that the server counts no failed login.
 const NOBODY: &str = ".anki-syncd-check";
@@ -54,21 +55,30 @@ fn try_out(url: &str, login: Option<&Login>, limit: Option<u64>, findings: &mut 
     let Some(place) = address(url, findings) else {
         return;
     };
-    match place.request("GET", "health", &[], None, PATIENCE) {
-        Ok(answer) if answer.status == 200 => {}
-        Ok(answer) => return unexpected(url, &answer, findings),
-        Err(failure) => {
-            let failure = match failure {
-                Failure::Io(error) if is_cut_off(&error) && place.wants_tls() => Failure::NeedsTls,
-                Failure::NotHttp if place.wants_tls() => Failure::NeedsTls,
-                other => other,
-            };
-            return unreachable(url, &failure, findings);
-        }
+    // Whether anything answers, whatever it says: where devices ask counts.
+    if let Err(failure) = place.request("GET", "health", &[], None, PATIENCE) {
+        let failure = match failure {
+            Failure::Io(error) if is_cut_off(&error) && place.wants_tls() => Failure::NeedsTls,
+            Failure::NotHttp if place.wants_tls() => Failure::NeedsTls,
+            other => other,
+        };
+        return unreachable(url, &failure, findings);
     }
     match log_in(&place, login) {
-        Ok(answer) => judge(url, &answer, login, findings),
+        Ok(answer) if is_expected(&answer, login) => {}
+        Ok(answer) => return judge(url, &place, &answer, login, findings),
         Err(failure) => return unreachable(url, &failure, findings),
+    }
+    if place.lacks_slash() {
+        findings.note(
+            "url-without-slash",
+            url,
+            format_args!(
+                "lacks the slash at the end, so that Anki asks at {}/ instead, where a sync server answers",
+                place.folder()
+            ),
+            "Write the address with the slash, and without what stands behind it.",
+        );
     }
     let limit = limit.unwrap_or(USUAL_LIMIT);
     if place.refuses_size("sync/upload", &header(""), limit) {
@@ -111,26 +121,6 @@ fn address(url: &str, findings: &mut Findings) -> Option<Place> {
         );
         return None;
     };
-    let path = place.given_path();
-    let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
-    let ends_in_sync = ["/sync", "/msync"]
-        .iter()
-        .any(|end| path.trim_end_matches('/').ends_with(end));
-    if ends_in_sync {
-        findings.warning(
-            "url-with-sync",
-            url,
-            "ends in sync, which current clients add themselves",
-            "Leave that out in Anki, except for the two addresses of clients before 2.1.57.",
-        );
-    } else if !path.ends_with('/') && path.len() > 1 {
-        findings.problem(
-            "url-without-slash",
-            url,
-            format_args!("lacks the slash at the end, so that Anki asks at {folder}/ instead"),
-            format_args!("Write {url}/ in Anki."),
-        );
-    }
     Some(place)
 }
 
@@ -152,16 +142,36 @@ fn log_in(place: &Place, login: Option<&Login>) -> Result<Answer, Failure> {
     )
 }
 
-fn judge(url: &str, answer: &Answer, login: Option<&Login>, findings: &mut Findings) {
+/// As a sync server answers that login.
+fn is_expected(answer: &Answer, login: Option<&Login>) -> bool {
+    match login {
+        Some(_) => answer.status == 200 && answer.has_header("anki-original-size"),
+        None => answer.status == 403 && !answer.is_page,
+    }
+}
+
+fn judge(
+    url: &str,
+    place: &Place,
+    answer: &Answer,
+    login: Option<&Login>,
+    findings: &mut Findings,
+) {
     match (answer.status, login) {
-        (403, None) => {}
-        (200, Some(_)) if answer.has_header("anki-original-size") => {}
+        (403, None) => {
+            findings.warning(
+                "login-page",
+                url,
+                "the login is refused with a web page, which is not how a sync server does it (status 403)",
+                "Try `--user NAME`, which logs in: if that works, only the page is the proxy's. Otherwise have the proxy let all requests through.",
+            );
+        }
         (403, Some(login)) => {
             findings.problem(
                 "login-wrong",
                 url,
                 format_args!("the server says that {} or the password is wrong", login.user),
-                "Compare with the list of users, letter by letter; after a change there, restart the server.",
+                "Compare with the list of users, letter by letter; after a change there, `systemctl reload anki-syncd`.",
             );
         }
         (429, _) => {
@@ -178,6 +188,25 @@ fn judge(url: &str, answer: &Answer, login: Option<&Login>, findings: &mut Findi
                 url,
                 "the answer lacks the header anki-original-size: either something else than a sync server answers, or a proxy takes headers away",
                 "Have the proxy pass all headers on, and put no login page in front.",
+            );
+        }
+        (404, _) if place.ends_in_sync() => {
+            findings.problem(
+                "url-with-sync",
+                url,
+                "ends in sync, which Anki adds itself, and no sync server answers there (status 404)",
+                "Leave that out in Anki, except for the two addresses of clients before 2.1.57.",
+            );
+        }
+        (404, _) if place.lacks_slash() => {
+            findings.problem(
+                "url-without-slash",
+                url,
+                format_args!(
+                    "lacks the slash at the end, so that Anki asks at {}/ instead, where no sync server answers (status 404)",
+                    place.folder()
+                ),
+                format_args!("Write {url}/ in Anki."),
             );
         }
         _ => unexpected(url, answer, findings),
@@ -225,99 +254,4 @@ fn unexpected(url: &str, answer: &Answer, findings: &mut Findings) {
         ),
     };
     findings.problem(id, url, format_args!("{what} (status {status})"), remedy);
-}
-
-fn unreachable(url: &str, failure: &Failure, findings: &mut Findings) {
-    let (id, what, remedy) = explain(failure);
-    findings.problem(id, url, what, remedy);
-}
-
-fn explain(failure: &Failure) -> (&'static str, String, &'static str) {
-    match failure {
-        Failure::Unknown(error) => (
-            "login-unknown-host",
-            format!("the name cannot be resolved: {error}"),
-            "Check the spelling, or use the IP address.",
-        ),
-        Failure::Tls(error) => explain_tls(error),
-        Failure::NeedsTls => (
-            "login-needs-tls",
-            "plain http is not understood there, but TLS is".to_owned(),
-            "Write https:// in place of http://.",
-        ),
-        Failure::NotHttp => (
-            "login-foreign",
-            "something that is no web server answers".to_owned(),
-            "Check the port of the address.",
-        ),
-        Failure::Io(error) => match error.kind() {
-            io::ErrorKind::ConnectionRefused => (
-                "login-refused",
-                "nothing listens there".to_owned(),
-                "Is the server running (`anki-syncd status`), on that port and that address (`host`, or ListenStream= of the socket)?",
-            ),
-            io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => (
-                "login-timeout",
-                "no answer in time".to_owned(),
-                "Check the firewall and the address; if the connection is accepted and nothing comes, see the server's log.",
-            ),
-            _ => (
-                "login-failed",
-                format!("the connection fails: {error}"),
-                "Check address and port, and https:// or http://.",
-            ),
-        },
-    }
-}
-
-fn explain_tls(error: &rustls::Error) -> (&'static str, String, &'static str) {
-    match error {
-        rustls::Error::InvalidCertificate(reason) => {
-            let (what, remedy) = explain_certificate(reason);
-            let mut what = what.to_owned();
-            if what.is_empty() {
-                // Writing to a string cannot fail.
-                let _ = write!(what, "the certificate is not accepted: {reason}");
-            }
-            ("login-certificate", what, remedy)
-        }
-        rustls::Error::AlertReceived(AlertDescription::ProtocolVersion) => (
-            "login-tls-version",
-            "no version of TLS is known to both sides".to_owned(),
-            "Allow TLS 1.2 and 1.3 in the proxy.",
-        ),
-        rustls::Error::InvalidMessage(_) => (
-            "login-not-tls",
-            "what answers there speaks no TLS".to_owned(),
-            "Write http:// in place of https://, or put a proxy with a certificate in front.",
-        ),
-        other => (
-            "login-tls",
-            format!("TLS fails: {other}"),
-            "See the log of the proxy; most often its certificate or key is missing.",
-        ),
-    }
-}
-
-fn explain_certificate(reason: &CertificateError) -> (&'static str, &'static str) {
-    use CertificateError as Why;
-    match reason {
-        Why::Expired | Why::ExpiredContext { .. } => (
-            "the certificate has expired",
-            "Renew it, and have the proxy read it again.",
-        ),
-        Why::NotValidYet | Why::NotValidYetContext { .. } => (
-            "the certificate is not valid yet",
-            "Check this machine's clock.",
-        ),
-        Why::NotValidForName | Why::NotValidForNameContext { .. } => (
-            "the certificate is for another name than this address has",
-            "Use the name that it is for in Anki, or have it issued for this one too.",
-        ),
-        Why::UnknownIssuer => (
-            "the certificate is not issued by anybody whom this machine trusts, as with one made by oneself",
-            "Use one of a public authority; AnkiDroid takes a private one under `Custom root certificate`, a computer among its trusted ones (SSL_CERT_FILE).",
-        ),
-        _ => ("", "Have a new certificate issued."),
-    }
 }
