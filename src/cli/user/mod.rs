@@ -219,7 +219,10 @@ fn list(context: &Context, json: bool) -> Result<(), CommandError> {
             report.name.to_string(),
             report.password.clone(),
             known(report, devices),
-            known(report, table::ago(report.last_sync)),
+            known(
+                report,
+                table::synced(report.last_sync, report.last_device.as_ref()),
+            ),
         ]
     };
     let headings = ["USER", "PASSWORD", "DEVICES", "LAST SYNC"];
@@ -248,6 +251,7 @@ fn from_settings(context: &Context) -> Result<Vec<UserReport>, CommandError> {
             password: credential.kind().to_owned(),
             devices: None,
             last_sync: None,
+            last_device: None,
         };
     Ok(users.into_iter().map(report).collect())
 }
