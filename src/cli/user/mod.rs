@@ -1,5 +1,6 @@
 //! `anki-syncd user`: who may sync.
 
+mod addresses;
 mod lists;
 
 use std::{collections::BTreeMap, io, path::PathBuf};
@@ -94,6 +95,7 @@ fn add(context: &Context, name: &UserName) -> Result<(), CommandError> {
     if let Some(warning) = list.nearly_too_long() {
         println!("{warning}");
     }
+    addresses::print(&context.listening())?;
     change.confirm()
 }
 
