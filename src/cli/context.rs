@@ -4,6 +4,7 @@ use std::{
     cell::OnceCell,
     ffi::OsStr,
     io::{self, Write},
+    net::ToSocketAddrs,
     path::{Path, PathBuf},
 };
 
@@ -11,19 +12,17 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     account::users_file::FileError,
-    config::{Settings, Sources, problem::Problems},
+    config::{SYSTEM_STATE, Settings, Sources, problem::Problems},
     control::{
         Request,
         client::{self, Address, AskError, Held},
     },
-    service::exit::Exit,
+    service::{exit::Exit, unit},
 };
 
 /// Where the packages keep the settings, and the list of users that the unit's
 /// `LoadCredential=` passes on.
 const SYSTEM_FOLDER: &str = "/etc/anki-syncd";
-/// The unit's `StateDirectory=`.
-const SYSTEM_STATE: &str = "/var/lib/anki-syncd";
 
 /// Why a command failed; each a sentence for the operator.
 #[derive(Debug, thiserror::Error)]
@@ -94,6 +93,8 @@ impl Context {
         if sources.state.is_none() && is_units && Path::new(SYSTEM_STATE).exists() {
             sources.state = Some(SYSTEM_STATE.into());
         }
+        // Where it is missing, the server may have been told to stay root.
+        sources.gives_up_root &= Path::new(SYSTEM_STATE).exists();
         Self {
             sources,
             is_units,
@@ -131,6 +132,22 @@ impl Context {
     /// [`AskError`].
     pub fn ask<A: DeserializeOwned>(&self, request: &Request) -> Result<A, AskError> {
         client::ask(&self.address(), request)
+    }
+
+    /// Where the server listens for devices, or will do so once it runs.
+    #[must_use]
+    pub fn listening(&self) -> Vec<String> {
+        let running = self.ask(&Request::Listening).ok();
+        let places = running.or_else(|| self.is_units.then(unit::socket_places).flatten());
+        places.unwrap_or_else(|| {
+            let settings = self.settings().ok();
+            settings.map_or_else(Vec::new, |settings| {
+                let host = settings.host.trim_matches(['[', ']']);
+                let addresses = (host, settings.port).to_socket_addrs();
+                let addresses = addresses.into_iter().flatten();
+                addresses.map(|address| address.to_string()).collect()
+            })
+        })
     }
 
     /// The same with a request that something follows, or whose answer tells of something
