@@ -12,14 +12,16 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     account::users_file::FileError,
-    config::{Settings, Sources, problem::Problems},
+    config::{SYSTEM_STATE, Settings, Sources, problem::Problems},
     control::{
         Request,
         client::{self, Address, AskError, Held},
     },
     service::{
         exit::Exit,
-        manager, socket_unit,
+        manager,
+        socket_unit::{self, SocketUnit},
+        sockets::resolve,
         unit::{Unit, UsersCredential},
     },
 };
@@ -27,8 +29,6 @@ use crate::{
 /// Where the packages keep the settings, and the list of users that the unit's
 /// `LoadCredential=` passes on.
 const SYSTEM_FOLDER: &str = "/etc/anki-syncd";
-/// The unit's `StateDirectory=`.
-const SYSTEM_STATE: &str = "/var/lib/anki-syncd";
 
 /// Why a command failed; each a sentence for the operator.
 #[derive(Debug, thiserror::Error)]
@@ -104,6 +104,8 @@ impl Context {
         if sources.state.is_none() && is_units && Path::new(SYSTEM_STATE).exists() {
             sources.state = Some(SYSTEM_STATE.into());
         }
+        // Where it is missing, the server may have been told to stay root.
+        sources.gives_up_root &= Path::new(SYSTEM_STATE).exists();
         Self {
             sources,
             is_units,
@@ -181,6 +183,21 @@ impl Context {
     /// [`AskError`].
     pub fn ask<A: DeserializeOwned>(&self, request: &Request) -> Result<A, AskError> {
         client::ask(&self.address(), request)
+    }
+
+    /// Where the server listens for devices, or will do so once it runs.
+    #[must_use]
+    pub fn listening(&self) -> Vec<String> {
+        let running = self.ask(&Request::Listening).ok();
+        let of_unit = || {
+            let unit = self.is_units.then(SocketUnit::ask).flatten()?;
+            Some(unit.places).filter(|places| !places.is_empty())
+        };
+        running.or_else(of_unit).unwrap_or_else(|| {
+            let (host, port) = Settings::address(&self.sources).unwrap_or_default();
+            let addresses = resolve(&host, port).unwrap_or_default();
+            addresses.iter().map(ToString::to_string).collect()
+        })
     }
 
     /// The same with a request that something follows, or whose answer tells of something

@@ -18,6 +18,7 @@ mod user;
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{CommandFactory, Parser, Subcommand};
+use nix::unistd::Uid;
 
 use crate::{
     config::{Settings, Sources},
@@ -39,7 +40,8 @@ struct Arguments {
     /// Exit with 0 if the server is well, or sleeps until somebody connects
     #[arg(long)]
     healthcheck: bool,
-    /// Serve as root; better to name an account to run as in the configuration file
+    /// Stay root when started as root, rather than becoming the owner of the data folder, or
+    /// `anki-syncd`, or `nobody`
     #[arg(long)]
     allow_root: bool,
     #[command(subcommand)]
@@ -119,6 +121,7 @@ pub fn main() -> ExitCode {
         variables: std::env::vars_os().collect(),
         credentials: manager::credentials(),
         state: manager::state(),
+        gives_up_root: Uid::effective().is_root() && !arguments.allow_root,
         users: None,
     };
     if let Some(command) = arguments.command {
