@@ -12,7 +12,10 @@ use super::{
     finding::{Findings, Repair, Severity, some_of},
     subject::{Account, Subject},
 };
-use crate::vault::{base::OWN_FOLDER, users_folder::may_be_users_folder};
+use crate::{
+    account::users::Standing,
+    vault::{base::OWN_FOLDER, users_folder::may_be_users_folder},
+};
 
 const SECRET: &str = ".anki-syncd/host-key-secret";
 const SECRET_BYTES: u64 = 32;
@@ -316,7 +319,8 @@ fn strangers(subject: &Subject, findings: &mut Findings) {
         return;
     }
     for (user, folder) in subject.users() {
-        if !settings.users.contains_key(&user) && folder.join("collection.anki2").exists() {
+        let is_strangers = settings.users.standing(&user) == Standing::Stranger;
+        if is_strangers && folder.join("collection.anki2").exists() {
             findings.note(
                 "folder-without-user",
                 &user,

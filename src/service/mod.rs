@@ -2,6 +2,7 @@
 //! signals, reload, rest, privileges, sandbox and exit status.
 
 pub mod exit;
+pub mod last_words;
 pub mod log;
 pub mod manager;
 pub mod notify;
