@@ -9,6 +9,7 @@ use std::{
 };
 
 use super::{
+    file_system,
     finding::{Findings, Repair, Severity, some_of},
     subject::{Account, Subject},
 };
@@ -74,10 +75,21 @@ pub(super) fn check(subject: &Subject, base: &Path, findings: &mut Findings) {
         is_running: subject.running.is_some() || subject.silent.is_some(),
     };
     let mut seen = Seen::default();
-    itself(&walk, &metadata, &mut seen, findings);
     walk.folder(Path::new(""), &mut seen);
+    let is_open = metadata.mode() & 0o007 != 0;
+    if let Some(kind) = file_system::without_owners(&metadata) {
+        walk.judge(Path::new(""), &metadata, &mut seen);
+        let is_usable = seen.others.is_empty() && seen.locked_up.is_empty();
+        file_system::tell_owners(kind, base, account, is_usable, is_open, findings);
+        seen.others.clear();
+        seen.locked_up.clear();
+    } else {
+        itself(&walk, &metadata, &mut seen, findings);
+        secret_mode(base, findings);
+    }
     tell(seen, account, findings);
-    secret(base, findings);
+    secret_length(base, findings);
+    file_system::tell_case(subject, base, findings);
     strangers(subject, findings);
 }
 
@@ -281,7 +293,7 @@ fn tell(seen: Seen, account: &Account, findings: &mut Findings) {
     }
 }
 
-fn secret(base: &Path, findings: &mut Findings) {
+fn secret_mode(base: &Path, findings: &mut Findings) {
     let Ok(metadata) = fs::metadata(base.join(SECRET)) else {
         return;
     };
@@ -297,6 +309,12 @@ fn secret(base: &Path, findings: &mut Findings) {
                 paths: vec![PathBuf::from(SECRET)],
             });
     }
+}
+
+fn secret_length(base: &Path, findings: &mut Findings) {
+    let Ok(metadata) = fs::metadata(base.join(SECRET)) else {
+        return;
+    };
     if metadata.len() != SECRET_BYTES {
         findings.problem(
             "secret-damaged",
