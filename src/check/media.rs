@@ -93,7 +93,7 @@ fn one(
         found = quiet::read(&database, |conn| again(conn, &media, &found))?;
     }
     if spelling::is_ignored_at(&media) {
-        tell_clashes(user, quiet::read(&database, clashes)?, findings);
+        tell_clashes(user, &quiet::read(&database, clashes)?, findings);
     }
     tell(user, found, findings);
     not_text(user, &media, findings);
@@ -112,14 +112,14 @@ fn clashes(conn: &rusqlite::Connection) -> Result<Vec<String>, Error> {
     Ok(clashing.map(|same| same.join(" and ")).collect())
 }
 
-fn tell_clashes(user: &UserName, clashing: Vec<String>, findings: &mut Findings) {
+fn tell_clashes(user: &UserName, clashing: &[String], findings: &mut Findings) {
     if !clashing.is_empty() {
         findings.problem(
             "media-differ-in-case",
             of_user(user, "media"),
             format_args!(
                 "names differ in upper and lower case only, of which this file system makes one file: {}",
-                some_of(&clashing)
+                some_of(clashing)
             ),
             "Move SYNC_BASE to a disk with ext4, XFS or Btrfs, and put the files back from a device or backup; or rename one of each pair in Anki.",
         );

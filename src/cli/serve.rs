@@ -83,7 +83,7 @@ pub fn run(sources: Sources, allow_root: bool) -> Exit {
         Err(error) => {
             let reason = error.to_string();
             reason.lines().for_each(|line| tracing::error!("{line}"));
-            last_words::say(waiting, &reason);
+            last_words::say(&waiting, &reason);
             error.exit()
         }
     }
@@ -94,7 +94,7 @@ pub fn refuse(command_line: &str) {
     log::init();
     tracing::error!("{command_line}");
     if let Ok(passed) = sockets::inherited() {
-        last_words::say(passed, command_line);
+        last_words::say(&passed, command_line);
     }
 }
 

@@ -83,8 +83,7 @@ impl<'a> Reader<'a> {
             port: self.number("port", "a port number from 0 to 65535"),
             client_address: self.client_address(),
             payload_megs: self.number("max_sync_payload_megs", "a whole number of MiB"),
-            passwords_hashed: self
-                .value("passwords_hashed", "true or false", |value| value.as_bool()),
+            passwords_hashed: self.value("passwords_hashed", "true or false", DeValue::as_bool),
             users: self.users(),
             users_file: self.path("users_file"),
             run_as: self.text("run_as"),
@@ -175,7 +174,7 @@ impl<'a> Reader<'a> {
         &mut self,
         key: &'static str,
         needed: impl fmt::Display,
-        read: impl FnOnce(&DeValue) -> Option<T>,
+        read: impl FnOnce(&DeValue<'a>) -> Option<T>,
     ) -> Option<Given<T>> {
         let (setting, value) = self.take(key)?;
         let Some(value) = read(&value) else {

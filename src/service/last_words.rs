@@ -24,7 +24,7 @@ const ANSWER: &str = "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/pla
     Content-Length: 46\r\nConnection: close\r\n\r\nThe sync server cannot start; its log says why";
 
 /// Answers everybody who waits.
-pub fn say(passed: Passed, reason: &str) {
+pub fn say(passed: &Passed, reason: &str) {
     let until = Instant::now() + PATIENCE;
     let is_time_left = || Instant::now() < until;
     // Who has left meanwhile is of no interest.
@@ -128,7 +128,7 @@ mod tests {
             serving: vec![Socket::Tcp(serving)],
             control: Some(control),
         };
-        let saying = thread::spawn(move || say(passed, "the port is wrong"));
+        let saying = thread::spawn(move || say(&passed, "the port is wrong"));
         let (mut answer, mut reply) = (String::new(), String::new());
         device.read_to_string(&mut answer).unwrap();
         command.read_to_string(&mut reply).unwrap();
