@@ -20,6 +20,7 @@
 //! - [`disk`][]: how much of the disk may still be filled, by everybody together.
 //! - [`durable`][]: what has to survive a power cut.
 //! - [`qr`][]: QR codes of addresses.
+//! - [`spelling`][]: names that differ in upper and lower case only.
 //! - [`work`][]: work that ends when its client leaves, the server stops, or its budget is used up.
 //!
 //! Rules that keep it so: `wire`, `collection` and `media` know neither hyper nor
@@ -41,6 +42,7 @@ pub mod http;
 pub mod media;
 pub mod qr;
 pub mod service;
+pub mod spelling;
 pub mod sync;
 pub mod vault;
 pub mod wire;

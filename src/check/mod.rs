@@ -10,6 +10,7 @@ mod child;
 mod clock;
 mod collection;
 pub mod data;
+mod file_system;
 mod files;
 pub mod finding;
 mod locks;

@@ -52,6 +52,7 @@ pub(super) fn check(subject: &Subject, findings: &mut Findings) {
 }
 
 fn good(settings: &Settings, knows_users: bool, findings: &mut Findings) {
+    mistakes(settings, findings);
     for warning in &settings.warnings {
         if !warning.starts_with(NO_USERS) {
             findings.warning(
@@ -84,6 +85,21 @@ fn good(settings: &Settings, knows_users: bool, findings: &mut Findings) {
             "includes every address, so that a client can claim to have any, and escape being slowed down or banned",
             "List only the proxy's own address.",
         );
+    }
+}
+
+/// Entries that cannot be used.
+fn mistakes(settings: &Settings, findings: &mut Findings) {
+    let users = &settings.users;
+    let remedy = if users.able.is_empty() {
+        "Correct it; since nobody else can log in either, the server does not start until then."
+    } else {
+        "Correct it; everybody else can sync meanwhile."
+    };
+    for (mistake, warning) in users.mistakes.iter().zip(users.warnings()) {
+        let what = warning.strip_prefix(&mistake.place).unwrap_or(&warning);
+        let what = what.trim_start_matches(": ");
+        findings.problem("users-entry", &mistake.place, what, remedy);
     }
 }
 
@@ -266,7 +282,7 @@ fn same_users(subject: &Subject, findings: &mut Findings) {
         return;
     }
     let salt = hex::encode(salt);
-    let digest = compare::digest(&settings.users, &salt);
+    let digest = compare::digest(&settings.users.able, &salt);
     // An answer that is missing was told of with the server's state.
     if let Ok(false) = subject.ask::<bool>(&Request::SameUsers { salt, digest }) {
         findings.warning(

@@ -10,7 +10,7 @@ use nix::unistd::{Gid, Uid, User};
 use serde::de::DeserializeOwned;
 
 use crate::{
-    account::name::UserName,
+    account::{name::UserName, users_file},
     config::{Settings, Sources, problem::Problems},
     control::{
         Request, Status,
@@ -250,7 +250,7 @@ fn lists(sources: &Sources, unit: Option<&Unit>, keys: &Keys) -> Vec<UsersList> 
         return Vec::new();
     }
     let read = |path: PathBuf, is_credential| UsersList {
-        text: fs::read_to_string(&path),
+        text: users_file::read(&path),
         path,
         is_credential,
     };

@@ -56,11 +56,9 @@ impl CommandError {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Ask(_) | Self::Failed(_) => Exit::Unavailable,
-            Self::Settings(_) | Self::UsersFile(FileError::Mistakes { .. }) => Exit::Config,
+            Self::Settings(_) => Exit::Config,
             Self::Refused(_) => Exit::Usage,
-            Self::UsersFile(FileError::Io { .. } | FileError::Held { .. }) | Self::Io(_) => {
-                Exit::CannotCreate
-            }
+            Self::UsersFile(_) | Self::Io(_) => Exit::CannotCreate,
             Self::Found(_) => Exit::Problems,
         }
     }

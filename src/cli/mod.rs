@@ -21,7 +21,7 @@ use nix::unistd::Uid;
 
 use crate::{
     config::{Settings, Sources},
-    service::{exit::Exit, manager},
+    service::{exit::Exit, log, manager},
 };
 use context::{CommandError, Context};
 
@@ -107,8 +107,12 @@ pub fn main() -> ExitCode {
             } else {
                 Exit::Ok
             };
-            // Nobody is left to tell when standard error is closed.
-            let _ = error.print();
+            if error.use_stderr() && log::is_journal() {
+                serve::refuse(error.to_string().trim());
+            } else {
+                // Nobody is left to tell when standard error is closed.
+                let _ = error.print();
+            }
             return status.into();
         }
     };
@@ -129,9 +133,11 @@ pub fn main() -> ExitCode {
             }
         };
     }
+    if !arguments.healthcheck {
+        return serve::run(sources, arguments.allow_root).into();
+    }
     match Settings::load(&sources) {
-        Ok(settings) if arguments.healthcheck => healthcheck::run(&settings).into(),
-        Ok(settings) => serve::run(settings, sources, arguments.allow_root).into(),
+        Ok(settings) => healthcheck::run(&settings).into(),
         Err(problems) => {
             for problem in problems.0 {
                 eprintln!("anki-syncd: {problem}");

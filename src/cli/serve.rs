@@ -12,15 +12,16 @@ use crate::{
             Devices,
             former::{self, FormerError},
         },
+        users::Standing,
     },
     collection::open::bound_memory,
-    config::{Settings, Sources},
+    config::{Settings, Sources, problem::Problems},
     control::{self, Operator},
     http::{self, Policy, Server},
     service::{
         account::{self, Choice},
         exit::Exit,
-        log, notify,
+        last_words, log, notify,
         privileges::{self, PrivilegeError},
         reload::{Reloader, log_warnings},
         rest, sandbox,
@@ -39,6 +40,8 @@ use crate::{
 /// Why the daemon did not start.
 #[derive(Debug, thiserror::Error)]
 enum StartError {
+    #[error("{0}")]
+    Settings(Problems),
     #[error(transparent)]
     Socket(#[from] SocketError),
     #[error(transparent)]
@@ -60,7 +63,8 @@ enum StartError {
 impl StartError {
     fn exit(&self) -> Exit {
         match self {
-            Self::Socket(SocketError::Host { .. })
+            Self::Settings(_)
+            | Self::Socket(SocketError::Host { .. })
             | Self::Privilege(_)
             | Self::Base(BaseError::Shared { .. }) => Exit::Config,
             Self::Socket(_) | Self::System(_) | Self::Sandbox(_) | Self::Database(_) => {
@@ -72,22 +76,37 @@ impl StartError {
 }
 
 /// Serves until SIGTERM or SIGINT, or until there is nothing to do for a while.
-pub fn run(settings: Settings, sources: Sources, allow_root: bool) -> Exit {
+pub fn run(sources: Sources, allow_root: bool) -> Exit {
     log::init();
-    match start(settings, sources, allow_root) {
+    let mut waiting = Passed::default();
+    match start(sources, allow_root, &mut waiting) {
         Ok(()) => Exit::Ok,
         Err(error) => {
-            tracing::error!("{error}");
+            let reason = error.to_string();
+            reason.lines().for_each(|line| tracing::error!("{line}"));
+            last_words::say(&waiting, &reason);
             error.exit()
         }
     }
 }
 
+/// The same for a command line that nobody understands, in a unit.
+pub fn refuse(command_line: &str) {
+    log::init();
+    tracing::error!("{command_line}");
+    if let Ok(passed) = sockets::inherited() {
+        last_words::say(&passed, command_line);
+    }
+}
+
 /// Everything that has to happen while there is one thread: sockets before rights are
-/// given up, rights before anything is written.
-fn start(settings: Settings, sources: Sources, allow_root: bool) -> Result<(), StartError> {
-    log_warnings(&settings);
+/// given up, rights before anything is written. Who waits in the sockets is left in `waiting`,
+/// should it come to nothing.
+fn start(sources: Sources, allow_root: bool, waiting: &mut Passed) -> Result<(), StartError> {
     let mut passed = sockets::inherited()?;
+    *waiting = passed.duplicate()?;
+    let settings = Settings::load_to_serve(&sources).map_err(StartError::Settings)?;
+    log_warnings(&settings);
     let idle_exit = settings.idle_exit.filter(|_| !passed.serving.is_empty());
     if passed.serving.is_empty() {
         passed.serving = sockets::bind(&settings.host, settings.port)?;
@@ -107,7 +126,7 @@ fn start(settings: Settings, sources: Sources, allow_root: bool) -> Result<(), S
     let base = Base::open(&settings.base)?;
     sandbox::confine(&settings.base).map_err(StartError::Sandbox)?;
     former::take_over(base.path(), &base.former_devices_file(), |user| {
-        settings.users.contains_key(user)
+        settings.users.standing(user) != Standing::Stranger
     })?;
     let devices = Devices::below(base.path());
     let secret = match &settings.host_key_secret {
@@ -118,10 +137,11 @@ fn start(settings: Settings, sources: Sources, allow_root: bool) -> Result<(), S
         passed.control = own_control(&settings.base);
     }
     let policy = Policy::from(&settings);
+    let warnings = settings.all_warnings();
     let vaults = Vaults::new(base, settings.retention);
-    let is_user = |user: &_| settings.users.contains_key(user);
+    let standing = |user: &_| settings.users.standing(user);
     // Not for want of a few bytes: a server on a full disk serves what is there.
-    if let Err(error) = vaults.remember(settings.users.keys(), is_user) {
+    if let Err(error) = vaults.remember(settings.users.able.keys(), standing) {
         tracing::warn!(%error, "who has been served cannot be noted");
     }
     let server = Arc::new(Server::new(
@@ -132,7 +152,7 @@ fn start(settings: Settings, sources: Sources, allow_root: bool) -> Result<(), S
     let reloader = Arc::new(Reloader::new(
         Arc::clone(&server),
         sources,
-        settings.warnings,
+        warnings,
         &settings.user_lists,
     ));
     let operator = Operator::new(
@@ -173,9 +193,9 @@ async fn serve(
     idle_exit: Option<Duration>,
 ) -> Result<(), StartError> {
     let mut signals = Signals::listen()?;
-    let is_user = |user: &_| server.accounts.contains(user);
+    let standing = |user: &_| server.accounts.standing(user);
     // Whose data cannot be moved keeps nobody else from being served; the log says who.
-    server.vaults.follow(is_user).await?;
+    server.vaults.follow(standing).await?;
     for socket in &sockets.serving {
         tracing::info!("listening on {}", socket.place());
     }

@@ -30,8 +30,9 @@ pub struct Fragment {
     pub payload_megs: Option<Given<u64>>,
     /// Whether passwords are PHC strings.
     pub passwords_hashed: Option<Given<bool>>,
-    /// `name:password` each; the type has no `Debug`, so that none is ever printed.
-    pub users: Vec<Given<String>>,
+    /// `name:password` each, or why an entry is none; the type has no `Debug`, so that none is
+    /// ever printed.
+    pub users: Vec<Given<Result<String, String>>>,
     /// A file of users, a line each.
     pub users_file: Option<Given<PathBuf>>,
     /// The account to run as when started as root.

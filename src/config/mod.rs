@@ -13,7 +13,6 @@ pub mod problem;
 mod users;
 
 use std::{
-    collections::HashMap,
     ffi::OsStr,
     fmt,
     net::{Ipv4Addr, Ipv6Addr},
@@ -24,14 +23,14 @@ use std::{
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use crate::{
-    account::{host_key::Secret, name::UserName, password::Credential},
+    account::{host_key::Secret, users::Users},
     vault::{retention::Retention, room::Room},
 };
 use client_address::ClientAddress;
 use environment::Variables;
 use fragment::{Fragment, Given};
 use problem::Problems;
-pub use users::{NO_USERS, UserLists};
+pub use users::{NO_USERS, NO_USERS_FILE, UserLists};
 
 const MIB: u64 = 1024 * 1024;
 /// Where the unit, and a server that gives up root's rights, keep the data unless told otherwise.
@@ -52,8 +51,8 @@ pub struct Settings {
     pub port: u16,
     /// Where a client's address is to be found.
     pub client_address: ClientAddress,
-    /// The users with their passwords.
-    pub users: HashMap<UserName, Credential>,
+    /// The users with their passwords, and the entries that cannot be used.
+    pub users: Users,
     /// The secret behind all host keys; none when it is the one in `SYNC_BASE`.
     pub host_key_secret: Option<Secret>,
     /// Where they are listed.
@@ -70,7 +69,7 @@ pub struct Settings {
     pub room: Room,
     /// How many snapshots each user's collection gets.
     pub retention: Retention,
-    /// What works, but is probably not meant; to be logged.
+    /// What works, but is probably not meant.
     pub warnings: Vec<String>,
 }
 
@@ -139,6 +138,33 @@ impl Settings {
         } else {
             Err(problems)
         }
+    }
+
+    /// The same for a server, which does not start if no entry of its users can be used.
+    ///
+    /// # Errors
+    /// As [`Settings::load`].
+    pub fn load_to_serve(sources: &Sources) -> Result<Self, Problems> {
+        let settings = Self::load(sources)?;
+        let users = &settings.users;
+        if !users.able.is_empty() || users.mistakes.is_empty() {
+            return Ok(settings);
+        }
+        let mut problems = Problems::default();
+        for mistake in &users.mistakes {
+            problems.add(mistake.place.as_str(), &mistake.what);
+        }
+        problems.add(
+            "users",
+            "nobody can log in, so the server does not start: correct that first",
+        );
+        Err(problems)
+    }
+
+    /// What works, but is probably not meant, and who is kept out by a mistake.
+    #[must_use]
+    pub fn all_warnings(&self) -> Vec<String> {
+        self.users.warnings().chain(self.warnings.clone()).collect()
     }
 
     fn complete(

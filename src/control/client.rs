@@ -30,6 +30,9 @@ pub enum AskError {
     /// The socket is not for everybody.
     #[error("only root and the server's own user may do that: try it with sudo")]
     Forbidden,
+    /// systemd started the server for this command, in vain.
+    #[error("the server cannot start: {0}")]
+    CannotStart(String),
     /// The server says no.
     #[error("{0}")]
     Refused(String),
@@ -107,6 +110,7 @@ fn converse<A: DeserializeOwned>(
             Ok((answer, Held { stream, server }))
         }
         Reply::Refused(reason) => Err(AskError::Refused(reason)),
+        Reply::CannotStart(reason) => Err(AskError::CannotStart(reason)),
     }
 }
 

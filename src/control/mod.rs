@@ -180,6 +180,8 @@ pub enum Reply {
     Done(serde_json::Value),
     /// Not done, and why, as a sentence for the operator.
     Refused(String),
+    /// The server that was started for this command cannot start, and why.
+    CannotStart(String),
 }
 
 /// How the server is.
@@ -227,7 +229,7 @@ pub struct UserStatus {
 pub struct UserReport {
     /// The name.
     pub name: UserName,
-    /// `plain`, or the algorithm of the hash.
+    /// `plain`, or the algorithm of the hash; `unusable` for a user who is kept out by a mistake.
     pub password: String,
     /// How many devices are logged in; not known unless the server runs.
     pub devices: Option<usize>,

@@ -2,6 +2,7 @@
 
 mod archive;
 mod batch;
+mod clash;
 mod database;
 pub mod examine;
 mod expected;
@@ -11,7 +12,7 @@ pub mod name;
 mod vanished;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     fs::File,
     io::{self, Read, Seek, Write},
     path::{Path, PathBuf},
@@ -76,6 +77,11 @@ pub enum Refusal {
     /// The reference server fails for good on such a one.
     #[error("a media file of zero bytes was sent")]
     Nothing,
+    /// The file system would make one file of two.
+    #[error(
+        "the media files {0:?} and {1:?} differ in upper and lower case only, and the disk of the server cannot keep both; rename one of them in Anki, or have SYNC_BASE on ext4, XFS or Btrfs"
+    )]
+    Case(String, String),
     /// Over 100 MiB.
     #[error("a media file is larger than 100 MiB")]
     Large,
@@ -215,8 +221,12 @@ impl MediaStore {
         };
         let batch = self.folders.begin();
         let mut changes = BTreeMap::new();
+        let mut was_listed = HashSet::new();
         for (number, (name, in_zip)) in entries.iter().enumerate() {
             let recorded = database::entry(&transaction, name.as_str())?;
+            if recorded.is_some_and(|entry| entry.size > 0) && !changes.contains_key(name) {
+                was_listed.insert(name.clone());
+            }
             let change = match in_zip {
                 Some(in_zip) => {
                     let file = self.folders.stage(number)?;
@@ -240,6 +250,9 @@ impl MediaStore {
             // A name that comes twice ends as its last entry says.
             changes.insert(name.clone(), change);
         }
+        clash::check(&self.folders.media, &changes, |name| {
+            was_listed.contains(name)
+        })?;
         let last_usn = database::last_usn(&transaction)?;
         if !changes.is_empty() {
             self.folders.intend(&changes, last_usn)?;

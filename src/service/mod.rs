@@ -3,6 +3,7 @@
 
 pub mod account;
 pub mod exit;
+pub mod last_words;
 pub mod log;
 pub mod manager;
 pub mod notify;

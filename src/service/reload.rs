@@ -9,13 +9,14 @@ use tokio::{sync::Mutex, task::spawn_blocking};
 
 use super::{notify, watch::Stamp};
 use crate::{
+    account::users::Standing,
     config::{Settings, Sources, UserLists, problem::Problems},
     http::Server,
 };
 
-/// Tells what works, but is probably not meant.
+/// Logs what works, but is probably not meant, and who is kept out by a mistake.
 pub fn log_warnings(settings: &Settings) {
-    for warning in &settings.warnings {
+    for warning in settings.all_warnings() {
         tracing::warn!("{warning}");
     }
 }
@@ -106,7 +107,7 @@ impl Reloader {
     async fn take_over(&self, sources: &Sources) -> Result<(), Problems> {
         self.look_at_users_file().await;
         let sources = sources.clone();
-        let settings = match spawn_blocking(move || Settings::load(&sources)).await {
+        let settings = match spawn_blocking(move || Settings::load_to_serve(&sources)).await {
             Ok(loaded) => loaded?,
             Err(panicked) => return Err(problem(&panicked)),
         };
@@ -120,7 +121,7 @@ impl Reloader {
     fn adopt(&self, settings: Settings) {
         log_warnings(&settings);
         let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
-        warnings.clone_from(&settings.warnings);
+        *warnings = settings.all_warnings();
         drop(warnings);
         let files = users_file(&settings.user_lists);
         let mut known = self
@@ -134,11 +135,11 @@ impl Reloader {
         self.server.change_policy((&settings).into());
         self.server.vaults.retain(settings.retention);
         let accounts = &self.server.accounts;
-        let new = settings
-            .users
-            .keys()
-            .filter(|user| !accounts.contains(user));
-        self.server.vaults.welcome(new);
+        let able = settings.users.able.keys();
+        let come_back = able.filter(|user| !accounts.contains(user));
+        // Whoever was kept out by a mistake is nobody new.
+        let is_new = |user: &_| accounts.standing(user) == Standing::Stranger;
+        self.server.vaults.welcome(come_back, is_new);
         accounts.replace(settings.users);
         tracing::info!(
             "settings and users read again; {} can log in",
@@ -173,8 +174,8 @@ impl Reloader {
                 .into_iter()
                 .map(|user| user.0)
                 .collect();
-            let is_user = |user: &_| server.accounts.contains(user);
-            server.vaults.remember(&users, is_user)
+            let standing = |user: &_| server.accounts.standing(user);
+            server.vaults.remember(&users, standing)
         });
         if let Ok(Err(error)) = remembered.await {
             tracing::warn!(%error, "who has been served cannot be noted");
@@ -182,8 +183,8 @@ impl Reloader {
     }
 
     async fn move_data(&self, settings: &Settings) -> Result<(), Problems> {
-        let is_user = |user: &_| settings.users.contains_key(user);
-        let followed = self.server.vaults.follow(is_user).await;
+        let standing = |user: &_| settings.users.standing(user);
+        let followed = self.server.vaults.follow(standing).await;
         let followed = followed.map_err(|error| problem(&error))?;
         for moved in followed.moved {
             self.server.accounts.devices.forget(&moved.from);

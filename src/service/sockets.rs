@@ -74,6 +74,27 @@ pub struct Passed {
     pub control: Option<UnixListener>,
 }
 
+impl Passed {
+    /// The same sockets once more.
+    ///
+    /// # Errors
+    /// As the system says.
+    pub fn duplicate(&self) -> io::Result<Self> {
+        let serving = self.serving.iter().map(|socket| match socket {
+            Socket::Tcp(listener) => listener.try_clone().map(Socket::Tcp),
+            Socket::Unix(listener) => listener.try_clone().map(Socket::Unix),
+        });
+        Ok(Self {
+            serving: serving.collect::<io::Result<_>>()?,
+            control: self
+                .control
+                .as_ref()
+                .map(UnixListener::try_clone)
+                .transpose()?,
+        })
+    }
+}
+
 /// Takes the sockets that systemd passes. To be called once, before there are threads.
 ///
 /// # Errors

@@ -7,6 +7,8 @@ use std::{
     process::Command,
 };
 
+use crate::config::NO_USERS_FILE;
+
 const SERVICE: &str = "anki-syncd.service";
 const SOCKET: &str = "anki-syncd.socket";
 const STATE_ROOT: &str = "/var/lib";
@@ -157,7 +159,7 @@ fn users_credential(text: &str) -> Option<UsersCredential> {
             _ => continue,
         };
         let (id, source) = value.split_once(':').unwrap_or((value, ""));
-        if value.is_empty() {
+        if value.is_empty() || (id == "users" && source == NO_USERS_FILE) {
             *kind = None;
         } else if id == "users" {
             let is_file = name == "LoadCredential" && source.starts_with('/');
@@ -285,6 +287,10 @@ mod tests {
             (
                 "LoadCredential=users:/not/there\nSetCredential=users:anna:secret\n",
                 sealed.clone(),
+            ),
+            (
+                "LoadCredential=users:/not/there\nSetCredential=users:#no-users-file\n",
+                file("/not/there"),
             ),
             (
                 "LoadCredential=users:/\nSetCredential=users:anna:secret\n",

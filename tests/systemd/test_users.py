@@ -87,16 +87,20 @@ def test_with_the_drop_in_for_it_reload_returns_when_it_is_done(daemon, new_devi
     assert daemon.pid() == process
 
 
-def test_a_reload_with_a_broken_users_file_says_where_and_keeps_the_old_users(daemon, new_device):
+def test_a_reload_with_a_mistake_in_the_users_file_keeps_out_one_user(daemon, new_device):
     users_from_a_plain_file(daemon)
-    device = new_device(daemon)
-    device.login()
-    daemon.container.write(PLAIN_FILE, BROKEN, mode=0o640, owner="root:anki-syncd")
+    device, other = new_device(daemon), new_device(daemon, "ben")
+    device.login(), other.login()
+    broken = BROKEN.replace("pass", daemon.users["anna"])
+    daemon.container.write(PLAIN_FILE, broken, mode=0o640, owner="root:anki-syncd")
     reload(daemon)
     assert names_the_line(daemon)
     device.upload()
-    assert new_device(daemon, "ben").login()
+    with pytest.raises(ClientError) as refused:
+        other.upload()
+    assert refused.value.kind != "AUTH"
     assert daemon.state() == "active"
+    daemon.wait_for(lambda: "1 kept out" in daemon.show("StatusText"))
 
 
 def test_a_reload_with_a_broken_configuration_keeps_the_old_one(daemon, new_device):
@@ -109,20 +113,23 @@ def test_a_reload_with_a_broken_configuration_keeps_the_old_one(daemon, new_devi
     assert daemon.state() == "active"
 
 
-def test_a_broken_users_credential_is_named_with_its_line_and_repaired_without_ado(
+def test_a_mistake_in_the_credential_is_named_with_its_line_and_the_others_sync(
     daemon, new_device
 ):
-    daemon.drop_in("[Service]\nRestartSec=1s\n")
     daemon.container.write(USERS_CREDENTIAL, BROKEN, mode=0o600)
-    daemon.container.run("systemctl", "restart", SERVICE, check=False)
-    daemon.wait_for(lambda: names_the_line(daemon))
-    assert daemon.listening()
+    daemon.systemctl("restart", SERVICE)
+    assert names_the_line(daemon)
+    assert new_device(daemon).login("pass")
+    assert "line 3" in daemon.container.output("anki-syncd", "status")
     daemon.write_users()
-    assert new_device(daemon).login()
+    daemon.systemctl("restart", SERVICE)
+    assert new_device(daemon, "ben").login()
+    assert names_the_line(daemon) == 1
 
 
 def names_the_line(daemon):
-    return any("users" in text and "3" in text for text in daemon.messages())
+    warnings = [entry["MESSAGE"] for entry in daemon.entries() if entry["PRIORITY"] == "4"]
+    return sum(", line 3: " in warning for warning in warnings)
 
 
 def test_nothing_of_a_broken_line_gets_into_the_journal(daemon):

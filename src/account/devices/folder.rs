@@ -83,6 +83,12 @@ impl Folder {
         self.users().is_dir()
     }
 
+    /// Whether there is a file of this device, and none that says that it was revoked.
+    pub(super) fn lists(&self, id: DeviceId) -> bool {
+        let name = id.to_string();
+        self.path.join(&name).is_file() && !self.path.join(name + REVOKED).exists()
+    }
+
     /// Reads all of them. A file that cannot be understood costs its own record only, and
     /// never a revocation.
     ///

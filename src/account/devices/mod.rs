@@ -109,6 +109,24 @@ impl Devices {
         Ok(record.is_some_and(Record::is_revoked))
     }
 
+    /// Whether such a device is known, and not revoked. Nothing is kept in memory, since
+    /// strangers may ask.
+    pub async fn is_listed(&self, user: &UserName, id: DeviceId) -> bool {
+        if let Some(own) = self.loaded(user) {
+            let known = own.known();
+            return known
+                .records
+                .get(&id)
+                .is_some_and(|device| !device.is_revoked());
+        }
+        let Some(base) = &self.0.base else {
+            return false;
+        };
+        let folder = Folder::of(base, user);
+        let listed = spawn_blocking(move || folder.lists(id)).await;
+        listed.unwrap_or(false)
+    }
+
     /// Reads what is known of a user's devices, unless that was done before.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 mod addresses;
 mod lists;
 
-use std::{collections::BTreeMap, io, path::PathBuf};
+use std::{collections::BTreeSet, io, path::PathBuf};
 
 use super::{
     context::{CommandError, Context, print_json},
@@ -199,15 +199,21 @@ fn rename(context: &Context, from: &UserName, to: &UserName) -> Result<(), Comma
 }
 
 fn list(context: &Context, json: bool) -> Result<(), CommandError> {
-    let (reports, is_running) = match context.ask::<Vec<UserReport>>(&Request::Users) {
-        Ok(reports) => (reports, true),
-        Err(AskError::NotRunning) => (from_settings(context)?, false),
+    let (reports, hindrance) = match context.ask::<Vec<UserReport>>(&Request::Users) {
+        Ok(reports) => (reports, None),
+        Err(AskError::NotRunning) => (from_settings(context)?, Some("is not running".to_owned())),
+        Err(AskError::CannotStart(reason)) => {
+            let hindrance = format!("cannot start ({reason})");
+            (from_settings(context)?, Some(hindrance))
+        }
         Err(error) => return Err(error.into()),
     };
+    let settings = context.settings().ok();
+    let mistakes = settings.map_or_else(Vec::new, |settings| settings.users.warnings().collect());
     if json {
         return Ok(print_json(&reports)?);
     }
-    if reports.is_empty() {
+    if reports.is_empty() && mistakes.is_empty() {
         println!("There are no users yet; `anki-syncd user add NAME` adds one.");
         return Ok(());
     }
@@ -229,8 +235,11 @@ fn list(context: &Context, json: bool) -> Result<(), CommandError> {
     };
     let headings = ["USER", "PASSWORD", "DEVICES", "LAST SYNC"];
     table::print(&headings, reports.iter().map(row))?;
-    if !is_running {
-        println!("\nThe server is not running: its devices are not known.");
+    for mistake in mistakes {
+        println!("\nKept out: {mistake}.");
+    }
+    if let Some(hindrance) = hindrance {
+        println!("\nThe server {hindrance}: its devices are not known.");
     }
     let plain = reports
         .iter()
@@ -246,14 +255,13 @@ fn list(context: &Context, json: bool) -> Result<(), CommandError> {
 
 fn from_settings(context: &Context) -> Result<Vec<UserReport>, CommandError> {
     let settings = context.settings().map_err(CommandError::Settings)?;
-    let users: BTreeMap<_, _> = settings.users.iter().collect();
-    let report =
-        |(name, credential): (&UserName, &crate::account::password::Credential)| UserReport {
-            name: name.clone(),
-            password: credential.kind().to_owned(),
-            devices: None,
-            last_sync: None,
-            last_device: None,
-        };
+    let users: BTreeSet<_> = settings.users.named().collect();
+    let report = |name: &UserName| UserReport {
+        name: name.clone(),
+        password: settings.users.kind(name).to_owned(),
+        devices: None,
+        last_sync: None,
+        last_device: None,
+    };
     Ok(users.into_iter().map(report).collect())
 }
