@@ -1,7 +1,9 @@
 //! Who may sync: the user table, password verification, host keys, devices, throttling.
 
+pub mod changes;
 pub mod compare;
 pub mod devices;
+pub mod hint;
 pub mod host_key;
 pub mod name;
 pub mod password;
@@ -17,11 +19,15 @@ use std::{
 
 use tokio::sync::Semaphore;
 
+use changes::UserChange;
 use devices::{Devices, NotRead, PasswordMark, Record};
+use hint::Hint;
 use host_key::{DeviceId, HostKey, Secret};
 use name::{NameError, UserName};
 use password::Credential;
 use throttle::{Refusal, Throttle};
+
+use crate::vault::renames::Moved;
 
 /// Verifications at a time: each may take 19 MiB and a core.
 const VERIFICATIONS: usize = 2;
@@ -54,9 +60,9 @@ pub enum KeyError {
 /// Why a login was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum LoginError {
-    /// An unknown user or a wrong password: nobody is told which.
+    /// An unknown user or a wrong password: nobody is told which, apart from the log.
     #[error("unknown user or wrong password")]
-    Wrong,
+    Wrong(Hint),
     /// Too many attempts on this user from this address are being slowed down already.
     #[error("too many failed logins for this user from this address")]
     Throttled,
@@ -106,10 +112,16 @@ impl Accounts {
         }
     }
 
-    /// Puts other users in place of the present ones. Devices of those whose password
-    /// stays the same stay logged in.
-    pub fn replace(&self, users: HashMap<UserName, Credential>) {
-        *self.table.write().unwrap_or_else(PoisonError::into_inner) = Table::new(users);
+    /// Puts other users in place of the present ones, and answers what has changed. Devices of those whose password stays the same stay logged in.
+    pub fn replace(
+        &self,
+        users: HashMap<UserName, Credential>,
+        renamed: &[Moved],
+    ) -> Vec<UserChange> {
+        let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
+        let changes = changes::between(&table.users, &users, renamed);
+        *table = Table::new(users);
+        changes
     }
 
     /// Whether there is such a user.
@@ -158,7 +170,8 @@ impl Accounts {
         address: Option<IpAddr>,
     ) -> Result<(Device, HostKey), LoginError> {
         let user: UserName = name.parse()?;
-        let (compared_with, credential) = self.compared_with(&user)?;
+        let wrong = || LoginError::Wrong(self.hint(&user, &password));
+        let (compared_with, credential) = self.compared_with(&user).ok_or_else(wrong)?;
         // With the same name, password and credential the outcome is the same.
         let attempt = (self.secret.mark(&compared_with, &credential).0, &password);
         let turn = self
@@ -166,11 +179,12 @@ impl Accounts {
             .attempt(address, name, attempt)
             .await
             .map_err(|refusal| match refusal {
-                Refusal::KnownToBeWrong => LoginError::Wrong,
+                Refusal::KnownToBeWrong => wrong(),
                 Refusal::TurnedAway => LoginError::Throttled,
             })?;
         // They may have changed meanwhile.
-        let (compared_with, credential) = self.compared_with(&user)?;
+        let (compared_with, credential) = self.compared_with(&user).ok_or_else(wrong)?;
+        let hint = self.hint(&user, &password);
         let matches = self.verify(credential.clone(), password).await?;
         if matches && compared_with == user {
             turn.succeeded();
@@ -182,20 +196,24 @@ impl Accounts {
             Ok((Device { user, id, password }, key))
         } else {
             turn.failed();
-            Err(LoginError::Wrong)
+            Err(LoginError::Wrong(hint))
         }
     }
 
     /// The credential that a user's password is compared with: an unknown user's with anybody's.
-    fn compared_with(&self, user: &UserName) -> Result<(UserName, Credential), LoginError> {
+    fn compared_with(&self, user: &UserName) -> Option<(UserName, Credential)> {
         let table = self.table();
         let decoy = || {
             let number = self.secret.pick(user.as_str(), table.order.len());
             table.users.get_key_value(table.order.get(number)?)
         };
-        let found = table.users.get_key_value(user).or_else(decoy);
-        let (name, credential) = found.ok_or(LoginError::Wrong)?;
-        Ok((name.clone(), credential.clone()))
+        let (name, credential) = table.users.get_key_value(user).or_else(decoy)?;
+        Some((name.clone(), credential.clone()))
+    }
+
+    fn hint(&self, name: &UserName, password: &str) -> Hint {
+        let table = self.table();
+        Hint::of(name, password, table.order.iter(), table.users.get(name))
     }
 
     /// The device that a host key belongs to.
@@ -282,7 +300,7 @@ mod tests {
             ("carol", "b-secret"),
         ] {
             let refused = accounts.login(user, password.into(), None).await;
-            assert!(matches!(refused, Err(LoginError::Wrong)), "{user}");
+            assert!(matches!(refused, Err(LoginError::Wrong(_))), "{user}");
         }
     }
 
@@ -310,7 +328,7 @@ mod tests {
             .unwrap();
         let users = [("alice", "a-secret"), ("bob", "new"), ("carol", "c")]
             .map(|(name, password)| (name.parse().unwrap(), Credential::plain(password).unwrap()));
-        accounts.replace(users.into());
+        accounts.replace(users.into(), &[]);
         assert_eq!(
             accounts
                 .authenticate(&alices_key.to_string())
@@ -321,7 +339,7 @@ mod tests {
         let bobs = accounts.authenticate(&bobs_key.to_string()).await;
         assert!(matches!(bobs, Err(KeyError::Invalid)));
         assert!(accounts.login("carol", "c".into(), None).await.is_ok());
-        accounts.replace(HashMap::new());
+        accounts.replace(HashMap::new(), &[]);
         assert!(
             accounts
                 .authenticate(&alices_key.to_string())
@@ -330,7 +348,7 @@ mod tests {
         );
         assert!(matches!(
             accounts.login("carol", "c".into(), None).await,
-            Err(LoginError::Wrong)
+            Err(LoginError::Wrong(_))
         ));
     }
 }

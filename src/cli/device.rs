@@ -19,8 +19,6 @@ const HEADINGS: [&str; 8] = [
     "ADDRESS",
     "LAST SYNC",
 ];
-/// So much of an id is shown, and is enough to name a device.
-const SHORT_ID: usize = 8;
 
 /// What to do with devices.
 #[derive(clap::Subcommand)]
@@ -103,7 +101,7 @@ fn row(record: &Record) -> Vec<String> {
         None => table::ago(record.last_sync),
     };
     vec![
-        short_id(record),
+        record.id.short(),
         record.user.clone(),
         version.to_owned(),
         platform.to_owned(),
@@ -129,10 +127,6 @@ fn client(record: &Record) -> (&str, &str) {
     (version, parts.nth(1).unwrap_or_default())
 }
 
-fn short_id(record: &Record) -> String {
-    record.id.to_string().chars().take(SHORT_ID).collect()
-}
-
 fn revoke(context: &Context, arguments: Revoke) -> Result<(), CommandError> {
     let Revoke { devices, all } = arguments;
     let request = Request::Revoke {
@@ -144,7 +138,7 @@ fn revoke(context: &Context, arguments: Revoke) -> Result<(), CommandError> {
         let (version, platform) = client(record);
         println!(
             "{} of {} ({}, {}) is logged out",
-            short_id(record),
+            record.id.short(),
             record.user,
             version.escape_debug(),
             platform.escape_debug()

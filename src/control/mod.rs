@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     account::{devices::Record, name::UserName},
     collection::file::Summary,
+    http::pulse::Counts,
     media::Media,
     vault::upkeep::Mend,
     vault::usage::Usage,
@@ -189,6 +190,9 @@ pub struct Status {
     pub syncing: usize,
     /// Who can log in.
     pub users: Vec<UserStatus>,
+    /// What has come from others since the start.
+    #[serde(default)]
+    pub strangers: Counts,
     /// What deserves attention, as sentences.
     pub warnings: Vec<String>,
 }
@@ -206,6 +210,9 @@ pub struct UserStatus {
     pub last_backup: Option<i64>,
     /// What the files take; not known if they cannot be read.
     pub usage: Option<Usage>,
+    /// What has happened since the start.
+    #[serde(default)]
+    pub counts: Counts,
 }
 
 /// How a user is.

@@ -149,7 +149,11 @@ impl From<KeyError> for HttpError {
 impl From<LoginError> for HttpError {
     fn from(error: LoginError) -> Self {
         match error {
-            LoginError::Wrong | LoginError::Name(_) => Self::new(StatusCode::FORBIDDEN, error),
+            LoginError::Wrong(ref hint) => Self {
+                cause: format!("{error} ({hint})"),
+                ..Self::new(StatusCode::FORBIDDEN, &error)
+            },
+            LoginError::Name(_) => Self::new(StatusCode::FORBIDDEN, error),
             LoginError::Throttled => Self::new(StatusCode::TOO_MANY_REQUESTS, error),
             LoginError::Failed(_) => Self::internal(&error),
         }

@@ -11,6 +11,7 @@ use super::{notify, watch::Stamp};
 use crate::{
     config::{Settings, Sources, UserLists, problem::Problems},
     http::Server,
+    vault::renames::Moved,
 };
 
 /// Tells what works, but is probably not meant.
@@ -111,13 +112,13 @@ impl Reloader {
             Err(panicked) => return Err(problem(&panicked)),
         };
         // The data first: whoever logs in by a new name has to find them.
-        self.move_data(&settings).await?;
-        self.adopt(settings);
+        let renamed = self.move_data(&settings).await?;
+        self.adopt(settings, &renamed);
         self.remember().await;
         Ok(())
     }
 
-    fn adopt(&self, settings: Settings) {
+    fn adopt(&self, settings: Settings, renamed: &[Moved]) {
         log_warnings(&settings);
         let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
         warnings.clone_from(&settings.warnings);
@@ -139,7 +140,9 @@ impl Reloader {
             .keys()
             .filter(|user| !accounts.contains(user));
         self.server.vaults.welcome(new);
-        accounts.replace(settings.users);
+        for change in accounts.replace(settings.users, renamed) {
+            tracing::info!(user = change.user().as_str(), "{change}");
+        }
         tracing::info!(
             "settings and users read again; {} can log in",
             accounts.count()
@@ -181,15 +184,18 @@ impl Reloader {
         }
     }
 
-    async fn move_data(&self, settings: &Settings) -> Result<(), Problems> {
+    async fn move_data(&self, settings: &Settings) -> Result<Vec<Moved>, Problems> {
         let is_user = |user: &_| settings.users.contains_key(user);
         let followed = self.server.vaults.follow(is_user).await;
         let followed = followed.map_err(|error| problem(&error))?;
-        for moved in followed.moved {
+        for moved in &followed.moved {
             self.server.accounts.devices.forget(&moved.from);
             self.server.accounts.devices.forget(&moved.to);
         }
-        followed.failed.map_or(Ok(()), |error| Err(problem(&error)))
+        match followed.failed {
+            Some(error) => Err(problem(&error)),
+            None => Ok(followed.renamed),
+        }
     }
 }
 

@@ -42,6 +42,8 @@ pub struct Moved {
 /// What has come of following the list of users.
 #[derive(Debug)]
 pub struct Followed {
+    /// Who has another name now, or has had it for less than an hour, with or without data.
+    pub renamed: Vec<Moved>,
     /// Whose data have moved.
     pub moved: Vec<Moved>,
     /// Why the first of the others' could not be moved.
@@ -108,12 +110,14 @@ impl Vaults {
         let _turn = self.moving.lock().await;
         let path = self.base.renames_file();
         let renames = spawn_blocking(move || read(&path)).await??;
-        let (mut kept, mut moved, mut failed) = (Vec::new(), Vec::new(), None);
+        let (mut kept, mut renamed) = (Vec::new(), Vec::new());
+        let (mut moved, mut failed) = (Vec::new(), None);
         for rename in &renames {
             // Both or none: it is not one person any more.
             let Some(direction) = rename.direction(&is_user) else {
                 continue;
             };
+            renamed.push(direction.clone());
             let is_settled = match self.bring(&direction).await {
                 Ok(Brought::Nothing) => true,
                 Ok(Brought::Durably) => {
@@ -142,7 +146,11 @@ impl Vaults {
                 tracing::warn!(%error, "which users are renamed cannot be written down");
             }
         }
-        Ok(Followed { moved, failed })
+        Ok(Followed {
+            renamed,
+            moved,
+            failed,
+        })
     }
 
     async fn bring(&self, direction: &Moved) -> Result<Brought, Error> {

@@ -54,6 +54,7 @@ struct Content {
     last_sync: Option<i64>,
     last_action: Option<String>,
     revoked: Option<i64>,
+    modified: Option<i64>,
     password: i64,
 }
 
@@ -144,6 +145,7 @@ impl Folder {
             last_sync: content.last_sync,
             last_action: content.last_action,
             revoked,
+            modified: content.modified,
             password: PasswordMark(content.password),
         })
     }
@@ -288,6 +290,7 @@ impl From<&Record> for Content {
             last_sync: record.last_sync,
             last_action: record.last_action.clone(),
             revoked: record.revoked,
+            modified: record.modified,
             password: record.password.0,
         }
     }
