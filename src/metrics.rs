@@ -21,6 +21,10 @@ const SECONDS: Option<Unit> = Some(Unit::Seconds);
 
 /// Name, help and unit.
 type Metric = (&'static str, &'static str, Option<Unit>);
+/// Of a user.
+type Count = fn(&UserStatus) -> u64;
+/// Of a user, if it is known.
+type Gauge = fn(&UserStatus) -> Option<u64>;
 
 /// The metrics as text.
 ///
@@ -96,7 +100,7 @@ impl Collector for Metrics {
 }
 
 /// Since the start of the server.
-const COUNTERS: [(Metric, fn(&UserStatus) -> u64); 5] = [
+const COUNTERS: [(Metric, Count); 5] = [
     (
         ("syncs", "Completed syncs, with or without changes", None),
         |user| user.counts.syncs,
@@ -118,7 +122,7 @@ const COUNTERS: [(Metric, fn(&UserStatus) -> u64); 5] = [
 ];
 
 /// Left out where it is not known.
-const GAUGES: [(Metric, fn(&UserStatus) -> Option<u64>); 7] = [
+const GAUGES: [(Metric, Gauge); 7] = [
     (
         ("last_sync_timestamp", "When a device last synced", SECONDS),
         |user| moment(user.last_sync),

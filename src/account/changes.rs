@@ -24,8 +24,7 @@ pub enum UserChange {
 }
 
 /// All changes from one list to another, with those who may have been renamed.
-#[must_use]
-pub fn between(
+pub(super) fn between(
     former: &HashMap<UserName, Credential>,
     present: &HashMap<UserName, Credential>,
     renamed: &[Moved],
@@ -49,9 +48,9 @@ pub fn between(
         let former = former.get(user);
         former.is_some_and(|former| !former.is_same(credential))
     };
-    let changed = present.iter().filter(has_new_password);
+    let with_password = present.iter().filter(has_new_password);
     changes.extend(new.into_iter().cloned().map(UserChange::Added));
-    changes.extend(changed.map(|(user, _)| UserChange::NewPassword(user.clone())));
+    changes.extend(with_password.map(|(user, _)| UserChange::NewPassword(user.clone())));
     changes.extend(gone.into_iter().cloned().map(UserChange::Removed));
     changes.sort();
     changes

@@ -18,7 +18,7 @@ pub struct Arguments {
     /// For programs
     #[arg(long)]
     json: bool,
-    /// For Prometheus and its like, in the format OpenMetrics
+    /// For Prometheus and its like
     #[arg(long, conflicts_with = "json")]
     openmetrics: bool,
 }

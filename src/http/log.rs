@@ -168,9 +168,10 @@ impl Entry {
         let platform = client.nth(1).unwrap_or_default();
         // Whoever has no valid key may have put anything there.
         let known = [version, platform, &self.short].map(|part| part.escape_debug().to_string());
-        let known = known.iter().filter(|part| !part.is_empty());
-        let known: String = known.map(|part| format!("{part}, ")).collect();
-        format!("{user} ({known}from {})", self.place)
+        let place = format!("from {}", self.place);
+        let known = known.into_iter().filter(|part| !part.is_empty());
+        let known: Vec<_> = known.chain([place]).collect();
+        format!("{user} ({})", known.join(", "))
     }
 }
 

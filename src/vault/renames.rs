@@ -110,14 +110,14 @@ impl Vaults {
         let _turn = self.moving.lock().await;
         let path = self.base.renames_file();
         let renames = spawn_blocking(move || read(&path)).await??;
-        let (mut kept, mut renamed) = (Vec::new(), Vec::new());
+        let (mut kept, mut followed) = (Vec::new(), Vec::new());
         let (mut moved, mut failed) = (Vec::new(), None);
         for rename in &renames {
             // Both or none: it is not one person any more.
             let Some(direction) = rename.direction(&is_user) else {
                 continue;
             };
-            renamed.push(direction.clone());
+            followed.push(direction.clone());
             let is_settled = match self.bring(&direction).await {
                 Ok(Brought::Nothing) => true,
                 Ok(Brought::Durably) => {
@@ -147,7 +147,7 @@ impl Vaults {
             }
         }
         Ok(Followed {
-            renamed,
+            renamed: followed,
             moved,
             failed,
         })
