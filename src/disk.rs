@@ -21,6 +21,9 @@ use tempfile::{NamedTempFile, SpooledTempFile};
 pub(crate) const MIB: u64 = 1024 * 1024;
 /// How much of a growing file is asked for at a time.
 const STEP: u64 = MIB;
+/// How much of a growing file the kernel may hold back. Whoever else makes something durable
+/// may have to wait until all of that is on the disk: a login for an upload of hundreds of MiB.
+const UNWRITTEN: u64 = 8 * MIB;
 
 /// What is left of a disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -156,6 +159,7 @@ impl Disk {
             promise: None,
             in_memory: in_memory as u64,
             spilled: in_memory as u64,
+            unwritten: 0,
         }
     }
 
@@ -171,6 +175,7 @@ impl Disk {
             promise: None,
             in_memory: 0,
             spilled: 0,
+            unwritten: 0,
         })
     }
 }
@@ -234,6 +239,26 @@ pub struct Bounded<W> {
     in_memory: u64,
     /// Bytes that go to the disk with the first that does not fit into memory.
     spilled: u64,
+    /// Bytes since the last [`WriteBack::write_back`].
+    unwritten: u64,
+}
+
+/// What can be brought to the disk while it grows.
+trait WriteBack {
+    fn write_back(&self) -> io::Result<()>;
+}
+
+impl WriteBack for NamedTempFile {
+    fn write_back(&self) -> io::Result<()> {
+        self.as_file().sync_data()
+    }
+}
+
+impl WriteBack for SpooledTempFile {
+    /// It does not let anybody at its file. Most of these are small.
+    fn write_back(&self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 impl<W> Bounded<W> {
@@ -251,7 +276,7 @@ impl Spool {
     }
 }
 
-impl<W: Write> Write for Bounded<W> {
+impl<W: Write + WriteBack> Write for Bounded<W> {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
         let length = buffer.len() as u64;
         if let Some(left) = self.in_memory.checked_sub(length) {
@@ -268,6 +293,11 @@ impl<W: Write> Write for Bounded<W> {
         let room = usize::try_from(promise.left).unwrap_or(usize::MAX);
         let written = self.inner.write(&buffer[..room.min(buffer.len())])?;
         promise.spend(written as u64 + spilled);
+        self.unwritten += written as u64;
+        if self.unwritten >= UNWRITTEN {
+            self.inner.write_back()?;
+            self.unwritten = 0;
+        }
         Ok(written)
     }
 

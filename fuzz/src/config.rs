@@ -1,6 +1,10 @@
 //! What the operator writes: the users file, and the settings in a file and in the environment.
 
-use std::{ffi::OsString, fs, os::unix::ffi::OsStringExt};
+use std::{
+    ffi::OsString,
+    fs,
+    os::unix::ffi::{OsStrExt, OsStringExt},
+};
 
 use anki_syncd::{
     account::{
@@ -101,13 +105,25 @@ pub fn settings(data: &[u8]) {
         Err(problems) => {
             assert!(!problems.0.is_empty());
             let told = problems.to_string();
-            assert!(!told.contains("hunter2"), "{told}");
+            assert!(
+                !told.contains("hunter2") || is_elsewhere(&sources),
+                "{told}"
+            );
         }
     }
     assert!(
         !folder.path().join("state").exists(),
         "something was created"
     );
+}
+
+/// Whether the password is the value of what holds none, which a message may quote.
+fn is_elsewhere(sources: &Sources) -> bool {
+    let is_user = |name: &OsString| name.as_bytes().starts_with(b"SYNC_USER");
+    sources
+        .variables
+        .iter()
+        .any(|(name, value)| !is_user(name) && value.to_string_lossy().contains("hunter2"))
 }
 
 /// What it names may be a device or a pipe, which would be read without end.

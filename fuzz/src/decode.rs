@@ -17,7 +17,8 @@ pub fn decode(data: &[u8]) {
         inflate(body, LIMIT, piece),
     );
     assert_eq!(whole.as_ref().ok(), cut.as_ref().ok());
-    assert_eq!(kind(&whole), kind(&cut));
+    // What is both too large and malformed is one or the other, as its pieces fall.
+    assert!(no_failure_of_ours(&whole) && no_failure_of_ours(&cut));
     if let Ok(content) = &whole {
         assert!(content.len() as u64 <= LIMIT);
         assert_eq!(&zstd::decode_all(body).unwrap(), content);
@@ -56,11 +57,6 @@ fn inflate(body: &[u8], limit: u64, piece: usize) -> Result<Vec<u8>, DecodeError
     inflate.finish()
 }
 
-fn kind(result: &Result<Vec<u8>, DecodeError>) -> &'static str {
-    match result {
-        Ok(_) => "decoded",
-        Err(DecodeError::Malformed) => "malformed",
-        Err(DecodeError::TooLarge) => "too large",
-        Err(DecodeError::Io(error)) => panic!("{error}"),
-    }
+fn no_failure_of_ours(result: &Result<Vec<u8>, DecodeError>) -> bool {
+    !matches!(result, Err(DecodeError::Io(_)))
 }

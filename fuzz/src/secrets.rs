@@ -53,9 +53,18 @@ pub fn password(data: &[u8]) {
     }
 }
 
-/// The operator chooses the cost. Here no number in it is large.
+/// The operator chooses the cost. Here no number in it is large, and none is left to the
+/// defaults, which are made to take long.
 fn is_cheap(phc: &str) -> bool {
     let parameters = phc.rsplitn(3, '$').nth(2).unwrap_or_default();
+    let named: &[&str] = match phc.split('$').nth(1) {
+        Some("scrypt") => &["ln=", "r=", "p="],
+        Some("pbkdf2-sha256" | "pbkdf2-sha512") => &["i="],
+        _ => &["m=", "t=", "p="],
+    };
+    if !named.iter().all(|name| parameters.contains(name)) {
+        return false;
+    }
     let numbers = parameters.split(|char: char| !char.is_ascii_digit());
     let scrypt = phc.starts_with("$scrypt");
     numbers

@@ -96,3 +96,29 @@ async fn without_room_for_a_copy_nothing_is_stamped() {
     assert_eq!(modified(&vault).await, before);
     assert_eq!(copies(&vault), 0);
 }
+
+#[tokio::test]
+async fn a_download_as_it_is_waits_for_no_check_of_other_peoples_files() {
+    let (_folder, vaults, vault) = vault().await;
+    let stop = Arc::new(AtomicBool::new(false));
+    let checks: Vec<_> = (0..64)
+        .map(|_| {
+            let (share, stop) = (vaults.workers().share(), Arc::clone(&stop));
+            tokio::spawn(async move {
+                let check = move || {
+                    while !stop.load(Ordering::Relaxed) {
+                        std::thread::sleep(Duration::from_millis(1));
+                    }
+                    Ok::<_, Error>(())
+                };
+                share.run_on_file(1, check).await
+            })
+        })
+        .collect();
+    let copy = tokio::time::timeout(Duration::from_secs(20), download(&vault)).await;
+    stop.store(true, Ordering::Relaxed);
+    for check in checks {
+        check.await.unwrap().unwrap();
+    }
+    assert!(!read(&mut copy.unwrap()).unwrap().is_empty());
+}
