@@ -55,7 +55,7 @@ impl World {
         self.ask(number, Method::Chunk, |_| {}).await;
         let cards = Cards::Synced { sent, received: 0 };
         self.ask(number, Method::Finish, |visit| {
-            visit.did_cards(entry(), cards)
+            visit.did_cards(entry(), cards);
         })
         .await;
     }
@@ -65,7 +65,7 @@ impl World {
         for _ in 0..2 {
             let deed = MediaDeed::Received(files(25));
             self.ask(number, Method::MediaDownload, |visit| {
-                visit.did_media(entry(), deed)
+                visit.did_media(entry(), deed);
             })
             .await;
         }
@@ -75,12 +75,12 @@ impl World {
         };
         let deed = MediaDeed::Sent(taken);
         self.ask(number, Method::MediaUpload, |visit| {
-            visit.did_media(entry(), deed)
+            visit.did_media(entry(), deed);
         })
         .await;
         let deed = MediaDeed::Compared;
         self.ask(number, Method::MediaSanity, |visit| {
-            visit.did_media(entry(), deed)
+            visit.did_media(entry(), deed);
         })
         .await;
     }
