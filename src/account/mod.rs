@@ -1,7 +1,9 @@
 //! Who may sync: the user table, password verification, host keys, devices, throttling.
 
+pub mod changes;
 pub mod compare;
 pub mod devices;
+pub mod hint;
 pub mod host_key;
 pub mod name;
 pub mod password;
@@ -18,12 +20,16 @@ use std::{
 
 use tokio::sync::Semaphore;
 
+use changes::UserChange;
 use devices::{Devices, NotRead, PasswordMark, Record};
+use hint::Hint;
 use host_key::{DeviceId, HostKey, Secret};
 use name::{NameError, UserName};
 use password::Credential;
 use throttle::{Refusal, Throttle};
 use users::{Standing, Users};
+
+use crate::vault::renames::Moved;
 
 /// Verifications at a time: each may take 19 MiB and a core.
 const VERIFICATIONS: usize = 2;
@@ -61,9 +67,9 @@ pub enum KeyError {
 /// Why a login was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum LoginError {
-    /// An unknown user or a wrong password: nobody is told which.
+    /// An unknown user or a wrong password: nobody is told which, apart from the log.
     #[error("unknown user or wrong password")]
-    Wrong,
+    Wrong(Hint),
     /// The user's entry in the list of users cannot be used; only the log says so.
     #[error(
         "this user is kept out by a mistake in the list of users; `anki-syncd check` says which line"
@@ -157,10 +163,14 @@ impl Accounts {
         }
     }
 
-    /// Puts other users in place of the present ones. Devices of those whose password
-    /// stays the same stay logged in.
-    pub fn replace(&self, users: impl Into<Users>) {
-        *self.table.write().unwrap_or_else(PoisonError::into_inner) = Table::new(users.into());
+    /// Puts other users in place of the present ones, and answers what has changed. Devices
+    /// of those whose password stays the same stay logged in.
+    pub fn replace(&self, users: impl Into<Users>, renamed: &[Moved]) -> Vec<UserChange> {
+        let users = users.into();
+        let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
+        let changes = changes::between(&table.users, &users, renamed);
+        *table = Table::new(users);
+        changes
     }
 
     /// Whether there is such a user.
@@ -223,7 +233,8 @@ impl Accounts {
         address: Option<IpAddr>,
     ) -> Result<(Device, HostKey), LoginError> {
         let typed: UserName = name.parse()?;
-        let claim = self.claim(&typed)?;
+        let refused = || self.refusal(&typed, &password);
+        let claim = self.claim(&typed).ok_or_else(refused)?;
         // With the same name, password and credential the outcome is the same.
         let mark = self.secret.mark(&claim.compared_with, &claim.credential);
         let attempt = (mark.0, &password);
@@ -233,13 +244,14 @@ impl Accounts {
             .attempt(address, &typed.caseless(), attempt)
             .await
             .map_err(|refusal| match refusal {
-                Refusal::KnownToBeWrong => self.refusal(&typed),
+                Refusal::KnownToBeWrong => refused(),
                 Refusal::TurnedAway => LoginError::Throttled,
             })?;
         // They may have changed meanwhile.
         let Claim {
             user, credential, ..
-        } = self.claim(&typed)?;
+        } = self.claim(&typed).ok_or_else(refused)?;
+        let refusal = refused();
         let matches = self.verify(credential.clone(), password).await?;
         if let Some(user) = user.filter(|_| matches) {
             turn.succeeded();
@@ -251,32 +263,34 @@ impl Accounts {
             Ok((Device { user, id, password }, key))
         } else {
             turn.failed();
-            Err(self.refusal(&typed))
+            Err(refusal)
         }
     }
 
-    fn claim(&self, typed: &UserName) -> Result<Claim, LoginError> {
+    fn claim(&self, typed: &UserName) -> Option<Claim> {
         let table = self.table();
         let user = table.meant_by(typed);
         let decoy = || {
             let number = self.secret.pick(&typed.caseless(), table.order.len());
             table.order.get(number)
         };
-        let compared_with = user.or_else(decoy);
-        let found = compared_with.and_then(|user| table.users.able.get_key_value(user));
-        let (compared_with, credential) = found.ok_or_else(|| self.refusal(typed))?;
-        Ok(Claim {
+        let compared_with = user.or_else(decoy)?;
+        let (compared_with, credential) = table.users.able.get_key_value(compared_with)?;
+        Some(Claim {
             user: user.cloned(),
             compared_with: compared_with.clone(),
             credential: credential.clone(),
         })
     }
 
-    fn refusal(&self, typed: &UserName) -> LoginError {
-        match self.standing(typed) {
-            Standing::KeptOut => LoginError::KeptOut,
-            _ => LoginError::Wrong,
+    fn refusal(&self, typed: &UserName, password: &str) -> LoginError {
+        let table = self.table();
+        if table.users.standing(typed) == Standing::KeptOut {
+            return LoginError::KeptOut;
         }
+        let stored = table.meant_by(typed);
+        let stored = stored.and_then(|user| table.users.able.get(user));
+        LoginError::Wrong(Hint::of(typed, password, table.order.iter(), stored))
     }
 
     /// The device that a host key belongs to.

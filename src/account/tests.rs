@@ -38,7 +38,7 @@ async fn an_unknown_user_and_a_wrong_password_are_told_the_same() {
         ("carol", "b-secret"),
     ] {
         let refused = accounts.login(user, password.into(), None).await;
-        assert!(matches!(refused, Err(LoginError::Wrong)), "{user}");
+        assert!(matches!(refused, Err(LoginError::Wrong(_))), "{user}");
     }
 }
 
@@ -117,10 +117,13 @@ async fn a_device_of_somebody_who_is_kept_out_stays_logged_in() {
             user: user.map(|user| user.parse().unwrap()),
             what: "is wrong".into(),
         };
-        accounts.replace(Users {
-            able: HashMap::new(),
-            mistakes: vec![mistake],
-        });
+        accounts.replace(
+            Users {
+                able: HashMap::new(),
+                mistakes: vec![mistake],
+            },
+            &[],
+        );
         let refused = accounts.authenticate(&key.to_string()).await;
         assert_eq!(matches!(refused, Err(KeyError::KeptOut(_))), is_kept_out);
         let refused = accounts.authenticate(&stranger.to_string()).await;
@@ -154,7 +157,7 @@ async fn replaced_users_log_out_only_those_who_are_gone_or_changed() {
         .unwrap();
     let users = [("alice", "a-secret"), ("bob", "new"), ("carol", "c")]
         .map(|(name, password)| (name.parse().unwrap(), Credential::plain(password).unwrap()));
-    accounts.replace(HashMap::from(users));
+    accounts.replace(HashMap::from(users), &[]);
     assert_eq!(
         accounts
             .authenticate(&alices_key.to_string())
@@ -165,7 +168,7 @@ async fn replaced_users_log_out_only_those_who_are_gone_or_changed() {
     let bobs = accounts.authenticate(&bobs_key.to_string()).await;
     assert!(matches!(bobs, Err(KeyError::Invalid)));
     assert!(accounts.login("carol", "c".into(), None).await.is_ok());
-    accounts.replace(Users::default());
+    accounts.replace(Users::default(), &[]);
     assert!(
         accounts
             .authenticate(&alices_key.to_string())
@@ -174,6 +177,6 @@ async fn replaced_users_log_out_only_those_who_are_gone_or_changed() {
     );
     assert!(matches!(
         accounts.login("carol", "c".into(), None).await,
-        Err(LoginError::Wrong)
+        Err(LoginError::Wrong(_))
     ));
 }

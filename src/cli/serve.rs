@@ -18,6 +18,7 @@ use crate::{
     config::{Settings, Sources, problem::Problems},
     control::{self, Operator},
     http::{self, Policy, Server},
+    metrics,
     service::{
         account::{self, Choice},
         exit::Exit,
@@ -206,10 +207,16 @@ async fn serve(
         .collect::<io::Result<Vec<_>>>()?;
     let stop = CancellationToken::new();
     let mut helpers = spawn_helpers(&server, &reloader);
+    let operator = Arc::new(operator);
+    if let Some(socket) = sockets.metrics {
+        tracing::info!("metrics on {}", socket.place());
+        let listener = socket.into_listener()?;
+        helpers.spawn(metrics::server::serve(Arc::clone(&operator), listener));
+    }
     if let Some(listener) = sockets.control {
         listener.set_nonblocking(true)?;
         let listener = tokio::net::UnixListener::from_std(listener)?;
-        helpers.spawn(control::serve(Arc::new(operator), listener));
+        helpers.spawn(control::serve(operator, listener));
     }
     let serving = tokio::spawn(http::serve(Arc::clone(&server), listeners, stop.clone()));
     notify::ready();
@@ -242,6 +249,7 @@ async fn serve(
         tracing::warn!("work on somebody's data would not end; it is rolled back");
     }
     // What went wrong is in the log.
+    server.log_last_visits();
     let _ = server.accounts.devices.store().await;
     drop(helpers);
     tracing::info!("stopped");
@@ -271,6 +279,8 @@ fn spawn_helpers(server: &Arc<Server>, reloader: &Arc<Reloader>) -> tokio::task:
         clearing.accounts.devices.clear_leftovers().await;
     });
     helpers.spawn(async move { status::run(&watched).await });
+    let visited = Arc::clone(server);
+    helpers.spawn(async move { visited.log_visits().await });
     if let Some(limit) = notify::watchdog() {
         helpers.spawn(watchdog::run(limit, server.vaults.workers().clone()));
     }

@@ -21,6 +21,7 @@ use crate::{
         name::UserName,
     },
     collection::file::Summary,
+    http::pulse::Counts,
     media::Media,
     vault::upkeep::Mend,
     vault::usage::Usage,
@@ -203,6 +204,9 @@ pub struct Status {
     pub syncing: usize,
     /// Who can log in.
     pub users: Vec<UserStatus>,
+    /// What has come from others since the start.
+    #[serde(default)]
+    pub strangers: Counts,
     /// What deserves attention, as sentences.
     pub warnings: Vec<String>,
 }
@@ -222,6 +226,9 @@ pub struct UserStatus {
     pub last_backup: Option<i64>,
     /// What the files take; not known if they cannot be read.
     pub usage: Option<Usage>,
+    /// What has happened since the start.
+    #[serde(default)]
+    pub counts: Counts,
 }
 
 /// How a user is.

@@ -14,7 +14,7 @@ use super::{Reply, Request};
 use crate::{
     account::name::UserName,
     clock,
-    http::Server,
+    http::{Server, pulse::Counted},
     service::reload::Reloader,
     vault::{
         backup::Backup,
@@ -54,6 +54,12 @@ impl Operator {
             listening,
             since_secs: clock::now_secs(),
         }
+    }
+
+    /// Counts somebody who asks, so that the server does not end meanwhile.
+    #[must_use]
+    pub fn connected(&self) -> Counted {
+        self.server.pulse.connected()
     }
 
     async fn answer(&self, request: Request, rest: &mut Rest) -> Result<Answer, String> {

@@ -12,7 +12,7 @@ use super::{
     reply::{ReplyBody, whole},
 };
 use crate::{
-    account::{KeyError, LoginError},
+    account::{KeyError, LoginError, hint::Hint},
     collection,
     disk::{self, Fault},
     media, sync, vault,
@@ -156,11 +156,15 @@ impl From<KeyError> for HttpError {
 impl From<LoginError> for HttpError {
     fn from(error: LoginError) -> Self {
         match error {
-            LoginError::Wrong | LoginError::Name(_) => Self::new(StatusCode::FORBIDDEN, error),
+            LoginError::Wrong(ref hint) => Self {
+                cause: format!("{error} ({hint})"),
+                ..Self::new(StatusCode::FORBIDDEN, &error)
+            },
             LoginError::KeptOut => Self {
-                public: LoginError::Wrong.to_string(),
+                public: LoginError::Wrong(Hint::NoUser).to_string(),
                 ..Self::new(StatusCode::FORBIDDEN, error)
             },
+            LoginError::Name(_) => Self::new(StatusCode::FORBIDDEN, error),
             LoginError::Throttled => Self::new(StatusCode::TOO_MANY_REQUESTS, error),
             LoginError::Failed(_) => Self::internal(&error),
         }

@@ -37,7 +37,7 @@ pub fn say(passed: &Passed, reason: &str) {
             }
         }
     }
-    for socket in &passed.serving {
+    for socket in passed.serving.iter().chain(&passed.metrics) {
         let _ = match socket {
             Socket::Tcp(listener) => listener.set_nonblocking(true),
             Socket::Unix(listener) => listener.set_nonblocking(true),
@@ -127,6 +127,7 @@ mod tests {
         let passed = Passed {
             serving: vec![Socket::Tcp(serving)],
             control: Some(control),
+            metrics: None,
         };
         let saying = thread::spawn(move || say(&passed, "the port is wrong"));
         let (mut answer, mut reply) = (String::new(), String::new());

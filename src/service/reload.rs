@@ -12,6 +12,7 @@ use crate::{
     account::users::Standing,
     config::{Settings, Sources, UserLists, problem::Problems},
     http::Server,
+    vault::renames::Moved,
 };
 
 /// Logs what works, but is probably not meant, and who is kept out by a mistake.
@@ -112,13 +113,13 @@ impl Reloader {
             Err(panicked) => return Err(problem(&panicked)),
         };
         // The data first: whoever logs in by a new name has to find them.
-        self.move_data(&settings).await?;
-        self.adopt(settings);
+        let renamed = self.move_data(&settings).await?;
+        self.adopt(settings, &renamed);
         self.remember().await;
         Ok(())
     }
 
-    fn adopt(&self, settings: Settings) {
+    fn adopt(&self, settings: Settings, renamed: &[Moved]) {
         log_warnings(&settings);
         let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
         *warnings = settings.all_warnings();
@@ -140,7 +141,9 @@ impl Reloader {
         // Whoever was kept out by a mistake is nobody new.
         let is_new = |user: &_| accounts.standing(user) == Standing::Stranger;
         self.server.vaults.welcome(come_back, is_new);
-        accounts.replace(settings.users);
+        for change in accounts.replace(settings.users, renamed) {
+            tracing::info!(user = change.user().as_str(), "{change}");
+        }
         tracing::info!(
             "settings and users read again; {} can log in",
             accounts.count()
@@ -182,15 +185,18 @@ impl Reloader {
         }
     }
 
-    async fn move_data(&self, settings: &Settings) -> Result<(), Problems> {
+    async fn move_data(&self, settings: &Settings) -> Result<Vec<Moved>, Problems> {
         let standing = |user: &_| settings.users.standing(user);
         let followed = self.server.vaults.follow(standing).await;
         let followed = followed.map_err(|error| problem(&error))?;
-        for moved in followed.moved {
+        for moved in &followed.moved {
             self.server.accounts.devices.forget(&moved.from);
             self.server.accounts.devices.forget(&moved.to);
         }
-        followed.failed.map_or(Ok(()), |error| Err(problem(&error)))
+        match followed.failed {
+            Some(error) => Err(problem(&error)),
+            None => Ok(followed.renamed),
+        }
     }
 }
 

@@ -19,6 +19,8 @@ use super::manager;
 
 /// The `FileDescriptorName=` of the socket for the operator's commands.
 const CONTROL: &str = "control";
+/// That of the socket for metrics.
+const METRICS: &str = "metrics";
 
 /// A socket that listens, not yet given to the runtime.
 #[derive(Debug)]
@@ -72,6 +74,17 @@ pub struct Passed {
     pub serving: Vec<Socket>,
     /// For the operator's commands.
     pub control: Option<UnixListener>,
+    /// For whoever collects metrics.
+    pub metrics: Option<Socket>,
+}
+
+impl Socket {
+    fn try_clone(&self) -> io::Result<Self> {
+        match self {
+            Self::Tcp(listener) => listener.try_clone().map(Self::Tcp),
+            Self::Unix(listener) => listener.try_clone().map(Self::Unix),
+        }
+    }
 }
 
 impl Passed {
@@ -80,10 +93,7 @@ impl Passed {
     /// # Errors
     /// As the system says.
     pub fn duplicate(&self) -> io::Result<Self> {
-        let serving = self.serving.iter().map(|socket| match socket {
-            Socket::Tcp(listener) => listener.try_clone().map(Socket::Tcp),
-            Socket::Unix(listener) => listener.try_clone().map(Socket::Unix),
-        });
+        let serving = self.serving.iter().map(Socket::try_clone);
         Ok(Self {
             serving: serving.collect::<io::Result<_>>()?,
             control: self
@@ -91,6 +101,7 @@ impl Passed {
                 .as_ref()
                 .map(UnixListener::try_clone)
                 .transpose()?,
+            metrics: self.metrics.as_ref().map(Socket::try_clone).transpose()?,
         })
     }
 }
@@ -104,10 +115,11 @@ pub fn inherited() -> Result<Passed, SocketError> {
     let mut descriptors = ListenFd::from_env();
     let mut passed = Passed::default();
     for number in 0..descriptors.len() {
-        let is_control = names.get(number).is_some_and(|name| name == CONTROL);
-        match take(&mut descriptors, number)? {
-            Socket::Unix(listener) if is_control => passed.control = Some(listener),
-            socket => passed.serving.push(socket),
+        let name = names.get(number).map_or("", String::as_str);
+        match (take(&mut descriptors, number)?, name) {
+            (Socket::Unix(listener), CONTROL) => passed.control = Some(listener),
+            (socket, METRICS) => passed.metrics = Some(socket),
+            (socket, _) => passed.serving.push(socket),
         }
     }
     Ok(passed)

@@ -46,6 +46,8 @@ pub struct Moved {
 /// What has come of following the list of users.
 #[derive(Debug)]
 pub struct Followed {
+    /// Who has another name now, or has had it for less than an hour, with or without data.
+    pub renamed: Vec<Moved>,
     /// Whose data have moved.
     pub moved: Vec<Moved>,
     /// Why the first of the others' could not be moved.
@@ -127,7 +129,8 @@ impl Vaults {
         let _turn = self.moving.lock().await;
         let path = self.base.renames_file();
         let renames = spawn_blocking(move || read(&path)).await??;
-        let (mut kept, mut moved, mut failed) = (Vec::new(), Vec::new(), None);
+        let (mut kept, mut followed) = (Vec::new(), Vec::new());
+        let (mut moved, mut failed) = (Vec::new(), None);
         for rename in &renames {
             let direction = match rename.direction(&standing) {
                 Direction::To(direction) => direction,
@@ -137,6 +140,7 @@ impl Vaults {
                 }
                 Direction::Nowhere => continue,
             };
+            followed.push(direction.clone());
             let is_settled = match self.bring(&direction).await {
                 Ok(Brought::Nothing) => true,
                 Ok(Brought::Durably) => {
@@ -165,7 +169,11 @@ impl Vaults {
                 tracing::warn!(%error, "which users are renamed cannot be written down");
             }
         }
-        Ok(Followed { moved, failed })
+        Ok(Followed {
+            renamed: followed,
+            moved,
+            failed,
+        })
     }
 
     async fn bring(&self, direction: &Moved) -> Result<Brought, Error> {

@@ -15,6 +15,7 @@ BINARY = Path(COMMANDS["ours"][0])
 SERVICE = "anki-syncd.service"
 SOCKET = "anki-syncd.socket"
 CONTROL = "anki-syncd-control.socket"
+METRICS = "anki-syncd-metrics.socket"
 BACKUP = "anki-syncd-backup.service"
 TIMER = "anki-syncd-backup.timer"
 SETTINGS = "/etc/anki-syncd"
@@ -40,7 +41,7 @@ class Daemon:
         assert BINARY.exists(), f"{BINARY} is missing: cargo build --release"
         inside = self.container
         inside.install(BINARY, "/usr/bin/anki-syncd", mode=0o755)
-        for unit in (SERVICE, SOCKET, CONTROL, BACKUP, TIMER):
+        for unit in (SERVICE, SOCKET, CONTROL, METRICS, BACKUP, TIMER):
             inside.install(UNITS / unit, f"/usr/lib/systemd/system/{unit}")
         inside.install(UNITS / "anki-syncd.sysusers", "/usr/lib/sysusers.d/anki-syncd.conf")
         inside.run("systemd-sysusers")

@@ -56,6 +56,7 @@ struct Content {
     last_sync: Option<i64>,
     last_action: Option<String>,
     revoked: Option<i64>,
+    modified: Option<i64>,
     password: i64,
 }
 
@@ -154,6 +155,7 @@ impl Folder {
             last_sync: content.last_sync,
             last_action: content.last_action,
             revoked,
+            modified: content.modified,
             password: PasswordMark(content.password),
         })
     }
@@ -299,6 +301,7 @@ impl From<&Record> for Content {
             last_sync: record.last_sync,
             last_action: record.last_action.clone(),
             revoked: record.revoked,
+            modified: record.modified,
             password: record.password.0,
         }
     }
