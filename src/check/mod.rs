@@ -18,6 +18,7 @@ mod media;
 mod quiet;
 pub mod repair;
 mod settings;
+pub mod silence;
 mod space;
 pub mod subject;
 

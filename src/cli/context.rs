@@ -1,16 +1,18 @@
 //! What every operator's command starts from: the settings, and the way to the server.
 
 use std::{
-    cell::OnceCell,
+    cell::{OnceCell, RefCell},
     ffi::OsStr,
     io::{self, Write},
     path::{Path, PathBuf},
+    time::{Duration, Instant},
 };
 
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     account::users_file::FileError,
+    check::silence::explain,
     config::{Settings, Sources, problem::Problems},
     control::{
         Request,
@@ -24,6 +26,9 @@ use crate::{
 const SYSTEM_FOLDER: &str = "/etc/anki-syncd";
 /// The unit's `StateDirectory=`.
 const SYSTEM_STATE: &str = "/var/lib/anki-syncd";
+/// So soon after a server has not answered, it is not asked again: a command with several
+/// questions waits but once.
+const GIVEN_UP: Duration = Duration::from_secs(10);
 
 /// Why a command failed; each a sentence for the operator.
 #[derive(Debug, thiserror::Error)]
@@ -74,6 +79,8 @@ pub struct Context {
     is_units: bool,
     /// Where the settings say that the data are; reading a long list of users takes a while.
     base: OnceCell<Option<PathBuf>>,
+    /// Since when there has been no answer, and why.
+    silent: RefCell<Option<(Instant, AskError)>>,
 }
 
 impl Context {
@@ -98,6 +105,7 @@ impl Context {
             sources,
             is_units,
             base: OnceCell::new(),
+            silent: RefCell::default(),
         }
     }
 
@@ -130,7 +138,8 @@ impl Context {
     /// # Errors
     /// [`AskError`].
     pub fn ask<A: DeserializeOwned>(&self, request: &Request) -> Result<A, AskError> {
-        client::ask(&self.address(), request)
+        self.ask_and_hold(request, io::empty())
+            .map(|(answer, _)| answer)
     }
 
     /// The same with a request that something follows, or whose answer tells of something
@@ -143,7 +152,20 @@ impl Context {
         request: &Request,
         rest: impl io::Read,
     ) -> Result<(A, Held), AskError> {
-        client::ask_and_hold(&self.address(), request, rest)
+        if let Some((since, error)) = &*self.silent.borrow()
+            && since.elapsed() < GIVEN_UP
+        {
+            return Err(error.clone());
+        }
+        let asked = client::ask_and_hold(&self.address(), request, rest);
+        asked.map_err(|error| {
+            let waited = matches!(error, AskError::Silent { .. });
+            let error = explain(&self.sources, error);
+            if waited {
+                *self.silent.borrow_mut() = Some((Instant::now(), error.clone()));
+            }
+            error
+        })
     }
 
     /// One that systemd runs can be asked even if the settings are in disorder.

@@ -20,7 +20,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::{
     config::{Settings, Sources},
-    service::{exit::Exit, manager},
+    service::{exit::Exit, manager, notify},
 };
 use context::{CommandError, Context};
 
@@ -130,6 +130,7 @@ pub fn main() -> ExitCode {
         Ok(settings) if arguments.healthcheck => healthcheck::run(&settings).into(),
         Ok(settings) => serve::run(settings, sources, arguments.allow_root).into(),
         Err(problems) => {
+            notify::cannot_start(&problems.in_a_line());
             for problem in problems.0 {
                 eprintln!("anki-syncd: {problem}");
             }

@@ -77,6 +77,7 @@ pub fn run(settings: Settings, sources: Sources, allow_root: bool) -> Exit {
         Ok(()) => Exit::Ok,
         Err(error) => {
             tracing::error!("{error}");
+            notify::cannot_start(&error.to_string());
             error.exit()
         }
     }

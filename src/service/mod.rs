@@ -5,6 +5,7 @@ pub mod exit;
 pub mod log;
 pub mod manager;
 pub mod notify;
+pub mod port;
 pub mod privileges;
 pub mod reload;
 pub mod rest;

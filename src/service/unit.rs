@@ -32,8 +32,23 @@ pub struct Unit {
     pub users: Option<UsersCredential>,
     /// The configuration file that its command line names.
     pub configuration: Option<PathBuf>,
-    /// Whether its socket is being listened on.
-    pub listening: bool,
+    /// What the server said of itself last, in its latest run.
+    pub said: String,
+    /// Its process, while there is one.
+    pub process: Option<i32>,
+    /// The socket unit.
+    pub socket: SocketUnit,
+}
+
+/// The unit of the socket for devices.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct SocketUnit {
+    /// As of [`Unit`].
+    pub state: String,
+    /// How it ended: `resources` where it could not listen.
+    pub result: String,
+    /// The ports that it is to listen on.
+    pub ports: Vec<u16>,
 }
 
 /// Where systemd takes the credential `users` from.
@@ -50,7 +65,7 @@ impl Unit {
     #[must_use]
     pub fn ask() -> Option<Self> {
         let properties =
-            "LoadState,ActiveState,Result,ExecMainStatus,User,StateDirectory,Environment,ExecStart";
+            "LoadState,ActiveState,Result,ExecMainStatus,MainPID,StatusText,User,StateDirectory,Environment,ExecStart";
         let shown = systemctl(&["show", "--property", properties, SERVICE])?;
         let mut unit = Self::parse(&shown)?;
         // Older ones do not show credentials as a property.
@@ -63,7 +78,9 @@ impl Unit {
                 Err(error) => unit.unread.push((path, error.to_string())),
             }
         }
-        unit.listening = systemctl(&["is-active", SOCKET]).is_some();
+        let properties = "ActiveState,Result,Listen";
+        let shown = systemctl(&["show", "--property", properties, SOCKET]);
+        unit.socket = SocketUnit::parse(&shown.unwrap_or_default());
         Some(unit)
     }
 
@@ -98,7 +115,9 @@ impl Unit {
                 .skip_while(|word| *word != "--config")
                 .nth(1)
                 .map(PathBuf::from),
-            listening: false,
+            said: value("StatusText").to_owned(),
+            process: value("MainPID").parse().ok().filter(|pid| *pid > 0),
+            socket: SocketUnit::default(),
         })
     }
 
@@ -113,6 +132,38 @@ impl Unit {
     #[must_use]
     pub fn has_failed(&self) -> bool {
         self.state == "failed" || (self.state != "active" && self.result != "success")
+    }
+}
+
+impl SocketUnit {
+    fn parse(shown: &str) -> Self {
+        let mut unit = Self::default();
+        for (name, value) in settings(shown) {
+            match name {
+                "ActiveState" => value.clone_into(&mut unit.state),
+                "Result" => value.clone_into(&mut unit.result),
+                // As in `[::]:8080 (Stream)`, a line for each.
+                "Listen" => unit.ports.extend(
+                    value
+                        .strip_suffix(" (Stream)")
+                        .and_then(|address| address.rsplit_once(':')?.1.parse::<u16>().ok()),
+                ),
+                _ => {}
+            }
+        }
+        unit
+    }
+
+    /// Whether it is being listened on.
+    #[must_use]
+    pub fn is_listening(&self) -> bool {
+        self.state == "active"
+    }
+
+    /// Whether it could not listen.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        self.state == "failed" && self.result == "resources"
     }
 }
 
@@ -232,6 +283,15 @@ mod tests {
         );
         assert_eq!(unit.configuration, Some("/etc/a.toml".into()));
         assert!(!unit.is_running() && !unit.has_failed());
+    }
+
+    #[test]
+    fn a_socket_that_is_taken_is_known_with_its_ports() {
+        let unit = SocketUnit::parse(
+            "ActiveState=failed\nResult=resources\nListen=[::]:8080 (Stream)\nListen=/run/a (Stream)\nListen=127.0.0.1:80 (Stream)\n",
+        );
+        assert_eq!(unit.ports, [8080, 80]);
+        assert!(unit.has_failed() && !unit.is_listening());
     }
 
     #[test]

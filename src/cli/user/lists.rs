@@ -35,7 +35,8 @@ pub struct List {
 
 /// A change that is in the file.
 pub struct Change {
-    is_known: bool,
+    /// What keeps the server from knowing it.
+    unknown: Option<AskError>,
     /// Why it may not be on the disk for certain.
     doubt: Option<String>,
 }
@@ -53,11 +54,10 @@ impl Change {
 
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.is_known {
-            "The running server knows it."
-        } else {
-            "The server is not running; it reads that when it starts."
-        })
+        match &self.unknown {
+            None => f.write_str("The running server knows it."),
+            Some(why) => write!(f, "It counts from the server's next start: {why}."),
+        }
     }
 }
 
@@ -88,8 +88,12 @@ impl Lists {
             ));
         }
         // It knows better, if it runs.
-        let running = context.ask(&Request::Base);
-        let base = running.unwrap_or_else(|_| settings.base.clone());
+        let base = match context.ask(&Request::Base) {
+            Ok(base) => base,
+            // It would go on with the users that it has.
+            Err(error @ AskError::Silent { .. }) => return Err(error.into()),
+            Err(_) => settings.base.clone(),
+        };
         let lists = Self {
             settings,
             base,
@@ -266,12 +270,12 @@ impl List {
                 )));
             }
         };
-        let is_known = self.tell(context, &file.document.to_string())?;
-        Ok(Change { is_known, doubt })
+        let unknown = self.tell(context, &file.document.to_string())?;
+        Ok(Change { unknown, doubt })
     }
 
-    /// Tells the server what is in the file now, unless none is running.
-    fn tell(&self, context: &Context, text: &str) -> Result<bool, CommandError> {
+    /// Tells the server what is in the file now. Answers why, if there is none.
+    fn tell(&self, context: &Context, text: &str) -> Result<Option<AskError>, CommandError> {
         let users = self.is_credential.then(|| text.to_owned());
         let request = Request::Reload { users };
         let told = match context.ask::<usize>(&request) {
@@ -281,10 +285,10 @@ impl List {
         };
         let path = self.path.display();
         match told {
-            Ok(_) => Ok(true),
-            Err(AskError::NotRunning) => Ok(false),
-            Err(AskError::Broken(error)) => Err(CommandError::Failed(format!(
-                "{path} is changed, but whether the running server has taken it over is not known, since it gave no answer ({error}). `anki-syncd check` compares the two; a restart has the server read the list: systemctl restart anki-syncd"
+            Ok(_) => Ok(None),
+            Err(error @ AskError::NotRunning { .. }) => Ok(Some(error)),
+            Err(error @ (AskError::Broken(_) | AskError::Silent { .. })) => Err(CommandError::Failed(format!(
+                "{path} is changed, but whether the running server has taken it over is not known: {error}. `anki-syncd check` compares the two; a restart has the server read the list: systemctl restart anki-syncd"
             ))),
             Err(error) => Err(CommandError::Refused(format!(
                 "{path} is changed, but the running server goes on with the users that it had, which `anki-syncd user list` shows: {error}. Once that is put right, the next `anki-syncd user` command or a restart has it read the list"

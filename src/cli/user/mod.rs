@@ -150,9 +150,9 @@ fn remove(
     let user = name.clone();
     match context.ask(&Request::RemoveData { user }) {
         Ok(()) => println!("The data in {} are removed.", data.display()),
-        Err(AskError::Broken(error)) => {
+        Err(error @ (AskError::Broken(_) | AskError::Silent { .. })) => {
             return Err(CommandError::Failed(format!(
-                "{name} is removed; whether the data in {} are as well is not known, since the server gave no answer ({error}): the same command once more removes what is left",
+                "{name} is removed; whether the data in {} are as well is not known: {error}. The same command once more removes what is left",
                 data.display()
             )));
         }
@@ -197,9 +197,9 @@ fn rename(context: &Context, from: &UserName, to: &UserName) -> Result<(), Comma
 }
 
 fn list(context: &Context, json: bool) -> Result<(), CommandError> {
-    let (reports, is_running) = match context.ask::<Vec<UserReport>>(&Request::Users) {
-        Ok(reports) => (reports, true),
-        Err(AskError::NotRunning) => (from_settings(context)?, false),
+    let (reports, absent) = match context.ask::<Vec<UserReport>>(&Request::Users) {
+        Ok(reports) => (reports, None),
+        Err(error @ AskError::NotRunning { .. }) => (from_settings(context)?, Some(error)),
         Err(error) => return Err(error.into()),
     };
     if json {
@@ -224,8 +224,8 @@ fn list(context: &Context, json: bool) -> Result<(), CommandError> {
     };
     let headings = ["USER", "PASSWORD", "DEVICES", "LAST SYNC"];
     table::print(&headings, reports.iter().map(row))?;
-    if !is_running {
-        println!("\nThe server is not running: its devices are not known.");
+    if let Some(why) = absent {
+        println!("\nDevices and syncs are not known: {why}.");
     }
     let plain = reports
         .iter()
