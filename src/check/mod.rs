@@ -6,12 +6,14 @@
 //! server's account only. Repairs of a user's data are made
 //! by the running server in that user's turn, or with `SYNC_BASE` held.
 
+mod backups;
 mod child;
 mod clock;
 mod collection;
 pub mod data;
 mod files;
 pub mod finding;
+mod links;
 mod locks;
 pub mod login;
 mod media;
@@ -21,6 +23,7 @@ mod settings;
 pub mod silence;
 mod space;
 pub mod subject;
+pub mod target;
 
 use std::{borrow::Cow, io::IsTerminal};
 
@@ -33,6 +36,7 @@ use subject::Subject;
 pub fn look(subject: &Subject, findings: &mut Findings) {
     settings::check(subject, findings);
     clock::check(findings);
+    backups::check(subject, findings);
     let Some(base) = &subject.base else { return };
     files::check(subject, base, findings);
     space::check(subject, base, findings);

@@ -1,6 +1,8 @@
 //! Why the server gives no answer: what it could not tell itself, systemd, its settings and
 //! the kernel know.
 
+use std::{thread::sleep, time::Duration};
+
 use procfs::process::Process;
 
 use super::subject::Subject;
@@ -18,15 +20,26 @@ use crate::{
 const SYSTEMD: i32 = 1;
 /// The exit status that systemd gives a service whose credentials it cannot load.
 const CREDENTIALS: &str = "243";
+/// A server that fails again and again is starting now and then.
+const LOOKS: u32 = 3;
+const AGAIN: Duration = Duration::from_millis(200);
 const LOG: &str = "`journalctl -u anki-syncd -p err`";
 
 /// Adds to a failure why there was no answer, as far as that can be found out.
 #[must_use]
 pub fn explain(sources: &Sources, failure: AskError) -> AskError {
-    match failure {
-        AskError::Forbidden | AskError::Refused(_) => failure,
-        _ => Subject::gather(sources).explain(failure),
+    if matches!(failure, AskError::Forbidden | AskError::Refused(_)) {
+        return failure;
     }
+    let mut subject = Subject::gather(sources);
+    for _ in 0..LOOKS {
+        if !subject.unit.as_ref().is_some_and(Unit::is_starting) {
+            break;
+        }
+        sleep(AGAIN);
+        subject = Subject::gather(sources);
+    }
+    subject.explain(failure)
 }
 
 impl Subject {
@@ -107,7 +120,7 @@ impl Subject {
         let unread = credentials
             .filter_map(|list| Some((list.path.display(), list.text.as_ref().err()?)))
             .map(|(path, error)| {
-                format!("the list of users, {path}, cannot be read: {error}. `install -m 600 /dev/null {path}` makes an empty one")
+                format!("the list of users, {path}, cannot be read: {error}. Bring it back, or make an empty one: `install -m 600 /dev/null {path}`")
             });
         unread.into_iter().next().unwrap_or_else(|| {
             format!("systemd cannot load its credentials, such as the list of users (exit status {CREDENTIALS}); {LOG} says which. A list may have at most 1 MB")
@@ -125,7 +138,17 @@ pub(super) fn why_not_listening(socket: &SocketUnit) -> String {
         Some((port, holder)) => format!(
             "anki-syncd.socket cannot listen: port {port} is taken by {holder}. Stop that program, or choose another port with `systemctl edit anki-syncd.socket`; then `systemctl restart anki-syncd.socket`"
         ),
-        None => "anki-syncd.socket could not listen: `systemctl status anki-syncd.socket` says why; `systemctl restart anki-syncd.socket` tries again".to_owned(),
+        None => {
+            let ports: Vec<_> = socket
+                .ports
+                .iter()
+                .map(|port| format!(" on port {port}"))
+                .collect();
+            format!(
+                "anki-syncd.socket could not listen{}: `systemctl status anki-syncd.socket` says why; `systemctl restart anki-syncd.socket` tries again",
+                ports.join(" or")
+            )
+        }
     }
 }
 
@@ -142,10 +165,7 @@ fn why_silent(unit: &Unit) -> String {
 fn hanging(pid: i32, has_unit: bool) -> String {
     let states = states(pid);
     let (what, remedy) = if states.contains(&'T') {
-        (
-            "is stopped",
-            format!("`kill -CONT {pid}` lets it go on"),
-        )
+        ("is stopped", format!("`kill -CONT {pid}` lets it go on"))
     } else if states.contains(&'D') {
         (
             "waits for its disk",

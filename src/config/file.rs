@@ -43,6 +43,9 @@ struct Keys {
     snapshots_keep: Option<Spanned<usize>>,
     snapshots_days: Option<Spanned<u32>>,
     snapshots_max_megs: Option<Spanned<u64>>,
+    backup_to: Option<Spanned<PathBuf>>,
+    backup_keep: Option<Spanned<u32>>,
+    backup_at: Option<Spanned<String>>,
 }
 
 /// As people write it: a network, or one address.
@@ -118,6 +121,7 @@ fn parse_text(path: &Path, text: &str, problems: &mut Problems) -> Fragment {
         given.filter(|given| can_be_meant(&given.setting, &given.value.to_string_lossy(), problems))
     };
     let (base, users_file) = (path(given!(base)), path(given!(users_file)));
+    let backup_to = path(given!(backup_to));
     let mut text = |given: Option<Given<String>>| {
         given.filter(|given| can_be_meant(&given.setting, &given.value, problems))
     };
@@ -144,6 +148,9 @@ fn parse_text(path: &Path, text: &str, problems: &mut Problems) -> Fragment {
         snapshots_keep: given!(snapshots_keep),
         snapshots_days: given!(snapshots_days),
         snapshots_max_megs: given!(snapshots_max_megs),
+        backup_to,
+        backup_keep: given!(backup_keep),
+        backup_at: given!(backup_at),
         users_file,
         run_as,
         trusted_proxies: given!(trusted_proxies).map(|given| Given {

@@ -145,9 +145,10 @@ impl Request {
             Self::Preview { user, .. } => format!("checking what {user} would get"),
             Self::Restore { user, .. } => format!("restoring the collection of {user}"),
             Self::Snapshots { user } => format!("listing the snapshots of {user}"),
-            Self::Base | Self::SameUsers { .. } | Self::BackupDone { .. } | Self::AllowUpload { .. } => {
-                "about to answer".to_owned()
-            }
+            Self::Base
+            | Self::SameUsers { .. }
+            | Self::BackupDone { .. }
+            | Self::AllowUpload { .. } => "about to answer".to_owned(),
         }
     }
 }

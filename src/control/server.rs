@@ -189,3 +189,23 @@ async fn converse(operator: &Operator, stream: UnixStream) -> io::Result<()> {
     }
     written
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_command_hears_that_its_request_is_worked_on() {
+        let (mut command, server) = UnixStream::pair().unwrap();
+        let (_, writing) = server.into_split();
+        let answer = async {
+            sleep(BEAT * 7 / 2).await;
+            7
+        };
+        assert_eq!(working(answer, &writing).await, 7);
+        drop(writing);
+        let mut heard = String::new();
+        command.read_to_string(&mut heard).await.unwrap();
+        assert_eq!(heard, "\"working\"\n".repeat(3));
+    }
+}

@@ -46,7 +46,10 @@ mod tests {
         let port = listener.local_addr().unwrap().port();
         let told = holder(port).unwrap();
         let number = format!("(process {})", std::process::id());
-        assert!(told.ends_with(&number) && told.len() > number.len() + 1, "{told}");
+        assert!(
+            told.ends_with(&number) && told.len() > number.len() + 1,
+            "{told}"
+        );
         drop(listener);
         assert_eq!(holder(port), None);
     }

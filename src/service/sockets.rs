@@ -150,12 +150,7 @@ pub fn bind(host: &str, port: u16) -> Result<Vec<Socket>, SocketError> {
             Err(source) if source.kind() == io::ErrorKind::AddrNotAvailable => {
                 failure = host_error(source);
             }
-            Err(source) => {
-                failure = SocketError::Listen {
-                    address,
-                    source,
-                }
-            }
+            Err(source) => failure = SocketError::Listen { address, source },
         }
     }
     if sockets.is_empty() {

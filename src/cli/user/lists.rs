@@ -287,9 +287,11 @@ impl List {
         match told {
             Ok(_) => Ok(None),
             Err(error @ AskError::NotRunning { .. }) => Ok(Some(error)),
-            Err(error @ (AskError::Broken(_) | AskError::Silent { .. })) => Err(CommandError::Failed(format!(
-                "{path} is changed, but whether the running server has taken it over is not known: {error}. `anki-syncd check` compares the two; a restart has the server read the list: systemctl restart anki-syncd"
-            ))),
+            Err(error @ (AskError::Broken(_) | AskError::Silent { .. })) => {
+                Err(CommandError::Failed(format!(
+                    "{path} is changed, but whether the running server has taken it over is not known: {error}. `anki-syncd check` compares the two; a restart has the server read the list: systemctl restart anki-syncd"
+                )))
+            }
             Err(error) => Err(CommandError::Refused(format!(
                 "{path} is changed, but the running server goes on with the users that it had, which `anki-syncd user list` shows: {error}. Once that is put right, the next `anki-syncd user` command or a restart has it read the list"
             ))),

@@ -21,10 +21,11 @@ use nix::{
     unistd::Uid,
 };
 
-/// How long the server may show no sign of life. A command that then finds out why still ends
-/// within five seconds.
-const SILENCE: Duration = Duration::from_secs(4);
-const BLOCK: usize = 64 * 1024;
+/// How long the server may show no sign of life, of which it gives one every second. A command that
+/// then finds out why still ends within five seconds, also on a small machine.
+const SILENCE: Duration = Duration::from_secs(3);
+/// The kernel takes so much at once or nothing of it: waiting for its parts would add up.
+const BLOCK: usize = 16 * 1024;
 
 /// A connection. Whatever waits longer than [`SILENCE`] fails with `WouldBlock`.
 pub struct Conversation {

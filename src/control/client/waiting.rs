@@ -39,7 +39,10 @@ impl Waiting {
             None if self.since.elapsed() < after => {}
             None if is_terminal => self.shown = Some(self.spinner()),
             None => {
-                eprintln!("anki-syncd: the server is {}; that takes a while", self.work);
+                eprintln!(
+                    "anki-syncd: the server is {}; that takes a while",
+                    self.work
+                );
                 self.shown = Some(ProgressBar::hidden());
             }
         }
