@@ -19,6 +19,7 @@
 //! - [`clock`][]: the time of day.
 //! - [`disk`][]: how much of the disk may still be filled, by everybody together.
 //! - [`durable`][]: what has to survive a power cut.
+//! - [`qr`][]: QR codes of addresses.
 //! - [`work`][]: work that ends when its client leaves, the server stops, or its budget is used up.
 //!
 //! Rules that keep it so: `wire`, `collection` and `media` know neither hyper nor
@@ -38,6 +39,7 @@ pub mod disk;
 pub mod durable;
 pub mod http;
 pub mod media;
+pub mod qr;
 pub mod service;
 pub mod sync;
 pub mod vault;

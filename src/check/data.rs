@@ -48,7 +48,7 @@ pub(super) fn check(subject: &Subject, base: &Path, findings: &mut Findings) {
     match &subject.account {
         Some(account) if Uid::effective().is_root() && !account.uid.is_root() => {
             match looked_at_by(account, &data) {
-                Ok(mut found) => findings.0.append(&mut found),
+                Ok(found) => findings.extend(found),
                 Err(error) => findings.unseen("the users' data", error),
             }
         }

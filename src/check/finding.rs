@@ -6,6 +6,7 @@ use std::{
     path::PathBuf,
 };
 
+use nix::unistd::Uid;
 use serde::{Deserialize, Serialize};
 
 use crate::{account::name::UserName, vault::upkeep::Mend};
@@ -47,6 +48,18 @@ pub struct Finding {
     pub remedy: String,
     /// What `--repair` would do about it.
     pub repair: Option<Repair>,
+}
+
+/// That something could not be looked at.
+const UNSEEN: &str = "not-looked-at";
+
+/// What to do about that.
+fn to_see() -> &'static str {
+    if Uid::effective().is_root() {
+        "Make sure that the server's account can read it."
+    } else {
+        "Run the command as root, and make sure that the server's account can read it."
+    }
 }
 
 /// What can be put right without anybody's judgement. What root does to files it takes from
@@ -159,11 +172,22 @@ impl Findings {
     /// Notes that something could not be looked at, and so was not.
     pub fn unseen(&mut self, place: impl fmt::Display, why: impl fmt::Display) {
         self.note(
-            "not-looked-at",
+            UNSEEN,
             place,
             format_args!("was not looked at: {why}"),
-            "Run the command as root, and see to that the server's account can read it.",
+            to_see(),
         );
+    }
+
+    /// Adds what a process of the server's account has found, which did not know that root had
+    /// it look.
+    pub fn extend(&mut self, found: Vec<Finding>) {
+        self.0.extend(found.into_iter().map(|mut finding| {
+            if finding.id == UNSEEN {
+                to_see().clone_into(&mut finding.remedy);
+            }
+            finding
+        }));
     }
 
     /// Adds one.

@@ -4,6 +4,7 @@ use std::{
     cell::{OnceCell, RefCell},
     ffi::OsStr,
     io::{self, Write},
+    net::ToSocketAddrs,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -13,19 +14,17 @@ use serde::{Serialize, de::DeserializeOwned};
 use crate::{
     account::users_file::FileError,
     check::silence::explain,
-    config::{Settings, Sources, problem::Problems},
+    config::{SYSTEM_STATE, Settings, Sources, problem::Problems},
     control::{
         Request,
         client::{self, Address, AskError, Held},
     },
-    service::exit::Exit,
+    service::{exit::Exit, unit},
 };
 
 /// Where the packages keep the settings, and the list of users that the unit's
 /// `LoadCredential=` passes on.
 const SYSTEM_FOLDER: &str = "/etc/anki-syncd";
-/// The unit's `StateDirectory=`.
-const SYSTEM_STATE: &str = "/var/lib/anki-syncd";
 /// So soon after a server has not answered, it is not asked again: a command with several
 /// questions waits but once.
 const GIVEN_UP: Duration = Duration::from_secs(10);
@@ -101,6 +100,8 @@ impl Context {
         if sources.state.is_none() && is_units && Path::new(SYSTEM_STATE).exists() {
             sources.state = Some(SYSTEM_STATE.into());
         }
+        // Where it is missing, the server may have been told to stay root.
+        sources.gives_up_root &= Path::new(SYSTEM_STATE).exists();
         Self {
             sources,
             is_units,
@@ -140,6 +141,22 @@ impl Context {
     pub fn ask<A: DeserializeOwned>(&self, request: &Request) -> Result<A, AskError> {
         self.ask_and_hold(request, io::empty())
             .map(|(answer, _)| answer)
+    }
+
+    /// Where the server listens for devices, or will do so once it runs.
+    #[must_use]
+    pub fn listening(&self) -> Vec<String> {
+        let running = self.ask(&Request::Listening).ok();
+        let places = running.or_else(|| self.is_units.then(unit::socket_places).flatten());
+        places.unwrap_or_else(|| {
+            let settings = self.settings().ok();
+            settings.map_or_else(Vec::new, |settings| {
+                let host = settings.host.trim_matches(['[', ']']);
+                let addresses = (host, settings.port).to_socket_addrs();
+                let addresses = addresses.into_iter().flatten();
+                addresses.map(|address| address.to_string()).collect()
+            })
+        })
     }
 
     /// The same with a request that something follows, or whose answer tells of something

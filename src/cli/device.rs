@@ -5,13 +5,17 @@ use super::{
     table,
 };
 use crate::{
-    account::{devices::Record, name::UserName},
+    account::{
+        devices::{DeviceName, Record},
+        name::UserName,
+    },
     control::{DeviceReport, DeviceState, Request},
 };
 
-const HEADINGS: [&str; 8] = [
+const HEADINGS: [&str; 9] = [
     "DEVICE",
     "USER",
+    "NAME",
     "CLIENT",
     "PLATFORM",
     "FIRST SEEN",
@@ -33,6 +37,30 @@ pub enum Command {
     /// seen for very long are not listed; what logs out every device for certain is a new
     /// password (`anki-syncd user passwd`).
     Revoke(Revoke),
+    /// Give a device a name, which lists and the log show; an empty one takes it away
+    Name(Name),
+}
+
+#[derive(clap::Args)]
+pub struct Name {
+    /// Its id or how that begins (`anki-syncd device list`), or its present name
+    device: String,
+    /// Such as "Anna's phone"; at most 60 characters
+    #[arg(value_parser = parse_name)]
+    name: Named,
+}
+
+/// A name, or none.
+#[derive(Clone)]
+pub struct Named(Option<DeviceName>);
+
+fn parse_name(text: &str) -> Result<Named, String> {
+    if text.is_empty() {
+        return Ok(Named(None));
+    }
+    let name = text.parse::<DeviceName>();
+    name.map(|name| Named(Some(name)))
+        .map_err(|error| error.to_string())
 }
 
 #[derive(clap::Args)]
@@ -50,7 +78,7 @@ pub struct List {
 #[derive(clap::Args)]
 #[group(required = true, multiple = true)]
 pub struct Revoke {
-    /// Their ids, or how they begin (`anki-syncd device list`)
+    /// Their names, their ids or how these begin (`anki-syncd device list`)
     #[arg(value_name = "DEVICE")]
     devices: Vec<String>,
     /// All devices of this user
@@ -67,6 +95,7 @@ impl Command {
         match self {
             Self::List(arguments) => list(context, arguments),
             Self::Revoke(arguments) => revoke(context, arguments),
+            Self::Name(arguments) => name(context, arguments),
         }
     }
 }
@@ -105,6 +134,10 @@ fn row(record: &Record) -> Vec<String> {
     vec![
         short_id(record),
         record.user.clone(),
+        record
+            .name
+            .as_ref()
+            .map_or_else(String::new, ToString::to_string),
         version.to_owned(),
         platform.to_owned(),
         table::ago(Some(record.first_seen)),
@@ -141,17 +174,33 @@ fn revoke(context: &Context, arguments: Revoke) -> Result<(), CommandError> {
     };
     let revoked: Vec<DeviceReport> = context.ask(&request)?;
     for DeviceReport { record, .. } in &revoked {
-        let (version, platform) = client(record);
-        println!(
-            "{} of {} ({}, {}) is logged out",
-            short_id(record),
-            record.user,
-            version.escape_debug(),
-            platform.escape_debug()
-        );
+        println!("{} is logged out", described(record));
     }
     if revoked.is_empty() {
         println!("no device was logged in");
     }
     Ok(())
+}
+
+fn name(context: &Context, arguments: Name) -> Result<(), CommandError> {
+    let Name { device, name } = arguments;
+    let name = name.0;
+    let DeviceReport { record, .. } = context.ask(&Request::NameDevice { device, name })?;
+    match &record.name {
+        Some(name) => println!("{} is called {name}", described(&record)),
+        None => println!("{} has no name any more", described(&record)),
+    }
+    Ok(())
+}
+
+/// `1a2b3c4d of anna (26.09.3, linux)`.
+fn described(record: &Record) -> String {
+    let (version, platform) = client(record);
+    format!(
+        "{} of {} ({}, {})",
+        short_id(record),
+        record.user,
+        version.escape_debug(),
+        platform.escape_debug()
+    )
 }

@@ -17,6 +17,7 @@ mod user;
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{CommandFactory, Parser, Subcommand};
+use nix::unistd::Uid;
 
 use crate::{
     config::{Settings, Sources},
@@ -38,7 +39,8 @@ struct Arguments {
     /// Ask the server at the configured address whether it is well, and exit with 0 if so
     #[arg(long)]
     healthcheck: bool,
-    /// Serve as root; better to name an account to run as in the configuration file
+    /// Stay root when started as root, rather than becoming the owner of the data folder, or
+    /// `anki-syncd`, or `nobody`
     #[arg(long)]
     allow_root: bool,
     #[command(subcommand)]
@@ -115,6 +117,7 @@ pub fn main() -> ExitCode {
         variables: std::env::vars_os().collect(),
         credentials: manager::credentials(),
         state: manager::state(),
+        gives_up_root: Uid::effective().is_root() && !arguments.allow_root,
         users: None,
     };
     if let Some(command) = arguments.command {

@@ -18,6 +18,7 @@ use crate::{
     control::{self, Operator},
     http::{self, Policy, Server},
     service::{
+        account::{self, Choice},
         exit::Exit,
         log, notify,
         privileges::{self, PrivilegeError},
@@ -92,13 +93,16 @@ fn start(settings: Settings, sources: Sources, allow_root: bool) -> Result<(), S
     if passed.serving.is_empty() {
         passed.serving = sockets::bind(&settings.host, settings.port)?;
     }
-    if let Some(user) = privileges::account(settings.run_as.as_deref(), allow_root)? {
-        let mut patience = rest::Patience::default();
-        hand_over(&settings.base, user.uid, user.gid, &mut || {
-            patience.working();
-        })?;
-        privileges::drop_to(&user)?;
-        tracing::info!("running as {}", user.name);
+    if let Some(account) = account::choose(settings.run_as.as_deref(), allow_root, &settings.base)?
+    {
+        if account.choice != Choice::Owner {
+            let mut patience = rest::Patience::default();
+            hand_over(&settings.base, account.uid, account.gid, &mut || {
+                patience.working();
+            })?;
+        }
+        privileges::drop_to(&account)?;
+        tracing::info!("{}", account.describe(&settings.base));
     }
     bound_memory().map_err(StartError::Database)?;
     let base = Base::open(&settings.base)?;

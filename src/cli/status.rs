@@ -84,7 +84,7 @@ fn row(user: &UserStatus) -> Vec<String> {
     vec![
         user.name.to_string(),
         user.devices.map_or_else(unknown, |count| count.to_string()),
-        table::ago(user.last_sync),
+        table::synced(user.last_sync, user.last_device.as_ref()),
         table::ago(user.last_backup),
         size(|usage| usage.collection_bytes),
         size(|usage| usage.media_bytes),

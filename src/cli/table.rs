@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use indicatif::HumanBytes;
 use tabwriter::TabWriter;
 
-use crate::clock;
+use crate::{account::devices::DeviceName, clock};
 
 /// Prints a table with a line of headings.
 ///
@@ -35,6 +35,15 @@ pub fn ago(then: Option<i64>) -> String {
         || "never".to_owned(),
         |then| since(clock::now_secs().saturating_sub(then)),
     )
+}
+
+/// When somebody last synced, and with which device if that has a name.
+#[must_use]
+pub fn synced(then: Option<i64>, device: Option<&DeviceName>) -> String {
+    match device {
+        Some(name) => format!("{} ({name})", ago(then)),
+        None => ago(then),
+    }
 }
 
 /// A size as people say it.

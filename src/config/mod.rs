@@ -36,6 +36,8 @@ use problem::Problems;
 pub use users::{NO_USERS, UserLists};
 
 const MIB: u64 = 1024 * 1024;
+/// Where the unit, and a server that gives up root's rights, keep the data unless told otherwise.
+pub const SYSTEM_STATE: &str = "/var/lib/anki-syncd";
 /// Bytes of a list of users from which on the limit of systemd's credentials, 1 MB, is near.
 pub const LONG_CREDENTIAL: u64 = 900_000;
 /// As the reference server: the decoded limit follows from the one as sent.
@@ -87,6 +89,8 @@ pub struct Sources {
     pub credentials: Option<PathBuf>,
     /// The folder that systemd keeps for our data.
     pub state: Option<PathBuf>,
+    /// Whether the server is started as root and does not stay root.
+    pub gives_up_root: bool,
     /// What stands in place of the credential's list of users, which was changed since.
     pub users: Option<String>,
 }
@@ -150,7 +154,7 @@ impl Settings {
         let (users, user_lists) = users::all(&fragment, sources, problems, &mut warnings);
         let base = match fragment.base {
             Some(given) => given.value,
-            None => default_base(sources, problems),
+            None => default_base(sources, fragment.run_as.is_some(), problems, &mut warnings),
         };
         let sent = whole(fragment.payload_megs, 100, problems);
         let limits = Limits {
@@ -234,15 +238,34 @@ fn whole<T: Copy + Default + PartialEq + fmt::Display>(
     }
 }
 
-/// The folder that systemd gives us, or `~/.syncserver`, as the reference server has it.
-fn default_base(sources: &Sources, problems: &mut Problems) -> PathBuf {
+/// The folder that systemd gives us, or `~/.syncserver`, as the reference server has it. Root's home
+/// is closed to other accounts, so that a server that gives up root's rights has a folder elsewhere;
+/// but what `run_as` has found there so far goes on to be used.
+fn default_base(
+    sources: &Sources,
+    has_run_as: bool,
+    problems: &mut Problems,
+    warnings: &mut Vec<String>,
+) -> PathBuf {
     let home = sources
         .variables
         .get(OsStr::new("HOME"))
-        .filter(|home| !home.is_empty());
+        .filter(|home| !home.is_empty())
+        .map(|home| Path::new(home).join(".syncserver"));
     match (&sources.state, home) {
         (Some(state), _) => state.clone(),
-        (None, Some(home)) => Path::new(home).join(".syncserver"),
+        (None, home) if sources.gives_up_root => match home.filter(|home| home.exists()) {
+            Some(home) if has_run_as => home,
+            Some(home) => {
+                warnings.push(format!(
+                    "{} is not used: a server that gives up root's rights keeps its data in {SYSTEM_STATE} unless SYNC_BASE names another folder. If your collections are in {0}, stop the server and move them to {SYSTEM_STATE}",
+                    home.display()
+                ));
+                SYSTEM_STATE.into()
+            }
+            None => SYSTEM_STATE.into(),
+        },
+        (None, Some(home)) => home,
         (None, None) => {
             problems.add("SYNC_BASE", "is not set, and there is no HOME to default to: set it to the folder for the users' data");
             PathBuf::new()

@@ -335,3 +335,31 @@ fn a_host_key_secret_of_another_length_is_refused_with_a_remedy_and_not_shown() 
         );
     }
 }
+
+#[test]
+fn a_server_that_gives_up_roots_rights_has_its_data_where_other_accounts_get_to() {
+    let home = tempfile::tempdir().unwrap();
+    let load = |more: &[(&str, &str)], text: &str| {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+        let mut variables = variables(&[&[("SYNC_USER1", "alice:secret")], more].concat());
+        variables.insert("HOME".into(), home.path().into());
+        let sources = Sources {
+            file: Some(file.path().into()),
+            variables,
+            gives_up_root: true,
+            ..Sources::default()
+        };
+        Settings::load(&sources).unwrap()
+    };
+    assert_eq!(load(&[], "").base, Path::new(SYSTEM_STATE));
+    assert_eq!(load(&[("SYNC_BASE", "/srv")], "").base, Path::new("/srv"));
+    let former = home.path().join(".syncserver");
+    std::fs::create_dir(&former).unwrap();
+    let settings = load(&[], "");
+    assert_eq!(settings.base, Path::new(SYSTEM_STATE));
+    assert!(settings.warnings[0].contains("is not used"));
+    let named = load(&[], "run_as = \"anki\"");
+    assert_eq!(named.base, former);
+    assert!(named.warnings.is_empty());
+}

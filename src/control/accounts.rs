@@ -5,7 +5,10 @@ use std::collections::HashMap;
 use tokio::time::Instant;
 
 use super::{DeviceReport, DeviceState, Operator, UserReport};
-use crate::account::{devices::Record, name::UserName};
+use crate::account::{
+    devices::{DeviceName, Record},
+    name::UserName,
+};
 
 /// With fewer digits, a slip of the hand could mean another device.
 const FEWEST_DIGITS: usize = 4;
@@ -20,13 +23,15 @@ impl Operator {
         let report = |(name, password): (UserName, String)| {
             let own = by_user.get(name.as_str()).map_or(&[][..], Vec::as_slice);
             let logged_in = |device: &&DeviceReport| device.state == DeviceState::LoggedIn;
+            let synced = own.iter().map(|device| &device.record);
+            let last = synced
+                .filter(|record| record.last_sync.is_some())
+                .max_by_key(|record| record.last_sync);
             UserReport {
                 password,
                 devices: Some(own.iter().filter(logged_in).count()),
-                last_sync: own
-                    .iter()
-                    .filter_map(|device| device.record.last_sync)
-                    .max(),
+                last_sync: last.and_then(|record| record.last_sync),
+                last_device: last.and_then(|record| record.name.clone()),
                 name,
             }
         };
@@ -118,6 +123,32 @@ impl Operator {
         Ok(revoked.collect())
     }
 
+    pub(super) async fn name_device(
+        &self,
+        beginning: &str,
+        name: Option<DeviceName>,
+    ) -> Result<DeviceReport, String> {
+        let mut candidates = self.devices(None).await?;
+        candidates.retain(|device| device.state != DeviceState::Revoked);
+        let mut record = the_only(&candidates, beginning)?.clone();
+        record.name.clone_from(&name);
+        let user = record.user.parse().map_err(|_| {
+            // As none that the server itself has written.
+            format!("{:?} is nobody's name", record.user)
+        })?;
+        let devices = &self.server.accounts.devices;
+        let stored = devices.rename(&user, record.id, name).await;
+        tracing::info!(
+            user = record.user,
+            device = %record.id,
+            "a device of {user} was named {:?}", record.name.as_ref().map(ToString::to_string).unwrap_or_default()
+        );
+        stored.map_err(|error| {
+            format!("the name counts until the server ends, but it could not be stored: {error}")
+        })?;
+        Ok(self.report(record))
+    }
+
     /// Rolls back what a device has under way, as soon as the step that it is in ends: the
     /// command does not wait for that, since no further one is granted anyway.
     fn end_sync(&self, record: &Record) {
@@ -134,24 +165,34 @@ impl Operator {
     }
 }
 
+/// By its name, or by how its id begins.
 fn the_only<'a>(candidates: &'a [DeviceReport], beginning: &str) -> Result<&'a Record, String> {
+    let records = || candidates.iter().map(|device| &device.record);
+    let is_called = |record: &&Record| record.name.as_ref().is_some_and(|name| name == beginning);
+    let mut called = records().filter(is_called);
+    match (called.next(), called.next()) {
+        (Some(record), None) => return Ok(record),
+        (Some(_), Some(_)) => {
+            return Err(format!(
+                "more than one device is called {beginning:?}: give the id of one"
+            ));
+        }
+        (None, _) => {}
+    }
     if beginning.len() < FEWEST_DIGITS {
         return Err(format!(
             "{beginning:?} is too short for a device: give at least {FEWEST_DIGITS} digits of its id"
         ));
     }
     let beginning = beginning.to_lowercase();
-    let mut matching = candidates
-        .iter()
-        .map(|device| &device.record)
-        .filter(|record| record.id.to_string().starts_with(&beginning));
+    let mut matching = records().filter(|record| record.id.to_string().starts_with(&beginning));
     match (matching.next(), matching.next()) {
         (Some(record), None) => Ok(record),
         (Some(_), Some(_)) => Err(format!(
             "more than one device's id begins with {beginning}: give more of its digits"
         )),
         (None, _) => Err(format!(
-            "no device is logged in whose id begins with {beginning:?}; `anki-syncd device list` shows them"
+            "no device is logged in that is called {beginning:?} or whose id begins with that; `anki-syncd device list` shows them"
         )),
     }
 }

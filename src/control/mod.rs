@@ -17,7 +17,10 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    account::{devices::Record, name::UserName},
+    account::{
+        devices::{DeviceName, Record},
+        name::UserName,
+    },
     collection::file::Summary,
     media::Media,
     vault::upkeep::Mend,
@@ -71,11 +74,20 @@ pub enum Request {
     },
     /// Log devices out for good. Answered by a list of [`DeviceReport`].
     Revoke {
-        /// Their ids, or how they begin.
+        /// Their names, their ids or how these begin.
         devices: Vec<String>,
         /// All that this user is logged in with.
         all_of: Option<UserName>,
     },
+    /// Give a device a name, or take it away. Answered by the [`DeviceReport`].
+    NameDevice {
+        /// Its id or how that begins, or its present name.
+        device: String,
+        /// The name.
+        name: Option<DeviceName>,
+    },
+    /// Where does the server listen for devices? Answered by a list of places.
+    Listening,
     /// Are the users that can log in those of this digest? Answered by a truth value.
     SameUsers {
         /// Drawn for this question.
@@ -146,6 +158,8 @@ impl Request {
             Self::Restore { user, .. } => format!("restoring the collection of {user}"),
             Self::Snapshots { user } => format!("listing the snapshots of {user}"),
             Self::Base
+            | Self::Listening
+            | Self::NameDevice { .. }
             | Self::SameUsers { .. }
             | Self::BackupDone { .. }
             | Self::AllowUpload { .. } => "about to answer".to_owned(),
@@ -229,6 +243,8 @@ pub struct UserStatus {
     pub devices: Option<usize>,
     /// When one of them last synced, in seconds since 1970.
     pub last_sync: Option<i64>,
+    /// The name of the device that did, if it has one.
+    pub last_device: Option<DeviceName>,
     /// When the collection was last backed up, in seconds since 1970.
     pub last_backup: Option<i64>,
     /// What the files take; not known if they cannot be read.
@@ -246,6 +262,8 @@ pub struct UserReport {
     pub devices: Option<usize>,
     /// When one of them last synced, in seconds since 1970.
     pub last_sync: Option<i64>,
+    /// The name of the device that did, if it has one.
+    pub last_device: Option<DeviceName>,
 }
 
 /// How a device is.

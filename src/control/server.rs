@@ -73,6 +73,8 @@ impl Operator {
             Request::Revoke { devices, all_of } => {
                 value(&self.revoke(&devices, all_of.as_ref()).await?)
             }
+            Request::NameDevice { device, name } => value(&self.name_device(&device, name).await?),
+            Request::Listening => value(&self.listening),
             Request::SameUsers { salt, digest } => {
                 value(&self.server.accounts.are_those_of(&salt, &digest))
             }

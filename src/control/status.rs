@@ -44,6 +44,7 @@ impl Operator {
                 name: user.name,
                 devices: user.devices,
                 last_sync: user.last_sync,
+                last_device: user.last_device,
                 last_backup,
                 usage,
             });

@@ -115,13 +115,13 @@ async fn answer(
             Err(error) => {
                 content.discard().await;
                 if let KeyError::Revoked(device) = &error {
-                    entry.identify(device);
+                    entry.identify(device, server.accounts.devices.name(device));
                 }
                 return Err(error.into());
             }
         };
         guest.authenticated(&device.user);
-        entry.identify(&device);
+        entry.identify(&device, server.accounts.devices.name(&device));
         server.accounts.devices.seen(&device, entry.sighting());
         let vault = server.vaults.get(&device.user).await?;
         // From the head on: while a body is under way, its device is not silent.
@@ -168,7 +168,7 @@ async fn login(
         .login(&user, password, entry.address())
         .await?;
     guest.authenticated(&device.user);
-    entry.identify(&device);
+    entry.identify(&device, server.accounts.devices.name(&device));
     server.accounts.devices.seen(&device, entry.sighting());
     entry.outcome = Some(Outcome::Login);
     json(LoginReply {

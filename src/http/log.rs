@@ -6,7 +6,11 @@ use hyper::StatusCode;
 
 use super::error::HttpError;
 use crate::{
-    account::{Device, devices::Sighting, name::UserName},
+    account::{
+        Device,
+        devices::{DeviceName, Sighting},
+        name::UserName,
+    },
     sync::normal::Finished,
     vault::activity::Traffic,
 };
@@ -22,6 +26,8 @@ pub struct Entry {
     pub user: String,
     /// Which device; empty before one is known.
     pub device: String,
+    /// What people call it.
+    device_name: Option<DeviceName>,
     /// Version, build and platform, as the client says.
     pub client: String,
     /// What the client calls the operation that this request belongs to.
@@ -54,6 +60,7 @@ macro_rules! line {
             method = $entry.method,
             user = $entry.user,
             device = $entry.device,
+            device_name = $entry.device_name.as_ref().map(tracing::field::display),
             client = $entry.client,
             address = $entry.place,
             request = $entry.request,
@@ -73,6 +80,7 @@ impl Entry {
             began: Instant::now(),
             user: String::new(),
             device: String::new(),
+            device_name: None,
             client: String::new(),
             request: String::new(),
             outcome: None,
@@ -105,8 +113,9 @@ impl Entry {
         }
     }
 
-    /// Notes whose request it is.
-    pub fn identify(&mut self, device: &Device) {
+    /// Notes whose request it is, and what people call the device.
+    pub fn identify(&mut self, device: &Device, name: Option<DeviceName>) {
+        self.device_name = name;
         self.user = device.user.to_string();
         self.device = device.id.to_string();
     }
@@ -164,7 +173,7 @@ impl Entry {
         millis(self.began.elapsed())
     }
 
-    /// `alice (26.09.3, linux, from 192.168.1.20)`.
+    /// `alice (Anna's phone, 26.09.3, linux, from 192.168.1.20)`, without the name if it has none.
     fn who(&self) -> String {
         let mut parts = self.client.split(',');
         let version = parts.next().unwrap_or_default();
@@ -176,7 +185,10 @@ impl Entry {
         };
         // Whoever has no valid key may have put anything there.
         format!(
-            "{user} ({}, {}, from {})",
+            "{user} ({}{}, {}, from {})",
+            self.device_name
+                .as_ref()
+                .map_or_else(String::new, |name| format!("{name}, ")),
             version.escape_debug(),
             platform.escape_debug(),
             self.place

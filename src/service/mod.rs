@@ -1,6 +1,7 @@
 //! Everything that knows systemd or the process: sockets, notifications, watchdog, log,
 //! signals, reload, rest, privileges, sandbox and exit status.
 
+pub mod account;
 pub mod exit;
 pub mod log;
 pub mod manager;

@@ -1,49 +1,60 @@
 //! Root's rights, which the daemon gives up for good before it serves anybody.
 
-use std::{ffi::CString, fs, io};
+use std::{ffi::CString, fs, io, path::PathBuf};
 
 use nix::{
     errno::Errno,
     sys::prctl,
-    unistd::{Uid, User, getresgid, getresuid, initgroups, setresgid, setresuid, setuid},
+    unistd::{Uid, getresgid, getresuid, initgroups, setgroups, setresgid, setresuid, setuid},
 };
+
+use super::account::Account;
 
 /// Why the rights cannot be given up.
 #[derive(Debug, thiserror::Error)]
 pub enum PrivilegeError {
-    /// Nobody said what to run as.
-    #[error(
-        "started as root: set `run_as` in the configuration file to the account to run as, or pass --allow-root"
-    )]
-    Root,
     /// No such account.
     #[error("run_as: there is no account {0:?} on this machine")]
     Unknown(String),
+    /// Root would give away a folder that somebody else can exchange.
+    #[error(
+        "started as root, and {} belongs to user number {owner}, who can put another folder in the place of SYNC_BASE ({}): give SYNC_BASE to the account that is to run the server (chown), name that account as `run_as` in the configuration file, or pass --allow-root",
+        part.display(),
+        base.display()
+    )]
+    Exposed {
+        /// The folder.
+        base: PathBuf,
+        /// What is not root's on the way to it.
+        part: PathBuf,
+        /// Whose it is.
+        owner: u32,
+    },
+    /// The account cannot get there.
+    #[error(
+        "started as root, and the account {account} may not enter {}, so that it cannot reach SYNC_BASE ({}): set SYNC_BASE to a folder elsewhere, such as /var/lib/anki-syncd, or pass --allow-root",
+        part.display(),
+        base.display()
+    )]
+    Closed {
+        /// The folder.
+        base: PathBuf,
+        /// What is closed on the way to it.
+        part: PathBuf,
+        /// To whom.
+        account: String,
+    },
     /// The system refuses.
-    #[error("run_as: the rights of root cannot be given up: {0}")]
+    #[error(
+        "the rights of root cannot be given up: {0}; start the server as an ordinary user, or pass --allow-root"
+    )]
     System(#[from] Errno),
     /// The system says that it did it, but did not.
-    #[error("run_as: the rights of root are still there after giving them up")]
+    #[error("the rights of root are still there after giving them up; is `run_as` root?")]
     Kept,
-    /// The folder cannot be handed over.
-    #[error("run_as: {0}")]
+    /// The folder, or the process, cannot be looked at.
+    #[error("the rights of root cannot be given up: {0}")]
     Io(#[from] io::Error),
-}
-
-/// The account to become, if started as root.
-///
-/// # Errors
-/// [`PrivilegeError`].
-pub fn account(run_as: Option<&str>, allow_root: bool) -> Result<Option<User>, PrivilegeError> {
-    match run_as {
-        _ if !Uid::effective().is_root() => Ok(None),
-        Some(name) => match User::from_name(name)? {
-            Some(user) => Ok(Some(user)),
-            None => Err(PrivilegeError::Unknown(name.to_owned())),
-        },
-        None if allow_root => Ok(None),
-        None => Err(PrivilegeError::Root),
-    }
 }
 
 /// Becomes that account: groups, group, user, and with them all capabilities. To be called
@@ -51,19 +62,24 @@ pub fn account(run_as: Option<&str>, allow_root: bool) -> Result<Option<User>, P
 ///
 /// # Errors
 /// [`PrivilegeError`], also when anything is left of root's rights.
-pub fn drop_to(user: &User) -> Result<(), PrivilegeError> {
-    let name = CString::new(user.name.clone()).map_err(io::Error::other)?;
-    initgroups(&name, user.gid)?;
-    setresgid(user.gid, user.gid, user.gid)?;
-    setresuid(user.uid, user.uid, user.uid)?;
+pub fn drop_to(account: &Account) -> Result<(), PrivilegeError> {
+    let (uid, gid) = (account.uid, account.gid);
+    if account.has_groups {
+        let name = CString::new(account.name.clone()).map_err(io::Error::other)?;
+        initgroups(&name, gid)?;
+    } else {
+        setgroups(&[gid])?;
+    }
+    setresgid(gid, gid, gid)?;
+    setresuid(uid, uid, uid)?;
     prctl::set_no_new_privs()?;
     let (uids, gids) = (getresuid()?, getresgid()?);
     let all_dropped = [uids.real, uids.effective, uids.saved]
         .iter()
-        .all(|uid| *uid == user.uid)
+        .all(|found| *found == uid)
         && [gids.real, gids.effective, gids.saved]
             .iter()
-            .all(|gid| *gid == user.gid);
+            .all(|found| *found == gid);
     if !all_dropped || setuid(Uid::from_raw(0)).is_ok() || !has_no_capability()? {
         return Err(PrivilegeError::Kept);
     }

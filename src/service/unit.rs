@@ -225,6 +225,22 @@ impl BackupUnit {
     }
 }
 
+/// Where the unit's socket listens for devices; none where there is no such unit.
+#[must_use]
+pub fn socket_places() -> Option<Vec<String>> {
+    let shown = systemctl(&["show", "--property", "Listen", SOCKET])?;
+    let places = listened(&shown);
+    (!places.is_empty()).then_some(places)
+}
+
+/// A line each: `Listen=[::]:8080 (Stream)`.
+fn listened(shown: &str) -> Vec<String> {
+    settings(shown)
+        .filter_map(|(_, value)| value.strip_suffix(" (Stream)"))
+        .map(str::to_owned)
+        .collect()
+}
+
 fn systemctl(arguments: &[&str]) -> Option<String> {
     let output = Command::new("systemctl").args(arguments).output().ok()?;
     output
@@ -366,6 +382,13 @@ mod tests {
             ["/var/backups/a", "/mnt/my usb"].map(PathBuf::from)
         );
         assert!(unit.times[0].starts_with("*-*-* 03:30"));
+    }
+
+    #[test]
+    fn what_a_socket_listens_on_is_read() {
+        let shown = "Listen=[::]:27701 (Stream)\nListen=/run/anki-syncd.sock (Stream)\nListen=[::]:9 (Datagram)\n";
+        assert_eq!(listened(shown), ["[::]:27701", "/run/anki-syncd.sock"]);
+        assert!(listened("Listen=\n").is_empty());
     }
 
     #[test]

@@ -37,7 +37,7 @@ pub enum BaseError {
     #[error("SYNC_BASE: {} is in use by another anki-syncd; stop that one first", .0.display())]
     InUse(PathBuf),
     /// Root's, but not a folder of users' folders.
-    #[error("SYNC_BASE: {} is root's and holds {}, which is nothing of a sync server's; choose a folder of its own, or give it to the account of run_as yourself", base.display(), other.display())]
+    #[error("SYNC_BASE: {} is root's and holds {}, which is nothing of a sync server's; choose a folder of its own, or give it yourself to the account that is to run the server", base.display(), other.display())]
     Shared {
         /// The folder.
         base: PathBuf,

@@ -9,7 +9,7 @@ use std::{
     fs::{self, File},
     io,
     os::{
-        fd::{AsFd, BorrowedFd},
+        fd::{AsFd, AsRawFd, BorrowedFd},
         unix::{
             ffi::OsStrExt,
             fs::{MetadataExt, fchown, lchown},
@@ -51,13 +51,17 @@ pub fn hand_over(
     let folder = File::open(base).map_err(io_failed)?;
     let owner = folder.metadata().map_err(io_failed)?.uid();
     if owner == ROOT {
-        check_is_base(base)?;
-        fchown(&folder, Some(uid.as_raw()), Some(gid.as_raw())).map_err(io_failed)?;
+        check_is_base(&folder, base)?;
     } else if owner != uid.as_raw() {
         return Ok(());
     }
     let mut giving = Giving { uid, gid, working };
-    giving.give_all_in(folder.as_fd(), base)
+    giving.give_all_in(folder.as_fd(), base)?;
+    // Last, so that one who is killed before begins anew.
+    if owner == ROOT {
+        fchown(&folder, Some(uid.as_raw()), Some(gid.as_raw())).map_err(io_failed)?;
+    }
+    Ok(())
 }
 
 /// Those above it that are missing are made, too, and have to let the account pass.
@@ -73,15 +77,18 @@ fn create_for(base: &Path, uid: Uid, gid: Gid) -> io::Result<()> {
 }
 
 /// Guards against a `SYNC_BASE` of `/srv`, or worse, that was meant to be a folder in it.
-fn check_is_base(base: &Path) -> Result<(), BaseError> {
-    for entry in fs::read_dir(base).map_err(|source| failed(base, source))? {
+/// The folder is looked at by its descriptor: at its path there may be another one by now.
+fn check_is_base(folder: &File, base: &Path) -> Result<(), BaseError> {
+    let folder = Path::new("/proc/self/fd").join(folder.as_raw_fd().to_string());
+    for entry in fs::read_dir(folder).map_err(|source| failed(base, source))? {
         let entry = entry.map_err(|source| failed(base, source))?;
-        let (name, path) = (entry.file_name(), entry.path());
-        let is_known = BESIDE_USERS.iter().any(|known| name == *known) || is_users_folder(&path);
+        let name = entry.file_name();
+        let is_known =
+            BESIDE_USERS.iter().any(|known| name == *known) || is_users_folder(&entry.path());
         if !is_known {
             return Err(BaseError::Shared {
                 base: base.to_owned(),
-                other: path,
+                other: base.join(name),
             });
         }
     }

@@ -147,6 +147,7 @@ def test_users_data_are_not_opened_with_roots_rights(setup):
     outcome = setup.check()
     assert outcome.ids == {"link-out-of-base", "not-looked-at"}
     assert "ermission denied" in outcome.of("not-looked-at")["what"]
+    assert "as root" not in outcome.of("not-looked-at")["remedy"]
 
 
 def test_what_only_root_may_read_is_said_not_to_be_looked_at(setup):
@@ -159,6 +160,7 @@ def test_what_only_root_may_read_is_said_not_to_be_looked_at(setup):
     setup.server.command[0] = str(copied)
     outcome = setup.check(user=ANOTHER_ACCOUNT, group=ANOTHER_ACCOUNT, extra_groups=[])
     assert outcome.ids == {"not-looked-at"}
+    assert "as root" in outcome.of("not-looked-at")["remedy"]
     assert outcome.status == 0
 
 

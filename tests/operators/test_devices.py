@@ -63,6 +63,64 @@ def test_each_device_is_listed_with_what_it_did_last(running, pair, new_device):
     assert row.endswith(f"just now: {shown['last_action']}")
 
 
+def test_a_device_has_the_name_that_it_is_given(running, pair, new_device):
+    first, second = pair
+    told = running.operate("device", "name", first.id[:6], "Anna's phone 📱")
+    assert told.startswith(f"{first.id[:8]} of anna (")
+    assert told.endswith("is called Anna's phone 📱\n")
+    first.add_note("one", "more")
+    first.sync()
+    log = running.log_text()
+    assert re.search("anna \\(Anna's phone 📱, 2[^)]*\\): sent", log), log
+    running.operate("device", "name", second.id, "  laptop ")
+    running.restart()
+    names = {device["id"]: device["name"] for device in running.devices()}
+    assert names == {first.id: "Anna's phone 📱", second.id: "laptop"}
+    (row,) = (r for r in running.operate("device", "list").splitlines() if r.startswith(first.id[:8]))
+    assert "anna   Anna's phone 📱   2" in row
+    for command in ["status", "user list"]:
+        assert "just now (Anna's phone 📱)" in running.operate(*command.split())
+    (anna, _) = running.answer("status")["users"]
+    assert anna["last_device"] == "Anna's phone 📱"
+    # Whoever has a name may be called by it.
+    assert "is called phone" in running.operate("device", "name", "Anna's phone 📱", "phone")
+    running.operate("device", "name", second.id, "")
+    assert {device["name"] for device in running.devices()} == {"phone", None}
+    running.operate("device", "revoke", "phone")
+    assert is_asked_to_log_in(first)
+    assert second.sync() == "NO_CHANGES"
+
+
+@pytest.mark.parametrize("name", ["two\nlines", "\x1b[2J", "x" * 61, " "])
+def test_a_name_that_would_garble_lists_is_refused(running, pair, name):
+    first, _ = pair
+    assert "a device's name" in running.operate("device", "name", first.id, name, status=64)
+    assert {device["name"] for device in running.devices()} == {None}
+
+
+def test_two_devices_of_one_name_are_told_apart_by_their_ids(running, pair):
+    for device in pair:
+        running.operate("device", "name", device.id, "phone")
+    assert "more than one device" in running.operate("device", "revoke", "phone", status=69)
+    assert len(ids(running)) == 2
+
+
+def test_a_name_in_a_file_is_no_matter_to_others_and_bad_ones_cost_nothing_else(running, pair):
+    first, second = pair
+    running.operate("device", "name", first.id, "phone")
+    running.stop()
+    files = {device: devices_folder(running) / device.id for device in pair}
+    content = json.loads(files[first].read_text())
+    assert content["name"] == "phone" and content["client"]
+    # What older versions have written.
+    assert "name" not in json.loads(files[second].read_text())
+    files[first].write_text(json.dumps(dict(content, name="x" * 10_000)))
+    running.start()
+    assert first.sync() == second.sync() == "NO_CHANGES"
+    assert len(ids(running)) == 2
+    assert "cannot be read" not in running.log_text()
+
+
 def test_a_revoked_device_has_to_log_in_and_the_other_goes_on(running, pair):
     first, second = pair
     told = running.operate("device", "revoke", first.id[:6])

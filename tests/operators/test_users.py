@@ -229,6 +229,7 @@ def test_without_a_running_server_the_file_is_enough(listed, new_device):
         "password": "argon2id",
         "devices": None,
         "last_sync": None,
+        "last_device": None,
     }
     # What moves or removes data is the server's to do.
     before = listed.list.read_text()

@@ -76,3 +76,23 @@ def test_a_proxy_that_is_not_trusted_is_not_believed(start_server, tmp_path):
     _, page = ask(server, **told)
     assert "elsewhere.example" not in page
     assert f">http://{server.host}:{server.port}/<" in page
+
+
+def test_proxies_are_spoken_of_behind_one_only(start_server, tmp_path):
+    file = tmp_path / "anki-syncd.toml"
+    file.write_text('trusted_proxies = ["192.0.2.1"]\n')
+    server = start_server("ours", arguments=["--config", file])
+    sentence = "the proxy in front of this server"
+    _, page = ask(server, host="192.168.1.10:8080")
+    assert sentence not in page
+    _, page = ask(server, host="192.168.1.10:8080", x_forwarded_for="192.0.2.7")
+    assert sentence in page
+
+
+def test_a_code_for_cameras_is_there_unless_it_would_lead_nowhere(ours):
+    _, page = ask(ours, host="192.168.1.10:8080")
+    assert page.count("<svg") == 1
+    assert "style=" not in page
+    # A phone would look for the server on itself.
+    _, page = ask(ours, host="localhost:8080")
+    assert "<svg" not in page

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from harness import qr
 from harness.server import TARGET
 
 SCREENSHOTS = Path(os.environ.get("SCREENSHOTS", TARGET / "screenshots"))
-WIDTHS = {"phone": (390, 844), "desktop": (1280, 900), "narrow": (320, 568)}
+WIDTHS = {"phone": (375, 812), "desktop": (1280, 900), "narrow": (320, 568)}
 ADDRESS = "document.querySelector('.address').innerText"
 # By the formula of WCAG; 4.5 is what normal text needs.
 CONTRASTS = """
@@ -67,6 +68,56 @@ def test_the_address_is_the_one_that_the_browser_used(ours, browser, host):
     assert "not encrypted" in browser.evaluate("document.body.innerText")
     assert browser.requested() == [f"http://{host}:{ours.port}/"]
     assert browser.complaints() == []
+
+
+@pytest.mark.parametrize("device", WIDTHS)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_camera_reads_the_exact_address(ours, browser, tmp_path, device, scheme):
+    browser.look(*WIDTHS[device], scheme)
+    browser.open(f"http://192.0.2.10:{ours.port}/sync/")
+    browser.screenshot(tmp_path / "page.png")
+    assert qr.in_picture(tmp_path / "page.png") == f"http://192.0.2.10:{ours.port}/"
+
+
+ANDROID = "Mozilla/5.0 (Linux; Android 14; Pixel 8) AppleWebKit/537.36 Chrome/130.0 Mobile Safari/537.36"
+IPHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 Version/18.0"
+MAC = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 Version/18.0"
+
+
+@pytest.mark.parametrize(
+    ("agent", "fingers", "client"),
+    [
+        (None, 0, "Anki on a computer"),
+        (MAC, 0, "Anki on a computer"),
+        # An iPad that calls itself a Mac.
+        (MAC, 5, "AnkiMobile"),
+        (IPHONE, 5, "AnkiMobile"),
+        (ANDROID, 5, "AnkiDroid"),
+    ],
+    ids=["computer", "mac", "ipad", "iphone", "android"],
+)
+def test_the_visitors_own_client_is_unfolded_and_no_other(ours, browser, agent, fingers, client):
+    own = browser.evaluate("navigator.userAgent")
+    touch = {"enabled": fingers > 0, "maxTouchPoints": max(fingers, 1)}
+    browser.command("Emulation.setTouchEmulationEnabled", **touch)
+    browser.command("Network.setUserAgentOverride", userAgent=agent or own)
+    try:
+        browser.open(ours.url)
+        opened = browser.evaluate(
+            "[...document.querySelectorAll('details[open] summary')].map((it) => it.innerText)"
+        )
+        assert [summary.split("  ")[0][: len(client)] for summary in opened] == [client]
+    finally:
+        browser.command("Network.setUserAgentOverride", userAgent=own)
+        browser.command("Emulation.setTouchEmulationEnabled", enabled=False)
+
+
+def test_the_first_sync_has_a_box_of_its_own(ours, browser):
+    browser.open(ours.url)
+    boxes = browser.evaluate(
+        "[...document.querySelectorAll('section')].map((it) => it.querySelector('h2').innerText)"
+    )
+    assert "The first sync" in boxes
 
 
 @pytest.mark.parametrize("path", ["sync/", "msync/", "/", "sync", "/sync/", "index.html"])

@@ -47,6 +47,21 @@ def place():
 
 
 @pytest.fixture
+def elsewhere(place):
+    """Has a server run where `/var/lib` is empty, with these accounts instead of the machine's."""
+
+    def move(server, accounts):
+        passwd = place / "passwd"
+        passwd.write_text(accounts)
+        mounts = f"mount --bind {passwd} /etc/passwd && mount -t tmpfs none /var/lib"
+        script = f'{mounts} && exec "$@"'
+        server.command = [shutil.which("unshare"), "--mount", "sh", "-c", script, "sh", *server.command]
+        return server
+
+    return move
+
+
+@pytest.fixture
 def as_root(place, account):
     """Makes servers that are started as root, with the users in a file that is root's alone."""
     servers = []

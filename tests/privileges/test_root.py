@@ -219,7 +219,6 @@ def test_it_cannot_write_outside_its_folder_even_where_everybody_may(
 @pytest.mark.parametrize(
     ("run_as", "sentence"),
     [
-        (None, "started as root: set `run_as` in the configuration file"),
         ("no-such-account", 'there is no account "no-such-account"'),
         ("root", "the rights of root are still there"),
     ],

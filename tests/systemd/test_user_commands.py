@@ -2,11 +2,12 @@
 root's, and the daemon has but a copy of it."""
 
 import json
+import re
 import time
 
 import pytest
 
-from harness.daemon import BASE, SERVICE, USERS_CREDENTIAL
+from harness.daemon import BASE, CONTROL, SERVICE, USERS_CREDENTIAL
 from harness.device import ClientError
 
 PROGRAM = "/usr/bin/anki-syncd"
@@ -36,6 +37,16 @@ def test_a_new_user_logs_in_within_a_second_while_others_go_on(
     work.complete(tmp_path)
     work.check(tmp_path)
     assert daemon.pid() == process
+
+
+@pytest.mark.parametrize("is_running", [True, False])
+def test_a_new_user_is_shown_the_port_that_systemd_listens_on(daemon, operate, is_running):
+    if not is_running:
+        daemon.systemctl("stop", SERVICE, CONTROL)
+    told = operate("user", "add", "dora", given="d\n")
+    assert ("running server knows" in told) == is_running
+    ports = set(re.findall(r"^    http://\S+:(\d+)/$", told, re.MULTILINE))
+    assert ports == {str(daemon.port)}, told
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,8 @@ pub(super) enum Written {
 #[derive(Default, Serialize, Deserialize)]
 #[serde(default)]
 struct Content {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
     first_seen: i64,
     last_seen: i64,
     client: String,
@@ -137,6 +139,8 @@ impl Folder {
         Some(Record {
             id,
             user: user.to_string(),
+            // One that somebody has written there by hand is no reason to lose the rest.
+            name: content.name.and_then(|name| name.parse().ok()),
             first_seen: content.first_seen,
             last_seen: content.last_seen,
             client: content.client,
@@ -281,6 +285,7 @@ fn content(path: &Path) -> io::Result<Content> {
 impl From<&Record> for Content {
     fn from(record: &Record) -> Self {
         Self {
+            name: record.name.as_ref().map(ToString::to_string),
             first_seen: record.first_seen,
             last_seen: record.last_seen,
             client: record.client.clone(),

@@ -126,7 +126,12 @@ fn merged(known: Option<&Record>, record: Record) -> Record {
     } else {
         record
     };
-    Record { revoked, ..later }
+    let name = known.name.clone();
+    Record {
+        name,
+        revoked,
+        ..later
+    }
 }
 
 /// All of it is on disk before the file that it came from is out of the way.
@@ -169,6 +174,7 @@ fn record(row: &Row) -> rusqlite::Result<Record> {
     Ok(Record {
         id: row.get(0)?,
         user: row.get(1)?,
+        name: None,
         first_seen: row.get(2)?,
         last_seen: row.get(3)?,
         client: row.get(4)?,

@@ -11,6 +11,7 @@
 
 mod folder;
 pub mod former;
+mod name;
 mod own;
 mod record;
 
@@ -36,6 +37,7 @@ use crate::clock;
 use folder::Folder;
 use own::Own;
 
+pub use name::DeviceName;
 pub use record::{PasswordMark, Record, Sighting};
 
 /// What follows from losing what was known.
@@ -126,6 +128,29 @@ impl Devices {
             record.last_sync = Some(now);
             record.last_action = Some(action);
         });
+    }
+
+    /// What a device was named, as far as its user's devices have been read.
+    #[must_use]
+    pub fn name(&self, device: &Device) -> Option<DeviceName> {
+        let own = self.loaded(&device.user)?;
+        let known = own.known();
+        known.records.get(&device.id)?.name.clone()
+    }
+
+    /// Gives a device a name, or takes it away.
+    ///
+    /// # Errors
+    /// When it cannot be stored; the name counts until the server ends even then.
+    pub async fn rename(
+        &self,
+        user: &UserName,
+        id: DeviceId,
+        name: Option<DeviceName>,
+    ) -> Result<(), String> {
+        let own = self.of(user).await.map_err(|error| error.to_string())?;
+        own.known().rename(id, name);
+        self.write(vec![(user.clone(), own)]).await
     }
 
     fn update(&self, device: &Device, sighting: Sighting, change: impl FnOnce(&mut Record, i64)) {

@@ -11,6 +11,7 @@ use std::{
 
 use super::{
     folder::{Folder, Written},
+    name::DeviceName,
     record::Record,
 };
 use crate::account::{Device, host_key::DeviceId, name::UserName};
@@ -75,7 +76,10 @@ impl Own {
         let mut known = self.known();
         for record in read {
             match known.records.get_mut(&record.id) {
-                Some(present) => present.revoked = present.revoked.or(record.revoked),
+                Some(present) => {
+                    present.revoked = present.revoked.or(record.revoked);
+                    present.name = present.name.take().or(record.name);
+                }
                 None => {
                     known.records.insert(record.id, record);
                 }
@@ -143,6 +147,13 @@ impl Known {
                 record.revoked.get_or_insert(now);
                 self.changed.insert(*id);
             }
+        }
+    }
+
+    pub(super) fn rename(&mut self, id: DeviceId, name: Option<DeviceName>) {
+        if let Some(record) = self.records.get_mut(&id) {
+            record.name = name;
+            self.changed.insert(id);
         }
     }
 

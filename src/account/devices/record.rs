@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::name::DeviceName;
 use crate::account::{Device, host_key::DeviceId};
 
 const DAY_SECS: i64 = 24 * 60 * 60;
@@ -17,6 +18,8 @@ pub struct Record {
     pub id: DeviceId,
     /// Whose.
     pub user: String,
+    /// What people call it.
+    pub name: Option<DeviceName>,
     /// When it was first seen, in seconds since 1970: mostly its login.
     pub first_seen: i64,
     /// When it was last seen.
@@ -54,6 +57,7 @@ impl Record {
         Self {
             id: device.id,
             user: device.user.to_string(),
+            name: None,
             first_seen: now,
             last_seen: now,
             client: String::new(),

@@ -355,3 +355,29 @@ async fn what_a_crash_or_a_failure_left_beside_the_files_goes() {
     Devices::below(base.path()).clear_leftovers().await;
     assert_eq!(file_names(&files(&base)), [device(1).id.to_string()]);
 }
+
+#[tokio::test]
+async fn a_name_is_stored_and_comes_with_a_disk_that_is_mounted_late() {
+    let base = base();
+    let devices = open(&base).await;
+    devices.seen(&device(1), SEEN);
+    let name = || Some("Anna's phone".parse().unwrap());
+    devices
+        .rename(&alice(), device(1).id, name())
+        .await
+        .unwrap();
+    let again = open(&base).await;
+    assert_eq!(again.name(&device(1)), name());
+    again.seen(&device(1), SEEN);
+    assert_eq!(listed(&again).await[0].name, name());
+    let (folder, away) = (base.path().join("alice"), base.path().join("away"));
+    fs::rename(&folder, &away).unwrap();
+    let late = open(&base).await;
+    late.seen(&device(1), SEEN);
+    assert_eq!(late.name(&device(1)), None);
+    fs::rename(&away, &folder).unwrap();
+    late.prepare(&alice()).await.unwrap();
+    assert_eq!(late.name(&device(1)), name());
+    late.rename(&alice(), device(1).id, None).await.unwrap();
+    assert_eq!(open(&base).await.name(&device(1)), None);
+}

@@ -1,5 +1,6 @@
 //! `anki-syncd user`: who may sync.
 
+mod addresses;
 mod lists;
 
 use std::{collections::BTreeMap, io, path::PathBuf};
@@ -94,6 +95,7 @@ fn add(context: &Context, name: &UserName) -> Result<(), CommandError> {
     if let Some(warning) = list.nearly_too_long() {
         println!("{warning}");
     }
+    addresses::print(&context.listening())?;
     change.confirm()
 }
 
@@ -219,7 +221,10 @@ fn list(context: &Context, json: bool) -> Result<(), CommandError> {
             report.name.to_string(),
             report.password.clone(),
             known(report, devices),
-            known(report, table::ago(report.last_sync)),
+            known(
+                report,
+                table::synced(report.last_sync, report.last_device.as_ref()),
+            ),
         ]
     };
     let headings = ["USER", "PASSWORD", "DEVICES", "LAST SYNC"];
@@ -248,6 +253,7 @@ fn from_settings(context: &Context) -> Result<Vec<UserReport>, CommandError> {
             password: credential.kind().to_owned(),
             devices: None,
             last_sync: None,
+            last_device: None,
         };
     Ok(users.into_iter().map(report).collect())
 }

@@ -2,12 +2,23 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use hyper::{HeaderMap, Request, header::HOST, http::uri::Authority};
+use hyper::{HeaderMap, Request, Version, header::HOST, http::uri::Authority};
 
 use crate::http::client_address::parameter_of;
 
 /// For the rare request that does not say whom it is for.
 const NAMELESS: &str = "name-of-the-server:8080";
+
+/// What proxies add to a request, whether they may be believed or not.
+const BY_PROXIES: [&str; 7] = [
+    "forwarded",
+    "via",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-prefix",
+    "x-forwarded-proto",
+    "x-real-ip",
+];
 
 /// A longer path is nobody's sub-path.
 const LONGEST_PATH: usize = 200;
@@ -21,8 +32,21 @@ pub struct Address {
     pub is_exact: bool,
     /// Whether others can listen in.
     pub is_encrypted: bool,
-    /// Whether it means a device itself, whichever it is typed on.
-    pub is_loopback: bool,
+    /// What its host means.
+    pub host: Host,
+    /// Whether a proxy seems to have passed the request on, which may hide what was opened.
+    pub is_proxied: bool,
+}
+
+/// What the host of an address means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Host {
+    /// The server, on every device that reaches it.
+    Server,
+    /// A device itself, whichever it is typed on.
+    Loopback,
+    /// The request did not say whom it is for.
+    Unknown,
 }
 
 impl Address {
@@ -50,11 +74,17 @@ impl Address {
         let base = folder(path).unwrap_or_default();
         let scheme = if is_encrypted { "https" } else { "http" };
         let name = host.as_ref().map_or(NAMELESS, Authority::as_str);
+        let host = match &host {
+            Some(host) if is_loopback(host.host()) => Host::Loopback,
+            Some(_) => Host::Server,
+            None => Host::Unknown,
+        };
         Self {
             text: format!("{scheme}://{name}{prefix}{base}/"),
             is_exact: path == format!("{base}/"),
             is_encrypted,
-            is_loopback: host.is_some_and(|host| is_loopback(host.host())),
+            host,
+            is_proxied: is_proxied(request) || is_proxy_trusted && host != Host::Loopback,
         }
     }
 }
@@ -73,6 +103,14 @@ impl<'a> Told<'a> {
     fn forwarded(&self, parameter: &str) -> Option<&'a str> {
         parameter_of(self.header("forwarded")?, parameter)
     }
+}
+
+/// Browsers speak HTTP/1.1, some proxies only HTTP/1.0.
+fn is_proxied<B>(request: &Request<B>) -> bool {
+    request.version() == Version::HTTP_10
+        || BY_PROXIES
+            .iter()
+            .any(|name| request.headers().contains_key(*name))
 }
 
 /// A host as it may stand in an address, without a user's name in front.
@@ -174,7 +212,8 @@ mod tests {
         assert_eq!(text("/", true, &proxied), "https://example.org:8443/anki/");
         let direct = address("/", false, &proxied);
         assert_eq!(direct.text, "http://127.0.0.1:8080/");
-        assert!(direct.is_loopback && !direct.is_encrypted && direct.is_exact);
+        assert_eq!(direct.host, Host::Loopback);
+        assert!(!direct.is_encrypted && direct.is_exact);
     }
 
     #[test]
@@ -224,10 +263,33 @@ mod tests {
     }
 
     #[test]
+    fn a_proxy_is_known_by_what_it_adds_or_by_where_it_is() {
+        let is_proxied =
+            |is_trusted, headers: &[(&str, &str)]| address("/", is_trusted, headers).is_proxied;
+        assert!(!is_proxied(false, &[("host", "192.0.2.1:8080")]));
+        assert!(!is_proxied(true, &[("host", "localhost:8080")]));
+        // It has passed the name on that the browser used.
+        assert!(is_proxied(true, &[("host", "anki.example.org")]));
+        for name in BY_PROXIES {
+            assert!(is_proxied(false, &[("host", "h"), (name, "x")]), "{name}");
+        }
+        let old = Request::get("/").version(Version::HTTP_10);
+        assert!(Address::of(&old.body(()).unwrap(), false).is_proxied);
+    }
+
+    #[test]
     fn addresses_that_mean_the_device_itself_are_known() {
         for host in ["localhost:8080", "127.0.0.1:8080", "[::1]:8080", "0.0.0.0"] {
-            assert!(address("/", false, &[("host", host)]).is_loopback, "{host}");
+            assert_eq!(
+                address("/", false, &[("host", host)]).host,
+                Host::Loopback,
+                "{host}"
+            );
         }
-        assert!(!address("/", false, &[("host", "192.0.2.1")]).is_loopback);
+        assert_eq!(
+            address("/", false, &[("host", "192.0.2.1")]).host,
+            Host::Server
+        );
+        assert_eq!(address("/", false, &[]).host, Host::Unknown);
     }
 }

@@ -1,6 +1,7 @@
 //! The page that a browser gets: that the connection works, and what to type into Anki.
 
 mod address;
+mod visitor;
 
 use std::sync::LazyLock;
 
@@ -16,7 +17,9 @@ use hyper::{
 use sha2::{Digest, Sha256};
 
 use super::reply::{ReplyBody, whole};
-use address::Address;
+use crate::qr;
+use address::{Address, Host};
+use visitor::Visitor;
 
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
@@ -26,6 +29,8 @@ const ELSEWHERE: &str = "This is not quite the address: what you opened leads no
 const PLAIN: &str = "<strong>This address is not encrypted.</strong> That is fine at home and inside a VPN. Across \
      the internet, others can read your cards and act as you: use an address with <code>https://</code> \
      there. AnkiDroid 2.15 and older refuse this address everywhere.";
+const PROXIED: &str = "If your browser's address bar shows another beginning than this, type what is there, up to its \
+     last slash: the proxy in front of this server does not tell it under which name you came.";
 const LOOPBACK: &str = "<strong>This address works on this computer only.</strong> On other devices, type the \
      computer's name or IP address in place of this one.";
 
@@ -46,7 +51,8 @@ static POLICY: LazyLock<Option<HeaderValue>> = LazyLock::new(|| {
 #[must_use]
 pub fn page<B>(request: &Request<B>, is_proxy_trusted: bool) -> Response<ReplyBody> {
     let address = Address::of(request, is_proxy_trusted);
-    let mut response = Response::new(whole(html(&address)));
+    let visitor = Visitor::of(request.headers());
+    let mut response = Response::new(whole(html(&address, visitor)));
     if !address.is_exact {
         *response.status_mut() = StatusCode::NOT_FOUND;
     }
@@ -65,10 +71,11 @@ pub fn page<B>(request: &Request<B>, is_proxy_trusted: bool) -> Response<ReplyBo
     response
 }
 
-fn html(address: &Address) -> String {
+fn html(address: &Address, visitor: Visitor) -> String {
     let warning = match address {
         Address {
-            is_loopback: true, ..
+            host: Host::Loopback,
+            ..
         } => note(LOOPBACK),
         Address {
             is_encrypted: false,
@@ -81,14 +88,36 @@ fn html(address: &Address) -> String {
     } else {
         note(ELSEWHERE)
     };
+    let proxied = if address.is_proxied {
+        format!("<p class=\"small\">{PROXIED}</p>")
+    } else {
+        String::new()
+    };
+    let open = |client| if visitor == client { " open" } else { "" };
     format!(
         include_str!("page.html"),
         style = STYLE,
         script = SCRIPT,
         elsewhere = elsewhere,
         warning = warning,
+        proxied = proxied,
+        qr = qr_code(address),
+        desktop = open(Visitor::Desktop),
+        android = open(Visitor::Android),
+        ios = open(Visitor::Ios),
         address = encode_minimal(&address.text),
     )
+}
+
+/// For the camera of another device, if the address means anything there.
+fn qr_code(address: &Address) -> String {
+    let is_of_use = address.host == Host::Server;
+    let code = is_of_use.then(|| qr::svg(&address.text)).flatten();
+    code.map_or_else(String::new, |svg| {
+        format!(
+            "<figure class=\"qr\">{svg}<figcaption>On another device, point the camera here: it opens this page there.</figcaption></figure>"
+        )
+    })
 }
 
 fn note(text: &str) -> String {
@@ -132,8 +161,13 @@ mod tests {
     async fn notes_are_there_when_they_apply() {
         let lan = text(open("/", "192.0.2.1")).await;
         assert!(lan.contains(PLAIN) && !lan.contains(LOOPBACK) && !lan.contains(ELSEWHERE));
+        assert!(lan.contains("<svg") && lan.contains(PROXIED));
         let own = text(open("/", "localhost")).await;
         assert!(own.contains(LOOPBACK) && !own.contains(PLAIN));
+        // A phone that scans it would look for the server on itself.
+        assert!(!own.contains("<svg") && !own.contains(PROXIED));
+        let endless = text(open("/", &format!("{}.example", "a".repeat(9000)))).await;
+        assert!(!endless.contains("<svg"));
     }
 
     #[test]

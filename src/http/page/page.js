@@ -1,4 +1,10 @@
-// Everything works without this: it adds the buttons.
+// Everything works without this: it adds the buttons, and knows an iPad that calls itself a Mac.
+if (navigator.userAgent.includes("Macintosh") && navigator.maxTouchPoints > 1) {
+  for (const client of document.querySelectorAll("details[open]")) {
+    client.open = false;
+  }
+  document.querySelector(".ios").open = true;
+}
 for (const address of document.querySelectorAll(".address")) {
   const button = document.createElement("button");
   button.type = "button";

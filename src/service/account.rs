@@ -1,0 +1,193 @@
+//! The account that the server becomes when it is started as root.
+//!
+//! Without `run_as` and `--allow-root` it is the account that `SYNC_BASE` belongs to. If that is
+//! root, or the folder is missing, it is `anki-syncd` or else `nobody`, to whom root then gives
+//! the folder. So nobody but root may be able to put another folder in its place.
+
+use std::{fs, io, os::unix::fs::MetadataExt, path::Path};
+
+use nix::unistd::{Gid, Uid, User};
+
+use super::privileges::PrivilegeError;
+
+/// The account that the packages make.
+const OWN: &str = "anki-syncd";
+const NOBODY: &str = "nobody";
+/// Its number where a container has no list of accounts.
+const NOBODYS_ID: u32 = 65_534;
+const ROOT: u32 = 0;
+/// As the kernel does, so that links in a circle come to an end.
+const MOST_LINKS: u32 = 40;
+
+/// An account to become.
+#[derive(Debug)]
+pub struct Account {
+    /// Its name, or else its number.
+    pub name: String,
+    /// Its number.
+    pub uid: Uid,
+    /// Its group.
+    pub gid: Gid,
+    /// Whether it keeps the further groups that the system lists it in. The owner of a folder may
+    /// be a person, with groups that can do more than a server should, such as `docker`.
+    pub has_groups: bool,
+    /// Who chose it.
+    pub choice: Choice,
+}
+
+/// Who chose an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Choice {
+    /// `run_as`.
+    Named,
+    /// The folder's owner. What root has in that folder stays root's.
+    Owner,
+    /// Nobody.
+    Default,
+}
+
+impl Account {
+    fn listed(user: User, choice: Choice) -> Self {
+        Self {
+            name: user.name,
+            uid: user.uid,
+            gid: user.gid,
+            has_groups: choice != Choice::Owner,
+            choice,
+        }
+    }
+
+    fn unlisted(uid: u32, gid: u32, choice: Choice) -> Self {
+        Self {
+            name: uid.to_string(),
+            uid: Uid::from_raw(uid),
+            gid: Gid::from_raw(gid),
+            has_groups: false,
+            choice,
+        }
+    }
+
+    /// What to log of it.
+    #[must_use]
+    pub fn describe(&self, base: &Path) -> String {
+        let (name, base) = (&self.name, base.display());
+        match self.choice {
+            Choice::Named => format!("running as {name}"),
+            Choice::Owner => {
+                format!("started as root: running as {name}, the owner of SYNC_BASE ({base})")
+            }
+            Choice::Default => format!(
+                "started as root: running as {name}, with the data in {base}; `run_as` in the configuration file names another account"
+            ),
+        }
+    }
+}
+
+/// The account to become, if started as root. Nothing is changed yet.
+///
+/// # Errors
+/// [`PrivilegeError`].
+pub fn choose(
+    run_as: Option<&str>,
+    allow_root: bool,
+    base: &Path,
+) -> Result<Option<Account>, PrivilegeError> {
+    match run_as {
+        _ if !Uid::effective().is_root() => Ok(None),
+        Some(name) => match User::from_name(name)? {
+            Some(user) => Ok(Some(Account::listed(user, Choice::Named))),
+            None => Err(PrivilegeError::Unknown(name.to_owned())),
+        },
+        None if allow_root => Ok(None),
+        None => unnamed(base).map(Some),
+    }
+}
+
+fn unnamed(base: &Path) -> Result<Account, PrivilegeError> {
+    let base = std::path::absolute(base)?;
+    let nearest = nearest(&base)?;
+    let found = fs::metadata(nearest).map_err(|source| failed(nearest, &source))?;
+    if found.uid() == ROOT {
+        let account = default()?;
+        check_way(&base, nearest, &account, MOST_LINKS)?;
+        Ok(account)
+    } else {
+        owner(found.uid(), found.gid())
+    }
+}
+
+/// The folder, or the one in which it is to be made.
+fn nearest(base: &Path) -> Result<&Path, PrivilegeError> {
+    for folder in base.ancestors() {
+        match fs::symlink_metadata(folder) {
+            Ok(_) => return Ok(folder),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(source) => return Err(failed(folder, &source).into()),
+        }
+    }
+    Ok(base)
+}
+
+fn default() -> Result<Account, PrivilegeError> {
+    for name in [OWN, NOBODY] {
+        if let Some(user) = User::from_name(name)?.filter(|user| !user.uid.is_root()) {
+            return Ok(Account::listed(user, Choice::Default));
+        }
+    }
+    Ok(Account::unlisted(NOBODYS_ID, NOBODYS_ID, Choice::Default))
+}
+
+/// In a container, the owner of a folder from outside is rarely listed. Root's group is no more
+/// kept than root.
+fn owner(uid: u32, gid: u32) -> Result<Account, PrivilegeError> {
+    let listed = User::from_uid(Uid::from_raw(uid))?;
+    let group = if gid == ROOT { uid } else { gid };
+    Ok(listed.map_or_else(
+        || Account::unlisted(uid, group, Choice::Owner),
+        |user| Account::listed(user, Choice::Owner),
+    ))
+}
+
+/// Everything on the way to the folder, also through links, has to be root's, lest somebody put
+/// another one in its place while it is given away; and the account has to be let through.
+fn check_way(base: &Path, way: &Path, account: &Account, links: u32) -> Result<(), PrivilegeError> {
+    for part in way.ancestors() {
+        let found = fs::symlink_metadata(part).map_err(|source| failed(part, &source))?;
+        if found.uid() != ROOT {
+            return Err(PrivilegeError::Exposed {
+                base: base.to_owned(),
+                part: part.to_owned(),
+                owner: found.uid(),
+            });
+        }
+        if found.is_symlink() {
+            let links = links
+                .checked_sub(1)
+                .ok_or_else(|| failed(part, &io::Error::from(nix::errno::Errno::ELOOP)))?;
+            let target = fs::read_link(part).map_err(|source| failed(part, &source))?;
+            let folder = part.parent().unwrap_or(part);
+            check_way(base, &folder.join(target), account, links)?;
+        } else if part != base && !lets_through(&found, account) {
+            return Err(PrivilegeError::Closed {
+                base: base.to_owned(),
+                part: part.to_owned(),
+                account: account.name.clone(),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Of a folder that is root's.
+fn lets_through(folder: &fs::Metadata, account: &Account) -> bool {
+    let bit = if folder.gid() == account.gid.as_raw() {
+        0o010
+    } else {
+        0o001
+    };
+    folder.mode() & bit != 0
+}
+
+fn failed(path: &Path, source: &io::Error) -> io::Error {
+    io::Error::new(source.kind(), format!("{}: {source}", path.display()))
+}
