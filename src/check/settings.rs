@@ -5,12 +5,13 @@ use std::{io, os::unix::fs::MetadataExt, path::Path};
 
 use super::{
     finding::{Findings, some_of},
+    silence::why_not_listening,
     subject::{Subject, UsersList},
 };
 use crate::{
     account::{compare, password::Credential},
     config::{LONG_CREDENTIAL, NO_USERS, Settings, client_address::ClientAddress},
-    control::Request,
+    control::{Request, client::AskError},
 };
 
 const BOM: char = '\u{feff}';
@@ -221,8 +222,17 @@ fn looks_like_another_hash(password: &str) -> bool {
 }
 
 fn service(subject: &Subject, findings: &mut Findings) {
-    if let Some(error) = &subject.silent {
-        findings.unseen("the running server", error);
+    match &subject.silent {
+        Some(error @ AskError::Silent { .. }) => {
+            findings.problem(
+                "server-silent",
+                "the running server",
+                error,
+                "Check again when it answers: some things only the server knows.",
+            );
+        }
+        Some(error) => findings.unseen("the running server", error),
+        None => {}
     }
     let Some(unit) = &subject.unit else { return };
     for (path, error) in &unit.unread {
@@ -245,13 +255,22 @@ fn service(subject: &Subject, findings: &mut Findings) {
             "service-failed",
             "anki-syncd.service",
             format_args!(
-                "the service ended badly: {}, exit status {}",
-                unit.result, unit.status
+                "the service ended badly ({}, exit status {}): {}",
+                unit.result,
+                unit.status,
+                subject.why_ended(unit)
             ),
-            "See `journalctl -u anki-syncd`; what is wrong with settings and files is listed here as well.",
+            "Put that right, then `systemctl restart anki-syncd`. See `journalctl -u anki-syncd`; what is wrong with settings and files is listed here as well.",
         );
     }
-    if !unit.is_running() && !unit.listening {
+    if unit.socket.has_failed() {
+        findings.problem(
+            "socket-failed",
+            "anki-syncd.socket",
+            why_not_listening(&unit.socket),
+            "`ss -ltnp` lists what listens on which port.",
+        );
+    } else if !unit.is_running() && !unit.socket.is_listening() {
         findings.warning(
             "service-not-listening",
             "anki-syncd.socket",

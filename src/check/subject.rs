@@ -70,9 +70,18 @@ pub struct Account {
 }
 
 impl Subject {
-    /// The server of these settings; without any, the one that systemd runs.
+    /// The server of these settings; without any, the one that systemd runs. If it runs, it is
+    /// asked.
     #[must_use]
     pub fn find(given: &Sources) -> Self {
+        let mut subject = Self::gather(given);
+        subject.meet();
+        subject
+    }
+
+    /// The same without asking.
+    #[must_use]
+    pub fn gather(given: &Sources) -> Self {
         let mut sources = given.clone();
         let unit = Unit::ask().filter(|unit| is_meant(given, unit));
         if let Some(unit) = &unit {
@@ -103,7 +112,7 @@ impl Subject {
             .and_then(|unit| Some((unit.user.clone()?, "User= of the unit")))
             .or_else(|| Some((keys.run_as?, "run_as")));
         let account = account(run_as, base.as_deref());
-        let mut subject = Self {
+        Self {
             sources,
             settings,
             unit,
@@ -114,9 +123,7 @@ impl Subject {
             running: None,
             elsewhere: None,
             silent: None,
-        };
-        subject.meet();
-        subject
+        }
     }
 
     /// Asks the running server; one that systemd has not started is left alone.
@@ -140,7 +147,7 @@ impl Subject {
         // Its own socket is in the folder, whatever the folder is called where the server
         // runs, in a container for instance.
         let met = match status(address(self.base.clone())) {
-            Err(AskError::NotRunning) => {
+            Err(AskError::NotRunning { .. }) => {
                 status(address(None)).map(|status| (Some(status.base.clone()), status))
             }
             own => own.map(|status| (self.base.clone(), status)),
@@ -148,8 +155,10 @@ impl Subject {
         match met {
             Ok((base, status)) if base == self.base => self.running = Some(status),
             Ok((base, _)) => self.elsewhere = base,
-            Err(AskError::NotRunning) => {}
-            Err(error) => self.silent = Some(error),
+            Err(error) => match self.explain(error) {
+                AskError::NotRunning { .. } => {}
+                error => self.silent = Some(error),
+            },
         }
     }
 

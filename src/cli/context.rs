@@ -1,17 +1,19 @@
 //! What every operator's command starts from: the settings, and the way to the server.
 
 use std::{
-    cell::OnceCell,
+    cell::{OnceCell, RefCell},
     ffi::OsStr,
     io::{self, Write},
     net::ToSocketAddrs,
     path::{Path, PathBuf},
+    time::{Duration, Instant},
 };
 
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     account::users_file::FileError,
+    check::silence::explain,
     config::{SYSTEM_STATE, Settings, Sources, problem::Problems},
     control::{
         Request,
@@ -23,6 +25,9 @@ use crate::{
 /// Where the packages keep the settings, and the list of users that the unit's
 /// `LoadCredential=` passes on.
 const SYSTEM_FOLDER: &str = "/etc/anki-syncd";
+/// So soon after a server has not answered, it is not asked again: a command with several
+/// questions waits but once.
+const GIVEN_UP: Duration = Duration::from_secs(10);
 
 /// Why a command failed; each a sentence for the operator.
 #[derive(Debug, thiserror::Error)]
@@ -71,6 +76,8 @@ pub struct Context {
     is_units: bool,
     /// Where the settings say that the data are; reading a long list of users takes a while.
     base: OnceCell<Option<PathBuf>>,
+    /// Since when there has been no answer, and why.
+    silent: RefCell<Option<(Instant, AskError)>>,
 }
 
 impl Context {
@@ -97,6 +104,7 @@ impl Context {
             sources,
             is_units,
             base: OnceCell::new(),
+            silent: RefCell::default(),
         }
     }
 
@@ -129,7 +137,8 @@ impl Context {
     /// # Errors
     /// [`AskError`].
     pub fn ask<A: DeserializeOwned>(&self, request: &Request) -> Result<A, AskError> {
-        client::ask(&self.address(), request)
+        self.ask_and_hold(request, io::empty())
+            .map(|(answer, _)| answer)
     }
 
     /// Where the server listens for devices, or will do so once it runs.
@@ -158,7 +167,20 @@ impl Context {
         request: &Request,
         rest: impl io::Read,
     ) -> Result<(A, Held), AskError> {
-        client::ask_and_hold(&self.address(), request, rest)
+        if let Some((since, error)) = &*self.silent.borrow()
+            && since.elapsed() < GIVEN_UP
+        {
+            return Err(error.clone());
+        }
+        let asked = client::ask_and_hold(&self.address(), request, rest);
+        asked.map_err(|error| {
+            let waited = matches!(error, AskError::Silent { .. });
+            let error = explain(&self.sources, error);
+            if waited {
+                *self.silent.borrow_mut() = Some((Instant::now(), error.clone()));
+            }
+            error
+        })
     }
 
     /// One that systemd runs can be asked even if the settings are in disorder.

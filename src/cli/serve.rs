@@ -85,6 +85,7 @@ pub fn run(sources: Sources, allow_root: bool) -> Exit {
         Err(error) => {
             let reason = error.to_string();
             reason.lines().for_each(|line| tracing::error!("{line}"));
+            notify::cannot_start(&reason);
             last_words::say(&waiting, &reason);
             error.exit()
         }

@@ -100,6 +100,9 @@ impl<'a> Reader<'a> {
             snapshots_keep: self.number("snapshots_keep", "a whole number"),
             snapshots_days: self.number("snapshots_days", "a whole number of days"),
             snapshots_max_megs: self.number("snapshots_max_megs", "a whole number of MiB"),
+            backup_to: self.path("backup_to"),
+            backup_keep: self.number("backup_keep", "a whole number"),
+            backup_at: self.text("backup_at"),
         }
     }
 

@@ -61,6 +61,12 @@ pub struct Fragment {
     pub snapshots_days: Option<Given<u32>>,
     /// Limit of a user's snapshots together, MiB.
     pub snapshots_max_megs: Option<Given<u64>>,
+    /// The folder for backups.
+    pub backup_to: Option<Given<PathBuf>>,
+    /// How many backups of each user the nightly one leaves.
+    pub backup_keep: Option<Given<u32>>,
+    /// The time of day of the nightly one.
+    pub backup_at: Option<Given<String>>,
 }
 
 impl Fragment {
@@ -97,6 +103,9 @@ impl Fragment {
             snapshots_keep: self.snapshots_keep.or(other.snapshots_keep),
             snapshots_days: self.snapshots_days.or(other.snapshots_days),
             snapshots_max_megs: self.snapshots_max_megs.or(other.snapshots_max_megs),
+            backup_to: self.backup_to.or(other.backup_to),
+            backup_keep: self.backup_keep.or(other.backup_keep),
+            backup_at: self.backup_at.or(other.backup_at),
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Each source becomes a [`fragment`]; the environment's lies over the file's;
 //! what comes out is complete and valid, or a list of everything that is wrong.
 
+pub mod backups;
 pub mod client_address;
 pub mod environment;
 mod file;
@@ -26,6 +27,7 @@ use crate::{
     account::{host_key::Secret, users::Users},
     vault::{retention::Retention, room::Room},
 };
+use backups::Backups;
 use client_address::ClientAddress;
 use environment::Variables;
 use fragment::{Fragment, Given};
@@ -69,6 +71,8 @@ pub struct Settings {
     pub room: Room,
     /// How many snapshots each user's collection gets.
     pub retention: Retention,
+    /// Where backups are made, and when.
+    pub backups: Backups,
     /// What works, but is probably not meant.
     pub warnings: Vec<String>,
 }
@@ -226,6 +230,12 @@ impl Settings {
                 quota: megs(fragment.quota_megs).filter(|bytes| *bytes > 0),
             },
             retention,
+            backups: Backups::from(
+                fragment.backup_to,
+                fragment.backup_keep,
+                fragment.backup_at,
+                problems,
+            ),
             warnings,
         }
     }

@@ -7,6 +7,7 @@ pub mod last_words;
 pub mod log;
 pub mod manager;
 pub mod notify;
+pub mod port;
 pub mod privileges;
 pub mod reload;
 pub mod rest;

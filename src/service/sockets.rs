@@ -3,7 +3,7 @@
 use std::{
     fs::{self, Permissions},
     io,
-    net::{TcpListener, ToSocketAddrs},
+    net::{SocketAddr, TcpListener, ToSocketAddrs},
     os::{
         fd::AsFd,
         unix::{fs::PermissionsExt, net::UnixListener},
@@ -15,7 +15,7 @@ use listenfd::ListenFd;
 use nix::errno::Errno;
 use nix::sys::socket::{getsockopt, sockopt::AcceptConn};
 
-use super::manager;
+use super::{manager, port};
 
 /// The `FileDescriptorName=` of the socket for the operator's commands.
 const CONTROL: &str = "control";
@@ -49,11 +49,12 @@ pub enum SocketError {
     },
     /// An address that is taken or forbidden.
     #[error(
-        "cannot listen on {address}: {source}; is another server running there? SYNC_HOST and SYNC_PORT choose another address"
+        "cannot listen on {address}: {source}{}; SYNC_HOST and SYNC_PORT choose another address",
+        port::holder(address.port()).map(|holder| format!(" by {holder}")).unwrap_or_default()
     )]
     Listen {
         /// Where.
-        address: String,
+        address: SocketAddr,
         /// Why.
         source: io::Error,
     },
@@ -182,12 +183,7 @@ pub fn bind(host: &str, port: u16) -> Result<Vec<Socket>, SocketError> {
             Err(source) if source.kind() == io::ErrorKind::AddrNotAvailable => {
                 failure = host_error(source);
             }
-            Err(source) => {
-                failure = SocketError::Listen {
-                    address: address.to_string(),
-                    source,
-                }
-            }
+            Err(source) => failure = SocketError::Listen { address, source },
         }
     }
     if sockets.is_empty() {

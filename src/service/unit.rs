@@ -11,6 +11,8 @@ use crate::config::NO_USERS_FILE;
 
 const SERVICE: &str = "anki-syncd.service";
 const SOCKET: &str = "anki-syncd.socket";
+const BACKUP: &str = "anki-syncd-backup.service";
+const TIMER: &str = "anki-syncd-backup.timer";
 const STATE_ROOT: &str = "/var/lib";
 
 /// What the unit's definition and state say.
@@ -34,8 +36,23 @@ pub struct Unit {
     pub users: Option<UsersCredential>,
     /// The configuration file that its command line names.
     pub configuration: Option<PathBuf>,
-    /// Whether its socket is being listened on.
-    pub listening: bool,
+    /// What the server said of itself last, in its latest run.
+    pub said: String,
+    /// Its process, while there is one.
+    pub process: Option<i32>,
+    /// The socket unit.
+    pub socket: SocketUnit,
+}
+
+/// The unit of the socket for devices.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct SocketUnit {
+    /// As of [`Unit`].
+    pub state: String,
+    /// How it ended: `resources` where it could not listen.
+    pub result: String,
+    /// The ports that it is to listen on.
+    pub ports: Vec<u16>,
 }
 
 /// Where systemd takes the credential `users` from.
@@ -51,8 +68,7 @@ impl Unit {
     /// Asks systemd; none where there is no systemd, or no such unit.
     #[must_use]
     pub fn ask() -> Option<Self> {
-        let properties =
-            "LoadState,ActiveState,Result,ExecMainStatus,User,StateDirectory,Environment,ExecStart";
+        let properties = "LoadState,ActiveState,Result,ExecMainStatus,MainPID,StatusText,User,StateDirectory,Environment,ExecStart";
         let shown = systemctl(&["show", "--property", properties, SERVICE])?;
         let mut unit = Self::parse(&shown)?;
         // Older ones do not show credentials as a property.
@@ -65,7 +81,9 @@ impl Unit {
                 Err(error) => unit.unread.push((path, error.to_string())),
             }
         }
-        unit.listening = systemctl(&["is-active", SOCKET]).is_some();
+        let properties = "ActiveState,Result,Listen";
+        let shown = systemctl(&["show", "--property", properties, SOCKET]);
+        unit.socket = SocketUnit::parse(&shown.unwrap_or_default());
         Some(unit)
     }
 
@@ -100,7 +118,9 @@ impl Unit {
                 .skip_while(|word| *word != "--config")
                 .nth(1)
                 .map(PathBuf::from),
-            listening: false,
+            said: value("StatusText").to_owned(),
+            process: value("MainPID").parse().ok().filter(|pid| *pid > 0),
+            socket: SocketUnit::default(),
         })
     }
 
@@ -111,10 +131,99 @@ impl Unit {
             && self.result != "exit-code"
     }
 
+    /// Whether it is just being started, and has not failed with that yet.
+    #[must_use]
+    pub fn is_starting(&self) -> bool {
+        self.state == "activating" && self.result == "success"
+    }
+
     /// Whether it was started and ended badly.
     #[must_use]
     pub fn has_failed(&self) -> bool {
         self.state == "failed" || (self.state != "active" && self.result != "success")
+    }
+}
+
+impl SocketUnit {
+    fn parse(shown: &str) -> Self {
+        let mut unit = Self::default();
+        for (name, value) in settings(shown) {
+            match name {
+                "ActiveState" => value.clone_into(&mut unit.state),
+                "Result" => value.clone_into(&mut unit.result),
+                // As in `[::]:8080 (Stream)`, a line for each.
+                "Listen" => unit.ports.extend(
+                    value
+                        .strip_suffix(" (Stream)")
+                        .and_then(|address| address.rsplit_once(':')?.1.parse::<u16>().ok()),
+                ),
+                _ => {}
+            }
+        }
+        unit
+    }
+
+    /// Whether it is being listened on.
+    #[must_use]
+    pub fn is_listening(&self) -> bool {
+        self.state == "active"
+    }
+
+    /// Whether it could not listen.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        self.state == "failed" && self.result == "resources"
+    }
+}
+
+/// The units that make a backup every night.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct BackupUnit {
+    /// Whether the last backup failed.
+    pub has_failed: bool,
+    /// Whether its timer is on.
+    pub is_enabled: bool,
+    /// Whether its command takes folder and number from the settings.
+    pub goes_by_settings: bool,
+    /// Where it may write.
+    pub writable: Vec<PathBuf>,
+    /// When it starts, as in `*-*-* 03:30:00`.
+    pub times: Vec<String>,
+}
+
+impl BackupUnit {
+    /// Asks systemd; none where there is no such unit.
+    #[must_use]
+    pub fn ask() -> Option<Self> {
+        let properties = "LoadState,ActiveState,ExecStart,ReadWritePaths";
+        let service = systemctl(&["show", "--property", properties, BACKUP])?;
+        let properties = "ActiveState,TimersCalendar";
+        let timer = systemctl(&["show", "--property", properties, TIMER])?;
+        Self::parse(&service, &timer)
+    }
+
+    fn parse(service: &str, timer: &str) -> Option<Self> {
+        let value = |shown: &str, wanted: &str| {
+            let found = settings(shown).find(|(name, _)| *name == wanted);
+            found.map_or_else(String::new, |(_, value)| value.to_owned())
+        };
+        if value(service, "LoadState") != "loaded" {
+            return None;
+        }
+        let writable = words(&value(service, "ReadWritePaths"));
+        let calendars = settings(timer).filter(|(name, _)| *name == "TimersCalendar");
+        Some(Self {
+            has_failed: value(service, "ActiveState") == "failed",
+            is_enabled: value(timer, "ActiveState") == "active",
+            goes_by_settings: words(&value(service, "ExecStart")).contains(&"--nightly".to_owned()),
+            writable: writable
+                .iter()
+                .map(|path| path.trim_start_matches(['-', '+']).into())
+                .collect(),
+            times: calendars
+                .filter_map(|(_, value)| Some(value.split_once("OnCalendar=")?.1.to_owned()))
+                .collect(),
+        })
     }
 }
 
@@ -250,6 +359,31 @@ mod tests {
         );
         assert_eq!(unit.configuration, Some("/etc/a.toml".into()));
         assert!(!unit.is_running() && !unit.has_failed());
+    }
+
+    #[test]
+    fn a_socket_that_is_taken_is_known_with_its_ports() {
+        let unit = SocketUnit::parse(
+            "ActiveState=failed\nResult=resources\nListen=[::]:8080 (Stream)\nListen=/run/a (Stream)\nListen=127.0.0.1:80 (Stream)\n",
+        );
+        assert_eq!(unit.ports, [8080, 80]);
+        assert!(unit.has_failed() && !unit.is_listening());
+    }
+
+    #[test]
+    fn when_and_where_to_backups_are_made_is_read() {
+        let unit = BackupUnit::parse(
+            "LoadState=loaded\nActiveState=failed\nReadWritePaths=-/var/backups/a \"-/mnt/my usb\"\n\
+             ExecStart={ path=/usr/bin/anki-syncd ; argv[]=/usr/bin/anki-syncd backup --nightly ; ignore_errors=no }\n",
+            "ActiveState=active\nTimersCalendar={ OnCalendar=*-*-* 03:30:00 ; next_elapse=n/a }\n",
+        )
+        .unwrap();
+        assert!(unit.has_failed && unit.is_enabled && unit.goes_by_settings);
+        assert_eq!(
+            unit.writable,
+            ["/var/backups/a", "/mnt/my usb"].map(PathBuf::from)
+        );
+        assert!(unit.times[0].starts_with("*-*-* 03:30"));
     }
 
     #[test]

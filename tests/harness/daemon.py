@@ -18,6 +18,7 @@ CONTROL = "anki-syncd-control.socket"
 METRICS = "anki-syncd-metrics.socket"
 BACKUP = "anki-syncd-backup.service"
 TIMER = "anki-syncd-backup.timer"
+GENERATOR = "/usr/lib/systemd/system-generators/anki-syncd-generator"
 SETTINGS = "/etc/anki-syncd"
 CONFIGURATION = f"{SETTINGS}/anki-syncd.toml"
 USERS_CREDENTIAL = f"{SETTINGS}/users"
@@ -43,6 +44,7 @@ class Daemon:
         inside.install(BINARY, "/usr/bin/anki-syncd", mode=0o755)
         for unit in (SERVICE, SOCKET, CONTROL, METRICS, BACKUP, TIMER):
             inside.install(UNITS / unit, f"/usr/lib/systemd/system/{unit}")
+        inside.install(UNITS / "anki-syncd-generator", GENERATOR, mode=0o755)
         inside.install(UNITS / "anki-syncd.sysusers", "/usr/lib/sysusers.d/anki-syncd.conf")
         inside.run("systemd-sysusers")
         version = inside.run("/usr/bin/anki-syncd", "--version", check=False)

@@ -35,17 +35,10 @@ pub struct List {
 
 /// A change that is in the file.
 pub struct Change {
-    known: Known,
+    /// What keeps the server from knowing it.
+    unknown: Option<AskError>,
     /// Why it may not be on the disk for certain.
     doubt: Option<String>,
-}
-
-/// Whether the server knows of a change.
-enum Known {
-    Yes,
-    NotRunning,
-    /// It cannot start, for this reason.
-    CannotStart(String),
 }
 
 impl Change {
@@ -61,15 +54,9 @@ impl Change {
 
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.known {
-            Known::Yes => f.write_str("The running server knows it."),
-            Known::NotRunning => {
-                f.write_str("The server is not running; it reads that when it starts.")
-            }
-            Known::CannotStart(reason) => write!(
-                f,
-                "The server cannot start now; it reads that when it does. Correct this first:\n{reason}"
-            ),
+        match &self.unknown {
+            None => f.write_str("The running server knows it."),
+            Some(why) => write!(f, "It counts from the server's next start: {why}."),
         }
     }
 }
@@ -101,8 +88,12 @@ impl Lists {
             ));
         }
         // It knows better, if it runs.
-        let running = context.ask(&Request::Base);
-        let base = running.unwrap_or_else(|_| settings.base.clone());
+        let base = match context.ask(&Request::Base) {
+            Ok(base) => base,
+            // It would go on with the users that it has.
+            Err(error @ AskError::Silent { .. }) => return Err(error.into()),
+            Err(_) => settings.base.clone(),
+        };
         let lists = Self {
             settings,
             base,
@@ -301,12 +292,12 @@ impl List {
             }
         };
         let text = String::from_utf8_lossy(&file.document.bytes()).into_owned();
-        let known = self.tell(context, text)?;
-        Ok(Change { known, doubt })
+        let unknown = self.tell(context, text)?;
+        Ok(Change { unknown, doubt })
     }
 
-    /// Tells the server what is in the file now, unless none is running.
-    fn tell(&self, context: &Context, text: String) -> Result<Known, CommandError> {
+    /// Tells the server what is in the file now. Answers why, if there is none.
+    fn tell(&self, context: &Context, text: String) -> Result<Option<AskError>, CommandError> {
         let users = self.is_credential.then_some(text);
         let request = Request::Reload { users };
         let told = match context.ask::<usize>(&request) {
@@ -316,12 +307,15 @@ impl List {
         };
         let path = self.path.display();
         match told {
-            Ok(_) => Ok(Known::Yes),
-            Err(AskError::NotRunning) => Ok(Known::NotRunning),
-            Err(AskError::CannotStart(reason)) => Ok(Known::CannotStart(reason)),
-            Err(AskError::Broken(error)) => Err(CommandError::Failed(format!(
-                "{path} is changed, but whether the running server has taken it over is not known, since it gave no answer ({error}). `anki-syncd check` compares the two; a restart has the server read the list: systemctl restart anki-syncd"
-            ))),
+            Ok(_) => Ok(None),
+            Err(error @ (AskError::NotRunning { .. } | AskError::CannotStart(_))) => {
+                Ok(Some(error))
+            }
+            Err(error @ (AskError::Broken(_) | AskError::Silent { .. })) => {
+                Err(CommandError::Failed(format!(
+                    "{path} is changed, but whether the running server has taken it over is not known: {error}. `anki-syncd check` compares the two; a restart has the server read the list: systemctl restart anki-syncd"
+                )))
+            }
             Err(error) => Err(CommandError::Refused(format!(
                 "{path} is changed, but the running server goes on with the users that it had, which `anki-syncd user list` shows: {error}. Once that is put right, the next `anki-syncd user` command or a restart has it read the list"
             ))),

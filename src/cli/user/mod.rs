@@ -152,9 +152,9 @@ fn remove(
     let user = name.clone();
     match context.ask(&Request::RemoveData { user }) {
         Ok(()) => println!("The data in {} are removed.", data.display()),
-        Err(AskError::Broken(error)) => {
+        Err(error @ (AskError::Broken(_) | AskError::Silent { .. })) => {
             return Err(CommandError::Failed(format!(
-                "{name} is removed; whether the data in {} are as well is not known, since the server gave no answer ({error}): the same command once more removes what is left",
+                "{name} is removed; whether the data in {} are as well is not known: {error}. The same command once more removes what is left",
                 data.display()
             )));
         }
@@ -199,12 +199,10 @@ fn rename(context: &Context, from: &UserName, to: &UserName) -> Result<(), Comma
 }
 
 fn list(context: &Context, json: bool) -> Result<(), CommandError> {
-    let (reports, hindrance) = match context.ask::<Vec<UserReport>>(&Request::Users) {
+    let (reports, absent) = match context.ask::<Vec<UserReport>>(&Request::Users) {
         Ok(reports) => (reports, None),
-        Err(AskError::NotRunning) => (from_settings(context)?, Some("is not running".to_owned())),
-        Err(AskError::CannotStart(reason)) => {
-            let hindrance = format!("cannot start ({reason})");
-            (from_settings(context)?, Some(hindrance))
+        Err(error @ (AskError::NotRunning { .. } | AskError::CannotStart(_))) => {
+            (from_settings(context)?, Some(error))
         }
         Err(error) => return Err(error.into()),
     };
@@ -238,8 +236,8 @@ fn list(context: &Context, json: bool) -> Result<(), CommandError> {
     for mistake in mistakes {
         println!("\nKept out: {mistake}.");
     }
-    if let Some(hindrance) = hindrance {
-        println!("\nThe server {hindrance}: its devices are not known.");
+    if let Some(why) = absent {
+        println!("\nDevices and syncs are not known: {why}.");
     }
     let plain = reports
         .iter()
