@@ -19,7 +19,10 @@
 //! - [`clock`][]: the time of day.
 //! - [`disk`][]: how much of the disk may still be filled, by everybody together.
 //! - [`durable`][]: what has to survive a power cut.
+//! - [`metrics`][]: how the server is, for Prometheus.
 //! - [`qr`][]: QR codes of addresses.
+//! - [`seldom`][]: log lines that come once a minute.
+//! - [`spelling`][]: names that differ in upper and lower case only.
 //! - [`work`][]: work that ends when its client leaves, the server stops, or its budget is used up.
 //!
 //! Rules that keep it so: `wire`, `collection` and `media` know neither hyper nor
@@ -39,8 +42,11 @@ pub mod disk;
 pub mod durable;
 pub mod http;
 pub mod media;
+pub mod metrics;
 pub mod qr;
+pub mod seldom;
 pub mod service;
+pub mod spelling;
 pub mod sync;
 pub mod vault;
 pub mod wire;

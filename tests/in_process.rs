@@ -33,6 +33,9 @@ async fn an_answer_carries_its_size_before_compression() {
         answer.head
     );
     assert!(!answer.head.to_lowercase().contains("content-encoding"));
+    // What a client goes by that decompresses in one go.
+    let size = zstd::zstd_safe::get_frame_content_size(&answer.body).unwrap();
+    assert_eq!(size, Some(decoded.len() as u64));
 }
 
 #[tokio::test]

@@ -27,7 +27,7 @@ pub fn zip(data: &[u8]) {
     }
     let after = files(&folder.path().join("media"));
     match uploaded {
-        Ok(done) => assert_eq!(done.1, store.last_usn().unwrap()),
+        Ok((done, _)) => assert_eq!(done.1, store.last_usn().unwrap()),
         Err(Error::Refused(_) | Error::OverQuota { .. }) => assert_eq!(after, before),
         Err(error) => panic!("neither taken nor refused: {error}"),
     }

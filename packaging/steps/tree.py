@@ -86,6 +86,8 @@ def build(folder, architecture, binary, completions_folder, zsh):
     for unit in UNITS:
         tree.copy(SYSTEMD / unit, f"usr/lib/systemd/system/{unit}")
     tree.copy(SYSTEMD / "anki-syncd.sysusers", "usr/lib/sysusers.d/anki-syncd.conf")
+    generator = "usr/lib/systemd/system-generators/anki-syncd-generator"
+    tree.copy(SYSTEMD / "anki-syncd-generator", generator, mode=0o755)
     tree.copy(PACKAGING / "anki-syncd.toml", "etc/anki-syncd/anki-syncd.toml")
     # Read by systemd as root, never by the server itself.
     tree.write("etc/anki-syncd/users", USERS, mode=0o600)

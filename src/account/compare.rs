@@ -28,7 +28,7 @@ impl Accounts {
     /// Whether the users that can log in now are those of this digest.
     #[must_use]
     pub fn are_those_of(&self, salt: &str, of: &str) -> bool {
-        digest(&self.table().users, salt) == of
+        digest(&self.table().users.able, salt) == of
     }
 }
 

@@ -80,9 +80,17 @@ pub struct DeviceId([u8; DeviceId::BYTES]);
 
 impl DeviceId {
     const BYTES: usize = 12;
+    /// So many digits of one are shown to people, who can name it by them.
+    const SHORT: usize = 8;
 
     /// The operator, who takes turns like one more device. Others are drawn at random.
     pub const OPERATOR: Self = Self([0; Self::BYTES]);
+
+    /// As it is shown to people.
+    #[must_use]
+    pub fn short(&self) -> String {
+        self.to_string().chars().take(Self::SHORT).collect()
+    }
 
     /// Draws a new one.
     ///

@@ -1,12 +1,15 @@
 //! Who may sync: the user table, password verification, host keys, devices, throttling.
 
+pub mod changes;
 pub mod compare;
 pub mod devices;
+pub mod hint;
 pub mod host_key;
 pub mod name;
 pub mod password;
 pub mod subscriber;
 pub mod throttle;
+pub mod users;
 pub mod users_file;
 
 use std::{
@@ -17,11 +20,16 @@ use std::{
 
 use tokio::sync::Semaphore;
 
+use changes::UserChange;
 use devices::{Devices, NotRead, PasswordMark, Record};
+use hint::Hint;
 use host_key::{DeviceId, HostKey, Secret};
 use name::{NameError, UserName};
 use password::Credential;
 use throttle::{Refusal, Throttle};
+use users::{Standing, Users};
+
+use crate::vault::renames::Moved;
 
 /// Verifications at a time: each may take 19 MiB and a core.
 const VERIFICATIONS: usize = 2;
@@ -49,14 +57,24 @@ pub enum KeyError {
     /// It is genuine, but it may have been revoked.
     #[error(transparent)]
     Unknown(#[from] NotRead),
+    /// It is one of this user's, whose entry in the list of users cannot be used now.
+    #[error(
+        "{0} is kept out by a mistake in the list of users; `anki-syncd check` says which line"
+    )]
+    KeptOut(UserName),
 }
 
 /// Why a login was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum LoginError {
-    /// An unknown user or a wrong password: nobody is told which.
+    /// An unknown user or a wrong password: nobody is told which, apart from the log.
     #[error("unknown user or wrong password")]
-    Wrong,
+    Wrong(Hint),
+    /// The user's entry in the list of users cannot be used; only the log says so.
+    #[error(
+        "this user is kept out by a mistake in the list of users; `anki-syncd check` says which line"
+    )]
+    KeptOut,
     /// Too many attempts on this user from this address are being slowed down already.
     #[error("too many failed logins for this user from this address")]
     Throttled,
@@ -70,17 +88,56 @@ pub enum LoginError {
 
 /// The users, in a table that is replaced whole.
 struct Table {
-    users: HashMap<UserName, Credential>,
+    users: Users,
     /// In a fixed order, for [`Secret::pick`].
     order: Vec<UserName>,
+    /// By their caseless forms; none where one stands for several names.
+    caseless: HashMap<String, Option<UserName>>,
 }
 
 impl Table {
-    fn new(users: HashMap<UserName, Credential>) -> Arc<Self> {
-        let mut order: Vec<_> = users.keys().cloned().collect();
+    fn new(users: Users) -> Arc<Self> {
+        let mut order: Vec<_> = users.able.keys().cloned().collect();
         order.sort();
-        Arc::new(Self { users, order })
+        let kept_out = users
+            .mistakes
+            .iter()
+            .filter_map(|wrong| wrong.user.as_ref());
+        let mut caseless: HashMap<String, Option<UserName>> = HashMap::new();
+        for user in order.iter().chain(kept_out) {
+            caseless
+                .entry(user.caseless())
+                .and_modify(|other| *other = other.take().filter(|other| other == user))
+                .or_insert_with(|| Some(user.clone()));
+        }
+        Arc::new(Self {
+            users,
+            order,
+            caseless,
+        })
     }
+
+    /// Who is meant by a name as it was typed: the user of exactly that name, or else the only
+    /// one whose name differs in upper and lower case only, since phones capitalise.
+    fn meant_by(&self, typed: &UserName) -> Option<&UserName> {
+        let listed = match self.users.standing(typed) {
+            Standing::Able => Some(typed),
+            Standing::KeptOut => None,
+            _ => self.caseless.get(&typed.caseless())?.as_ref(),
+        };
+        let (user, _) = self.users.able.get_key_value(listed?)?;
+        Some(user)
+    }
+}
+
+/// Whose login it is to be.
+struct Claim {
+    /// The user of that name; none if there is nobody.
+    user: Option<UserName>,
+    /// Whose credential it is: for an unknown name anybody's, so that it costs the same.
+    compared_with: UserName,
+    /// What the password is compared with.
+    credential: Credential,
 }
 
 /// Who may sync, and what is needed to verify them.
@@ -96,37 +153,55 @@ pub struct Accounts {
 impl Accounts {
     /// The users of the settings, with the secret that their host keys depend on.
     #[must_use]
-    pub fn new(users: HashMap<UserName, Credential>, secret: Secret, devices: Devices) -> Self {
+    pub fn new(users: impl Into<Users>, secret: Secret, devices: Devices) -> Self {
         Self {
             devices,
-            table: RwLock::new(Table::new(users)),
+            table: RwLock::new(Table::new(users.into())),
             secret,
             verifications: Semaphore::new(VERIFICATIONS),
             throttle: Throttle::default(),
         }
     }
 
-    /// Puts other users in place of the present ones. Devices of those whose password
-    /// stays the same stay logged in.
-    pub fn replace(&self, users: HashMap<UserName, Credential>) {
-        *self.table.write().unwrap_or_else(PoisonError::into_inner) = Table::new(users);
+    /// Puts other users in place of the present ones, and answers what has changed. Devices
+    /// of those whose password stays the same stay logged in.
+    pub fn replace(&self, users: impl Into<Users>, renamed: &[Moved]) -> Vec<UserChange> {
+        let users = users.into();
+        let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
+        let changes = changes::between(&table.users, &users, renamed);
+        *table = Table::new(users);
+        changes
     }
 
     /// Whether there is such a user.
     #[must_use]
     pub fn contains(&self, user: &UserName) -> bool {
-        self.table().users.contains_key(user)
+        self.standing(user) == Standing::Able
     }
 
-    /// Everybody in the order of their names, with the kind of password.
+    /// What the lists of users say of this name.
+    #[must_use]
+    pub fn standing(&self, user: &UserName) -> Standing {
+        self.table().users.standing(user)
+    }
+
+    /// How many entries of the lists keep somebody out.
+    #[must_use]
+    pub fn kept_out(&self) -> usize {
+        self.table().users.kept_out()
+    }
+
+    /// Everybody in the order of their names, with the kind of password; also those who are
+    /// kept out by a mistake.
     #[must_use]
     pub fn users(&self) -> Vec<(UserName, String)> {
         let table = self.table();
-        let kind = |user| table.users.get(user).map_or("", Credential::kind);
-        let users = table.order.iter();
-        users
-            .map(|user| (user.clone(), kind(user).to_owned()))
-            .collect()
+        let mut users: Vec<_> = table.users.named().collect();
+        users.sort_unstable();
+        users.dedup();
+        let kind = |user| table.users.kind(user).to_owned();
+        let users = users.into_iter();
+        users.map(|user| (user.clone(), kind(user))).collect()
     }
 
     /// Whether a device's host key works, as far as the password goes.
@@ -134,7 +209,7 @@ impl Accounts {
     pub fn is_current(&self, record: &Record) -> bool {
         let table = self.table();
         let user = record.user.parse().ok();
-        user.and_then(|user| Some((table.users.get(&user)?, user)))
+        user.and_then(|user| Some((table.users.able.get(&user)?, user)))
             .is_some_and(|(credential, user)| {
                 self.secret.mark(&user, credential) == record.password
             })
@@ -157,22 +232,28 @@ impl Accounts {
         password: String,
         address: Option<IpAddr>,
     ) -> Result<(Device, HostKey), LoginError> {
-        let user: UserName = name.parse()?;
-        let (compared_with, credential) = self.compared_with(&user)?;
+        let typed: UserName = name.parse()?;
+        let refused = || self.refusal(&typed, &password);
+        let claim = self.claim(&typed).ok_or_else(refused)?;
         // With the same name, password and credential the outcome is the same.
-        let attempt = (self.secret.mark(&compared_with, &credential).0, &password);
+        let mark = self.secret.mark(&claim.compared_with, &claim.credential);
+        let attempt = (mark.0, &password);
+        // However it is spelt, or each spelling would get attempts of its own.
         let turn = self
             .throttle
-            .attempt(address, name, attempt)
+            .attempt(address, &typed.caseless(), attempt)
             .await
             .map_err(|refusal| match refusal {
-                Refusal::KnownToBeWrong => LoginError::Wrong,
+                Refusal::KnownToBeWrong => refused(),
                 Refusal::TurnedAway => LoginError::Throttled,
             })?;
         // They may have changed meanwhile.
-        let (compared_with, credential) = self.compared_with(&user)?;
+        let Claim {
+            user, credential, ..
+        } = self.claim(&typed).ok_or_else(refused)?;
+        let refusal = refused();
         let matches = self.verify(credential.clone(), password).await?;
-        if matches && compared_with == user {
+        if let Some(user) = user.filter(|_| matches) {
             turn.succeeded();
             let id = DeviceId::random().map_err(|error| LoginError::Failed(error.to_string()))?;
             let key = HostKey::issue(&self.secret, &user, id, &credential);
@@ -182,20 +263,34 @@ impl Accounts {
             Ok((Device { user, id, password }, key))
         } else {
             turn.failed();
-            Err(LoginError::Wrong)
+            Err(refusal)
         }
     }
 
-    /// The credential that a user's password is compared with: an unknown user's with anybody's.
-    fn compared_with(&self, user: &UserName) -> Result<(UserName, Credential), LoginError> {
+    fn claim(&self, typed: &UserName) -> Option<Claim> {
         let table = self.table();
+        let user = table.meant_by(typed);
         let decoy = || {
-            let number = self.secret.pick(user.as_str(), table.order.len());
-            table.users.get_key_value(table.order.get(number)?)
+            let number = self.secret.pick(&typed.caseless(), table.order.len());
+            table.order.get(number)
         };
-        let found = table.users.get_key_value(user).or_else(decoy);
-        let (name, credential) = found.ok_or(LoginError::Wrong)?;
-        Ok((name.clone(), credential.clone()))
+        let compared_with = user.or_else(decoy)?;
+        let (compared_with, credential) = table.users.able.get_key_value(compared_with)?;
+        Some(Claim {
+            user: user.cloned(),
+            compared_with: compared_with.clone(),
+            credential: credential.clone(),
+        })
+    }
+
+    fn refusal(&self, typed: &UserName, password: &str) -> LoginError {
+        let table = self.table();
+        if table.users.standing(typed) == Standing::KeptOut {
+            return LoginError::KeptOut;
+        }
+        let stored = table.meant_by(typed);
+        let stored = stored.and_then(|user| table.users.able.get(user));
+        LoginError::Wrong(Hint::of(typed, password, table.order.iter(), stored))
     }
 
     /// The device that a host key belongs to.
@@ -203,7 +298,9 @@ impl Accounts {
     /// # Errors
     /// [`KeyError`].
     pub async fn authenticate(&self, key: &str) -> Result<Device, KeyError> {
-        let device = self.genuine(key).ok_or(KeyError::Invalid)?;
+        let Some(device) = self.genuine(key) else {
+            return Err(self.ingenuine(key).await);
+        };
         if self.devices.is_revoked(&device).await? {
             Err(KeyError::Revoked(device))
         } else {
@@ -211,11 +308,27 @@ impl Accounts {
         }
     }
 
+    /// Clients forget a key that is answered as invalid. Somebody who is kept out by a mistake
+    /// in the list shall not have to log in on every device once it is corrected. Whether the
+    /// key is genuine cannot be verified, but nobody else knows a device's id.
+    async fn ingenuine(&self, key: &str) -> KeyError {
+        let named = HostKey::parse(key).and_then(|key| Some((key.user.parse().ok()?, key.device)));
+        match named {
+            Some((user, device))
+                if matches!(self.standing(&user), Standing::KeptOut | Standing::Unclear)
+                    && self.devices.is_listed(&user, device).await =>
+            {
+                KeyError::KeptOut(user)
+            }
+            _ => KeyError::Invalid,
+        }
+    }
+
     fn genuine(&self, key: &str) -> Option<Device> {
         let key = HostKey::parse(key)?;
         let user = key.user.parse().ok()?;
         let table = self.table();
-        let credential = table.users.get(&user)?;
+        let credential = table.users.able.get(&user)?;
         if !key.is_genuine(&self.secret, credential) {
             return None;
         }
@@ -245,92 +358,4 @@ impl Accounts {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn accounts() -> Accounts {
-        let users = [("alice", "a-secret"), ("bob", "b-secret")]
-            .map(|(name, password)| (name.parse().unwrap(), Credential::plain(password).unwrap()));
-        Accounts::new(users.into(), Secret::new([1; 32]), Devices::in_memory())
-    }
-
-    #[tokio::test]
-    async fn a_login_gives_a_key_that_names_the_device() {
-        let accounts = accounts();
-        let (device, key) = accounts
-            .login("alice", "a-secret".into(), None)
-            .await
-            .unwrap();
-        assert_eq!(
-            accounts.authenticate(&key.to_string()).await.unwrap(),
-            device
-        );
-        let (second, _) = accounts
-            .login("alice", "a-secret".into(), None)
-            .await
-            .unwrap();
-        assert_ne!(second.id, device.id);
-    }
-
-    #[tokio::test]
-    async fn an_unknown_user_and_a_wrong_password_are_told_the_same() {
-        let accounts = accounts();
-        // Whichever user "carol" is verified as, knowing that one's password does not let her in.
-        for (user, password) in [
-            ("alice", "b-secret"),
-            ("carol", "a-secret"),
-            ("carol", "b-secret"),
-        ] {
-            let refused = accounts.login(user, password.into(), None).await;
-            assert!(matches!(refused, Err(LoginError::Wrong)), "{user}");
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_name_that_nobody_can_have_is_refused_at_once_however_often() {
-        let accounts = accounts();
-        let before = tokio::time::Instant::now();
-        for name in ["", ".check"].repeat(20) {
-            let refused = accounts.login(name, "a-secret".into(), None).await;
-            assert!(matches!(refused, Err(LoginError::Name(_))), "{name}");
-        }
-        assert_eq!(before.elapsed(), std::time::Duration::ZERO);
-    }
-
-    #[tokio::test]
-    async fn replaced_users_log_out_only_those_who_are_gone_or_changed() {
-        let accounts = accounts();
-        let (alice, alices_key) = accounts
-            .login("alice", "a-secret".into(), None)
-            .await
-            .unwrap();
-        let (_, bobs_key) = accounts
-            .login("bob", "b-secret".into(), None)
-            .await
-            .unwrap();
-        let users = [("alice", "a-secret"), ("bob", "new"), ("carol", "c")]
-            .map(|(name, password)| (name.parse().unwrap(), Credential::plain(password).unwrap()));
-        accounts.replace(users.into());
-        assert_eq!(
-            accounts
-                .authenticate(&alices_key.to_string())
-                .await
-                .unwrap(),
-            alice
-        );
-        let bobs = accounts.authenticate(&bobs_key.to_string()).await;
-        assert!(matches!(bobs, Err(KeyError::Invalid)));
-        assert!(accounts.login("carol", "c".into(), None).await.is_ok());
-        accounts.replace(HashMap::new());
-        assert!(
-            accounts
-                .authenticate(&alices_key.to_string())
-                .await
-                .is_err()
-        );
-        assert!(matches!(
-            accounts.login("carol", "c".into(), None).await,
-            Err(LoginError::Wrong)
-        ));
-    }
-}
+mod tests;

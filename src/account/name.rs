@@ -4,6 +4,8 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
+use crate::spelling;
+
 /// A user's name, which is also the name of that user's folder in `SYNC_BASE`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String")]
@@ -36,6 +38,13 @@ impl UserName {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// What it has in common with names that differ from it in upper and lower case only, or
+    /// in the bytes by which the same characters are written.
+    #[must_use]
+    pub fn caseless(&self) -> String {
+        spelling::caseless(&self.0)
     }
 }
 

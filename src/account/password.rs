@@ -137,6 +137,18 @@ impl Credential {
         }
     }
 
+    /// Whether it is stored in the same words. Two hashes of the same password are not.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.stored == other.stored
+    }
+
+    /// Whether it begins or ends with a blank, as far as that can be told.
+    #[must_use]
+    pub fn has_blank_at_an_end(&self) -> bool {
+        self.hash.is_none() && self.stored.trim() != self.stored
+    }
+
     /// What it is, for people: `plain`, or the algorithm of its hash.
     #[must_use]
     pub fn kind(&self) -> &str {

@@ -6,7 +6,7 @@
 
 mod file;
 
-use std::{collections::HashSet, fmt};
+use std::{fmt, fs, io, path::Path};
 
 use super::{
     name::UserName,
@@ -18,37 +18,67 @@ pub use file::{FileError, UsersFile};
 /// With which no name can be meant to begin.
 const QUOTES: [char; 2] = ['"', '\''];
 
+/// What stands for bytes that are no UTF-8 once a file has been read.
+const NOT_UTF_8: char = char::REPLACEMENT_CHARACTER;
+const SAVE_AS_UTF_8: &str = "has characters that are not UTF-8: save the file as UTF-8";
+
 /// How what follows the name is to be understood.
 pub type ReadPassword = fn(&str) -> Result<Credential, CredentialError>;
 
-/// Reads `name:password`; a password may have colons.
-///
-/// # Errors
-/// What is wrong with name and password, as sentences without the password.
-pub fn entry(text: &str, read: ReadPassword) -> Result<(UserName, Credential), Vec<String>> {
-    let Some((name, password)) = text.split_once(':') else {
-        return Err(vec!["has no colon: write name:password".to_owned()]);
-    };
-    if name.starts_with(QUOTES) {
-        return Err(vec![
-            "the user name begins with a quote, which is taken as part of it: remove the quotes"
-                .to_owned(),
-        ]);
-    }
-    match (name.parse(), read(password)) {
-        (Ok(name), Ok(credential)) => Ok((name, credential)),
-        (name, credential) => {
-            let name = name.err().map(|error| error.to_string());
-            let password = credential.err().map(|error| error.to_string());
-            Err(name.into_iter().chain(password).collect())
+/// An entry that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wrong {
+    /// Whose it is; none if that cannot be read.
+    pub user: Option<UserName>,
+    /// What is wrong with it; never a password.
+    pub what: String,
+}
+
+impl Wrong {
+    /// One that nobody's name can be read in.
+    #[must_use]
+    pub fn nameless(what: impl Into<String>) -> Self {
+        Self {
+            user: None,
+            what: what.into(),
         }
     }
 }
 
+/// Reads `name:password`; a password may have colons.
+///
+/// # Errors
+/// [`Wrong`].
+pub fn entry(text: &str, read: ReadPassword) -> Result<(UserName, Credential), Wrong> {
+    let Some((name, password)) = text.split_once(':') else {
+        return Err(Wrong::nameless("has no colon: write name:password"));
+    };
+    if name.starts_with(QUOTES) {
+        return Err(Wrong::nameless(
+            "the user name begins with a quote, which is taken as part of it: remove the quotes",
+        ));
+    }
+    if name.contains(NOT_UTF_8) {
+        return Err(Wrong::nameless(SAVE_AS_UTF_8));
+    }
+    let credential = if password.contains(NOT_UTF_8) {
+        Err(SAVE_AS_UTF_8.to_owned())
+    } else {
+        read(password).map_err(|error| error.to_string())
+    };
+    match (name.parse::<UserName>(), credential) {
+        (Ok(name), Ok(credential)) => Ok((name, credential)),
+        (Ok(name), Err(what)) => Err(Wrong {
+            user: Some(name),
+            what,
+        }),
+        (Err(name), Ok(_)) => Err(Wrong::nameless(name.to_string())),
+        (Err(name), Err(what)) => Err(Wrong::nameless(format!("{name}; {what}"))),
+    }
+}
+
 /// What a users file lists, with the numbers of the lines.
-pub fn entries(
-    text: &str,
-) -> impl Iterator<Item = (usize, Result<(UserName, Credential), Vec<String>>)> {
+pub fn entries(text: &str) -> impl Iterator<Item = (usize, Result<(UserName, Credential), Wrong>)> {
     (1..)
         .zip(text.lines())
         .filter(|(_, line)| is_entry(line))
@@ -59,19 +89,15 @@ fn is_entry(line: &str) -> bool {
     !line.trim().is_empty() && !line.starts_with('#')
 }
 
-/// A line that cannot be used.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mistake {
-    /// Which, counted from 1.
-    pub line: usize,
-    /// What is wrong with it; never a password.
-    pub what: String,
-}
-
-impl fmt::Display for Mistake {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "line {}: {}", self.line, self.what)
-    }
+/// Reads a users file, in which some lines may be in another encoding: these cannot be used,
+/// the others can.
+///
+/// # Errors
+/// As the file system says.
+pub fn read(path: &Path) -> io::Result<String> {
+    let bytes = fs::read(path)?;
+    Ok(String::from_utf8(bytes)
+        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
 }
 
 /// Why a change cannot be made.
@@ -88,49 +114,40 @@ pub enum EditError {
         "a user name in a users file must not contain a colon, nor begin with # or a quote: {0}"
     )]
     Name(UserName),
+    /// The line can be given a new password or be removed, and nothing else.
+    #[error(
+        "the line of {0} cannot be used as it is; `anki-syncd user passwd {0}` puts a new password there"
+    )]
+    Wrong(UserName),
+    /// Which line counts is for the operator to say.
+    #[error("{0} is listed more than once; remove all of these lines but one by hand first")]
+    Twice(UserName),
 }
 
-/// The text of a users file, line by line.
+/// The bytes of a users file, line by line. Lines that cannot be used stay as they are.
 #[derive(Debug, Clone, Default)]
 pub struct Document(Vec<Line>);
 
 #[derive(Clone)]
 struct Line {
     /// With what ends it.
-    text: String,
+    bytes: Vec<u8>,
     user: Option<UserName>,
+    is_usable: bool,
 }
 
 impl Document {
-    /// Reads the text.
-    ///
-    /// # Errors
-    /// Every line that is wrong: what cannot be read is not edited.
-    pub fn parse(text: &str) -> Result<Self, Vec<Mistake>> {
-        let mut document = Self::default();
-        let mut mistakes = Vec::new();
-        let mut names = HashSet::new();
-        for (line, text) in (1..).zip(text.split_inclusive('\n')) {
-            let mut add = |what| mistakes.push(Mistake { line, what });
-            let mut user = None;
-            match text.lines().next().filter(|text| is_entry(text)) {
-                None => {}
-                Some(text) => match entry(text, Credential::plain_or_hashed) {
-                    Ok((name, _)) if !names.insert(name.clone()) => add(format!(
-                        "there is a user {name} already: each name may be used once"
-                    )),
-                    Ok((name, _)) => user = Some(name),
-                    Err(wrong) => wrong.into_iter().for_each(add),
-                },
-            }
-            let text = text.to_owned();
-            document.0.push(Line { text, user });
-        }
-        if mistakes.is_empty() {
-            Ok(document)
-        } else {
-            Err(mistakes)
-        }
+    /// Reads the bytes of a file.
+    #[must_use]
+    pub fn parse(bytes: &[u8]) -> Self {
+        let lines = bytes.split_inclusive(|byte| *byte == b'\n');
+        Self(lines.map(Line::parse).collect())
+    }
+
+    /// All of it, as it is to be written.
+    #[must_use]
+    pub fn bytes(&self) -> Vec<u8> {
+        self.0.iter().flat_map(|line| line.bytes.clone()).collect()
     }
 
     /// Whether there is such a user.
@@ -146,11 +163,11 @@ impl Document {
     pub fn add(&mut self, name: &UserName, hash: &str) -> Result<(), EditError> {
         self.check_new(name)?;
         if let Some(last) = self.0.last_mut()
-            && !last.text.ends_with('\n')
+            && !last.bytes.ends_with(b"\n")
         {
-            last.text.push('\n');
+            last.bytes.push(b'\n');
         }
-        self.0.push(Line::new(name, hash, "\n"));
+        self.0.push(Line::new(name, hash.as_bytes(), b"\n"));
         Ok(())
     }
 
@@ -160,7 +177,7 @@ impl Document {
     /// [`EditError::Unknown`].
     pub fn change_password(&mut self, name: &UserName, hash: &str) -> Result<(), EditError> {
         let line = self.line(name)?;
-        *line = Line::new(name, hash, line.ending());
+        *line = Line::new(name, hash.as_bytes(), line.ending());
         Ok(())
     }
 
@@ -179,7 +196,9 @@ impl Document {
     /// # Errors
     /// [`EditError`].
     pub fn rename(&mut self, from: &UserName, to: &UserName) -> Result<(), EditError> {
-        self.line(from)?;
+        if !self.line(from)?.is_usable {
+            return Err(EditError::Wrong(from.clone()));
+        }
         self.check_new(to)?;
         let line = self.line(from)?;
         *line = Line::new(to, line.password(), line.ending());
@@ -198,24 +217,37 @@ impl Document {
     }
 
     fn line(&mut self, name: &UserName) -> Result<&mut Line, EditError> {
-        self.0
-            .iter_mut()
-            .find(|line| line.is_of(name))
-            .ok_or_else(|| EditError::Unknown(name.clone()))
-    }
-}
-
-impl fmt::Display for Document {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|line| f.write_str(&line.text))
+        let mut lines = self.0.iter_mut().filter(|line| line.is_of(name));
+        match (lines.next(), lines.next()) {
+            (Some(line), None) => Ok(line),
+            (Some(_), Some(_)) => Err(EditError::Twice(name.clone())),
+            (None, _) => Err(EditError::Unknown(name.clone())),
+        }
     }
 }
 
 impl Line {
-    fn new(name: &UserName, password: &str, ending: &str) -> Self {
+    fn parse(bytes: &[u8]) -> Self {
+        let text = String::from_utf8_lossy(bytes);
+        let listed = text.lines().next().filter(|text| is_entry(text));
+        let read = listed.map(|text| entry(text, Credential::plain_or_hashed));
+        let is_usable = matches!(read, Some(Ok(_)));
+        let user = read.and_then(|read| match read {
+            Ok((user, _)) => Some(user),
+            Err(wrong) => wrong.user,
+        });
         Self {
-            text: format!("{name}:{password}{ending}"),
+            bytes: bytes.to_owned(),
+            user,
+            is_usable,
+        }
+    }
+
+    fn new(name: &UserName, password: &[u8], ending: &[u8]) -> Self {
+        Self {
+            bytes: [name.as_str().as_bytes(), b":", password, ending].concat(),
             user: Some(name.clone()),
+            is_usable: true,
         }
     }
 
@@ -223,17 +255,19 @@ impl Line {
         self.user.as_ref() == Some(name)
     }
 
-    fn content(&self) -> &str {
-        self.text.trim_end_matches(['\n', '\r'])
+    fn content(&self) -> &[u8] {
+        let is_ending = |byte: &u8| matches!(byte, b'\n' | b'\r');
+        let length = self.bytes.iter().rposition(|byte| !is_ending(byte));
+        &self.bytes[..length.map_or(0, |last| last + 1)]
     }
 
-    fn ending(&self) -> &str {
-        &self.text[self.content().len()..]
+    fn ending(&self) -> &[u8] {
+        &self.bytes[self.content().len()..]
     }
 
-    fn password(&self) -> &str {
-        let (_, password) = self.content().split_once(':').unwrap_or_default();
-        password
+    fn password(&self) -> &[u8] {
+        let mut parts = self.content().splitn(2, |byte| *byte == b':');
+        parts.nth(1).unwrap_or_default()
     }
 }
 

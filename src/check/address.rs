@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 
 use super::{finding::Findings, subject::Subject};
 use crate::service::{
+    fixed::ignored_address,
     listeners::is_same,
     socket_unit::{ANOTHER_PORT, RESTART, SocketUnit},
-    standing::ignored_address,
 };
 
 const PLACE: &str = "anki-syncd.socket";
@@ -21,7 +21,7 @@ pub(super) fn check(subject: &Subject, findings: &mut Findings) {
             "socket-failed",
             PLACE,
             format_args!("nobody can sync: {}", socket.failure()),
-            socket.remedy(),
+            format_args!("{}.", socket.remedy()),
         );
     } else if socket.is_outdated {
         findings.warning(

@@ -29,7 +29,7 @@ pub struct Data {
     pub(super) server: Option<u32>,
     /// Whether there may be a server that cannot be asked.
     pub(super) is_silent: bool,
-    /// Who can log in.
+    /// Who can log in, or could without a mistake in the list.
     #[serde(default)]
     users: Vec<UserName>,
 }
@@ -42,7 +42,7 @@ pub(super) fn check(subject: &Subject, base: &Path, findings: &mut Findings) {
         server: subject.running.as_ref().map(|running| running.pid),
         is_silent: subject.silent.is_some(),
         users: settings
-            .map(|settings| settings.users.keys().cloned().collect())
+            .map(|settings| settings.users.named().cloned().collect())
             .unwrap_or_default(),
     };
     match &subject.account {

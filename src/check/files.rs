@@ -9,10 +9,14 @@ use std::{
 };
 
 use super::{
+    file_system,
     finding::{Findings, Repair, Severity, some_of},
     subject::{Account, Subject},
 };
-use crate::vault::{base::OWN_FOLDER, users_folder::may_be_users_folder};
+use crate::{
+    account::users::Standing,
+    vault::{base::OWN_FOLDER, users_folder::may_be_users_folder},
+};
 
 const SECRET: &str = ".anki-syncd/host-key-secret";
 const SECRET_BYTES: u64 = 32;
@@ -71,10 +75,21 @@ pub(super) fn check(subject: &Subject, base: &Path, findings: &mut Findings) {
         is_running: subject.running.is_some() || subject.silent.is_some(),
     };
     let mut seen = Seen::default();
-    itself(&walk, &metadata, &mut seen, findings);
     walk.folder(Path::new(""), &mut seen);
+    let is_open = metadata.mode() & 0o007 != 0;
+    if let Some(kind) = file_system::without_owners(&metadata) {
+        walk.judge(Path::new(""), &metadata, &mut seen);
+        let is_usable = seen.others.is_empty() && seen.locked_up.is_empty();
+        file_system::tell_owners(kind, base, account, is_usable, is_open, findings);
+        seen.others.clear();
+        seen.locked_up.clear();
+    } else {
+        itself(&walk, &metadata, &mut seen, findings);
+        secret_mode(base, findings);
+    }
     tell(seen, account, findings);
-    secret(base, findings);
+    secret_length(base, findings);
+    file_system::tell_case(subject, base, findings);
     strangers(subject, findings);
 }
 
@@ -278,7 +293,7 @@ fn tell(seen: Seen, account: &Account, findings: &mut Findings) {
     }
 }
 
-fn secret(base: &Path, findings: &mut Findings) {
+fn secret_mode(base: &Path, findings: &mut Findings) {
     let Ok(metadata) = fs::metadata(base.join(SECRET)) else {
         return;
     };
@@ -294,6 +309,12 @@ fn secret(base: &Path, findings: &mut Findings) {
                 paths: vec![PathBuf::from(SECRET)],
             });
     }
+}
+
+fn secret_length(base: &Path, findings: &mut Findings) {
+    let Ok(metadata) = fs::metadata(base.join(SECRET)) else {
+        return;
+    };
     if metadata.len() != SECRET_BYTES {
         findings.problem(
             "secret-damaged",
@@ -316,7 +337,8 @@ fn strangers(subject: &Subject, findings: &mut Findings) {
         return;
     }
     for (user, folder) in subject.users() {
-        if !settings.users.contains_key(&user) && folder.join("collection.anki2").exists() {
+        let is_strangers = settings.users.standing(&user) == Standing::Stranger;
+        if is_strangers && folder.join("collection.anki2").exists() {
             findings.note(
                 "folder-without-user",
                 &user,

@@ -6,6 +6,7 @@ use nix::{
     fcntl::{FcntlArg, fcntl},
     libc::{self, off_t},
 };
+use procfs::process::Process;
 
 use super::quiet::{beside, open_plain};
 
@@ -29,6 +30,14 @@ impl Holder {
     #[must_use]
     pub fn may_be(&self, server: u32) -> bool {
         [0, server].contains(&self.pid) || self.inner_pid == server
+    }
+
+    /// Whether it does nothing until somebody lets it go on.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        let process = i32::try_from(self.pid).ok().map(Process::new);
+        let stat = process.and_then(|process| process.ok()?.stat().ok());
+        stat.is_some_and(|stat| stat.state == 'T')
     }
 }
 

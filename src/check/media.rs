@@ -16,6 +16,7 @@ use crate::{
         examine::{Difference, difference, files, is_recorded, recorded},
         fault::{Fault, database_fault},
     },
+    spelling,
     vault::upkeep::Mend,
 };
 
@@ -91,9 +92,38 @@ fn one(
         thread::sleep(AGAIN);
         found = quiet::read(&database, |conn| again(conn, &media, &found))?;
     }
+    if spelling::is_ignored_at(&media) {
+        tell_clashes(user, &quiet::read(&database, clashes)?, findings);
+    }
     tell(user, found, findings);
     not_text(user, &media, findings);
     Ok(())
+}
+
+/// Names that are one file where upper and lower case are not told apart.
+fn clashes(conn: &rusqlite::Connection) -> Result<Vec<String>, Error> {
+    let mut spellings: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    recorded(conn, |name| {
+        let same = spellings.entry(spelling::caseless(name)).or_default();
+        same.push(name.to_owned());
+        Ok(())
+    })?;
+    let clashing = spellings.into_values().filter(|same| same.len() > 1);
+    Ok(clashing.map(|same| same.join(" and ")).collect())
+}
+
+fn tell_clashes(user: &UserName, clashing: &[String], findings: &mut Findings) {
+    if !clashing.is_empty() {
+        findings.problem(
+            "media-differ-in-case",
+            of_user(user, "media"),
+            format_args!(
+                "names differ in upper and lower case only, of which this file system makes one file: {}",
+                some_of(clashing)
+            ),
+            "Move SYNC_BASE to a disk with ext4, XFS or Btrfs, and put the files back from a device or backup; or rename one of each pair in Anki.",
+        );
+    }
 }
 
 fn settle(user: &UserName, names: Vec<String>) -> Repair {

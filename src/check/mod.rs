@@ -7,20 +7,25 @@
 //! by the running server in that user's turn, or with `SYNC_BASE` held.
 
 mod address;
+mod backups;
 mod child;
 mod clock;
 mod collection;
 pub mod data;
+mod file_system;
 mod files;
 pub mod finding;
+mod links;
 mod locks;
 pub mod login;
 mod media;
 mod quiet;
 pub mod repair;
 mod settings;
+pub mod silence;
 mod space;
 pub mod subject;
+pub mod target;
 
 use std::{borrow::Cow, io::IsTerminal};
 
@@ -34,6 +39,7 @@ pub fn look(subject: &Subject, findings: &mut Findings) {
     settings::check(subject, findings);
     address::check(subject, findings);
     clock::check(findings);
+    backups::check(subject, findings);
     let Some(base) = &subject.base else { return };
     files::check(subject, base, findings);
     space::check(subject, base, findings);

@@ -156,10 +156,9 @@ pub fn beside(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-/// Whether any process of this machine has a lock on it, or had the journal in its hands
-/// a moment ago.
+/// Whether any process of this machine has a lock on it that it may soon let go.
 fn is_in_use(path: &Path) -> bool {
-    super::locks::holder(path).is_some()
+    super::locks::holder(path).is_some_and(|holder| !holder.is_stopped())
 }
 
 /// By what a change is noticed.

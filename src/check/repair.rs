@@ -19,6 +19,7 @@ use nix::{
 use super::{
     child,
     finding::Repair,
+    links::Backups,
     subject::{Account, Subject},
 };
 use crate::{
@@ -153,7 +154,7 @@ fn in_parts(mend: &Mend) -> std::vec::IntoIter<Mend> {
     parts.into_iter()
 }
 
-type OnFile = fn(&File, &Path, &Account) -> io::Result<()>;
+type OnFile = fn(&File, &Path, &Account, &Backups) -> io::Result<()>;
 
 fn each(
     subject: &Subject,
@@ -165,9 +166,11 @@ fn each(
         return Err("whose the files have to be is not known".to_owned());
     };
     let folder = File::open(base).map_err(|error| format!("{}: {error}", base.display()))?;
+    let settings = subject.settings.as_ref().ok();
+    let backups = Backups::in_folder(settings.map(|settings| settings.backups.to.clone()));
     let failed: Vec<_> = paths
         .iter()
-        .filter_map(|path| Some((path, work(&folder, path, account).err()?)))
+        .filter_map(|path| Some((path, work(&folder, path, account, &backups).err()?)))
         .collect();
     match failed.first() {
         None => Ok(repair.describe()),
@@ -181,27 +184,27 @@ fn each(
 }
 
 /// Opens it, unless it is a file with another name, which may be anywhere, /etc/shadow
-/// included.
-fn open_single(folder: &File, path: &Path) -> io::Result<(File, Metadata)> {
+/// included. Backups may have the others.
+fn open_single(folder: &File, path: &Path, backups: &Backups) -> io::Result<(File, Metadata)> {
     let file = beneath::open(folder, path)?;
     let metadata = file.metadata()?;
-    if metadata.is_file() && metadata.nlink() > 1 {
+    if metadata.is_file() && metadata.nlink() > 1 + backups.names_of(&metadata) {
         return Err(io::Error::other(
-            "has further names elsewhere; change it by hand if that is meant",
+            "has further names, and not only in the backups of backup_to; change it by hand if that is meant",
         ));
     }
     Ok((file, metadata))
 }
 
-fn give(folder: &File, path: &Path, account: &Account) -> io::Result<()> {
-    let (file, _) = open_single(folder, path)?;
+fn give(folder: &File, path: &Path, account: &Account, backups: &Backups) -> io::Result<()> {
+    let (file, _) = open_single(folder, path, backups)?;
     fchown(&file, Some(account.uid), Some(account.gid))?;
     set_rights(&file, path)
 }
 
 /// The owner may do what the server needs; the others nothing, nor the group with the secret.
-fn set_mode(folder: &File, path: &Path, account: &Account) -> io::Result<()> {
-    let (file, metadata) = match open_single(folder, path) {
+fn set_mode(folder: &File, path: &Path, account: &Account, backups: &Backups) -> io::Result<()> {
+    let (file, metadata) = match open_single(folder, path, backups) {
         // Its owner may not read it either.
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
             return set_mode_by_name(folder, path);
@@ -239,7 +242,7 @@ fn set_rights(file: &File, path: &Path) -> io::Result<()> {
     Ok(fchmod(file, Mode::from_bits_truncate(owner | kept))?)
 }
 
-fn remove(folder: &File, path: &Path, _: &Account) -> io::Result<()> {
+fn remove(folder: &File, path: &Path, _: &Account, _: &Backups) -> io::Result<()> {
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(io::ErrorKind::InvalidInput.into());
     };

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     account::{compare, password::Credential},
     config::{LONG_CREDENTIAL, NO_USERS, Settings, client_address::ClientAddress},
-    control::Request,
+    control::{Request, client::AskError},
     service::socket_unit::SocketUnit,
 };
 
@@ -53,6 +53,7 @@ pub(super) fn check(subject: &Subject, findings: &mut Findings) {
 }
 
 fn good(settings: &Settings, knows_users: bool, findings: &mut Findings) {
+    mistakes(settings, findings);
     for warning in &settings.warnings {
         if !warning.starts_with(NO_USERS) {
             findings.warning(
@@ -85,6 +86,21 @@ fn good(settings: &Settings, knows_users: bool, findings: &mut Findings) {
             "includes every address, so that a client can claim to have any, and escape being slowed down or banned",
             "List only the proxy's own address.",
         );
+    }
+}
+
+/// Entries that cannot be used.
+fn mistakes(settings: &Settings, findings: &mut Findings) {
+    let users = &settings.users;
+    let remedy = if users.able.is_empty() {
+        "Correct it; since nobody else can log in either, the server does not start until then."
+    } else {
+        "Correct it; everybody else can sync meanwhile."
+    };
+    for (mistake, warning) in users.mistakes.iter().zip(users.warnings()) {
+        let what = warning.strip_prefix(&mistake.place).unwrap_or(&warning);
+        let what = what.trim_start_matches(": ");
+        findings.problem("users-entry", &mistake.place, what, remedy);
     }
 }
 
@@ -206,8 +222,17 @@ fn looks_like_another_hash(password: &str) -> bool {
 }
 
 fn service(subject: &Subject, findings: &mut Findings) {
-    if let Some(error) = &subject.silent {
-        findings.unseen("the running server", error);
+    match &subject.silent {
+        Some(error @ AskError::Silent { .. }) => {
+            findings.problem(
+                "server-silent",
+                "the running server",
+                error,
+                "Check again when it answers: some things only the server knows.",
+            );
+        }
+        Some(error) => findings.unseen("the running server", error),
+        None => {}
     }
     let Some(unit) = &subject.unit else { return };
     for (path, error) in &unit.unread {
@@ -230,10 +255,12 @@ fn service(subject: &Subject, findings: &mut Findings) {
             "service-failed",
             "anki-syncd.service",
             format_args!(
-                "the service ended badly: {}, exit status {}",
-                unit.result, unit.status
+                "the service ended badly ({}, exit status {}): {}",
+                unit.result,
+                unit.status,
+                subject.why_ended(unit)
             ),
-            "See `journalctl -u anki-syncd`; what is wrong with settings and files is listed here as well.",
+            "Put that right, then `systemctl restart anki-syncd`. See `journalctl -u anki-syncd`; what is wrong with settings and files is listed here as well.",
         );
     }
     let has_socket_failed = unit.socket.as_ref().is_some_and(SocketUnit::has_failed);
@@ -268,7 +295,7 @@ fn same_users(subject: &Subject, findings: &mut Findings) {
         return;
     }
     let salt = hex::encode(salt);
-    let digest = compare::digest(&settings.users, &salt);
+    let digest = compare::digest(&settings.users.able, &salt);
     // An answer that is missing was told of with the server's state.
     if let Ok(false) = subject.ask::<bool>(&Request::SameUsers { salt, digest }) {
         findings.warning(

@@ -10,7 +10,7 @@ use nix::unistd::{Gid, Uid, User};
 use serde::de::DeserializeOwned;
 
 use crate::{
-    account::name::UserName,
+    account::{name::UserName, users_file},
     config::{Settings, Sources, problem::Problems},
     control::{
         Request, Status,
@@ -70,9 +70,18 @@ pub struct Account {
 }
 
 impl Subject {
-    /// The server of these settings; without any, the one that systemd runs.
+    /// The server of these settings; without any, the one that systemd runs. If it runs, it is
+    /// asked.
     #[must_use]
     pub fn find(given: &Sources) -> Self {
+        let mut subject = Self::gather(given);
+        subject.meet();
+        subject
+    }
+
+    /// The same without asking.
+    #[must_use]
+    pub fn gather(given: &Sources) -> Self {
         let mut sources = given.clone();
         let unit = of_unit(&mut sources);
         let keys = Keys::read(sources.file.as_deref());
@@ -100,7 +109,7 @@ impl Subject {
             .and_then(|unit| Some((unit.user.clone()?, "User= of the unit")))
             .or_else(|| Some((keys.run_as?, "run_as")));
         let account = account(run_as, base.as_deref());
-        let mut subject = Self {
+        Self {
             sources,
             settings,
             unit,
@@ -111,9 +120,7 @@ impl Subject {
             running: None,
             elsewhere: None,
             silent: None,
-        };
-        subject.meet();
-        subject
+        }
     }
 
     /// Asks the running server; one that systemd has not started is left alone.
@@ -137,7 +144,7 @@ impl Subject {
         // Its own socket is in the folder, whatever the folder is called where the server
         // runs, in a container for instance.
         let met = match status(address(self.base.clone())) {
-            Err(AskError::NotRunning) => {
+            Err(AskError::NotRunning { .. }) => {
                 status(address(None)).map(|status| (Some(status.base.clone()), status))
             }
             own => own.map(|status| (self.base.clone(), status)),
@@ -145,8 +152,10 @@ impl Subject {
         match met {
             Ok((base, status)) if base == self.base => self.running = Some(status),
             Ok((base, _)) => self.elsewhere = base,
-            Err(AskError::NotRunning) => {}
-            Err(error) => self.silent = Some(error),
+            Err(error) => match self.explain(error) {
+                AskError::NotRunning { .. } => {}
+                error => self.silent = Some(error),
+            },
         }
     }
 
@@ -255,7 +264,7 @@ fn lists(sources: &Sources, unit: Option<&Unit>, keys: &Keys) -> Vec<UsersList> 
         return Vec::new();
     }
     let read = |path: PathBuf, is_credential| UsersList {
-        text: fs::read_to_string(&path),
+        text: users_file::read(&path),
         path,
         is_credential,
     };

@@ -6,7 +6,7 @@ mod source;
 
 use std::{
     io::{self, IsTerminal},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
@@ -18,8 +18,10 @@ use super::{
 };
 use crate::{
     account::name::UserName,
+    check::target,
     clock,
     collection::file::Summary,
+    config::Settings,
     control::{BackedUp, Request, UserReport},
     media::Media,
 };
@@ -33,11 +35,15 @@ pub struct Arguments {
     /// This user only
     user: Option<UserName>,
     /// The folder for backups, each of which gets a folder of its own there
-    #[arg(long, value_name = "DIR", default_value = "/var/backups/anki-syncd")]
-    to: PathBuf,
+    /// (`backup_to` in the settings, or else /var/backups/anki-syncd)
+    #[arg(long, value_name = "DIR")]
+    to: Option<PathBuf>,
     /// Of each user, remove older backups than the newest N
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     keep: Option<u32>,
+    /// As every night: keep as many as `backup_keep` in the settings says
+    #[arg(long, conflicts_with = "keep")]
+    nightly: bool,
     /// Copy media also where the disk could share them with the server's
     #[arg(long)]
     copy: bool,
@@ -117,12 +123,16 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<(), CommandError>
             users.into_iter().map(|user| user.name).collect()
         }
     };
-    let room = context.settings().map(|settings| settings.room);
+    let settings = context.settings().map_err(CommandError::Settings)?;
     let saving = Saving {
         shares: !arguments.copy,
-        reserve: room.map_or(0, |room| room.reserve),
+        reserve: settings.room.reserve,
     };
-    let report = back_up(context, arguments, saving, &users)?;
+    let folder = folder(arguments, &settings)?;
+    let keep = arguments
+        .keep
+        .or(arguments.nightly.then_some(settings.backups.keep));
+    let report = back_up(context, folder, keep, saving, &users)?;
     if arguments.json {
         print_json(&report)?;
     } else {
@@ -131,13 +141,37 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<(), CommandError>
     report.result()
 }
 
+/// Where to, if that is fit for it.
+fn folder<'a>(arguments: &'a Arguments, settings: &'a Settings) -> Result<&'a Path, CommandError> {
+    let backups = &settings.backups;
+    let folder = arguments.to.as_ref().unwrap_or(&backups.to);
+    if let Some(why) = target::unmounted(folder) {
+        return Err(CommandError::Failed(format!("not backed up: {why}")));
+    }
+    // On a disk that is not mounted, it is not there.
+    if arguments.to.is_none() && backups.is_chosen() && !folder.is_dir() {
+        return Err(CommandError::Failed(format!(
+            "not backed up: {0} (backup_to) is not there. Is its disk mounted? If it is, make the folder: `mkdir -m 700 {0}`",
+            folder.display()
+        )));
+    }
+    if target::on_one_disk(folder, &settings.base) {
+        eprintln!(
+            "anki-syncd: {} is on the same disk as the data: when that disk fails, the backups are lost too. backup_to in the settings, or --to, names a folder on another one",
+            folder.display()
+        );
+    }
+    Ok(folder)
+}
+
 fn back_up(
     context: &Context,
-    arguments: &Arguments,
+    folder: &Path,
+    keep: Option<u32>,
     saving: Saving,
     users: &[UserName],
 ) -> Result<Report, CommandError> {
-    let destination = Destination::open(&arguments.to, clock::now_ms())?;
+    let destination = Destination::open(folder, clock::now_ms())?;
     let mut report = Report::default();
     for user in users {
         let part = destination.part_of(user, saving)?;
@@ -169,7 +203,7 @@ fn back_up(
         let line = format!("the server does not know of the backup: {error}");
         report.afterwards.push(line);
     }
-    if let Some(keep) = arguments.keep {
+    if let Some(keep) = keep {
         let mut removed = Vec::new();
         if let Err(error) = destination.prune(keep, &report.whole(), &mut removed) {
             let line = format!("old backups were not removed: {error}");

@@ -1,17 +1,18 @@
 //! What every operator's command starts from: the settings, and the way to the server.
 
 use std::{
-    cell::OnceCell,
+    cell::{OnceCell, RefCell},
     ffi::OsStr,
-    fs,
     io::{self, Write},
     path::{Path, PathBuf},
+    time::{Duration, Instant},
 };
 
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
-    account::users_file::FileError,
+    account::users_file::{self, FileError},
+    check::silence::explain,
     config::{SYSTEM_STATE, Settings, Sources, problem::Problems},
     control::{
         Request,
@@ -29,6 +30,9 @@ use crate::{
 /// Where the packages keep the settings, and the list of users that the unit's
 /// `LoadCredential=` passes on.
 const SYSTEM_FOLDER: &str = "/etc/anki-syncd";
+/// So soon after a server has not answered, it is not asked again: a command with several
+/// questions waits but once.
+const GIVEN_UP: Duration = Duration::from_secs(10);
 
 /// Why a command failed; each a sentence for the operator.
 #[derive(Debug, thiserror::Error)]
@@ -36,9 +40,6 @@ pub enum CommandError {
     /// The server cannot be asked, or says no.
     #[error(transparent)]
     Ask(#[from] AskError),
-    /// systemd's server is not running, and cannot be started.
-    #[error("the server is not running: {0}")]
-    Obstructed(String),
     /// The settings are in disorder.
     #[error("{0}")]
     Settings(Problems),
@@ -64,12 +65,10 @@ impl CommandError {
     #[must_use]
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Ask(_) | Self::Obstructed(_) | Self::Failed(_) => Exit::Unavailable,
-            Self::Settings(_) | Self::UsersFile(FileError::Mistakes { .. }) => Exit::Config,
+            Self::Ask(_) | Self::Failed(_) => Exit::Unavailable,
+            Self::Settings(_) => Exit::Config,
             Self::Refused(_) => Exit::Usage,
-            Self::UsersFile(FileError::Io { .. } | FileError::Held { .. }) | Self::Io(_) => {
-                Exit::CannotCreate
-            }
+            Self::UsersFile(_) | Self::Io(_) => Exit::CannotCreate,
             Self::Found(_) => Exit::Problems,
         }
     }
@@ -82,7 +81,10 @@ pub struct Context {
     is_units: bool,
     /// Where the settings say that the data are; reading a long list of users takes a while.
     base: OnceCell<Option<PathBuf>>,
-    obstacle: OnceCell<Option<String>>,
+    /// Whether systemd's server cannot be started for a command, if this is about that server.
+    obstructed: OnceCell<bool>,
+    /// Since when there has been no answer, and why.
+    silent: RefCell<Option<(Instant, AskError)>>,
 }
 
 impl Context {
@@ -110,7 +112,8 @@ impl Context {
             sources,
             is_units,
             base: OnceCell::new(),
-            obstacle: OnceCell::new(),
+            obstructed: OnceCell::new(),
+            silent: RefCell::default(),
         }
     }
 
@@ -131,7 +134,7 @@ impl Context {
             Some(Unit {
                 users: Some(UsersCredential::File(path)),
                 ..
-            }) => fs::read_to_string(&path).map(Some).map_err(|error| {
+            }) => users_file::read(&path).map(Some).map_err(|error| {
                 CommandError::Refused(format!(
                     "nothing is reloaded: {} cannot be read: {error}",
                     path.display()
@@ -159,22 +162,12 @@ impl Context {
         &self.sources
     }
 
-    /// What keeps systemd's server from being started for a command, if this is about that server.
+    /// Whether systemd's server cannot be started for a command, since its socket unit cannot
+    /// listen; if this is about that server. Who asks it nevertheless is told why.
     #[must_use]
-    pub fn obstacle(&self) -> Option<&str> {
-        let find = || self.is_units.then(socket_unit::obstacle).flatten();
-        self.obstacle.get_or_init(find).as_deref()
-    }
-
-    /// An error with its reason, where it says only that the server is not running.
-    #[must_use]
-    pub fn explained(&self, error: CommandError) -> CommandError {
-        match (&error, self.obstacle()) {
-            (CommandError::Ask(AskError::NotRunning), Some(obstacle)) => {
-                CommandError::Obstructed(obstacle.to_owned())
-            }
-            _ => error,
-        }
+    pub fn is_obstructed(&self) -> bool {
+        let look = || self.is_units && socket_unit::prevents_start();
+        *self.obstructed.get_or_init(look)
     }
 
     /// Asks the running server.
@@ -182,7 +175,8 @@ impl Context {
     /// # Errors
     /// [`AskError`].
     pub fn ask<A: DeserializeOwned>(&self, request: &Request) -> Result<A, AskError> {
-        client::ask(&self.address(), request)
+        self.ask_and_hold(request, io::empty())
+            .map(|(answer, _)| answer)
     }
 
     /// Where the server listens for devices, or will do so once it runs.
@@ -210,7 +204,20 @@ impl Context {
         request: &Request,
         rest: impl io::Read,
     ) -> Result<(A, Held), AskError> {
-        client::ask_and_hold(&self.address(), request, rest)
+        if let Some((since, error)) = &*self.silent.borrow()
+            && since.elapsed() < GIVEN_UP
+        {
+            return Err(error.clone());
+        }
+        let asked = client::ask_and_hold(&self.address(), request, rest);
+        asked.map_err(|error| {
+            let waited = matches!(error, AskError::Silent { .. });
+            let error = explain(&self.sources, error);
+            if waited {
+                *self.silent.borrow_mut() = Some((Instant::now(), error.clone()));
+            }
+            error
+        })
     }
 
     /// One that systemd runs can be asked even if the settings are in disorder.
@@ -221,7 +228,7 @@ impl Context {
         }
         Address {
             base: self.base.get().cloned().flatten(),
-            is_units: self.is_units && self.obstacle().is_none(),
+            is_units: self.is_units && !self.is_obstructed(),
         }
     }
 }

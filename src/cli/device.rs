@@ -23,8 +23,6 @@ const HEADINGS: [&str; 9] = [
     "ADDRESS",
     "LAST SYNC",
 ];
-/// So much of an id is shown, and is enough to name a device.
-const SHORT_ID: usize = 8;
 
 /// What to do with devices.
 #[derive(clap::Subcommand)]
@@ -132,7 +130,7 @@ fn row(record: &Record) -> Vec<String> {
         None => table::ago(record.last_sync),
     };
     vec![
-        short_id(record),
+        record.id.short(),
         record.user.clone(),
         record
             .name
@@ -160,10 +158,6 @@ fn client(record: &Record) -> (&str, &str) {
     let mut parts = record.client.split(',');
     let version = parts.next().unwrap_or_default();
     (version, parts.nth(1).unwrap_or_default())
-}
-
-fn short_id(record: &Record) -> String {
-    record.id.to_string().chars().take(SHORT_ID).collect()
 }
 
 fn revoke(context: &Context, arguments: Revoke) -> Result<(), CommandError> {
@@ -198,7 +192,7 @@ fn described(record: &Record) -> String {
     let (version, platform) = client(record);
     format!(
         "{} of {} ({}, {})",
-        short_id(record),
+        record.id.short(),
         record.user,
         version.escape_debug(),
         platform.escape_debug()

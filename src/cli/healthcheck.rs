@@ -62,10 +62,11 @@ fn look(mut sources: Sources) -> Result<(), Sick> {
 }
 
 fn look_at_unit(unit: &Unit, sources: &Sources) -> Result<(), Sick> {
-    if unit.has_failed() {
+    let socket = unit.socket.as_ref();
+    if unit.has_failed() && !socket.is_some_and(SocketUnit::cannot_listen) {
         return Err(Sick::Failed(unit.status.clone()));
     }
-    match (&unit.socket, unit.is_running()) {
+    match (socket, unit.is_running()) {
         (Some(socket), _) if socket.has_failed() => Err(Sick::Socket(socket.failure())),
         (Some(socket), true) if socket.is_active() => ask_one(&socket.places),
         (_, true) => ask_at_configured(sources),

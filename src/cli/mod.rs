@@ -21,8 +21,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 use nix::unistd::Uid;
 
 use crate::{
-    config::{Settings, Sources},
-    service::{exit::Exit, manager},
+    config::Sources,
+    service::{exit::Exit, log, manager},
 };
 use context::{CommandError, Context};
 
@@ -111,8 +111,12 @@ pub fn main() -> ExitCode {
             } else {
                 Exit::Ok
             };
-            // Nobody is left to tell when standard error is closed.
-            let _ = error.print();
+            if error.use_stderr() && log::is_journal() {
+                serve::refuse(error.to_string().trim());
+            } else {
+                // Nobody is left to tell when standard error is closed.
+                let _ = error.print();
+            }
             return status.into();
         }
     };
@@ -129,7 +133,6 @@ pub fn main() -> ExitCode {
         return match command.run(&context) {
             Ok(()) => Exit::Ok.into(),
             Err(error) => {
-                let error = context.explained(error);
                 // The journal knows who speaks, and takes its priority from there.
                 let begin = if manager::is_beside_main() {
                     "<3>"
@@ -144,13 +147,5 @@ pub fn main() -> ExitCode {
     if arguments.healthcheck {
         return healthcheck::run(sources).into();
     }
-    match Settings::load(&sources) {
-        Ok(settings) => serve::run(settings, sources, arguments.allow_root).into(),
-        Err(problems) => {
-            for problem in problems.0 {
-                eprintln!("anki-syncd: {problem}");
-            }
-            Exit::Config.into()
-        }
-    }
+    serve::run(sources, arguments.allow_root).into()
 }

@@ -73,14 +73,38 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<(), CommandError>
         (Some(path), _) => Chosen::File(Collection::open(path, user)?),
         (None, Some(at)) => {
             let snapshots = snapshots(context, user)?;
-            Chosen::Snapshot(named(&snapshots, at)?.name())
+            let (snapshot, as_of) = named(&snapshots, at)?;
+            // What was replaced before the oldest one is not known any more.
+            let as_of = as_of.filter(|_| snapshots.first() == Some(snapshot));
+            return restore(
+                context,
+                arguments,
+                Chosen::Snapshot(snapshot.name()),
+                |restored| as_of.map_or(Ok(()), |time| check_age(&snapshots, restored, time)),
+            );
         }
         (None, None) => {
             let snapshots = snapshots(context, user)?;
             Chosen::Snapshot(newest(&snapshots, arguments.yes)?.name())
         }
     };
-    restore(context, arguments, chosen)
+    restore(context, arguments, chosen, |_| Ok(()))
+}
+
+/// The oldest snapshot is what there was at some time only if nothing was changed since.
+fn check_age(snapshots: &[Snapshot], restored: &Summary, time: i64) -> Result<(), CommandError> {
+    if restored.modified_ms <= time {
+        return Ok(());
+    }
+    let listed = snapshots
+        .iter()
+        .map(|snapshot| format!("\n  {}  {}", snapshot.name(), as_it_was(snapshot)));
+    Err(CommandError::Refused(format!(
+        "no snapshot shows what there was at {}: the oldest one has changes up to {}. Choose one by its name (--at NAME), or restore a backup (--from):{}",
+        clock::to_the_minute(time),
+        clock::to_the_minute(restored.modified_ms),
+        listed.collect::<String>()
+    )))
 }
 
 fn snapshots(context: &Context, user: &UserName) -> Result<Vec<Snapshot>, CommandError> {
@@ -91,6 +115,7 @@ fn restore(
     context: &Context,
     arguments: &Arguments,
     mut chosen: Chosen,
+    check: impl FnOnce(&Summary) -> Result<(), CommandError>,
 ) -> Result<(), CommandError> {
     let user = &arguments.user;
     let request = Request::Preview {
@@ -98,6 +123,7 @@ fn restore(
         source: chosen.source(),
     };
     let (preview, _): (Preview, _) = context.ask_and_hold(&request, chosen.rest()?)?;
+    check(&preview.restored)?;
     if !arguments.json {
         compare(&chosen, &preview)?;
     }
@@ -154,19 +180,19 @@ fn show(snapshots: &[Snapshot], json: bool) -> Result<(), CommandError> {
         return Ok(print_json(&named.collect::<Vec<_>>())?);
     }
     let rows = snapshots.iter().map(|snapshot| {
-        let until = match snapshot.why {
-            Why::BeforeUpload => "before an upload",
-            Why::BeforeRestore => "before a restore",
-            Why::Damaged => "damaged, before it was replaced",
-        };
-        let at = clock::to_the_minute(snapshot.at_ms);
-        vec![
-            snapshot.name(),
-            HumanBytes(snapshot.bytes).to_string(),
-            format!("{until}, {at}"),
-        ]
+        let size = HumanBytes(snapshot.bytes).to_string();
+        vec![snapshot.name(), size, as_it_was(snapshot)]
     });
     Ok(table::print(&["SNAPSHOT", "SIZE", "AS IT WAS"], rows)?)
+}
+
+fn as_it_was(snapshot: &Snapshot) -> String {
+    let until = match snapshot.why {
+        Why::BeforeUpload => "before an upload",
+        Why::BeforeRestore => "before a restore",
+        Why::Damaged => "damaged, before it was replaced",
+    };
+    format!("{until}, {}", clock::to_the_minute(snapshot.at_ms))
 }
 
 fn compare(chosen: &Chosen, preview: &Preview) -> io::Result<()> {

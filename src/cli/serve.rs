@@ -12,21 +12,23 @@ use crate::{
             Devices,
             former::{self, FormerError},
         },
+        users::Standing,
     },
     collection::open::bound_memory,
-    config::{Settings, Sources},
+    config::{Settings, Sources, problem::Problems},
     control::{self, Operator},
     http::{self, Policy, Server},
+    metrics,
     service::{
         account::{self, Choice},
         exit::Exit,
-        log, notify,
+        fixed::Fixed,
+        last_words, log, notify,
         privileges::{self, PrivilegeError},
         reload::{Reloader, log_warnings},
         rest, sandbox,
         signals::Signals,
         sockets::{self, Passed, Socket, SocketError},
-        standing::Standing,
         status, watch, watchdog,
     },
     vault::{
@@ -40,6 +42,8 @@ use crate::{
 /// Why the daemon did not start.
 #[derive(Debug, thiserror::Error)]
 enum StartError {
+    #[error("{0}")]
+    Settings(Problems),
     #[error(transparent)]
     Socket(#[from] SocketError),
     #[error(transparent)]
@@ -61,7 +65,8 @@ enum StartError {
 impl StartError {
     fn exit(&self) -> Exit {
         match self {
-            Self::Socket(SocketError::Host { .. })
+            Self::Settings(_)
+            | Self::Socket(SocketError::Host { .. })
             | Self::Privilege(_)
             | Self::Base(BaseError::Shared { .. }) => Exit::Config,
             Self::Socket(_) | Self::System(_) | Self::Sandbox(_) | Self::Database(_) => {
@@ -73,30 +78,46 @@ impl StartError {
 }
 
 /// Serves until SIGTERM or SIGINT, or until there is nothing to do for a while.
-pub fn run(settings: Settings, sources: Sources, allow_root: bool) -> Exit {
+pub fn run(sources: Sources, allow_root: bool) -> Exit {
     log::init();
-    match start(settings, sources, allow_root) {
+    let mut waiting = Passed::default();
+    match start(sources, allow_root, &mut waiting) {
         Ok(()) => Exit::Ok,
         Err(error) => {
-            tracing::error!("{error}");
+            let reason = error.to_string();
+            reason.lines().for_each(|line| tracing::error!("{line}"));
+            notify::cannot_start(&reason);
+            last_words::say(&waiting, &reason);
             error.exit()
         }
     }
 }
 
+/// The same for a command line that nobody understands, in a unit.
+pub fn refuse(command_line: &str) {
+    log::init();
+    tracing::error!("{command_line}");
+    if let Ok(passed) = sockets::inherited() {
+        last_words::say(&passed, command_line);
+    }
+}
+
 /// Everything that has to happen while there is one thread: sockets before rights are
-/// given up, rights before anything is written.
-fn start(mut settings: Settings, sources: Sources, allow_root: bool) -> Result<(), StartError> {
-    log_warnings(&settings.warnings);
+/// given up, rights before anything is written. Who waits in the sockets is left in `waiting`,
+/// should it come to nothing.
+fn start(sources: Sources, allow_root: bool, waiting: &mut Passed) -> Result<(), StartError> {
     let mut passed = sockets::inherited()?;
+    *waiting = passed.duplicate()?;
+    let mut settings = Settings::load_to_serve(&sources).map_err(StartError::Settings)?;
+    log_warnings(&settings.all_warnings());
     let is_activated = !passed.serving.is_empty();
     let idle_exit = settings.idle_exit.filter(|_| is_activated);
     if !is_activated {
         passed.serving = sockets::bind(&settings.host, settings.port)?;
     }
     let places: Vec<_> = passed.serving.iter().map(Socket::place).collect();
-    let standing = Standing::new(&settings, is_activated.then(|| places.clone()));
-    let remarks = standing.remarks(&settings);
+    let fixed = Fixed::new(&settings, is_activated.then(|| places.clone()));
+    let remarks = fixed.remarks(&settings);
     log_warnings(&remarks);
     settings.warnings.extend(remarks);
     if let Some(account) = account::choose(settings.run_as.as_deref(), allow_root, &settings.base)?
@@ -114,7 +135,7 @@ fn start(mut settings: Settings, sources: Sources, allow_root: bool) -> Result<(
     let base = Base::open(&settings.base)?;
     sandbox::confine(&settings.base).map_err(StartError::Sandbox)?;
     former::take_over(base.path(), &base.former_devices_file(), |user| {
-        settings.users.contains_key(user)
+        settings.users.standing(user) != Standing::Stranger
     })?;
     let devices = Devices::below(base.path());
     let secret = match &settings.host_key_secret {
@@ -125,10 +146,11 @@ fn start(mut settings: Settings, sources: Sources, allow_root: bool) -> Result<(
         passed.control = own_control(&settings.base);
     }
     let policy = Policy::from(&settings);
+    let warnings = settings.all_warnings();
     let vaults = Vaults::new(base, settings.retention);
-    let is_user = |user: &_| settings.users.contains_key(user);
+    let standing = |user: &_| settings.users.standing(user);
     // Not for want of a few bytes: a server on a full disk serves what is there.
-    if let Err(error) = vaults.remember(settings.users.keys(), is_user) {
+    if let Err(error) = vaults.remember(settings.users.able.keys(), standing) {
         tracing::warn!(%error, "who has been served cannot be noted");
     }
     let server = Arc::new(Server::new(
@@ -139,8 +161,8 @@ fn start(mut settings: Settings, sources: Sources, allow_root: bool) -> Result<(
     let reloader = Arc::new(Reloader::new(
         Arc::clone(&server),
         sources,
-        standing,
-        settings.warnings,
+        fixed,
+        warnings,
         &settings.user_lists,
     ));
     let operator = Operator::new(
@@ -181,9 +203,9 @@ async fn serve(
     idle_exit: Option<Duration>,
 ) -> Result<(), StartError> {
     let mut signals = Signals::listen()?;
-    let is_user = |user: &_| server.accounts.contains(user);
+    let standing = |user: &_| server.accounts.standing(user);
     // Whose data cannot be moved keeps nobody else from being served; the log says who.
-    server.vaults.follow(is_user).await?;
+    server.vaults.follow(standing).await?;
     for socket in &sockets.serving {
         tracing::info!("listening on {}", socket.place());
     }
@@ -194,10 +216,16 @@ async fn serve(
         .collect::<io::Result<Vec<_>>>()?;
     let stop = CancellationToken::new();
     let mut helpers = spawn_helpers(&server, &reloader);
+    let operator = Arc::new(operator);
+    if let Some(socket) = sockets.metrics {
+        tracing::info!("metrics on {}", socket.place());
+        let listener = socket.into_listener()?;
+        helpers.spawn(metrics::server::serve(Arc::clone(&operator), listener));
+    }
     if let Some(listener) = sockets.control {
         listener.set_nonblocking(true)?;
         let listener = tokio::net::UnixListener::from_std(listener)?;
-        helpers.spawn(control::serve(Arc::new(operator), listener));
+        helpers.spawn(control::serve(operator, listener));
     }
     let serving = tokio::spawn(http::serve(Arc::clone(&server), listeners, stop.clone()));
     notify::ready();
@@ -230,6 +258,7 @@ async fn serve(
         tracing::warn!("work on somebody's data would not end; it is rolled back");
     }
     // What went wrong is in the log.
+    server.log_last_visits();
     let _ = server.accounts.devices.store().await;
     drop(helpers);
     tracing::info!("stopped");
@@ -259,6 +288,8 @@ fn spawn_helpers(server: &Arc<Server>, reloader: &Arc<Reloader>) -> tokio::task:
         clearing.accounts.devices.clear_leftovers().await;
     });
     helpers.spawn(async move { status::run(&watched).await });
+    let visited = Arc::clone(server);
+    helpers.spawn(async move { visited.log_visits().await });
     if let Some(limit) = notify::watchdog() {
         helpers.spawn(watchdog::run(limit, server.vaults.workers().clone()));
     }

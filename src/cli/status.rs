@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     control::{Request, Status, UserStatus},
+    metrics,
     vault::usage::Usage,
 };
 
@@ -17,6 +18,9 @@ pub struct Arguments {
     /// For programs
     #[arg(long)]
     json: bool,
+    /// For Prometheus and its like
+    #[arg(long, conflicts_with = "json")]
+    openmetrics: bool,
 }
 
 /// Asks and shows.
@@ -27,6 +31,9 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<(), CommandError>
     let status: Status = context.ask(&Request::Status)?;
     if arguments.json {
         print_json(&status)?;
+    } else if arguments.openmetrics {
+        let text = metrics::text(status).map_err(io::Error::other)?;
+        io::stdout().write_all(text.as_bytes())?;
     } else {
         print(&status)?;
     }

@@ -23,7 +23,7 @@ pub fn read(
     warnings: &mut Vec<String>,
 ) -> Fragment {
     let mut fragment = Fragment {
-        users: users(variables, problems),
+        users: users(variables, warnings),
         ..Fragment::default()
     };
     let mut text = |name: &str| text(variables, name, problems);
@@ -95,37 +95,34 @@ fn text(variables: &Variables, name: &str, problems: &mut Problems) -> Option<St
 }
 
 /// `SYNC_USER1`, `SYNC_USER2` …: the reference server stops at the first that is
-/// missing, and so drops the rest without a word.
-fn users(variables: &Variables, problems: &mut Problems) -> Vec<Given<String>> {
-    let mut numbers: Vec<u32> = Vec::new();
-    for name in variables.keys().filter_map(|name| name.to_str()) {
+/// missing, and so drops the rest without a word. Here all of them count.
+fn users(variables: &Variables, warnings: &mut Vec<String>) -> Vec<Given<Result<String, String>>> {
+    let mut numbered = Vec::new();
+    let mut others = Vec::new();
+    for (name, value) in variables {
+        let Some(name) = name.to_str() else { continue };
         let digits = name
             .strip_prefix("SYNC_USER")
             .filter(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
         let Some(digits) = digits else { continue };
-        match digits.parse() {
-            Ok(number) if number > 0 && number_is_plain(digits) => numbers.push(number),
-            _ => problems.add(
-                name,
-                "not a number that is read: write SYNC_USER1, SYNC_USER2 and so on",
-            ),
+        match digits.parse::<u32>() {
+            Ok(number) if number > 0 && number_is_plain(digits) => {
+                numbered.push((number, value.to_string_lossy().into_owned()));
+            }
+            _ => {
+                let what = "is not read: number the users SYNC_USER1, SYNC_USER2 and so on";
+                others.push(given(name, Err(what.to_owned())));
+            }
         }
     }
-    numbers.sort_unstable();
-    let mut users = Vec::new();
-    for (expected, number) in (1..).zip(numbers) {
-        let name = format!("SYNC_USER{number}");
-        if number != expected {
-            let missing = format!("SYNC_USER{expected}");
-            problems.add(
-                missing,
-                format_args!("is missing, but {name} is set: number the users without a gap"),
-            );
-            break;
-        }
-        users.extend(text(variables, &name, problems).map(|value| given(&name, value)));
+    numbered.sort_unstable();
+    let gap = (1..).zip(&numbered).find(|(due, user)| *due != user.0);
+    if let Some((due, (number, _))) = gap {
+        warnings.push(format!("SYNC_USER{due} is missing, but SYNC_USER{number} is set. Number the users without a gap: the bundled server would not read those after it"));
     }
-    users
+    let users = numbered.into_iter().filter(|(_, value)| !value.is_empty());
+    let users = users.map(|(number, value)| given(&format!("SYNC_USER{number}"), Ok(value)));
+    users.chain(others).collect()
 }
 
 fn number_is_plain(digits: &str) -> bool {

@@ -30,8 +30,9 @@ pub struct Fragment {
     pub payload_megs: Option<Given<u64>>,
     /// Whether passwords are PHC strings.
     pub passwords_hashed: Option<Given<bool>>,
-    /// `name:password` each; the type has no `Debug`, so that none is ever printed.
-    pub users: Vec<Given<String>>,
+    /// `name:password` each, or why an entry is none; the type has no `Debug`, so that none is
+    /// ever printed.
+    pub users: Vec<Given<Result<String, String>>>,
     /// A file of users, a line each.
     pub users_file: Option<Given<PathBuf>>,
     /// The account to run as when started as root.
@@ -60,6 +61,12 @@ pub struct Fragment {
     pub snapshots_days: Option<Given<u32>>,
     /// Limit of a user's snapshots together, MiB.
     pub snapshots_max_megs: Option<Given<u64>>,
+    /// The folder for backups.
+    pub backup_to: Option<Given<PathBuf>>,
+    /// How many backups of each user the nightly one leaves.
+    pub backup_keep: Option<Given<u32>>,
+    /// The time of day of the nightly one.
+    pub backup_at: Option<Given<String>>,
 }
 
 impl Fragment {
@@ -115,6 +122,9 @@ impl Fragment {
             snapshots_keep: self.snapshots_keep.or(other.snapshots_keep),
             snapshots_days: self.snapshots_days.or(other.snapshots_days),
             snapshots_max_megs: self.snapshots_max_megs.or(other.snapshots_max_megs),
+            backup_to: self.backup_to.or(other.backup_to),
+            backup_keep: self.backup_keep.or(other.backup_keep),
+            backup_at: self.backup_at.or(other.backup_at),
         }
     }
 }

@@ -9,11 +9,17 @@ use super::problem::Problems;
 /// the value is printed.
 #[must_use]
 pub fn can_be_meant(setting: &str, value: &str, problems: &mut Problems) -> bool {
-    let wrong = control_character(value).or_else(|| quotes(value));
+    let wrong = wrong(value);
     if let Some(wrong) = &wrong {
         problems.add(setting, wrong);
     }
     wrong.is_none()
+}
+
+/// Why a value cannot be meant as it is.
+#[must_use]
+pub fn wrong(value: &str) -> Option<String> {
+    control_character(value).or_else(|| quotes(value))
 }
 
 fn control_character(value: &str) -> Option<String> {

@@ -3,6 +3,7 @@
 //! Each source becomes a [`fragment`]; the environment's lies over the file's;
 //! what comes out is complete and valid, or a list of everything that is wrong.
 
+pub mod backups;
 pub mod client_address;
 pub mod environment;
 mod file;
@@ -13,7 +14,6 @@ pub mod problem;
 mod users;
 
 use std::{
-    collections::HashMap,
     ffi::OsStr,
     fmt,
     net::{Ipv4Addr, Ipv6Addr},
@@ -24,14 +24,15 @@ use std::{
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use crate::{
-    account::{host_key::Secret, name::UserName, password::Credential},
+    account::{host_key::Secret, users::Users},
     vault::{retention::Retention, room::Room},
 };
+use backups::Backups;
 use client_address::ClientAddress;
 use environment::Variables;
 use fragment::{Fragment, Given};
 use problem::Problems;
-pub use users::{NO_USERS, UserLists};
+pub use users::{NO_USERS, NO_USERS_FILE, UserLists};
 
 const MIB: u64 = 1024 * 1024;
 /// Where the unit, and a server that gives up root's rights, keep the data unless told otherwise.
@@ -54,8 +55,8 @@ pub struct Settings {
     pub address_given_by: Vec<String>,
     /// Where a client's address is to be found.
     pub client_address: ClientAddress,
-    /// The users with their passwords.
-    pub users: HashMap<UserName, Credential>,
+    /// The users with their passwords, and the entries that cannot be used.
+    pub users: Users,
     /// The secret behind all host keys; none when it is the one in `SYNC_BASE`.
     pub host_key_secret: Option<Secret>,
     /// Where they are listed.
@@ -72,7 +73,9 @@ pub struct Settings {
     pub room: Room,
     /// How many snapshots each user's collection gets.
     pub retention: Retention,
-    /// What works, but is probably not meant; to be logged.
+    /// Where backups are made, and when.
+    pub backups: Backups,
+    /// What works, but is probably not meant.
     pub warnings: Vec<String>,
 }
 
@@ -136,6 +139,33 @@ impl Settings {
         } else {
             Err(problems)
         }
+    }
+
+    /// The same for a server, which does not start if no entry of its users can be used.
+    ///
+    /// # Errors
+    /// As [`Settings::load`].
+    pub fn load_to_serve(sources: &Sources) -> Result<Self, Problems> {
+        let settings = Self::load(sources)?;
+        let users = &settings.users;
+        if !users.able.is_empty() || users.mistakes.is_empty() {
+            return Ok(settings);
+        }
+        let mut problems = Problems::default();
+        for mistake in &users.mistakes {
+            problems.add(mistake.place.as_str(), &mistake.what);
+        }
+        problems.add(
+            "users",
+            "nobody can log in, so the server does not start: correct that first",
+        );
+        Err(problems)
+    }
+
+    /// What works, but is probably not meant, and who is kept out by a mistake.
+    #[must_use]
+    pub fn all_warnings(&self) -> Vec<String> {
+        self.users.warnings().chain(self.warnings.clone()).collect()
     }
 
     /// Where a server of these settings listens, unless systemd passes it sockets. The users need
@@ -214,6 +244,12 @@ impl Settings {
                 quota: megs(fragment.quota_megs).filter(|bytes| *bytes > 0),
             },
             retention,
+            backups: Backups::from(
+                fragment.backup_to,
+                fragment.backup_keep,
+                fragment.backup_at,
+                problems,
+            ),
             warnings,
         }
     }

@@ -24,12 +24,22 @@ pub struct Problems(pub Vec<Problem>);
 impl fmt::Display for Problems {
     /// One a line.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let lines: Vec<_> = self.0.iter().map(ToString::to_string).collect();
-        f.write_str(&lines.join("\n"))
+        f.write_str(&self.joined("\n"))
     }
 }
 
 impl Problems {
+    /// For where there is but one line.
+    #[must_use]
+    pub fn in_a_line(&self) -> String {
+        self.joined("; ")
+    }
+
+    fn joined(&self, separator: &str) -> String {
+        let problems: Vec<_> = self.0.iter().map(ToString::to_string).collect();
+        problems.join(separator)
+    }
+
     /// Adds one.
     pub fn add(&mut self, setting: impl Into<String>, what: impl fmt::Display) {
         self.0.push(Problem {

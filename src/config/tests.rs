@@ -1,6 +1,7 @@
 use std::{ffi::OsString, io::Write};
 
 use super::*;
+use crate::account::name::UserName;
 
 fn variables(given: &[(&str, &str)]) -> Variables {
     let mut variables: Variables = given
@@ -53,17 +54,17 @@ fn the_defaults_are_the_reference_servers() {
 #[test]
 fn a_password_may_have_colons() {
     let settings = load(&[("SYNC_USER1", "name:pa:ss")]).unwrap();
-    assert!(settings.users[&"name".parse().unwrap()].matches("pa:ss"));
+    assert!(settings.users.able[&"name".parse().unwrap()].matches("pa:ss"));
 }
 
 #[test]
 fn a_password_may_have_quotes_and_a_users_file_tabs() {
     for password in ["it's", "\"quoted\"", "\"", "'"] {
         let settings = load(&[("SYNC_USER1", &format!("name:{password}"))]).unwrap();
-        assert!(settings.users[&"name".parse().unwrap()].matches(password));
+        assert!(settings.users.able[&"name".parse().unwrap()].matches(password));
     }
     let settings = load_credential("a:b\tc\n", "").unwrap();
-    assert!(settings.users[&"a".parse().unwrap()].matches("b\tc"));
+    assert!(settings.users.able[&"a".parse().unwrap()].matches("b\tc"));
 }
 
 #[test]
@@ -73,8 +74,6 @@ fn what_cannot_be_meant_in_the_file_is_named_with_its_line() {
         "\nhost = '\"::\"'",
         "\nrun_as = \"anki\\r\"",
         "\nusers_file = \"/etc/users\\n\"",
-        "\nusers = [\"'a:hunter2'\"]",
-        "\nusers = [\"a:hunter2\\r\"]",
     ] {
         let problems = load_file(text, &[("SYNC_USER1", "alice:a")]).unwrap_err();
         assert_eq!(problems.0.len(), 1, "{text}");
@@ -91,16 +90,6 @@ fn every_bad_setting_is_named() {
     let alice = ("SYNC_USER1", "alice:secret");
     for (given, setting) in [
         (vec![], "SYNC_USER1"),
-        (vec![alice, ("SYNC_USER3", "bob:secret")], "SYNC_USER2"),
-        (vec![("SYNC_USER2", "bob:secret")], "SYNC_USER1"),
-        (vec![alice, ("SYNC_USER2", "alice:other")], "SYNC_USER2"),
-        (vec![alice, ("SYNC_USER02", "bob:other")], "SYNC_USER02"),
-        (vec![("SYNC_USER1", ":secret")], "SYNC_USER1"),
-        (vec![("SYNC_USER1", "../evil:secret")], "SYNC_USER1"),
-        (vec![("SYNC_USER1", "alice")], "SYNC_USER1"),
-        (vec![("SYNC_USER1", "alice:")], "SYNC_USER1"),
-        (vec![("SYNC_USER1", "alice:secret\n")], "SYNC_USER1"),
-        (vec![alice, ("PASSWORDS_HASHED", "1")], "SYNC_USER1"),
         (
             vec![alice, ("MAX_SYNC_PAYLOAD_MEGS", "100M")],
             "MAX_SYNC_PAYLOAD_MEGS",
@@ -127,10 +116,6 @@ fn every_bad_setting_is_named() {
             vec![alice, ("SYNC_IP_HEADER", "XRealIp\t")],
             "SYNC_IP_HEADER",
         ),
-        (vec![("SYNC_USER1", "\"alice:hunter2\"")], "SYNC_USER1"),
-        (vec![("SYNC_USER1", "'alice:hunter2")], "SYNC_USER1"),
-        (vec![("SYNC_USER1", "alice:hun\tter2")], "SYNC_USER1"),
-        (vec![("SYNC_USER1", "alice:hun\rter2")], "SYNC_USER1"),
         (vec![alice, ("SYNC_PORT", "70000")], "SYNC_PORT"),
         (
             vec![alice, ("SYNC_IP_HEADER", "X-Real-IP")],
@@ -144,13 +129,152 @@ fn every_bad_setting_is_named() {
 #[test]
 fn all_problems_are_told_at_once_and_none_tells_a_password() {
     let problems = load(&[
-        ("SYNC_USER1", "alice:hunter2\n"),
-        ("SYNC_USER2", "a/b:hunter2"),
+        ("SYNC_USER1", "alice:hunter2"),
+        ("SYNC_BASE", "/data\r"),
         ("SYNC_PORT", "x"),
     ])
     .unwrap_err();
-    assert_eq!(problems.0.len(), 3);
+    assert_eq!(problems.0.len(), 2);
     assert!(!format!("{problems:?}").contains("hunter2"));
+}
+
+/// Where the mistakes are, and whose they are, as far as is known.
+fn mistakes(settings: &Settings) -> Vec<(&str, Option<&str>)> {
+    let mistakes = settings.users.mistakes.iter();
+    mistakes
+        .map(|mistake| {
+            assert!(!mistake.what.contains("hun"), "{mistake}");
+            (
+                mistake.place.as_str(),
+                mistake.user.as_ref().map(UserName::as_str),
+            )
+        })
+        .collect()
+}
+
+#[test]
+fn a_user_of_the_environment_who_is_given_wrongly_is_kept_out_and_the_others_are_not() {
+    for (wrong, user) in [
+        (":hunter2", None),
+        ("../evil:hunter2", None),
+        ("bob hunter2", None),
+        ("bob:", Some("bob")),
+        ("bob:hunter2\n", Some("bob")),
+        ("bob:hunter2\r", Some("bob")),
+        ("bob:hun\tter2", Some("bob")),
+        ("\"bob:hunter2\"", None),
+        ("'bob:hunter2", None),
+        ("alice:hunter2", Some("alice")),
+    ] {
+        let given = [
+            ("SYNC_USER1", "alice:a"),
+            ("SYNC_USER2", wrong),
+            ("SYNC_USER3", "carol:c"),
+        ];
+        let settings = load(&given).unwrap();
+        assert_eq!(settings.users.able.len(), 2, "{wrong}");
+        assert_eq!(mistakes(&settings), [("SYNC_USER2", user)], "{wrong}");
+    }
+    let hashed = [
+        ("PASSWORDS_HASHED", "1"),
+        (
+            "SYNC_USER1",
+            "alice:$pbkdf2-sha256$i=1000,l=32$UUOaQiACqOO/N0WFhMcwsA$YMnZxsJz6qnfHEZASU1ppuuYjfSqbkXgF64+8ojRJsE",
+        ),
+        ("SYNC_USER2", "bob:hunter2"),
+    ];
+    assert_eq!(
+        mistakes(&load(&hashed).unwrap()),
+        [("SYNC_USER2", Some("bob"))]
+    );
+}
+
+#[test]
+fn users_behind_a_gap_in_the_numbers_count_with_a_warning() {
+    let settings = load(&[("SYNC_USER1", "alice:a"), ("SYNC_USER3", "carol:c")]).unwrap();
+    assert_eq!(settings.users.able.len(), 2);
+    assert!(settings.warnings[0].contains("SYNC_USER2 is missing"));
+    let settings = load(&[("SYNC_USER1", "alice:a"), ("SYNC_USER02", "bob:b")]).unwrap();
+    assert_eq!(mistakes(&settings), [("SYNC_USER02", None)]);
+}
+
+#[test]
+fn a_server_without_anybody_who_can_log_in_does_not_start_and_commands_know_why() {
+    let sources = Sources {
+        variables: variables(&[("SYNC_USER1", "alice"), ("SYNC_USER2", "bob:")]),
+        ..Sources::default()
+    };
+    assert_eq!(mistakes(&Settings::load(&sources).unwrap()).len(), 2);
+    let problems = Settings::load_to_serve(&sources);
+    assert_eq!(
+        settings_named(problems),
+        ["SYNC_USER1", "SYNC_USER2", "users"]
+    );
+    let sources = Sources {
+        variables: variables(&[("SYNC_USER1", "alice"), ("SYNC_USER2", "bob:b")]),
+        ..Sources::default()
+    };
+    assert!(Settings::load_to_serve(&sources).is_ok());
+}
+
+#[test]
+fn every_mistake_in_the_file_is_named_at_once_in_plain_english() {
+    let text = "\
+port = 99999
+hots = \"x\"
+idle_exit_secs = \"300\"
+base = /srv/anki
+max_connections = -1
+passwords_hashed = 1
+trusted_proxies = [\"192.0.2.1\", \"proxy\"]
+ip_header = \"X-Real-IP\"
+users = [\"alice:hunter2\", 7]
+host = \"localhost
+quota_megs = 0x10
+";
+    let problems = load_file(text, &[]).unwrap_err();
+    let told = problems.to_string();
+    for (line, named) in [
+        (1, "port ("),
+        (2, "is host meant?"),
+        (3, "whole number of seconds, without quotes"),
+        (4, "double quotes"),
+        (5, "max_connections ("),
+        (6, "true or false"),
+        (7, "neither an address nor a network"),
+        (8, "XRealIp"),
+        (10, "cannot be read"),
+    ] {
+        let place = format!("line {line}");
+        let on_line = |told: &&str| {
+            told.contains(&format!("{place})")) || told.contains(&format!("{place}:"))
+        };
+        let on_line: Vec<_> = told.lines().filter(on_line).collect();
+        assert_eq!(on_line.len(), 1, "{line}: {told}");
+        assert!(on_line[0].contains(named), "{}", on_line[0]);
+    }
+    assert_eq!(problems.0.len(), 9, "{told}");
+    for jargon in ["hunter2", "u16", "expected u", "invalid type", "integer"] {
+        assert!(!told.contains(jargon), "{told}");
+    }
+}
+
+#[test]
+fn a_user_of_the_file_who_is_given_wrongly_is_kept_out() {
+    for wrong in [
+        "7",
+        "\"'bob:hunter2'\"",
+        "\"bob:hunter2\\r\"",
+        "\"bob\"",
+        "\"alice:b\"",
+    ] {
+        let settings = load_file(&format!("users = [\n\"alice:a\",\n{wrong}]"), &[]).unwrap();
+        let wrong_ones = mistakes(&settings);
+        assert!(
+            wrong_ones.len() == 1 && wrong_ones[0].0.ends_with("line 3)"),
+            "{wrong}"
+        );
+    }
 }
 
 #[test]
@@ -159,7 +283,7 @@ fn passwords_hashed_that_is_empty_or_zero_or_false_is_off_with_a_warning() {
         let settings =
             load(&[("SYNC_USER1", "alice:secret"), ("PASSWORDS_HASHED", value)]).unwrap();
         assert_eq!(settings.warnings.len(), 1, "{value:?}");
-        assert!(settings.users[&"alice".parse().unwrap()].matches("secret"));
+        assert!(settings.users.able[&"alice".parse().unwrap()].matches("secret"));
     }
 }
 
@@ -183,7 +307,7 @@ fn the_environment_wins_over_the_file() {
         ),
         (Path::new("/srv/anki"), 9000, 5)
     );
-    assert!(settings.users.contains_key(&"bob".parse().unwrap()));
+    assert!(settings.users.able.contains_key(&"bob".parse().unwrap()));
     let settings = load_file(text, &[("SYNC_PORT", "9001"), ("SYNC_USER1", "alice:a")]).unwrap();
     assert_eq!(
         (settings.base.as_path(), settings.port),
@@ -192,6 +316,7 @@ fn the_environment_wins_over_the_file() {
     assert_eq!(
         settings
             .users
+            .able
             .keys()
             .map(UserName::as_str)
             .collect::<Vec<_>>(),
@@ -202,12 +327,8 @@ fn the_environment_wins_over_the_file() {
 #[test]
 fn a_mistake_in_the_file_is_named_with_its_line_and_without_the_password() {
     for (text, line) in [
-        ("port = 1\nusers = [\"hunter2\", 7]\n", "line 2"),
+        ("port = 1\nusers = \"hunter2\"\n", "line 2"),
         ("\n\nhots = \"x\"\n", "line 3"),
-        (
-            "host = \"x\"\nusers = [\n  \"alice:a\",\n  \"alice:hunter2\",\n]\n",
-            "line 4",
-        ),
         ("port = 99999", "line 1"),
         ("users = [\"alice:hunter2", "line 1"),
     ] {
@@ -249,31 +370,39 @@ fn a_credential_lists_users_line_by_line_with_comments_and_either_kind_of_passwo
         "users = [\"carol:c\"]",
     )
     .unwrap();
-    assert_eq!(settings.users.len(), 3);
-    assert!(settings.users[&"alice".parse().unwrap()].matches("a"));
+    assert_eq!(settings.users.able.len(), 3);
+    assert!(settings.users.able[&"alice".parse().unwrap()].matches("a"));
     assert_eq!(settings.base, Path::new("/var/lib/anki-syncd"));
 }
 
 #[test]
-fn a_mistake_in_the_credential_is_named_with_its_line() {
-    for (users, line) in [
-        ("alice:a\nbob\n", "line 2"),
-        ("alice:a\n\n# x\nalice:b", "line 4"),
-        ("bob:$argon2id$hunter2", "line 1"),
-        ("a:b\n\"bob:hunter2\"\n", "line 2"),
-        ("a:b\nbob:hunter2\r", "line 2"),
-        ("a:b\nbob:hun\0ter2\n", "line 2"),
+fn a_mistake_in_the_credential_keeps_out_its_user_and_is_named_with_its_line() {
+    for (users, line, user) in [
+        ("alice:a\nbob\n", 2, None),
+        ("alice:a\n\n# x\nalice:b", 4, Some("alice")),
+        ("bob:$argon2id$hunter2\nalice:a\n", 1, Some("bob")),
+        ("alice:a\n\"bob:hunter2\"\n", 2, None),
+        ("alice:a\nbob:hunter2\r", 2, Some("bob")),
+        ("alice:a\nbob:hun\0ter2\n", 2, Some("bob")),
     ] {
-        let problems = load_credential(users, "").unwrap_err();
-        let told = problems.0[0].to_string();
-        assert!(told.contains(line) && !told.contains("hunter2"), "{told}");
+        let settings = load_credential(users, "").unwrap();
+        assert!(settings.users.able.contains_key(&"alice".parse().unwrap()));
+        let place = format!("/etc/anki-syncd/users, line {line}");
+        assert_eq!(mistakes(&settings), [(place.as_str(), user)]);
     }
+}
+
+#[test]
+fn a_users_file_that_systemd_does_not_find_is_named() {
+    let settings = load_credential("#no-users-file", "users = [\"alice:a\"]").unwrap();
+    assert_eq!(mistakes(&settings), [("/etc/anki-syncd/users", None)]);
+    assert!(settings.users.mistakes[0].what.contains("does not exist"));
 }
 
 #[test]
 fn a_credential_without_users_yet_is_a_warning() {
     let settings = load_credential("# nobody yet\n", "").unwrap();
-    assert!(settings.users.is_empty());
+    assert!(settings.users.able.is_empty());
     assert_eq!(settings.warnings.len(), 1);
 }
 

@@ -1,27 +1,26 @@
 //! The users, from wherever they are listed.
 
-use std::{
-    collections::HashMap,
-    fs, io,
-    path::{Path, PathBuf},
-};
+use std::{collections::HashMap, io, path::PathBuf};
 
 use super::{
     Sources,
     fragment::{Fragment, Given},
+    literal,
     problem::Problems,
 };
 use crate::account::{
     name::UserName,
     password::Credential,
-    users_file::{self, ReadPassword},
+    users::{Mistake, Users},
+    users_file::{self, ReadPassword, Wrong},
 };
 
 /// The credential that lists them.
 pub(super) const CREDENTIAL: &str = "users";
 /// Where a person finds what the credential is a copy of.
-const CREDENTIAL_SOURCE: &str =
-    "/etc/anki-syncd/users (or what else the unit's LoadCredential=users: names)";
+const CREDENTIAL_SOURCE: &str = "/etc/anki-syncd/users";
+/// What the unit passes in place of that file when it is missing (`SetCredential=`).
+pub const NO_USERS_FILE: &str = "#no-users-file";
 
 /// How the warning begins when nobody is listed yet.
 pub const NO_USERS: &str = "there are no users yet, so nobody can log in";
@@ -38,8 +37,8 @@ pub struct UserLists {
 }
 
 #[derive(Default)]
-struct Users {
-    credentials: HashMap<UserName, Credential>,
+struct Reading {
+    users: Users,
     places: HashMap<UserName, String>,
 }
 
@@ -50,8 +49,8 @@ pub fn all(
     sources: &Sources,
     problems: &mut Problems,
     warnings: &mut Vec<String>,
-) -> (HashMap<UserName, Credential>, UserLists) {
-    let mut users = Users::default();
+) -> (Users, UserLists) {
+    let mut reading = Reading::default();
     let hashed = fragment
         .passwords_hashed
         .as_ref()
@@ -62,13 +61,13 @@ pub fn all(
         Credential::plain
     };
     for Given { setting, value } in &fragment.users {
-        let entry = users_file::entry(value, read_password);
-        users.add(setting.clone(), entry, problems);
-        if !hashed
-            && value
-                .split_once(':')
-                .is_some_and(|(_, password)| is_hash(password))
-        {
+        let entry = value.as_deref().map_err(Wrong::nameless);
+        reading.add(
+            setting.clone(),
+            entry.and_then(|text| given_entry(text, read_password)),
+        );
+        let password = value.as_deref().ok().and_then(|text| text.split_once(':'));
+        if !hashed && password.is_some_and(|(_, password)| is_hash(password)) {
             warnings.push(format!("{setting}: the password looks like a hash, but PASSWORDS_HASHED is off, so it is taken as the password itself"));
         }
     }
@@ -76,10 +75,12 @@ pub fn all(
         .users
         .iter()
         .any(|given| given.setting.starts_with("SYNC_USER"));
-    let in_file = fragment
-        .users_file
-        .as_ref()
-        .map(|given| (given.value.display().to_string(), read(&given.value)));
+    let in_file = fragment.users_file.as_ref().map(|given| {
+        (
+            given.value.display().to_string(),
+            users_file::read(&given.value),
+        )
+    });
     let credential = credential(sources).map(|text| (CREDENTIAL_SOURCE.to_owned(), text));
     let lists: Vec<_> = [in_file, credential]
         .into_iter()
@@ -88,14 +89,19 @@ pub fn all(
         .collect();
     for (name, text) in &lists {
         match text {
+            Ok(text) if text.trim() == NO_USERS_FILE => reading.add(
+                name.clone(),
+                Err(Wrong::nameless("does not exist: bring it back, or create an empty one (`install -m 600 /dev/null /etc/anki-syncd/users`); then `systemctl restart anki-syncd`")),
+            ),
             // One `name:password` a line; `#` begins a comment.
             Ok(text) => users_file::entries(text).for_each(|(line, entry)| {
-                users.add(format!("{name}, line {line}"), entry, problems);
+                reading.add(format!("{name}, line {line}"), entry);
             }),
-            Err(what) => problems.add(name, what),
+            Err(error) => problems.add(name, format_args!("cannot be read: {error}")),
         }
     }
-    if users.credentials.is_empty() && problems.0.is_empty() {
+    let Reading { users, places } = reading;
+    if users.able.is_empty() && users.mistakes.is_empty() && problems.0.is_empty() {
         match lists.last() {
             Some((name, _)) => warnings.push(format!(
                 "{NO_USERS}: `anki-syncd user add NAME` adds one to {name}"
@@ -104,52 +110,56 @@ pub fn all(
         }
     }
     let lists = UserLists {
-        places: users.places,
+        places,
         file: fragment
             .users_file
             .as_ref()
             .map(|given| given.value.clone()),
         from_environment,
     };
-    (users.credentials, lists)
+    (users, lists)
 }
 
 fn is_hash(password: &str) -> bool {
     password.starts_with('$') && Credential::hashed(password).is_ok()
 }
 
+/// One of the environment or of the configuration file, where more is noticed than in a list.
+fn given_entry(text: &str, read: ReadPassword) -> Result<(UserName, Credential), Wrong> {
+    match literal::wrong(text) {
+        None => users_file::entry(text, read),
+        Some(what) => Err(Wrong {
+            user: users_file::entry(text, read)
+                .map_or_else(|wrong| wrong.user, |(name, _)| Some(name)),
+            what,
+        }),
+    }
+}
+
 /// The list that systemd passed, or what stands in its place by now.
-fn credential(sources: &Sources) -> Option<Result<String, String>> {
-    let passed = || sources.credential().map(|path| read(&path));
+fn credential(sources: &Sources) -> Option<io::Result<String>> {
+    let passed = || sources.credential().map(|path| users_file::read(&path));
     sources.users.clone().map(Ok).or_else(passed)
 }
 
-fn read(path: &Path) -> Result<String, String> {
-    fs::read_to_string(path).map_err(|error| match error.kind() {
-        io::ErrorKind::InvalidData => "is not UTF-8".to_owned(),
-        _ => format!("cannot be read: {error}"),
-    })
-}
-
-impl Users {
-    fn add(
-        &mut self,
-        setting: String,
-        entry: Result<(UserName, Credential), Vec<String>>,
-        problems: &mut Problems,
-    ) {
-        match entry {
-            Ok((name, _)) if self.credentials.contains_key(&name) => problems.add(
-                setting,
-                format_args!("there is a user {name} already: each name may be used once"),
-            ),
+impl Reading {
+    fn add(&mut self, place: String, entry: Result<(UserName, Credential), Wrong>) {
+        let wrong = match entry {
+            Ok((name, _)) if let Some(first) = self.places.get(&name) => Wrong {
+                what: format!("{name} is listed already, by {first}"),
+                user: Some(name),
+            },
             Ok((name, credential)) => {
-                self.places.insert(name.clone(), setting);
-                self.credentials.insert(name, credential);
+                self.places.insert(name.clone(), place);
+                self.users.able.insert(name, credential);
+                return;
             }
-            Err(wrong) => wrong
-                .iter()
-                .for_each(|what| problems.add(setting.as_str(), what)),
-        }
+            Err(wrong) => wrong,
+        };
+        self.users.mistakes.push(Mistake {
+            place,
+            user: wrong.user,
+            what: wrong.what,
+        });
     }
 }

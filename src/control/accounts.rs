@@ -40,7 +40,7 @@ impl Operator {
     }
 
     pub(super) async fn rename(&self, from: &UserName, to: &UserName) -> Result<(), String> {
-        if self.server.accounts.contains(to) {
+        if self.server.accounts.standing(to).is_listed() {
             return Err(format!("there is a user {to} already"));
         }
         // What is in memory of them goes when the data move; the log says what fails.
@@ -50,7 +50,7 @@ impl Operator {
     }
 
     pub(super) async fn remove_data(&self, user: UserName) -> Result<(), String> {
-        if self.server.accounts.contains(&user) {
+        if self.server.accounts.standing(&user).is_listed() {
             return Err(format!("{user} is still a user"));
         }
         let removed = self.server.vaults.remove(&user).await;

@@ -1,41 +1,59 @@
 //! The operator's end.
 
+mod conversation;
+mod waiting;
+
 use std::{
-    io::{self, BufRead, BufReader, IoSliceMut, Read, Write},
+    io,
     os::{fd::AsRawFd, unix::net::UnixStream},
     path::PathBuf,
 };
 
 use nix::{
-    cmsg_space,
     errno::Errno,
-    sys::socket::{
-        ControlMessageOwned, MsgFlags, UnixCredentials, recv, recvmsg, setsockopt,
-        sockopt::PassCred,
-    },
+    sys::socket::{MsgFlags, recv},
     unistd::Uid,
 };
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use super::{Reply, Request, SYSTEM_SOCKET, own_socket};
+use conversation::Conversation;
+use waiting::Waiting;
+
+const NOT_RUNNING: &str =
+    "the server is not running; under systemd, `systemctl start anki-syncd.socket` starts it";
+const SILENT: &str = "the server does not answer";
 
 /// Why a command got no answer.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum AskError {
     /// No server of this data folder, and none of systemd's.
-    #[error(
-        "the server is not running; under systemd, `systemctl start anki-syncd.socket` starts it"
-    )]
-    NotRunning,
+    #[error("{}", why.as_deref().unwrap_or(NOT_RUNNING))]
+    NotRunning {
+        /// What keeps it from running, as a sentence, once that is known.
+        why: Option<String>,
+    },
+    /// Somebody listens, and nothing comes.
+    #[error("{}", why.as_deref().unwrap_or(SILENT))]
+    Silent {
+        /// The process that listens, which may be systemd.
+        listener: Option<i32>,
+        /// What keeps it from answering, as a sentence, once that is known.
+        why: Option<String>,
+    },
     /// The socket is not for everybody.
     #[error("only root and the server's own user may do that: try it with sudo")]
     Forbidden,
+    /// systemd started the server for this command, in vain.
+    #[error("the server cannot start: {0}")]
+    CannotStart(String),
     /// The server says no.
     #[error("{0}")]
     Refused(String),
     /// The connection broke, or something else answers there.
     #[error("the server gave no answer: {0}; `journalctl -u anki-syncd` may say more")]
-    Broken(#[from] io::Error),
+    Broken(String),
 }
 
 /// What the server keeps there for a command, until this is dropped.
@@ -63,7 +81,8 @@ pub struct Address {
     pub is_units: bool,
 }
 
-/// Asks the server.
+/// Asks the server. That takes as long as the server says that it is working, and no more than
+/// some seconds if it says nothing.
 ///
 /// # Errors
 /// [`AskError`].
@@ -85,87 +104,110 @@ pub fn ask_and_hold<A: DeserializeOwned>(
 }
 
 fn converse<A: DeserializeOwned>(
-    mut stream: UnixStream,
+    mut server: Conversation,
     request: &Request,
-    mut rest: impl io::Read,
+    rest: impl io::Read,
 ) -> Result<(A, Held), AskError> {
-    setsockopt(&stream, PassCred, &true).map_err(io::Error::from)?;
-    let mut line = serde_json::to_vec(request).map_err(io::Error::from)?;
+    let answer = exchange(&mut server, request, rest)
+        .map_err(|error| failure(&error, server.listener()))??;
+    let answer = serde_json::from_value(answer);
+    let answer = answer.map_err(|error| AskError::Broken(error.to_string()))?;
+    let (stream, server) = server.end();
+    Ok((answer, Held { stream, server }))
+}
+
+/// What the server has done, or why not.
+fn exchange(
+    server: &mut Conversation,
+    request: &Request,
+    rest: impl io::Read,
+) -> io::Result<Result<Value, AskError>> {
+    let mut line = serde_json::to_vec(request)?;
     line.push(b'\n');
-    stream.write_all(&line)?;
-    // A server that does not want it has answered why.
-    let sent = io::copy(&mut rest, &mut stream);
-    let (begin, server) = begin_of_answer(&stream)?;
-    let mut answer = String::new();
-    BufReader::new(begin.chain(&stream)).read_line(&mut answer)?;
-    if answer.is_empty() {
-        sent?;
-    }
-    match serde_json::from_str(&answer).map_err(io::Error::from)? {
-        Reply::Done(answer) => {
-            let answer = serde_json::from_value(answer).map_err(io::Error::from)?;
-            Ok((answer, Held { stream, server }))
+    server.send(&line[..])?;
+    let mut gone = match server.send(rest) {
+        // A server that does not want it has answered why.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Some(error),
+        sent => sent.map(|()| None)?,
+    };
+    let mut waiting = Waiting::begin(request.work());
+    loop {
+        let line = server.line();
+        let line = line.map_err(|error| gone.take().unwrap_or(error))?;
+        match serde_json::from_slice(&line)? {
+            Reply::Working => waiting.goes_on(),
+            Reply::Done(answer) => return Ok(Ok(answer)),
+            Reply::Refused(reason) => return Ok(Err(AskError::Refused(reason))),
+            Reply::CannotStart(reason) => return Ok(Err(AskError::CannotStart(reason))),
         }
-        Reply::Refused(reason) => Err(AskError::Refused(reason)),
     }
 }
 
-/// And who sent it: the socket itself may have been systemd's.
-fn begin_of_answer(stream: &UnixStream) -> io::Result<(impl io::Read + use<>, Uid)> {
-    let mut bytes = vec![0; 4096];
-    let mut space = cmsg_space!(UnixCredentials);
-    let mut buffers = [IoSliceMut::new(&mut bytes)];
-    let fd = stream.as_raw_fd();
-    let message = recvmsg::<()>(fd, &mut buffers, Some(&mut space), MsgFlags::empty())?;
-    let sender = message.cmsgs()?.find_map(|control| match control {
-        ControlMessageOwned::ScmCredentials(sender) => Some(Uid::from_raw(sender.uid())),
-        _ => None,
-    });
-    let length = message.bytes;
-    bytes.truncate(length);
-    // The end of a connection is nobody's.
-    let nobody = Uid::from_raw(u32::MAX);
-    Ok((io::Cursor::new(bytes), sender.unwrap_or(nobody)))
+fn failure(error: &io::Error, listener: Option<i32>) -> AskError {
+    match error.kind() {
+        io::ErrorKind::WouldBlock => AskError::Silent {
+            listener,
+            why: None,
+        },
+        _ => AskError::Broken(error.to_string()),
+    }
 }
 
-fn connect(address: &Address) -> Result<UnixStream, AskError> {
+fn connect(address: &Address) -> Result<Conversation, AskError> {
     let own = address.base.as_deref().map(own_socket);
     let units = address.is_units.then(|| SYSTEM_SOCKET.into());
-    let mut failure = AskError::NotRunning;
+    let mut failed = AskError::NotRunning { why: None };
     for place in own.into_iter().chain(units) {
-        match UnixStream::connect(place) {
-            Ok(stream) => return Ok(stream),
+        match Conversation::begin(&place) {
+            Ok(server) => return Ok(server),
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                failure = AskError::Forbidden;
+                failed = AskError::Forbidden;
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                return Err(failure(&error, None));
             }
             // Nobody there, or nobody there any more.
             Err(_) => {}
         }
     }
-    Err(failure)
+    Err(failed)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        io::{BufRead, BufReader, Write},
+        thread::{self, JoinHandle},
+        time::{Duration, Instant},
+    };
+
     use super::*;
 
-    /// What the server sends in return, and whether it is there afterwards.
-    fn asked(answer: &[u8]) -> (Result<(u64, Held), AskError>, UnixStream) {
-        let (client, mut server) = UnixStream::pair().unwrap();
-        let answer = answer.to_vec();
-        let serving = std::thread::spawn(move || {
+    type Asked = Result<(u64, Held), AskError>;
+
+    /// What a command gets from a server that reads the request and then does that.
+    fn asked(serve: impl FnOnce(UnixStream) -> UnixStream + Send + 'static) -> (Asked, UnixStream) {
+        let (client, server) = UnixStream::pair().unwrap();
+        let serving: JoinHandle<UnixStream> = thread::spawn(move || {
             let mut request = String::new();
             BufReader::new(&server).read_line(&mut request).unwrap();
-            server.write_all(&answer).unwrap();
-            server
+            serve(server)
         });
+        let client = Conversation::over(client).unwrap();
         let asked = converse(client, &Request::Status, io::empty());
         (asked, serving.join().unwrap())
     }
 
+    fn answered(answer: &'static [u8]) -> (Asked, UnixStream) {
+        asked(move |mut server| {
+            server.write_all(answer).unwrap();
+            server
+        })
+    }
+
     #[test]
     fn who_answers_is_known_and_also_that_it_has_ended() {
-        let (answer, server) = asked(b"{\"done\":7}\n");
+        let (answer, server) = answered(b"{\"done\":7}\n");
         let (answer, held) = answer.unwrap();
         assert_eq!((answer, held.server), (7, Uid::effective()));
         assert!(held.is_there());
@@ -174,11 +216,72 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_may_be_longer_than_its_begin() {
-        let long = format!("{{\"refused\":\"{}\"}}\n", "a".repeat(10_000));
-        match asked(long.as_bytes()).0 {
-            Err(AskError::Refused(reason)) => assert_eq!(reason.len(), 10_000),
+    fn an_answer_may_be_long_and_come_after_others_that_say_that_it_is_worked_on() {
+        let long = "a".repeat(300_000);
+        let answer = format!("\"working\"\n\"working\"\n{{\"refused\":\"{long}\"}}\n");
+        match answered(answer.leak().as_bytes()).0 {
+            Err(AskError::Refused(reason)) => assert_eq!(reason, long),
             _ => panic!("not refused"),
         }
+    }
+
+    #[test]
+    fn a_server_that_says_nothing_is_not_waited_for_and_one_that_works_is() {
+        let began = Instant::now();
+        let (answer, _server) = asked(|mut server| {
+            for _ in 0..3 {
+                thread::sleep(Duration::from_secs(2));
+                server.write_all(b"\"working\"\n").unwrap();
+            }
+            server
+        });
+        let silent = matches!(
+            answer,
+            Err(AskError::Silent {
+                listener: Some(_),
+                ..
+            })
+        );
+        let took = began.elapsed().as_secs_f64();
+        assert!(silent && (8.5..11.0).contains(&took), "{took} s");
+    }
+
+    #[test]
+    fn a_server_that_takes_nothing_is_not_waited_for_either() {
+        let folder = tempfile::tempdir().unwrap();
+        let base = folder.path().to_owned();
+        std::fs::create_dir_all(own_socket(&base).parent().unwrap()).unwrap();
+        let _deaf = std::os::unix::net::UnixListener::bind(own_socket(&base)).unwrap();
+        let address = Address {
+            base: Some(base),
+            is_units: false,
+        };
+        let source = super::super::Source::Sent(1 << 30);
+        let user = "anna".parse().unwrap();
+        let request = Request::Preview { user, source };
+        let began = Instant::now();
+        let (sent, ours) = (io::repeat(0), i32::try_from(std::process::id()).unwrap());
+        match ask_and_hold::<u64>(&address, &request, sent) {
+            Err(AskError::Silent { listener, .. }) => assert_eq!(listener, Some(ours)),
+            _ => panic!("answered"),
+        }
+        // And when so many have tried that the next cannot even connect.
+        let tried: Vec<_> = (0..200)
+            .map_while(|_| connect_at_once(&own_socket(address.base.as_ref().unwrap())))
+            .collect();
+        assert!(matches!(
+            ask::<u64>(&address, &Request::Status),
+            Err(AskError::Silent { .. })
+        ));
+        assert!(tried.len() > 1 && began.elapsed() < Duration::from_secs(10));
+    }
+
+    /// A connection, or nothing if it would take time.
+    fn connect_at_once(place: &std::path::Path) -> Option<std::os::fd::OwnedFd> {
+        use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
+        let flags = SockFlag::SOCK_NONBLOCK;
+        let socket = socket(AddressFamily::Unix, SockType::Stream, flags, None).unwrap();
+        connect(socket.as_raw_fd(), &UnixAddr::new(place).unwrap()).ok()?;
+        Some(socket)
     }
 }

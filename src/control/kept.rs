@@ -97,7 +97,7 @@ impl Operator {
     }
 
     async fn vault(&self, user: &UserName) -> Result<Arc<Vault>, String> {
-        if !self.server.accounts.contains(user) {
+        if !self.server.accounts.standing(user).is_listed() {
             return Err(format!("there is no user {:?}", user.as_str()));
         }
         self.server.vaults.get(user).await.map_err(said)

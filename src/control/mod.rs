@@ -2,7 +2,8 @@
 //! the operator may connect to.
 //!
 //! One request a connection: a line with a [`Request`] as JSON, answered by a line with a
-//! [`Reply`]. What changes `SYNC_BASE` is done by the server, as its own user and in each
+//! [`Reply`]. While the server works on it, it says so every second: a command that hears
+//! nothing for some seconds knows that the server hangs. What changes `SYNC_BASE` is done by the server, as its own user and in each
 //! user's turn; the commands ask and show.
 
 mod accounts;
@@ -21,6 +22,7 @@ use crate::{
         name::UserName,
     },
     collection::file::Summary,
+    http::pulse::Counts,
     media::Media,
     vault::upkeep::Mend,
     vault::usage::Usage,
@@ -140,6 +142,32 @@ pub enum Request {
     },
 }
 
+impl Request {
+    /// What the server is doing meanwhile, for people.
+    #[must_use]
+    pub fn work(&self) -> String {
+        match self {
+            Self::Status => "measuring the users' data".to_owned(),
+            Self::Reload { .. } => "reading its settings and users".to_owned(),
+            Self::Users | Self::Devices { .. } => "reading the list of devices".to_owned(),
+            Self::Rename { from, to } => format!("preparing to rename {from} to {to}"),
+            Self::RemoveData { user } => format!("removing the data of {user}"),
+            Self::Revoke { .. } => "logging devices out".to_owned(),
+            Self::Mend { user, .. } => format!("repairing the data of {user}"),
+            Self::BackUp { user } => format!("copying the data of {user}"),
+            Self::Preview { user, .. } => format!("checking what {user} would get"),
+            Self::Restore { user, .. } => format!("restoring the collection of {user}"),
+            Self::Snapshots { user } => format!("listing the snapshots of {user}"),
+            Self::Base
+            | Self::Listening
+            | Self::NameDevice { .. }
+            | Self::SameUsers { .. }
+            | Self::BackupDone { .. }
+            | Self::AllowUpload { .. } => "about to answer".to_owned(),
+        }
+    }
+}
+
 /// Where a collection is to be restored from.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -185,10 +213,14 @@ pub struct Reloaded {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reply {
+    /// It is being worked on; another one follows.
+    Working,
     /// Done; what it is depends on the request.
     Done(serde_json::Value),
     /// Not done, and why, as a sentence for the operator.
     Refused(String),
+    /// The server that was started for this command cannot start, and why.
+    CannotStart(String),
 }
 
 /// How the server is.
@@ -210,6 +242,9 @@ pub struct Status {
     pub syncing: usize,
     /// Who can log in.
     pub users: Vec<UserStatus>,
+    /// What has come from others since the start.
+    #[serde(default)]
+    pub strangers: Counts,
     /// What deserves attention, as sentences.
     pub warnings: Vec<String>,
 }
@@ -229,6 +264,9 @@ pub struct UserStatus {
     pub last_backup: Option<i64>,
     /// What the files take; not known if they cannot be read.
     pub usage: Option<Usage>,
+    /// What has happened since the start.
+    #[serde(default)]
+    pub counts: Counts,
 }
 
 /// How a user is.
@@ -236,7 +274,7 @@ pub struct UserStatus {
 pub struct UserReport {
     /// The name.
     pub name: UserName,
-    /// `plain`, or the algorithm of the hash.
+    /// `plain`, or the algorithm of the hash; `unusable` for a user who is kept out by a mistake.
     pub password: String,
     /// How many devices are logged in; not known unless the server runs.
     pub devices: Option<usize>,

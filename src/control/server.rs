@@ -1,12 +1,15 @@
 //! The server's end.
 
-use std::{io, path::PathBuf, sync::Arc, time::Duration};
+use std::{io, path::PathBuf, pin::pin, sync::Arc, time::Duration};
 
 use serde_json::Value;
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Take},
-    net::{UnixListener, UnixStream, unix::OwnedReadHalf},
-    time::{sleep, timeout},
+    net::{
+        UnixListener, UnixStream,
+        unix::{OwnedReadHalf, OwnedWriteHalf},
+    },
+    time::{Instant, interval_at, sleep, timeout},
 };
 use tokio_util::task::TaskTracker;
 
@@ -14,7 +17,7 @@ use super::{Reloaded, Reply, Request};
 use crate::{
     account::name::UserName,
     clock,
-    http::Server,
+    http::{Server, pulse::Counted},
     service::reload::Reloader,
     vault::{
         backup::Backup,
@@ -26,6 +29,8 @@ use crate::{
 const LONGEST_REQUEST: u64 = 4 * 1024 * 1024;
 /// With a command that says nothing.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How often a command hears that its request is being worked on.
+const BEAT: Duration = Duration::from_secs(1);
 /// After a connection could not be accepted, such as for want of descriptors.
 const BACK_OFF: Duration = Duration::from_millis(100);
 
@@ -54,6 +59,12 @@ impl Operator {
             listening,
             since_secs: clock::now_secs(),
         }
+    }
+
+    /// Counts somebody who asks, so that the server does not end meanwhile.
+    #[must_use]
+    pub fn connected(&self) -> Counted {
+        self.server.pulse.connected()
     }
 
     async fn answer(&self, request: Request, rest: &mut Rest) -> Result<Answer, String> {
@@ -140,6 +151,20 @@ pub async fn serve(operator: Arc<Operator>, listener: UnixListener) {
     }
 }
 
+/// Waits for the answer, and says meanwhile that there will be one.
+async fn working<A>(answer: impl Future<Output = A>, to: &OwnedWriteHalf) -> A {
+    let mut answer = pin!(answer);
+    let mut beats = interval_at(Instant::now() + BEAT, BEAT);
+    loop {
+        tokio::select! {
+            biased;
+            answer = &mut answer => return answer,
+            // A command that does not read, or has gone, needs no word.
+            _ = beats.tick() => drop(to.try_write(b"\"working\"\n")),
+        }
+    }
+}
+
 async fn converse(operator: &Operator, stream: UnixStream) -> io::Result<()> {
     let (reading, mut writing) = stream.into_split();
     let mut reading = BufReader::new(reading.take(LONGEST_REQUEST));
@@ -149,7 +174,7 @@ async fn converse(operator: &Operator, stream: UnixStream) -> io::Result<()> {
     reading.get_mut().set_limit(u64::MAX);
     let mut held = None;
     let reply = match serde_json::from_str(&line) {
-        Ok(request) => match operator.answer(request, &mut reading).await {
+        Ok(request) => match working(operator.answer(request, &mut reading), &writing).await {
             Ok(answer) => {
                 held = answer.held;
                 Reply::Done(answer.value)
@@ -174,4 +199,24 @@ async fn converse(operator: &Operator, stream: UnixStream) -> io::Result<()> {
         while reading.read(&mut [0]).await? > 0 {}
     }
     written
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_command_hears_that_its_request_is_worked_on() {
+        let (mut command, server) = UnixStream::pair().unwrap();
+        let (_, writing) = server.into_split();
+        let answer = async {
+            sleep(BEAT * 7 / 2).await;
+            7
+        };
+        assert_eq!(working(answer, &writing).await, 7);
+        drop(writing);
+        let mut heard = String::new();
+        command.read_to_string(&mut heard).await.unwrap();
+        assert_eq!(heard, "\"working\"\n".repeat(3));
+    }
 }

@@ -6,7 +6,8 @@ use super::{Operator, Status, UserStatus};
 use crate::vault::{backup::last_of, usage::Usage};
 
 impl Operator {
-    pub(super) async fn status(&self) -> Status {
+    /// How the server is.
+    pub async fn status(&self) -> Status {
         let mut warnings = self.reloader.warnings();
         let free = self.server.vaults.free().await;
         match &free {
@@ -25,6 +26,7 @@ impl Operator {
             free_bytes: free.ok().map(|free| free.bytes),
             syncing: self.server.vaults.devices(),
             users: self.user_statuses(&mut warnings).await,
+            strangers: self.server.pulse.counts(None),
             warnings,
         }
     }
@@ -41,6 +43,7 @@ impl Operator {
             let warn = |error: String| warnings.push(format!("{}: {error}", user.name));
             let usage = usage.map_err(warn).ok();
             statuses.push(UserStatus {
+                counts: self.server.pulse.counts(Some(&user.name)),
                 name: user.name,
                 devices: user.devices,
                 last_sync: user.last_sync,

@@ -12,7 +12,7 @@ use super::{
     reply::{ReplyBody, whole},
 };
 use crate::{
-    account::{KeyError, LoginError},
+    account::{KeyError, LoginError, hint::Hint},
     collection,
     disk::{self, Fault},
     media, sync, vault,
@@ -142,6 +142,13 @@ impl From<KeyError> for HttpError {
                 cause: error.to_string(),
                 is_parting: false,
             },
+            // Not one that has clients forget their login.
+            KeyError::KeptOut(_) => Self {
+                status: StatusCode::SERVICE_UNAVAILABLE,
+                public: "the server's list of users has a mistake; its log says which".to_owned(),
+                cause: error.to_string(),
+                is_parting: false,
+            },
         }
     }
 }
@@ -149,7 +156,15 @@ impl From<KeyError> for HttpError {
 impl From<LoginError> for HttpError {
     fn from(error: LoginError) -> Self {
         match error {
-            LoginError::Wrong | LoginError::Name(_) => Self::new(StatusCode::FORBIDDEN, error),
+            LoginError::Wrong(ref hint) => Self {
+                cause: format!("{error} ({hint})"),
+                ..Self::new(StatusCode::FORBIDDEN, &error)
+            },
+            LoginError::KeptOut => Self {
+                public: LoginError::Wrong(Hint::NoUser).to_string(),
+                ..Self::new(StatusCode::FORBIDDEN, error)
+            },
+            LoginError::Name(_) => Self::new(StatusCode::FORBIDDEN, error),
             LoginError::Throttled => Self::new(StatusCode::TOO_MANY_REQUESTS, error),
             LoginError::Failed(_) => Self::internal(&error),
         }

@@ -5,6 +5,7 @@ use std::{
     sync::Arc,
 };
 
+use http_body_util::BodyExt;
 use hyper::{Request, Response, body::Incoming};
 use serde::de::DeserializeOwned;
 
@@ -15,12 +16,16 @@ use super::{
     connections::Guest,
     envelope::{self, Caller, Content},
     error::HttpError,
-    log::{Entry, Outcome},
+    log::Entry,
     memory::Memory,
     page::page,
+    present::Present,
     refuse::{not_found, refuse, wrong_verb},
     reply::{Reply, ReplyBody, whole},
     route::{Method, NoRoute, Route, route},
+    sending::Sending,
+    tracked::Tracked,
+    visits::{Cards, MediaDeed},
 };
 use crate::{
     account::{Accounts, KeyError, host_key::DeviceId},
@@ -29,14 +34,14 @@ use crate::{
     sync::{full, media, meta, normal},
     vault::{
         self, Vault,
-        activity::{Attendance, Told, Traffic},
+        activity::{Attendance, Told},
         conversation::Speaker,
         room::Room,
     },
     wire::{
         Usn,
         login::{LoginReply, LoginRequest},
-        media::{BeginRequest, MediaReply},
+        media::{BeginRequest, MediaReply, Sanity},
         parse,
     },
 };
@@ -56,7 +61,11 @@ pub async fn handle(
         Ok(Route::Method(method)) => return run(&server, &policy, guest, method, request).await,
         Ok(Route::Health) => Response::new(whole("")),
         Ok(Route::Page) => page(&request, policy.trusts(guest.peer)),
-        Err(NoRoute::NotFound) => not_found(),
+        Err(NoRoute::NotFound) => {
+            let address = client_address(&policy, request.headers(), guest.peer);
+            server.lost.request(address, &request);
+            not_found()
+        }
         Err(NoRoute::WrongVerb(verbs)) => wrong_verb(verbs),
     };
     refuse(response, request.into_body(), policy.limits.body_timeout).await
@@ -64,7 +73,7 @@ pub async fn handle(
 
 /// Runs a method and logs how it went, once.
 async fn run(
-    server: &Server,
+    server: &Arc<Server>,
     policy: &Policy,
     guest: &Guest,
     method: Method,
@@ -73,25 +82,48 @@ async fn run(
     let address = client_address(policy, request.headers(), guest.peer);
     let mut entry = Entry::new(method.name(), address);
     match answer(server, policy, guest, method, request, &mut entry).await {
-        Ok((response, traffic)) => {
-            entry.succeeded(traffic);
+        Ok(response) => {
+            entry.succeeded();
             response
         }
-        Err(error) => {
-            entry.failed(&error);
+        Err(Failure { error, revoked }) => {
+            if !error.is_parting {
+                let user = entry.owner();
+                server.pulse.count(user, |counts| counts.failures += 1);
+            }
+            // A revoked device goes on asking.
+            if revoked.is_none_or(|device| server.revoked.is_due(device)) {
+                entry.failed(&error);
+            }
             error.into_response()
         }
     }
 }
 
+/// Why a request failed.
+struct Failure {
+    error: HttpError,
+    /// The device, if it is because that was revoked.
+    revoked: Option<DeviceId>,
+}
+
+impl<E: Into<HttpError>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self {
+            error: error.into(),
+            revoked: None,
+        }
+    }
+}
+
 async fn answer(
-    server: &Server,
+    server: &Arc<Server>,
     policy: &Policy,
     guest: &Guest,
     method: Method,
     request: Request<Incoming>,
     entry: &mut Entry,
-) -> Result<(Response<ReplyBody>, Traffic), HttpError> {
+) -> Result<Response<ReplyBody>, Failure> {
     let (head, body) = request.into_parts();
     let room = policy.room;
     let mut limits = BodyLimits::from(&policy.limits);
@@ -105,19 +137,24 @@ async fn answer(
     let (caller, mut content) = envelope::open(server, guest, &head, body, limits).await?;
     entry.client.clone_from(&caller.client);
     entry.request.clone_from(&caller.session_key);
-    let (reply, traffic, share) = if method == Method::HostKey {
+    let (reply, present, share) = if method == Method::HostKey {
         let share = server.vaults.lobby().share().clone();
         let reply = login(server, guest, content, entry).await?;
-        (reply, Traffic::default(), share)
+        (reply, None, share)
     } else {
         let device = match server.accounts.authenticate(&caller.host_key).await {
             Ok(device) => device,
             Err(error) => {
                 content.discard().await;
+                let mut revoked = None;
                 if let KeyError::Revoked(device) = &error {
                     entry.identify(device, server.accounts.devices.name(device));
+                    revoked = Some(device.id);
                 }
-                return Err(error.into());
+                return Err(Failure {
+                    revoked,
+                    ..error.into()
+                });
             }
         };
         guest.authenticated(&device.user);
@@ -128,6 +165,7 @@ async fn answer(
         let share = vault.share().clone();
         content.belongs_to(&vault);
         let attendance = vault.attend(device.id);
+        let present = Arc::new(Present::enter(server, &device, method));
         let mut call = Call {
             accounts: &server.accounts,
             memory: &server.memory,
@@ -135,22 +173,17 @@ async fn answer(
             device: device.id,
             vault,
             attendance,
+            present: Arc::clone(&present),
             limits,
             room,
             entry,
         };
         let reply = call.dispatch(method, content).await?;
-        call.attendance.answered(reply.length());
-        if let Some(action) = call.entry.action() {
-            server.pulse.synced(&device.user);
-            let sighting = call.entry.sighting();
-            server.accounts.devices.synced(&device, sighting, action);
-        }
-        // Requests that get no line of their own count for the one that ends their sync.
-        let traffic = call.entry.outcome.map(|_| call.attendance.take_traffic());
-        (reply, traffic.unwrap_or_default(), share)
+        present.answered(reply.length());
+        (reply, Some(present), share)
     };
-    Ok((caller.wrap(reply, &share)?, traffic))
+    let response = caller.wrap(reply, &share)?;
+    Ok(response.map(|body| Tracked::new(body, present).boxed_unsync()))
 }
 
 async fn login(
@@ -170,7 +203,8 @@ async fn login(
     guest.authenticated(&device.user);
     entry.identify(&device, server.accounts.devices.name(&device));
     server.accounts.devices.seen(&device, entry.sighting());
-    entry.outcome = Some(Outcome::Login);
+    let user = Some(&device.user);
+    server.pulse.count(user, |counts| counts.logins += 1);
     json(LoginReply {
         key: key.to_string(),
     })
@@ -184,6 +218,7 @@ struct Call<'a> {
     device: DeviceId,
     vault: Arc<Vault>,
     attendance: Attendance,
+    present: Arc<Present>,
     limits: BodyLimits,
     room: Room,
     entry: &'a mut Entry,
@@ -211,7 +246,8 @@ impl Call<'_> {
                 self.attendance.tell(None);
                 self.ignore(content).await?;
                 let file = full::download(&self.vault, self.device, self.caller.schema()).await?;
-                self.entry.outcome = Some(Outcome::Download);
+                let present = Arc::clone(&self.present);
+                let file = Sending::new(file, present, self.entry.clone())?;
                 Ok(Reply::file(file)?)
             }
             Method::Meta => {
@@ -221,6 +257,9 @@ impl Call<'_> {
                     schema: meta.schema_changed,
                     usn: Usn(meta.usn),
                 }));
+                if meta.proceed {
+                    self.present.was_told(self.entry, meta.modified);
+                }
                 json(meta)
             }
             Method::MediaBegin
@@ -268,7 +307,12 @@ impl Call<'_> {
                     }
                     Method::Finish => {
                         let finished = normal::finish(vault, speaker).await?;
-                        self.entry.outcome = Some(Outcome::Sync(finished));
+                        // As the device sees it.
+                        let cards = Cards::Synced {
+                            sent: finished.received,
+                            received: finished.sent,
+                        };
+                        self.present.did_cards(self.entry, cards, finished.modified);
                         json(finished.modified)
                     }
                     _ => json(normal::abort(vault, speaker, self.attendance.since()).await?),
@@ -294,20 +338,25 @@ impl Call<'_> {
             Method::MediaUpload => {
                 let mut zip = content.receive(vault.spool()).await?;
                 self.authenticate_again().await?;
-                self.attendance.received(zip.seek(SeekFrom::End(0))?);
-                let uploaded = media::upload(vault, zip, self.room).await?;
-                self.entry.outcome = Some(Outcome::MediaSent(uploaded.0));
+                self.present.received(zip.seek(SeekFrom::End(0))?);
+                let (uploaded, taken) = media::upload(vault, zip, self.room).await?;
+                self.present.did_media(self.entry, MediaDeed::Sent(taken));
                 json(MediaReply::ok(uploaded))
             }
             Method::MediaDownload => {
                 let request = self.read(content).await?;
-                let zip = media::download(vault, request, vault.parcel()).await?;
-                self.entry.outcome = Some(Outcome::MediaReceived);
+                let (zip, files) = media::download(vault, request, vault.parcel()).await?;
+                self.present
+                    .did_media(self.entry, MediaDeed::Received(files));
                 Ok(Reply::file(zip)?)
             }
-            _ => json(MediaReply::ok(
-                media::sanity(vault, &self.read(content).await?).await?,
-            )),
+            _ => {
+                let sanity = media::sanity(vault, &self.read(content).await?).await?;
+                if sanity == Sanity::Equal {
+                    self.present.did_media(self.entry, MediaDeed::Compared);
+                }
+                json(MediaReply::ok(sanity))
+            }
         }
     }
 
@@ -323,10 +372,12 @@ impl Call<'_> {
             Ok(file) => {
                 let file = file.into_inner();
                 self.authenticate_again().await?;
-                self.attendance.received(file.as_file().metadata()?.len());
+                let bytes = file.as_file().metadata()?.len();
+                self.present.received(bytes);
                 match full::upload(&self.vault, self.device, file, self.room).await? {
-                    Ok(()) => {
-                        self.entry.outcome = Some(Outcome::Upload);
+                    Ok(modified) => {
+                        let cards = Cards::Uploaded { bytes };
+                        self.present.did_cards(self.entry, cards, modified);
                         return Ok(Reply::text(full::OK));
                     }
                     Err(refusal) => refusal,
@@ -364,7 +415,7 @@ impl Call<'_> {
         self.authenticate_again().await?;
         let length = body.stream_position()?;
         body.rewind()?;
-        self.attendance.received(length);
+        self.present.received(length);
         Ok((body, length))
     }
 

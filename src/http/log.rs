@@ -1,21 +1,19 @@
-//! One line in the log for each thing that happened to a device, for people and for programs.
+//! Lines in the log, for people and for programs: one for each login, sync and failure.
 
-use std::{fmt, net::IpAddr, time::Instant};
+use std::{net::IpAddr, time::Instant};
 
 use hyper::StatusCode;
+use indicatif::HumanBytes;
 
-use super::error::HttpError;
-use crate::{
-    account::{
-        Device,
-        devices::{DeviceName, Sighting},
-        name::UserName,
-    },
-    sync::normal::Finished,
-    vault::activity::Traffic,
+use super::{error::HttpError, visits::Visit};
+use crate::account::{
+    Device,
+    devices::{DeviceName, Sighting},
+    name::UserName,
 };
 
 /// What is known of a request, as it becomes known.
+#[derive(Clone)]
 pub struct Entry {
     method: &'static str,
     address: Option<IpAddr>,
@@ -28,29 +26,14 @@ pub struct Entry {
     pub device: String,
     /// What people call it.
     device_name: Option<DeviceName>,
+    /// The same for people.
+    short: String,
+    /// The user whose device it is.
+    owner: Option<UserName>,
     /// Version, build and platform, as the client says.
     pub client: String,
     /// What the client calls the operation that this request belongs to.
     pub request: String,
-    /// What the person would like to know of it, if anything.
-    pub outcome: Option<Outcome>,
-}
-
-/// What a device has achieved.
-#[derive(Debug, Clone, Copy)]
-pub enum Outcome {
-    /// Logged in.
-    Login,
-    /// Finished a normal sync.
-    Sync(Finished),
-    /// Replaced the collection.
-    Upload,
-    /// Fetched the whole collection.
-    Download,
-    /// Sent media files, or removed some.
-    MediaSent(usize),
-    /// Fetched media files.
-    MediaReceived,
 }
 
 /// Logs a line with the fields that every one has, and those that are named.
@@ -76,20 +59,26 @@ impl Entry {
         Self {
             method,
             address,
-            place: address.map_or_else(|| "unix-socket".to_owned(), |address| address.to_string()),
+            place: place(address),
             began: Instant::now(),
             user: String::new(),
             device: String::new(),
             device_name: None,
+            short: String::new(),
+            owner: None,
             client: String::new(),
             request: String::new(),
-            outcome: None,
         }
     }
 
     /// Where the request comes from.
     pub fn address(&self) -> Option<IpAddr> {
         self.address
+    }
+
+    /// The user whose device it is, once that is certain.
+    pub fn owner(&self) -> Option<&UserName> {
+        self.owner.as_ref()
     }
 
     /// What is remembered of its device.
@@ -100,48 +89,51 @@ impl Entry {
         }
     }
 
-    /// What a device did, as it is remembered of it; none for what is no sync.
-    pub fn action(&self) -> Option<String> {
-        match self.outcome? {
-            // As the device sees it.
-            Outcome::Sync(finished) => Some(format!(
-                "sent {}, received {}",
-                finished.received, finished.sent
-            )),
-            outcome @ (Outcome::Upload | Outcome::Download) => Some(outcome.to_string()),
-            _ => None,
-        }
-    }
-
     /// Notes whose request it is, and what people call the device.
     pub fn identify(&mut self, device: &Device, name: Option<DeviceName>) {
         self.device_name = name;
         self.user = device.user.to_string();
         self.device = device.id.to_string();
+        self.short = device.id.short();
+        self.owner = Some(device.user.clone());
     }
 
-    /// Logs a success: what is worth a line to a person as such, all else for debugging.
-    pub fn succeeded(self, traffic: Traffic) {
-        let (bytes_in, bytes_out, ms) = (traffic.received, traffic.sent, self.millis());
-        let (who, method) = (self.who(), self.method);
-        match self.outcome {
-            Some(Outcome::Sync(finished)) => {
-                // As the device sees it.
-                let (sent, received) = (finished.received, finished.sent);
-                let (ms, secs) = (millis(finished.took), finished.took.as_secs_f32());
-                line!(
-                    info, self, sent, received, bytes_in, bytes_out, ms;
-                    "{who}: sent {sent}, received {received}, {secs:.1} s"
-                );
-            }
-            Some(outcome) => line!(info, self, bytes_in, bytes_out, ms; "{who}: {outcome}"),
-            None => line!(debug, self, bytes_in, bytes_out, ms; "{who}: {method}"),
+    /// Logs a login, which is worth a line to a person; any other request that went well is one
+    /// of several, and is logged for debugging.
+    pub fn succeeded(&self) {
+        let (who, method, ms) = (self.who(), self.method, self.millis());
+        if method == "hostKey" {
+            line!(info, self, ms; "{who}: logged in");
+        } else {
+            line!(debug, self, ms; "{who}: {method}");
         }
+    }
+
+    /// Logs what a device has done, of which this was a request.
+    pub fn visited(&self, visit: &Visit) {
+        let who = self.who();
+        let (sent, received) = visit.objects();
+        let (media_sent, media_received) = (visit.sent.files, visit.received.files);
+        let media_removed = visit.removed;
+        let (bytes_in, bytes_out) = (visit.traffic.received, visit.traffic.sent);
+        let ms = millis(visit.took());
+        line!(
+            info, self, sent, received, media_sent, media_received, media_removed,
+            bytes_in, bytes_out, ms;
+            "{who}: {visit}"
+        );
+    }
+
+    /// Logs that a device has not received all of the collection.
+    pub fn download_broke_off(&self, sent: u64, length: u64) {
+        let (who, ms) = (self.who(), self.millis());
+        let (sent, length) = (HumanBytes(sent), HumanBytes(length));
+        line!(info, self, ms; "{who}: the download of the collection broke off after {sent} of {length}");
     }
 
     /// Logs a failure with its cause. What a client may well meet is no warning; what is
     /// wrong with us is an error.
-    pub fn failed(self, error: &HttpError) {
+    pub fn failed(&self, error: &HttpError) {
         let (ms, status, cause) = (self.millis(), error.status.as_u16(), &error.cause);
         let (who, method) = (self.who(), self.method);
         if error.is_parting {
@@ -173,43 +165,32 @@ impl Entry {
         millis(self.began.elapsed())
     }
 
-    /// `alice (Anna's phone, 26.09.3, linux, from 192.168.1.20)`, without the name if it has none.
+    /// `alice (Anna's phone, 26.09.3, linux, 1f0c9a3e, from 192.168.1.20)`, without the name if
+    /// it has none.
     fn who(&self) -> String {
-        let mut parts = self.client.split(',');
-        let version = parts.next().unwrap_or_default();
-        let platform = parts.nth(1).unwrap_or_default();
         let user = if self.user.is_empty() {
             "someone"
         } else {
             &self.user
         };
+        let mut client = self.client.split(',');
+        let version = client.next().unwrap_or_default();
+        let platform = client.nth(1).unwrap_or_default();
         // Whoever has no valid key may have put anything there.
-        format!(
-            "{user} ({}{}, {}, from {})",
-            self.device_name
-                .as_ref()
-                .map_or_else(String::new, |name| format!("{name}, ")),
-            version.escape_debug(),
-            platform.escape_debug(),
-            self.place
-        )
+        let known = [version, platform, &self.short].map(|part| part.escape_debug().to_string());
+        let place = format!("from {}", self.place);
+        let known = known.into_iter().filter(|part| !part.is_empty());
+        let name = self.device_name.iter().map(ToString::to_string);
+        let known: Vec<_> = name.chain(known).chain([place]).collect();
+        format!("{user} ({})", known.join(", "))
     }
+}
+
+/// An address for people.
+pub fn place(address: Option<IpAddr>) -> String {
+    address.map_or_else(|| "unix-socket".to_owned(), |address| address.to_string())
 }
 
 fn millis(duration: std::time::Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-impl fmt::Display for Outcome {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Login => f.write_str("logged in"),
-            Self::Sync(_) => f.write_str("synced"),
-            Self::Upload => f.write_str("uploaded the collection"),
-            Self::Download => f.write_str("downloaded the collection"),
-            Self::MediaSent(1) => f.write_str("sent or removed 1 media file"),
-            Self::MediaSent(files) => write!(f, "sent or removed {files} media files"),
-            Self::MediaReceived => f.write_str("received media files"),
-        }
-    }
 }

@@ -13,21 +13,25 @@ mod error;
 mod handler;
 pub mod listener;
 mod log;
+mod lost;
 mod memory;
 mod multipart;
 mod paced;
 mod page;
+mod present;
 pub mod pulse;
 mod refuse;
 mod reply;
 mod route;
+mod sending;
 mod spool;
 mod tracked;
+mod visits;
 
 use std::{
     convert::Infallible,
     net::IpAddr,
-    pin::pin,
+    pin::Pin,
     sync::{Arc, PoisonError, RwLock},
     time::Duration,
 };
@@ -41,14 +45,17 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use connections::{Connections, Guest};
 use listener::{Listener, Stream};
+use lost::Lost;
 use memory::Memory;
 use paced::Paced;
 use pulse::Pulse;
 use tracked::Tracked;
+use visits::Visits;
 
 use crate::{
-    account::Accounts,
+    account::{Accounts, host_key::DeviceId},
     config::{Limits, Settings, client_address::ClientAddress},
+    seldom::Seldom,
     vault::{Vaults, room::Room},
 };
 
@@ -73,6 +80,12 @@ pub struct Server {
     policy: RwLock<Arc<Policy>>,
     /// What has happened, for whoever watches.
     pub pulse: Pulse,
+    /// What devices are doing, each of which gets a line in the log.
+    visits: Visits,
+    /// Which revoked devices have been logged of late.
+    revoked: Seldom<DeviceId>,
+    /// Which wrong addresses have been logged of late.
+    lost: Lost,
 }
 
 /// What may change while the server runs.
@@ -119,6 +132,9 @@ impl Server {
             memory: Memory::new(policy.limits.memory),
             policy: RwLock::new(Arc::new(policy)),
             pulse: Pulse::default(),
+            visits: Visits::default(),
+            revoked: Seldom::default(),
+            lost: Lost::default(),
         }
     }
 
@@ -216,26 +232,30 @@ async fn connection(
             Ok::<_, Infallible>(response.map(|body| Tracked::new(body, under_way)))
         }
     });
-    let connection = http1::Builder::new()
+    let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_timeout)
         .max_buf_size(BUFFER)
         .serve_connection(TokioIo::new(Box::pin(stream)), service);
-    let mut connection = pin!(connection);
+    let mut running = Pin::new(&mut connection);
     let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
+        ended = running.as_mut() => ended,
         () = guest.evicted() => Ok(()),
         () = stop.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            match timeout(GRACE, connection.as_mut()).await {
+            running.as_mut().graceful_shutdown();
+            match timeout(GRACE, running.as_mut()).await {
                 Ok(ended) => ended,
                 // hyper waits for the rest of a half-sent head; we need not.
                 Err(_) if requests.is_empty() => Ok(()),
-                Err(_) => connection.await,
+                Err(_) => running.await,
             }
         }
     };
     if let Err(error) = ended {
         tracing::debug!(%error, peer = ?guest.peer, "a connection broke off");
+        if error.is_parse() {
+            let unread = connection.into_parts().read_buf;
+            server.lost.connection(guest.peer, &unread);
+        }
     }
 }

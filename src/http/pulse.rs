@@ -1,9 +1,15 @@
-//! What the server is doing and did last, for the status line and for ending when idle.
+//! What the server is doing, did last, and has done so far: for the status line, for ending when
+//! idle, and for whoever counts.
 
-use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
+
+use serde::{Deserialize, Serialize};
 
 use crate::{account::name::UserName, clock};
 
@@ -13,6 +19,7 @@ pub struct Pulse {
     connections: Arc<AtomicUsize>,
     requests: Arc<AtomicUsize>,
     last_sync: Mutex<Option<LastSync>>,
+    counts: Mutex<HashMap<Option<UserName>, Counts>>,
 }
 
 /// Who last synced, and when.
@@ -22,6 +29,22 @@ pub struct LastSync {
     pub user: UserName,
     /// When, in seconds since 1970.
     pub at_secs: i64,
+}
+
+/// What has happened since the start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Counts {
+    /// Completed syncs, with or without changes.
+    pub syncs: u64,
+    /// Requests that failed.
+    pub failures: u64,
+    /// Logins.
+    pub logins: u64,
+    /// Bytes of requests, decompressed.
+    pub received_bytes: u64,
+    /// Bytes of answers, before compression.
+    pub sent_bytes: u64,
 }
 
 /// Something under way, counted until this is dropped.
@@ -59,6 +82,20 @@ impl Pulse {
             user: user.clone(),
             at_secs: clock::now_secs(),
         });
+        self.count(Some(user), |counts| counts.syncs += 1);
+    }
+
+    /// Counts something of a user's devices, or of strangers. To be called for users only who
+    /// have logged in, so that made-up names do not fill the memory.
+    pub fn count(&self, user: Option<&UserName>, count: impl FnOnce(&mut Counts)) {
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        count(counts.entry(user.cloned()).or_default());
+    }
+
+    /// What has happened of a user's devices, or of strangers.
+    pub fn counts(&self, user: Option<&UserName>) -> Counts {
+        let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.get(&user.cloned()).copied().unwrap_or_default()
     }
 
     /// Connections that are open.

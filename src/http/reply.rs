@@ -105,6 +105,8 @@ impl Reply {
         let content = BufReader::with_capacity(PIECE, self.content);
         let mut compressed = zstd::stream::read::Encoder::with_buffer(content, LEVEL)?;
         compressed.set_parameter(CParameter::WindowLog(WINDOW_LOG))?;
+        // In the frame's header, too: some clients decompress in one go.
+        compressed.set_pledged_src_size(Some(self.length))?;
         let mut response = respond(compressed, small, share)?;
         response
             .headers_mut()

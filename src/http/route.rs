@@ -67,6 +67,31 @@ impl Method {
         )
     }
 
+    /// Whether the collection may change with it, on either side.
+    #[must_use]
+    pub fn begins_collection_sync(self) -> bool {
+        matches!(self, Self::Start | Self::Upload | Self::Download)
+    }
+
+    /// Whether a device that has done nothing yet begins to do something with it.
+    #[must_use]
+    pub fn begins_operation(self) -> bool {
+        self.begins_collection_sync() || matches!(self, Self::Meta | Self::MediaBegin)
+    }
+
+    /// Whether it is about media.
+    #[must_use]
+    pub fn is_medias(self) -> bool {
+        matches!(
+            self,
+            Self::MediaBegin
+                | Self::MediaChanges
+                | Self::MediaUpload
+                | Self::MediaDownload
+                | Self::MediaSanity
+        )
+    }
+
     /// How many bytes its body may have once decoded, apart from the limit in the settings.
     #[must_use]
     pub fn largest_body(self) -> u64 {
@@ -124,7 +149,9 @@ impl Method {
 /// page.
 ///
 /// What comes before them does not matter: people paste addresses with a slash too
-/// many or with `sync/` at the end, and some proxies pass a sub-path on.
+/// many or with `sync/` at the end, and some proxies pass a sub-path on. Clients with an address
+/// for each kind of method may have been given the same for both, or the server's bare address:
+/// no name is one of both kinds, so that it is enough.
 ///
 /// # Errors
 /// [`NoRoute`].
@@ -136,15 +163,15 @@ pub fn route(verb: &Verb, path: &str) -> Result<Route, NoRoute> {
     match (before, last) {
         (None, Some("health")) if is_reading => Ok(Route::Health),
         (None, Some("health")) => Err(NoRoute::WrongVerb("GET, HEAD")),
-        (Some(before), Some(last)) => {
-            let found = Method::PATHS
-                .iter()
-                .find(|(prefix, name, _)| *prefix == before && *name == last);
+        (before, Some(last)) if before.is_none_or(is_prefix) => {
+            let found = Method::PATHS.iter().find(|(_, name, _)| *name == last);
             match found {
                 Some((_, _, method)) if verb == Verb::POST => Ok(Route::Method(*method)),
                 Some((_, _, Method::MediaBegin)) if verb == Verb::GET => {
                     Ok(Route::Method(Method::MediaBegin))
                 }
+                // Whoever opens another one in a browser is helped by the page.
+                Some((prefix, _, _)) if is_reading && before != Some(prefix) => Ok(Route::Page),
                 Some((_, _, Method::MediaBegin)) => Err(NoRoute::WrongVerb("GET, POST")),
                 Some(_) => Err(NoRoute::WrongVerb("POST")),
                 None if is_reading => Ok(Route::Page),
@@ -154,6 +181,20 @@ pub fn route(verb: &Verb, path: &str) -> Result<Route, NoRoute> {
         _ if is_reading => Ok(Route::Page),
         _ => Err(NoRoute::NotFound),
     }
+}
+
+fn is_prefix(part: &str) -> bool {
+    part == "sync" || part == "msync"
+}
+
+/// Whether a path is that of a method but for the slash before its name, which an address lacks
+/// at its end: `/synchostKey`.
+#[must_use]
+pub fn lacks_slash(path: &str) -> bool {
+    let last = path.rsplit('/').next().unwrap_or_default();
+    Method::PATHS
+        .iter()
+        .any(|(_, name, _)| last.len() > name.len() && last.ends_with(name))
 }
 
 #[cfg(test)]
@@ -183,16 +224,46 @@ mod tests {
     }
 
     #[test]
+    fn a_name_is_enough_where_an_address_is_the_other_kinds_or_the_servers() {
+        for before in ["", "/sync", "/msync", "/anki/sync", "/sync/msync"] {
+            for (_, name, method) in Method::PATHS {
+                let path = format!("{before}/{name}");
+                assert_eq!(
+                    route(&Verb::POST, &path),
+                    Ok(Route::Method(method)),
+                    "{path}"
+                );
+            }
+            let begin = route(&Verb::GET, &format!("{before}/begin"));
+            assert_eq!(begin, Ok(Route::Method(Method::MediaBegin)), "{before}");
+        }
+        for path in ["/meta", "/msync/meta"] {
+            assert_eq!(route(&Verb::GET, path), Ok(Route::Page), "{path}");
+        }
+        // That of other programs.
+        assert_eq!(route(&Verb::POST, "/api/upload"), Err(NoRoute::NotFound));
+    }
+
+    #[test]
+    fn a_missing_slash_is_seen() {
+        for path in ["/synchostKey", "/anki/synchostKey", "/msyncbegin"] {
+            assert!(lacks_slash(path), "{path}");
+            assert_eq!(route(&Verb::POST, path), Err(NoRoute::NotFound), "{path}");
+        }
+        for path in ["/", "/sync/hostKey", "/anki/sync/", "/wp-login.php"] {
+            assert!(!lacks_slash(path), "{path}");
+        }
+    }
+
+    #[test]
     fn what_is_not_there_is_not_found_or_the_page_and_what_needs_another_verb_says_so() {
         for path in [
             "/",
             "",
             "/sync",
-            "/meta",
             "/sync/nope",
             "/sync/META",
-            "/msync/meta",
-            "/sync/begin",
+            "/anki/meta",
             "/sync/health",
         ] {
             assert_eq!(route(&Verb::POST, path), Err(NoRoute::NotFound), "{path}");

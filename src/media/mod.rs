@@ -2,6 +2,7 @@
 
 mod archive;
 mod batch;
+mod clash;
 mod database;
 pub mod examine;
 mod expected;
@@ -11,9 +12,10 @@ pub mod name;
 mod vanished;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     fs::File,
     io::{self, Read, Seek, Write},
+    ops::AddAssign,
     path::{Path, PathBuf},
     time::SystemTime,
 };
@@ -61,6 +63,22 @@ impl Media {
     }
 }
 
+impl AddAssign for Media {
+    fn add_assign(&mut self, other: Self) {
+        self.files += other.files;
+        self.bytes += other.bytes;
+    }
+}
+
+/// What a batch from a device came to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Taken {
+    /// The files that were sent.
+    pub files: Media,
+    /// How many others were removed.
+    pub removed: u64,
+}
+
 /// Why a request is refused; nothing of it was applied.
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
@@ -76,6 +94,11 @@ pub enum Refusal {
     /// The reference server fails for good on such a one.
     #[error("a media file of zero bytes was sent")]
     Nothing,
+    /// The file system would make one file of two.
+    #[error(
+        "the media files {0:?} and {1:?} differ in upper and lower case only, and the disk of the server cannot keep both; rename one of them in Anki, or have SYNC_BASE on ext4, XFS or Btrfs"
+    )]
+    Case(String, String),
     /// Over 100 MiB.
     #[error("a media file is larger than 100 MiB")]
     Large,
@@ -193,8 +216,8 @@ impl MediaStore {
         Ok(database::bytes(&self.conn)?)
     }
 
-    /// Takes a client's batch of new, changed and removed files: all of it or nothing. What
-    /// makes them more than `allowed` bytes is refused; to make them less is always possible.
+    /// Takes a client's batch of new, changed and removed files: all of it or nothing, and answers
+    /// what it was besides what the client is answered. What makes them more than `allowed` bytes is refused; to make them less is always possible.
     ///
     /// # Errors
     /// [`Error::Refused`] for a batch outside the limits; [`Error::OverQuota`]; else a failure of ours.
@@ -203,7 +226,7 @@ impl MediaStore {
         zip: impl Read + Seek,
         now_secs: i64,
         allowed: u64,
-    ) -> Result<wire::Uploaded, Error> {
+    ) -> Result<(wire::Uploaded, Taken), Error> {
         self.look()?;
         let mut upload = Upload::open(zip)?;
         let entries = upload.entries()?;
@@ -215,12 +238,18 @@ impl MediaStore {
         };
         let batch = self.folders.begin();
         let mut changes = BTreeMap::new();
+        let mut was_listed = HashSet::new();
+        let mut taken = Taken::default();
         for (number, (name, in_zip)) in entries.iter().enumerate() {
             let recorded = database::entry(&transaction, name.as_str())?;
+            if recorded.is_some_and(|entry| entry.size > 0) && !changes.contains_key(name) {
+                was_listed.insert(name.clone());
+            }
             let change = match in_zip {
                 Some(in_zip) => {
                     let file = self.folders.stage(number)?;
                     let new = upload.extract(in_zip, promise.spending(file))?;
+                    taken.files.add(new.size);
                     if recorded != Some(new) {
                         database::record(&transaction, name.as_str(), new, now_secs)?;
                     } else if is_whole(&self.folders.media.join(name), new) {
@@ -232,6 +261,7 @@ impl MediaStore {
                     Some(entry) => {
                         let removed = Entry { size: 0, ..entry };
                         database::record(&transaction, name.as_str(), removed, now_secs)?;
+                        taken.removed += 1;
                         Change::Remove
                     }
                     None => continue,
@@ -240,6 +270,9 @@ impl MediaStore {
             // A name that comes twice ends as its last entry says.
             changes.insert(name.clone(), change);
         }
+        clash::check(&self.folders.media, &changes, |name| {
+            was_listed.contains(name)
+        })?;
         let last_usn = database::last_usn(&transaction)?;
         if !changes.is_empty() {
             self.folders.intend(&changes, last_usn)?;
@@ -252,30 +285,34 @@ impl MediaStore {
             // By our own doing.
             self.seen = self.folders.changed()?;
         }
-        Ok(wire::Uploaded(entries.len(), last_usn))
+        Ok((wire::Uploaded(entries.len(), last_usn), taken))
     }
 
-    /// Packs the files asked for, or as many of them as make a fair answer; clients
-    /// ask again for the rest.
+    /// Packs the files asked for, or as many of them as make a fair answer, and tells what they
+    /// are; clients ask again for the rest.
     ///
     /// # Errors
     /// [`Error::Missing`] for one that is not recorded, or is and has vanished from the
     /// folder: such ones are forgotten, so that their loss does not spread.
-    pub fn download<W: Write + Seek>(&mut self, names: &[String], to: W) -> Result<W, Error> {
+    pub fn download<W: Write + Seek>(
+        &mut self,
+        names: &[String],
+        to: W,
+    ) -> Result<(W, Media), Error> {
         if names.is_empty() || names.len() > FILES_PER_BATCH {
             return Err(Refusal::Names.into());
         }
         self.look()?;
         self.forget_vanished(names)?;
         let mut download = Download::new(to);
-        let mut total = 0;
+        let mut packed = Media::default();
         for name in names {
-            total += download.add(name.clone(), File::open(self.folders.media.join(name))?)?;
-            if total > DOWNLOAD_TARGET_BYTES {
+            packed.add(download.add(name.clone(), File::open(self.folders.media.join(name))?)?);
+            if packed.bytes > DOWNLOAD_TARGET_BYTES {
                 break;
             }
         }
-        Ok(download.finish()?)
+        Ok((download.finish()?, packed))
     }
 
     fn forget_vanished(&mut self, names: &[String]) -> Result<(), Error> {

@@ -45,6 +45,7 @@ fn put(store: &mut MediaStore, name: &str, content: &[u8]) -> wire::Uploaded {
     store
         .upload(zip_of(&[("0", content)], &list), 1, NO_QUOTA)
         .unwrap()
+        .0
 }
 
 #[test]
@@ -56,9 +57,13 @@ fn only_real_changes_take_a_usn() {
     assert_eq!(put(&mut store, "é.png", b"two"), wire::Uploaded(1, 2));
     assert_eq!(fs::read(folder.path("media/é.png")).unwrap(), b"two");
     let removal = zip_of(&[], r#"[["é.png",null],["never-there",""]]"#);
+    let removed = Taken {
+        files: Media::default(),
+        removed: 1,
+    };
     assert_eq!(
         store.upload(removal, 1, NO_QUOTA).unwrap(),
-        wire::Uploaded(2, 3)
+        (wire::Uploaded(2, 3), removed)
     );
     assert!(!folder.path("media/é.png").exists());
     assert_eq!(
@@ -157,9 +162,10 @@ fn a_download_names_its_files_and_stops_once_it_is_large_enough() {
         put(&mut store, name, &large);
     }
     let names = ["a", "b", "c"].map(String::from);
-    let mut zip =
-        ZipArchive::new(store.download(&names, Cursor::new(Vec::new())).unwrap()).unwrap();
+    let (zip, packed) = store.download(&names, Cursor::new(Vec::new())).unwrap();
+    let mut zip = ZipArchive::new(zip).unwrap();
     assert_eq!(zip.len(), 3);
+    assert_eq!((packed.files, packed.bytes), (2, 3_000_000));
     let list = io::read_to_string(zip.by_name("_meta").unwrap()).unwrap();
     assert_eq!(list, r#"{"0":"a","1":"b"}"#);
     assert_eq!(

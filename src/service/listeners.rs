@@ -7,7 +7,8 @@ use procfs::{
     process::{FDTarget, all_processes},
 };
 
-const SYSTEMD: i32 = 1;
+/// The process that listens for its services.
+pub const SYSTEMD: i32 = 1;
 
 /// The TCP sockets that listen, each with its number in the kernel.
 #[must_use]

@@ -41,7 +41,8 @@ pub fn init() {
 }
 
 /// Whether standard error goes to the journal, and not to a file or pipe that a parent put there.
-fn is_journal() -> bool {
+#[must_use]
+pub fn is_journal() -> bool {
     let Some(stream) = manager::journal_stream() else {
         return false;
     };

@@ -2,7 +2,10 @@
 //! signals, reload, rest, privileges, sandbox and exit status.
 
 pub mod account;
+pub mod backup_unit;
 pub mod exit;
+pub mod fixed;
+pub mod last_words;
 pub mod listeners;
 pub mod log;
 pub mod manager;
@@ -14,7 +17,6 @@ pub mod sandbox;
 pub mod signals;
 pub mod socket_unit;
 pub mod sockets;
-pub mod standing;
 pub mod status;
 pub mod unit;
 pub mod watch;

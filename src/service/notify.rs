@@ -4,6 +4,15 @@ use std::time::Duration;
 
 use sd_notify::NotifyState;
 
+/// How the line begins that `systemctl status` keeps showing of a daemon that did not start.
+pub const CANNOT_START: &str = "Cannot start: ";
+
+/// The daemon is about to end without having started. systemd keeps the reason until the next
+/// start, where `systemctl status` and the operator's commands find it.
+pub fn cannot_start(reason: &str) {
+    status(&format!("{CANNOT_START}{}", reason.replace('\n', "; ")));
+}
+
 /// The daemon can answer.
 pub fn ready() {
     send(&[NotifyState::Ready]);

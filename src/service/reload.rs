@@ -7,13 +7,15 @@ use std::{
 
 use tokio::{sync::Mutex, task::spawn_blocking};
 
-use super::{notify, standing::Standing, watch::Stamp};
+use super::{fixed::Fixed, notify, watch::Stamp};
 use crate::{
+    account::users::Standing,
     config::{Settings, Sources, UserLists, problem::Problems},
     http::Server,
+    vault::renames::Moved,
 };
 
-/// Tells what works, but is probably not meant.
+/// Logs what works, but is probably not meant, and who is kept out by a mistake.
 pub fn log_warnings(warnings: &[String]) {
     for warning in warnings {
         tracing::warn!("{warning}");
@@ -24,7 +26,7 @@ pub fn log_warnings(warnings: &[String]) {
 pub struct Reloader {
     server: Arc<Server>,
     sources: Mutex<Sources>,
-    standing: Standing,
+    fixed: Fixed,
     warnings: StdMutex<Vec<String>>,
     /// As it was when it was last read, successfully or not.
     users_file: StdMutex<Option<(PathBuf, Option<Stamp>)>>,
@@ -36,14 +38,14 @@ impl Reloader {
     pub fn new(
         server: Arc<Server>,
         sources: Sources,
-        standing: Standing,
+        fixed: Fixed,
         warnings: Vec<String>,
         lists: &UserLists,
     ) -> Self {
         Self {
             server,
             sources: Mutex::new(sources),
-            standing,
+            fixed,
             warnings: StdMutex::new(warnings),
             users_file: StdMutex::new(users_file(lists)),
         }
@@ -109,22 +111,23 @@ impl Reloader {
     async fn take_over(&self, sources: &Sources) -> Result<(), Problems> {
         self.look_at_users_file().await;
         let sources = sources.clone();
-        let settings = match spawn_blocking(move || Settings::load(&sources)).await {
+        let settings = match spawn_blocking(move || Settings::load_to_serve(&sources)).await {
             Ok(loaded) => loaded?,
             Err(panicked) => return Err(problem(&panicked)),
         };
         // The data first: whoever logs in by a new name has to find them.
-        self.move_data(&settings).await?;
-        self.adopt(settings);
+        let renamed = self.move_data(&settings).await?;
+        self.adopt(settings, &renamed);
         self.remember().await;
         Ok(())
     }
 
-    fn adopt(&self, mut settings: Settings) {
-        settings.warnings.extend(self.standing.remarks(&settings));
-        log_warnings(&settings.warnings);
+    fn adopt(&self, mut settings: Settings, renamed: &[Moved]) {
+        settings.warnings.extend(self.fixed.remarks(&settings));
+        let now = settings.all_warnings();
+        log_warnings(&now);
         let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
-        warnings.clone_from(&settings.warnings);
+        *warnings = now;
         drop(warnings);
         let files = users_file(&settings.user_lists);
         let mut known = self
@@ -138,12 +141,14 @@ impl Reloader {
         self.server.change_policy((&settings).into());
         self.server.vaults.retain(settings.retention);
         let accounts = &self.server.accounts;
-        let new = settings
-            .users
-            .keys()
-            .filter(|user| !accounts.contains(user));
-        self.server.vaults.welcome(new);
-        accounts.replace(settings.users);
+        let able = settings.users.able.keys();
+        let come_back = able.filter(|user| !accounts.contains(user));
+        // Whoever was kept out by a mistake is nobody new.
+        let is_new = |user: &_| accounts.standing(user) == Standing::Stranger;
+        self.server.vaults.welcome(come_back, is_new);
+        for change in accounts.replace(settings.users, renamed) {
+            tracing::info!(user = change.user().as_str(), "{change}");
+        }
         tracing::info!(
             "settings and users read again; {} can log in",
             accounts.count()
@@ -177,23 +182,26 @@ impl Reloader {
                 .into_iter()
                 .map(|user| user.0)
                 .collect();
-            let is_user = |user: &_| server.accounts.contains(user);
-            server.vaults.remember(&users, is_user)
+            let standing = |user: &_| server.accounts.standing(user);
+            server.vaults.remember(&users, standing)
         });
         if let Ok(Err(error)) = remembered.await {
             tracing::warn!(%error, "who has been served cannot be noted");
         }
     }
 
-    async fn move_data(&self, settings: &Settings) -> Result<(), Problems> {
-        let is_user = |user: &_| settings.users.contains_key(user);
-        let followed = self.server.vaults.follow(is_user).await;
+    async fn move_data(&self, settings: &Settings) -> Result<Vec<Moved>, Problems> {
+        let standing = |user: &_| settings.users.standing(user);
+        let followed = self.server.vaults.follow(standing).await;
         let followed = followed.map_err(|error| problem(&error))?;
-        for moved in followed.moved {
+        for moved in &followed.moved {
             self.server.accounts.devices.forget(&moved.from);
             self.server.accounts.devices.forget(&moved.to);
         }
-        followed.failed.map_or(Ok(()), |error| Err(problem(&error)))
+        match followed.failed {
+            Some(error) => Err(problem(&error)),
+            None => Ok(followed.renamed),
+        }
     }
 }
 

@@ -1,11 +1,11 @@
 //! The socket unit that the packages install, as systemd knows it, for commands that run outside
 //! of it: where it is to listen, and what keeps it from that.
 
-use std::{fmt::Write, net::SocketAddr};
+use std::net::SocketAddr;
 
 use super::{
     listeners::{holder, is_listened_at},
-    unit::{SERVICE, is_active, systemctl},
+    unit::{SERVICE, is_active, settings, systemctl},
 };
 
 const SOCKET: &str = "anki-syncd.socket";
@@ -39,7 +39,7 @@ impl SocketUnit {
     fn parse(shown: &str) -> Option<Self> {
         let mut unit = Self::default();
         let mut is_loaded = false;
-        for (name, value) in shown.lines().filter_map(|line| line.split_once('=')) {
+        for (name, value) in settings(shown) {
             match name {
                 "LoadState" => is_loaded = value == "loaded",
                 "ActiveState" => value.clone_into(&mut unit.state),
@@ -66,6 +66,12 @@ impl SocketUnit {
         self.state == "failed"
     }
 
+    /// Whether it has failed since it could not listen, and not with its service.
+    #[must_use]
+    pub fn cannot_listen(&self) -> bool {
+        self.has_failed() && self.result == "resources"
+    }
+
     /// Where nobody listens, although the unit names it and is active.
     #[must_use]
     pub fn deserted(&self) -> Vec<&str> {
@@ -76,47 +82,47 @@ impl SocketUnit {
     /// Why it has failed: the ports that others have, if that is the reason.
     #[must_use]
     pub fn failure(&self) -> String {
-        let ports = self.places.iter().filter_map(|place| {
-            let port = place.parse::<SocketAddr>().ok()?.port();
-            Some(format!("port {port} is taken by {}", holder(port)?))
+        let taken = self.ports().filter_map(|port| {
+            let holder = holder(port)?;
+            Some(format!("port {port} is taken by {holder}"))
         });
-        let ports: Vec<_> = ports.collect();
-        let mut failure = format!("{SOCKET} has failed");
-        // Writing to a string cannot fail.
-        let _ = if ports.is_empty() {
-            write!(failure, " ({})", self.result)
+        let taken: Vec<_> = taken.collect();
+        let ports: Vec<_> = self.ports().map(|port| format!("port {port}")).collect();
+        if !taken.is_empty() {
+            format!("{SOCKET} has failed: {}", taken.join("; "))
+        } else if self.cannot_listen() && !ports.is_empty() {
+            format!("{SOCKET} could not listen on {}", ports.join(" or "))
         } else {
-            write!(failure, ": {}", ports.join("; "))
-        };
-        failure
+            format!("{SOCKET} has failed ({})", self.result)
+        }
     }
 
     /// What to do about that.
     #[must_use]
     pub fn remedy(&self) -> String {
-        let is_taken = self.places.iter().any(|place| {
-            let address = place.parse::<SocketAddr>();
-            address.is_ok_and(|address| holder(address.port()).is_some())
-        });
-        if is_taken {
+        if self.ports().any(|port| holder(port).is_some()) {
             format!(
-                "Choose another port: {ANOTHER_PORT}. Or stop what has the port, then `sudo systemctl restart {SOCKET}`."
+                "Choose another port: {ANOTHER_PORT}. Or stop what has the port, then `sudo systemctl restart {SOCKET}`"
             )
         } else {
             format!(
-                "`sudo systemctl restart {SOCKET}` tries again; `journalctl -u {SOCKET}` says why it failed."
+                "`sudo systemctl restart {SOCKET}` tries again; `journalctl -u {SOCKET}` says why it failed"
             )
         }
     }
+
+    fn ports(&self) -> impl Iterator<Item = u16> {
+        let addresses = self.places.iter().map(|place| place.parse::<SocketAddr>());
+        addresses.flatten().map(|address| address.port())
+    }
 }
 
-/// What keeps systemd's server from being started by whoever asks for it: a socket unit that has
-/// failed. To start the service without its sockets would only fail again and again.
+/// Whether systemd's server cannot be started for whoever asks for it, since its socket unit cannot
+/// listen. The service without its sockets could serve nobody, and would fail as well.
 #[must_use]
-pub fn obstacle() -> Option<String> {
-    let unit = SocketUnit::ask().filter(SocketUnit::has_failed)?;
+pub fn prevents_start() -> bool {
     // It may still have the sockets from before.
-    (!is_active(SERVICE)).then(|| format!("{}. {}", unit.failure(), unit.remedy()))
+    SocketUnit::ask().is_some_and(|unit| unit.cannot_listen()) && !is_active(SERVICE)
 }
 
 #[cfg(test)]
@@ -134,6 +140,7 @@ mod tests {
         .unwrap();
         assert_eq!(unit.places, ["[::]:8080", "/run/anki-syncd.sock"]);
         assert!(unit.is_active() && unit.is_outdated && !unit.has_failed());
+        assert!(unit.ports().eq([8080]));
         assert_eq!(SocketUnit::parse("LoadState=masked\n"), None);
     }
 
@@ -147,6 +154,7 @@ mod tests {
             places: vec![address.to_string()],
             is_outdated: false,
         };
+        assert!(unit.cannot_listen());
         let start = format!(
             "anki-syncd.socket has failed: port {} is taken by ",
             address.port()
@@ -154,7 +162,8 @@ mod tests {
         assert!(unit.failure().starts_with(&start), "{}", unit.failure());
         assert!(unit.remedy().contains("ListenStream=27701"));
         drop(listener);
-        assert_eq!(unit.failure(), "anki-syncd.socket has failed (resources)");
+        let told = format!("{SOCKET} could not listen on port {}", address.port());
+        assert_eq!(unit.failure(), told);
         assert!(!unit.remedy().contains("ListenStream="));
     }
 }

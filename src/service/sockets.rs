@@ -15,10 +15,12 @@ use listenfd::ListenFd;
 use nix::errno::Errno;
 use nix::sys::socket::{getsockopt, sockopt::AcceptConn};
 
-use super::manager;
+use super::{listeners::holder, manager};
 
 /// The `FileDescriptorName=` of the socket for the operator's commands.
 const CONTROL: &str = "control";
+/// That of the socket for metrics.
+const METRICS: &str = "metrics";
 
 /// A socket that listens, not yet given to the runtime.
 #[derive(Debug)]
@@ -47,11 +49,12 @@ pub enum SocketError {
     },
     /// An address that is taken or forbidden.
     #[error(
-        "cannot listen on {address}: {source}; is another server running there? SYNC_HOST and SYNC_PORT choose another address"
+        "cannot listen on {address}: {source}{}; SYNC_HOST and SYNC_PORT choose another address",
+        holder(address.port()).map(|holder| format!(" by {holder}")).unwrap_or_default()
     )]
     Listen {
         /// Where.
-        address: String,
+        address: SocketAddr,
         /// Why.
         source: io::Error,
     },
@@ -72,6 +75,36 @@ pub struct Passed {
     pub serving: Vec<Socket>,
     /// For the operator's commands.
     pub control: Option<UnixListener>,
+    /// For whoever collects metrics.
+    pub metrics: Option<Socket>,
+}
+
+impl Socket {
+    fn try_clone(&self) -> io::Result<Self> {
+        match self {
+            Self::Tcp(listener) => listener.try_clone().map(Self::Tcp),
+            Self::Unix(listener) => listener.try_clone().map(Self::Unix),
+        }
+    }
+}
+
+impl Passed {
+    /// The same sockets once more.
+    ///
+    /// # Errors
+    /// As the system says.
+    pub fn duplicate(&self) -> io::Result<Self> {
+        let serving = self.serving.iter().map(Socket::try_clone);
+        Ok(Self {
+            serving: serving.collect::<io::Result<_>>()?,
+            control: self
+                .control
+                .as_ref()
+                .map(UnixListener::try_clone)
+                .transpose()?,
+            metrics: self.metrics.as_ref().map(Socket::try_clone).transpose()?,
+        })
+    }
 }
 
 /// Takes the sockets that systemd passes. To be called once, before there are threads.
@@ -83,10 +116,11 @@ pub fn inherited() -> Result<Passed, SocketError> {
     let mut descriptors = ListenFd::from_env();
     let mut passed = Passed::default();
     for number in 0..descriptors.len() {
-        let is_control = names.get(number).is_some_and(|name| name == CONTROL);
-        match take(&mut descriptors, number)? {
-            Socket::Unix(listener) if is_control => passed.control = Some(listener),
-            socket => passed.serving.push(socket),
+        let name = names.get(number).map_or("", String::as_str);
+        match (take(&mut descriptors, number)?, name) {
+            (Socket::Unix(listener), CONTROL) => passed.control = Some(listener),
+            (socket, METRICS) => passed.metrics = Some(socket),
+            (socket, _) => passed.serving.push(socket),
         }
     }
     Ok(passed)
@@ -157,12 +191,7 @@ pub fn bind(host: &str, port: u16) -> Result<Vec<Socket>, SocketError> {
             Err(source) if source.kind() == io::ErrorKind::AddrNotAvailable => {
                 failure = host_error(source);
             }
-            Err(source) => {
-                failure = SocketError::Listen {
-                    address: address.to_string(),
-                    source,
-                }
-            }
+            Err(source) => failure = SocketError::Listen { address, source },
         }
     }
     if sockets.is_empty() {

@@ -1,6 +1,6 @@
 //! The line that `systemctl status` shows, as a sentence for whoever runs the server.
 
-use std::time::Duration;
+use std::{fmt::Write, time::Duration};
 
 use jiff::{Timestamp, tz::TimeZone};
 use tokio::time::interval;
@@ -27,6 +27,7 @@ pub async fn run(server: &Server) {
                 sentence(
                     server.vaults.devices(),
                     server.accounts.count(),
+                    server.accounts.kept_out(),
                     server.pulse.last_sync(),
                     &zone,
                 )
@@ -55,15 +56,24 @@ fn log_change(before: Option<NearlyFull>, now: Option<NearlyFull>) {
     }
 }
 
-fn sentence(devices: usize, users: usize, last: Option<LastSync>, zone: &TimeZone) -> String {
+fn sentence(
+    devices: usize,
+    users: usize,
+    kept_out: usize,
+    last: Option<LastSync>,
+    zone: &TimeZone,
+) -> String {
     match (devices, users) {
         (0, 0) => "No users yet: nobody can log in".to_owned(),
         (0, users) => {
-            let users = if users == 1 {
+            let mut users = if users == 1 {
                 "1 user".to_owned()
             } else {
                 format!("{users} users")
             };
+            if kept_out > 0 {
+                let _ = write!(users, ", {kept_out} kept out by mistakes in the list");
+            }
             let last = last.map_or_else(
                 || "no sync since the start".to_owned(),
                 |last| {
@@ -98,19 +108,27 @@ mod tests {
             user: "alice".parse().unwrap(),
             at_secs: 1_700_000_000,
         };
-        for (devices, users, last, expected) in [
-            (0, 0, None, "No users yet: nobody can log in"),
-            (0, 1, None, "Idle; 1 user; no sync since the start"),
+        for (devices, users, kept_out, last, expected) in [
+            (0, 0, 0, None, "No users yet: nobody can log in"),
+            (0, 1, 0, None, "Idle; 1 user; no sync since the start"),
+            (
+                0,
+                1,
+                2,
+                None,
+                "Idle; 1 user, 2 kept out by mistakes in the list; no sync since the start",
+            ),
             (
                 0,
                 3,
+                0,
                 Some(last.clone()),
                 "Idle; 3 users; last sync: alice, 23:13",
             ),
-            (1, 3, Some(last.clone()), "1 device syncing"),
-            (2, 3, Some(last), "2 devices syncing"),
+            (1, 3, 0, Some(last.clone()), "1 device syncing"),
+            (2, 3, 1, Some(last), "2 devices syncing"),
         ] {
-            assert_eq!(sentence(devices, users, last, &zone), expected);
+            assert_eq!(sentence(devices, users, kept_out, last, &zone), expected);
         }
     }
 }

@@ -8,6 +8,7 @@ use std::{
 };
 
 use super::socket_unit::SocketUnit;
+use crate::config::NO_USERS_FILE;
 
 /// Its name.
 pub const SERVICE: &str = "anki-syncd.service";
@@ -34,6 +35,10 @@ pub struct Unit {
     pub users: Option<UsersCredential>,
     /// The configuration file that its command line names.
     pub configuration: Option<PathBuf>,
+    /// What the server said of itself last, in its latest run.
+    pub said: String,
+    /// Its process, while there is one.
+    pub process: Option<i32>,
     /// The unit of its sockets; none when that is masked, and the server listens by itself.
     pub socket: Option<SocketUnit>,
 }
@@ -51,8 +56,7 @@ impl Unit {
     /// Asks systemd; none where there is no systemd, or no such unit.
     #[must_use]
     pub fn ask() -> Option<Self> {
-        let properties =
-            "LoadState,ActiveState,Result,ExecMainStatus,User,StateDirectory,Environment,ExecStart";
+        let properties = "LoadState,ActiveState,Result,ExecMainStatus,MainPID,StatusText,User,StateDirectory,Environment,ExecStart";
         let shown = systemctl(&["show", "--property", properties, SERVICE])?;
         let mut unit = Self::parse(&shown)?;
         // Older ones do not show credentials as a property.
@@ -100,20 +104,17 @@ impl Unit {
                 .skip_while(|word| *word != "--config")
                 .nth(1)
                 .map(PathBuf::from),
+            said: value("StatusText").to_owned(),
+            process: value("MainPID").parse().ok().filter(|pid| *pid > 0),
             socket: None,
         })
     }
 
-    /// Whether its process is there or just being started. One that is started without its sockets
-    /// is as good as not there: it ends at once, and is started again and again.
+    /// Whether its process is there or just being started.
     #[must_use]
     pub fn is_running(&self) -> bool {
-        let has_sockets = !self.socket.as_ref().is_some_and(SocketUnit::has_failed);
-        match self.state.as_str() {
-            "active" | "reloading" => self.result != "exit-code",
-            "activating" => self.result != "exit-code" && has_sockets,
-            _ => false,
-        }
+        ["active", "activating", "reloading"].contains(&self.state.as_str())
+            && self.result != "exit-code"
     }
 
     /// Whether its variables list the users, in place of all other lists.
@@ -127,6 +128,12 @@ impl Unit {
     #[must_use]
     pub fn is_listening(&self) -> bool {
         self.socket.as_ref().is_some_and(SocketUnit::is_active)
+    }
+
+    /// Whether it is just being started, and has not failed with that yet.
+    #[must_use]
+    pub fn is_starting(&self) -> bool {
+        self.state == "activating" && self.result == "success"
     }
 
     /// Whether it was started and ended badly.
@@ -151,7 +158,7 @@ pub(super) fn systemctl(arguments: &[&str]) -> Option<String> {
 }
 
 /// The settings in a unit's text, in their order.
-fn settings(text: &str) -> impl Iterator<Item = (&str, &str)> {
+pub(super) fn settings(text: &str) -> impl Iterator<Item = (&str, &str)> {
     let settings = text.lines().filter_map(|line| line.split_once('='));
     settings.map(|(name, value)| (name.trim(), value.trim()))
 }
@@ -167,7 +174,7 @@ fn users_credential(text: &str) -> Option<UsersCredential> {
             _ => continue,
         };
         let (id, source) = value.split_once(':').unwrap_or((value, ""));
-        if value.is_empty() {
+        if value.is_empty() || (id == "users" && source == NO_USERS_FILE) {
             *kind = None;
         } else if id == "users" {
             let is_file = name == "LoadCredential" && source.starts_with('/');
@@ -222,7 +229,7 @@ fn unquoted(value: &str) -> String {
 }
 
 /// Splits at blanks that are not in double quotes, as systemd shows lists.
-fn words(text: &str) -> Vec<String> {
+pub(super) fn words(text: &str) -> Vec<String> {
     let mut words = Vec::new();
     let (mut word, mut quoted) = (String::new(), false);
     for char in text.chars() {
@@ -288,6 +295,10 @@ mod tests {
             (
                 "LoadCredential=users:/not/there\nSetCredential=users:anna:secret\n",
                 sealed.clone(),
+            ),
+            (
+                "LoadCredential=users:/not/there\nSetCredential=users:#no-users-file\n",
+                file("/not/there"),
             ),
             (
                 "LoadCredential=users:/\nSetCredential=users:anna:secret\n",

@@ -21,7 +21,7 @@ pub enum Schema {
     Old,
 }
 
-/// Replaces the collection, or says in a sentence why not.
+/// Replaces the collection, whose modification stamp it answers, or says in a sentence why not.
 ///
 /// # Errors
 /// [`Error`] for failures of ours; what is wrong with the file is an answer.
@@ -30,7 +30,7 @@ pub async fn upload(
     device: DeviceId,
     file: NamedTempFile,
     room: Room,
-) -> Result<Result<(), Refusal>, Error> {
+) -> Result<Result<i64, Refusal>, Error> {
     if let Some(quota) = room.quota {
         let size = file.as_file().metadata().map_err(vault::Error::from)?.len();
         let media = vault.media(|media| media.bytes()).await?;
@@ -39,7 +39,7 @@ pub async fn upload(
         }
     }
     match vault.replace_collection(device, file).await {
-        Ok(()) => Ok(Ok(())),
+        Ok(modified) => Ok(Ok(modified)),
         Err(vault::Error::Upload(CheckError::Refused(refusal))) => Ok(Err(refusal)),
         Err(error) => Err(error.into()),
     }

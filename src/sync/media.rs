@@ -5,7 +5,7 @@ use std::io::{Read, Seek, Write};
 use super::Error;
 use crate::{
     clock,
-    media::MediaStore,
+    media::{Media, MediaStore, Taken},
     vault::{Vault, room::Room},
     wire::media::{
         Begin, Change, ChangesRequest, DownloadRequest, Sanity, SanityRequest, Uploaded,
@@ -42,7 +42,7 @@ pub async fn upload(
     vault: &Vault,
     zip: impl Read + Seek + Send + 'static,
     room: Room,
-) -> Result<Uploaded, Error> {
+) -> Result<(Uploaded, Taken), Error> {
     let allowed = match room.quota {
         Some(quota) => quota.saturating_sub(vault.collection_bytes()?),
         None => u64::MAX,
@@ -52,11 +52,15 @@ pub async fn upload(
         .await?)
 }
 
-/// Packs files into a zip.
+/// Packs files into a zip, and tells what they are.
 ///
 /// # Errors
 /// [`Error`], also when a file is not there.
-pub async fn download<W>(vault: &Vault, request: DownloadRequest, to: W) -> Result<W, Error>
+pub async fn download<W>(
+    vault: &Vault,
+    request: DownloadRequest,
+    to: W,
+) -> Result<(W, Media), Error>
 where
     W: Write + Seek + Send + 'static,
 {

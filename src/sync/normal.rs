@@ -4,10 +4,7 @@
 //! Messages that may be large come as files, and are read where they are merged: by whoever has the turn, one object
 //! after the other.
 
-use std::{
-    io::{BufWriter, Read, Seek, Write},
-    time::Duration,
-};
+use std::io::{BufWriter, Read, Seek, Write};
 
 use tokio::time::Instant;
 
@@ -173,8 +170,6 @@ pub struct Finished {
     pub sent: usize,
     /// Objects received from the client.
     pub received: usize,
-    /// From `start` to now.
-    pub took: Duration,
 }
 
 /// Makes everything count.
@@ -194,7 +189,6 @@ pub async fn finish(vault: &Vault, speaker: Speaker) -> Result<Finished, Error> 
             modified,
             sent,
             received,
-            took: conversation.elapsed(),
         }))
     });
     Ok(finished.await?)

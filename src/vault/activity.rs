@@ -1,4 +1,4 @@
-//! When each device of a user was last heard of, and how much went over the wire.
+//! When each device of a user was last heard of.
 
 use std::{
     collections::HashMap,
@@ -11,15 +11,6 @@ use tokio::time::Instant;
 use super::{Vault, conversation::ABANDONED};
 use crate::{account::host_key::DeviceId, wire::Usn};
 
-/// Bytes of a device's requests and answers.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Traffic {
-    /// Of requests, decompressed.
-    pub received: u64,
-    /// Of answers, before compression.
-    pub sent: u64,
-}
-
 /// A request counts for as long as it takes, since a body may be long under way.
 #[derive(Clone, Default)]
 pub(super) struct Activity(Arc<Mutex<HashMap<DeviceId, Seen>>>);
@@ -27,7 +18,6 @@ pub(super) struct Activity(Arc<Mutex<HashMap<DeviceId, Seen>>>);
 struct Seen {
     requests: usize,
     last: Instant,
-    traffic: Traffic,
     told: Option<Told>,
     misjudged: Option<Misjudged>,
 }
@@ -122,7 +112,6 @@ impl Vault {
         let seen = Seen {
             requests: 0,
             last: now,
-            traffic: Traffic::default(),
             told: None,
             misjudged: None,
         };
@@ -153,28 +142,6 @@ impl Attendance {
     /// Notes what the device is told, or that what it was told is out of date by its own doing.
     pub fn tell(&self, told: Option<Told>) {
         self.activity.with(self.device, |seen| seen.told = told);
-    }
-
-    /// Counts a request's body.
-    pub fn received(&self, bytes: u64) {
-        self.activity
-            .with(self.device, |seen| seen.traffic.received += bytes);
-    }
-
-    /// Counts an answer.
-    pub fn answered(&self, bytes: u64) {
-        self.activity
-            .with(self.device, |seen| seen.traffic.sent += bytes);
-    }
-
-    /// What has been counted since this was last asked.
-    #[must_use]
-    pub fn take_traffic(&self) -> Traffic {
-        let mut taken = Traffic::default();
-        self.activity.with(self.device, |seen| {
-            taken = std::mem::take(&mut seen.traffic);
-        });
-        taken
     }
 }
 

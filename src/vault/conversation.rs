@@ -22,7 +22,7 @@ pub(super) const SILENCE: Duration = Duration::from_secs(8);
 /// A device waits at most this long; clients give up after 30 s.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// A conversation that nobody continues is rolled back even if nobody waits.
-pub(super) const ABANDONED: Duration = Duration::from_secs(60);
+pub(crate) const ABANDONED: Duration = Duration::from_secs(60);
 /// How often a device that waits looks again.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
@@ -68,12 +68,6 @@ impl Conversation {
             received: 0,
             began: Instant::now(),
         }
-    }
-
-    /// Since when it has been going on.
-    #[must_use]
-    pub fn elapsed(&self) -> Duration {
-        self.began.elapsed()
     }
 
     /// Whose it is.

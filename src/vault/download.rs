@@ -38,6 +38,14 @@ pub struct Download {
     restores: Restores,
 }
 
+impl Download {
+    /// The collection's modification stamp.
+    #[must_use]
+    pub fn modified(&self) -> i64 {
+        self.copy.state.stamps.modified
+    }
+}
+
 impl Read for Download {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self

@@ -15,7 +15,11 @@ use tempfile::tempdir_in;
 use tokio::{sync::OnceCell, task::spawn_blocking};
 
 use super::{Error, Open, Vault, Vaults, slot::Seal};
-use crate::{account::name::UserName, durable::sync_folder, media::MediaStore};
+use crate::{
+    account::{name::UserName, users::Standing},
+    durable::sync_folder,
+    media::MediaStore,
+};
 
 struct Seals(Seal<Open>, Seal<MediaStore>);
 
@@ -57,11 +61,12 @@ impl Vaults {
     pub fn remember<'a>(
         &self,
         users: impl IntoIterator<Item = &'a UserName>,
-        is_user: impl Fn(&UserName) -> bool,
+        standing: impl Fn(&UserName) -> Standing,
     ) -> io::Result<()> {
         // What is only a folder that somebody has made is not remembered.
         self.served.note_those_with_data(users)?;
-        self.served.forget_others(is_user)
+        self.served
+            .forget_others(|user| standing(user) != Standing::Stranger)
     }
 
     /// Removes a user's folder with all that is in it.
@@ -96,7 +101,11 @@ impl Vaults {
     }
 
     /// Makes room for users who have come, or come back, where others were taken away.
-    pub fn welcome<'a>(&self, users: impl IntoIterator<Item = &'a UserName>) {
+    pub fn welcome<'a>(
+        &self,
+        users: impl IntoIterator<Item = &'a UserName>,
+        is_new: impl Fn(&UserName) -> bool,
+    ) {
         let mut vaults = self.lock();
         for user in users {
             let is_gone = |cell: &Arc<OnceCell<Arc<Vault>>>| {
@@ -108,7 +117,8 @@ impl Vaults {
             }
             // To add a user says that it is meant so if there are no data. A disk that fails
             // says nothing.
-            if matches!(self.base.user_folder(user).try_exists(), Ok(false))
+            if is_new(user)
+                && matches!(self.base.user_folder(user).try_exists(), Ok(false))
                 && let Err(error) = self.served.forget(user)
             {
                 tracing::warn!(%error, "{}: the former user of that name is remembered", user.as_str());

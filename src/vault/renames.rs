@@ -16,7 +16,11 @@ use serde::{Deserialize, Serialize};
 use tokio::task::spawn_blocking;
 
 use super::{Error, Vaults};
-use crate::{account::name::UserName, clock, durable::Replacement};
+use crate::{
+    account::{name::UserName, users::Standing},
+    clock,
+    durable::Replacement,
+};
 
 /// Also a list that comes back in a power cut is followed for so long.
 const FOLLOWED_SECS: i64 = 60 * 60;
@@ -42,21 +46,34 @@ pub struct Moved {
 /// What has come of following the list of users.
 #[derive(Debug)]
 pub struct Followed {
+    /// Who has another name now, or has had it for less than an hour, with or without data.
+    pub renamed: Vec<Moved>,
     /// Whose data have moved.
     pub moved: Vec<Moved>,
     /// Why the first of the others' could not be moved.
     pub failed: Option<Error>,
 }
 
+/// Where the list says that the data belong.
+enum Direction {
+    /// From the name without a user to the one with.
+    To(Moved),
+    /// Both or none are users: it is not one person any more.
+    Nowhere,
+    /// An entry that has to be corrected first may be this person's.
+    Unclear,
+}
+
 impl Rename {
-    /// The name without a user and the one with, if that is how it is.
-    fn direction(&self, is_user: impl Fn(&UserName) -> bool) -> Option<Moved> {
-        let (from, to) = match (is_user(&self.from), is_user(&self.to)) {
-            (true, false) => (&self.to, &self.from),
-            (false, true) => (&self.from, &self.to),
-            _ => return None,
+    fn direction(&self, standing: impl Fn(&UserName) -> Standing) -> Direction {
+        use Standing::{Able, KeptOut, Stranger, Unclear};
+        let (from, to) = match (standing(&self.from), standing(&self.to)) {
+            (Able, Unclear | Stranger) => (&self.to, &self.from),
+            (Unclear | Stranger, Able) => (&self.from, &self.to),
+            (Able | KeptOut, Able | KeptOut) | (Stranger, Stranger) => return Direction::Nowhere,
+            _ => return Direction::Unclear,
         };
-        Some(Moved {
+        Direction::To(Moved {
             from: from.clone(),
             to: to.clone(),
         })
@@ -100,20 +117,30 @@ impl Vaults {
     }
 
     /// Moves the data of people who are being renamed to the name that is in the list of users.
+    /// Data wait where they are if a mistake in the list leaves it open which name that is.
     /// Whose data cannot be moved is refused, and not taken for somebody new.
     ///
     /// # Errors
     /// [`Error`], when even that cannot be noted, or nobody knows who is being renamed.
-    pub async fn follow(&self, is_user: impl Fn(&UserName) -> bool) -> Result<Followed, Error> {
+    pub async fn follow(
+        &self,
+        standing: impl Fn(&UserName) -> Standing,
+    ) -> Result<Followed, Error> {
         let _turn = self.moving.lock().await;
         let path = self.base.renames_file();
         let renames = spawn_blocking(move || read(&path)).await??;
-        let (mut kept, mut moved, mut failed) = (Vec::new(), Vec::new(), None);
+        let (mut kept, mut followed) = (Vec::new(), Vec::new());
+        let (mut moved, mut failed) = (Vec::new(), None);
         for rename in &renames {
-            // Both or none: it is not one person any more.
-            let Some(direction) = rename.direction(&is_user) else {
-                continue;
+            let direction = match rename.direction(&standing) {
+                Direction::To(direction) => direction,
+                Direction::Unclear => {
+                    kept.push(rename.clone());
+                    continue;
+                }
+                Direction::Nowhere => continue,
             };
+            followed.push(direction.clone());
             let is_settled = match self.bring(&direction).await {
                 Ok(Brought::Nothing) => true,
                 Ok(Brought::Durably) => {
@@ -142,7 +169,11 @@ impl Vaults {
                 tracing::warn!(%error, "which users are renamed cannot be written down");
             }
         }
-        Ok(Followed { moved, failed })
+        Ok(Followed {
+            renamed: followed,
+            moved,
+            failed,
+        })
     }
 
     async fn bring(&self, direction: &Moved) -> Result<Brought, Error> {

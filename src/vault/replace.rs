@@ -32,6 +32,7 @@ pub(super) struct Place {
 
 impl Vault {
     /// Takes an uploaded collection in place of the present one, once it has passed the check.
+    /// Answers its modification stamp.
     ///
     /// # Errors
     /// [`Error::Upload`] and everything else leave the present one as it is.
@@ -39,9 +40,9 @@ impl Vault {
         &self,
         device: DeviceId,
         upload: NamedTempFile,
-    ) -> Result<(), Error> {
+    ) -> Result<i64, Error> {
         let (upload, summary) = checked(&self.share, upload).await?;
-        let schema = summary.schema_changed;
+        let (schema, modified) = (summary.schema_changed, summary.modified_ms);
         let keeps = self.keeping.retention().newest > 0;
         let place = self.place();
         self.in_turn_alone(device, move |open| {
@@ -56,7 +57,7 @@ impl Vault {
         })
         .await?;
         self.tidy_snapshots();
-        Ok(())
+        Ok(modified)
     }
 
     /// Looks into a collection that might be restored: a private copy, which is brought up

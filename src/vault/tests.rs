@@ -6,9 +6,12 @@ use tokio::time::Instant;
 use std::io::Seek;
 
 use super::{base::Base, retention::Retention, *};
-use crate::collection::{
-    open::OpenError,
-    upload::{CheckError, Refusal, check_upload},
+use crate::{
+    account::users::Standing,
+    collection::{
+        open::OpenError,
+        upload::{CheckError, Refusal, check_upload},
+    },
 };
 
 fn me() -> DeviceId {
@@ -500,7 +503,7 @@ async fn a_renamed_users_data_are_there_under_the_new_name_only() {
     assert!(matches!(again.media(|_| Ok(())).await, Err(Error::Moved)));
     assert!(!folder.path().join("alice").exists());
     // Somebody else of that name begins with nothing.
-    vaults.welcome([&alice, &ann]);
+    vaults.welcome([&alice, &ann], |_| true);
     assert_eq!(modified(&vaults.get(&alice).await.unwrap()).await, 0);
     assert_eq!(modified(&vaults.get(&ann).await.unwrap()).await, 42);
 }
@@ -535,8 +538,27 @@ async fn removed_data_are_gone_and_a_sync_under_way_with_them() {
         vault.abort(me(), Instant::now()).await,
         Err(Error::Moved)
     ));
-    vaults.welcome([&alice]);
+    vaults.welcome([&alice], |_| true);
     assert_eq!(modified(&vaults.get(&alice).await.unwrap()).await, 0);
+}
+
+#[tokio::test]
+async fn who_was_kept_out_by_a_mistake_is_not_taken_for_somebody_new() {
+    let (folder, vaults, vault) = vault().await;
+    let alice = "alice".parse().unwrap();
+    modified(&vault).await;
+    vaults.remember([&alice], |_| Standing::Able).unwrap();
+    vaults.close_all().await;
+    // As when the disk is not mounted.
+    fs::rename(folder.path().join("alice"), folder.path().join("away")).unwrap();
+    for standing in [Standing::KeptOut, Standing::Unclear] {
+        vaults.remember([], |_| standing).unwrap();
+    }
+    vaults.welcome([&alice], |_| false);
+    let refused = vaults.base.path().join(".anki-syncd/served/alice");
+    assert!(refused.exists());
+    vaults.remember([], |_| Standing::Stranger).unwrap();
+    assert!(!refused.exists());
 }
 
 #[tokio::test]

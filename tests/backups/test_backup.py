@@ -266,3 +266,9 @@ def test_nothing_is_left_of_a_backup_that_was_interrupted(ours, tmp_path):
     assert len(left) == 2 and ".lock" in left
     time.sleep(0.5)
     assert list(ours.base.glob("*/.anki-syncd/backup/*")) == []
+
+
+def test_a_backup_on_the_disk_of_the_data_is_warned_of(ours, tmp_path):
+    done = ours.attempt("backup", "anna", "--to", tmp_path / "backups")
+    assert done.returncode == 0
+    assert "same disk" in done.stderr and "backup_to" in done.stderr

@@ -1,6 +1,7 @@
 """A wrong answer at a device, undone by the operator."""
 
 from contextlib import closing
+from datetime import UTC, datetime
 
 import pytest
 import zstandard
@@ -172,14 +173,25 @@ def test_a_time_stands_for_what_was_there_then(ours, studied, wrong):
     studied.add_note("later", "on")
     studied.upload()
     [first, second] = ours.answer("restore", "anna", "--list")
+    # The first one has not been changed in the second before it was replaced.
+    then = datetime.fromtimestamp(first["at_ms"] / 1000, UTC).isoformat()
     times = {
-        first["name"][:10]: first,
+        then: first,
         first["name"]: first,
         second["name"]: second,
     }
     for at, snapshot in times.items():
         refused = ours.attempt("restore", "anna", "--at", at)
         assert snapshot["name"] in refused.stdout
+
+
+@pytest.mark.parametrize("at", ["2020-01-01", "2020-01-01 12:00"])
+def test_a_time_that_no_snapshot_shows_is_refused_with_what_there_is(ours, studied, wrong, at):
+    [snapshot] = ours.answer("restore", "anna", "--list")
+    meta = Account(ours).meta()
+    told = ours.operate("restore", "anna", "--at", at, "--yes", status=64)
+    assert "2020-01-01" in told and snapshot["name"] in told and "before an upload" in told
+    assert Account(ours).meta()["scm"] == meta["scm"]
 
 
 def test_a_snapshot_a_backup_or_a_file_of_a_devices_can_be_restored_from(

@@ -39,7 +39,7 @@ def test_a_healthy_set_up_has_nothing_to_tell_while_it_serves(setup, new_device)
 
 # What is broken, the finding that names it, a phrase of it, and what else there is to tell.
 BROKEN = [
-    (broken.gap, "settings", "number the users without a gap", ()),
+    (broken.gap, "settings-doubtful", "Number the users without a gap", ()),
     (broken.unknown_key, "settings", "prot", ()),
     (broken.passwords_hashed_without_a_value, "settings-doubtful", "is taken as off", ()),
     (broken.hash_taken_for_a_password, "settings-doubtful", "looks like a hash", ()),
@@ -54,7 +54,7 @@ BROKEN = [
     (broken.users_with_trailing_space, "users-file-trailing-space", "part of the password", ()),
     (broken.users_with_bcrypt, "users-file-other-hash", "hash of a kind that is not supported", ()),
     (broken.users_with_a_quoted_hash, "users-file-other-hash", "in quotes", ()),
-    (broken.user_with_a_blank, "settings", "ends with a blank", ()),
+    (broken.user_with_a_blank, "users-entry", "ends with a blank", ()),
     (broken.folder_vanished, "data-missing", "nothing of anna is synced", ()),
     (broken.user_misspelt, "folder-without-user", "not among the users", ()),
     (broken.other_users_than_the_server_has, "users-not-taken-over", "other users or passwords", ()),

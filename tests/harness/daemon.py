@@ -15,8 +15,10 @@ BINARY = Path(COMMANDS["ours"][0])
 SERVICE = "anki-syncd.service"
 SOCKET = "anki-syncd.socket"
 CONTROL = "anki-syncd-control.socket"
+METRICS = "anki-syncd-metrics.socket"
 BACKUP = "anki-syncd-backup.service"
 TIMER = "anki-syncd-backup.timer"
+GENERATOR = "/usr/lib/systemd/system-generators/anki-syncd-generator"
 SETTINGS = "/etc/anki-syncd"
 CONFIGURATION = f"{SETTINGS}/anki-syncd.toml"
 USERS_CREDENTIAL = f"{SETTINGS}/users"
@@ -38,8 +40,9 @@ class Daemon:
         assert BINARY.exists(), f"{BINARY} is missing: cargo build --release"
         inside = self.container
         inside.install(BINARY, "/usr/bin/anki-syncd", mode=0o755)
-        for unit in (SERVICE, SOCKET, CONTROL, BACKUP, TIMER):
+        for unit in (SERVICE, SOCKET, CONTROL, METRICS, BACKUP, TIMER):
             inside.install(UNITS / unit, f"/usr/lib/systemd/system/{unit}")
+        inside.install(UNITS / "anki-syncd-generator", GENERATOR, mode=0o755)
         inside.install(UNITS / "anki-syncd.sysusers", "/usr/lib/sysusers.d/anki-syncd.conf")
         inside.run("systemd-sysusers")
         version = inside.run("/usr/bin/anki-syncd", "--version", check=False)

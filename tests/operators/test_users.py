@@ -256,12 +256,96 @@ def test_the_list_shows_who_syncs_and_whose_password_can_be_read(running, new_de
     assert "secret" not in table
 
 
-def test_a_list_with_an_error_is_not_touched(running):
-    broken = "anna:a\nben without a colon\n"
-    running.write_list(broken)
-    told = running.operate("user", "add", "dora", given="d", status=78)
-    assert "line 2" in told and "without a colon" not in told
-    assert running.list.read_text() == broken
+# Of the second line the name can be read, of the third not even that, the fourth is in another
+# encoding.
+BROKEN = "anna:anna's pass:wörd\nben:$argon2id$hunter2\ncleo hunter2\n".encode() + b"d\xfcrer:x\n"
+
+
+def write_broken(server):
+    server.list.write_bytes(BROKEN)
+    server.operate("status")
+    server.process.send_signal(signal.SIGHUP)
+    deadline = time.monotonic() + 5
+    while "line 2" not in server.operate("status"):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def test_a_mistake_in_the_list_keeps_out_one_user_until_it_is_corrected(
+    running, new_device, tmp_path
+):
+    anna, ben = with_notes(new_device(running)), with_notes(new_device(running, "ben"))
+    write_broken(running)
+    anna.add_note("goes", "on")
+    assert anna.sync() == "NO_CHANGES"
+    with pytest.raises(ClientError) as refused:
+        ben.sync()
+    # The device does not forget its login.
+    assert refused.value.kind != "AUTH"
+    with pytest.raises(ClientError) as refused:
+        new_device(running, "ben").login()
+    assert refused.value.kind == "AUTH"
+    listed = {user["name"]: user for user in running.answer("user", "list")}
+    assert listed["ben"]["password"] == "unusable"
+    running.operate("backup", "--to", tmp_path / "backups")
+    assert len(list((tmp_path / "backups").glob("*/ben/collection.anki2"))) == 1
+    before = (running.folder("ben") / "collection.anki2").read_bytes()
+    running.restart()
+    assert (running.folder("ben") / "collection.anki2").read_bytes() == before
+    for place in ("line 2", "line 3", "line 4"):
+        assert place in running.operate("status")
+        assert place in running.operate("user", "list")
+        assert place in running.log_text()
+    findings = json.loads(running.attempt("check", "--json").stdout)
+    entries = [finding for finding in findings if finding["id"] == "users-entry"]
+    assert [finding["where"].rpartition(", ")[2] for finding in entries] == ["line 2", "line 3", "line 4"]
+    assert "hunter2" not in running.log_text()
+    running.write_list("".join(f"{user}:{word}\n" for user, word in running.users.items()))
+    time.sleep(4)
+    ben.add_note("goes", "on")
+    assert ben.sync() == "NO_CHANGES"
+    assert anna.sync() == "NO_CHANGES"
+
+
+def test_commands_work_on_a_list_with_mistakes_and_keep_them(running, new_device):
+    write_broken(running)
+    running.operate("user", "add", "dora", given="d")
+    running.operate("user", "rename", "dora", "dot")
+    running.operate("user", "remove", "dot")
+    assert running.list.read_bytes() == BROKEN
+    told = running.operate("user", "add", "ben", given="b", status=64)
+    assert "line 2" in told and "user passwd ben" in told
+    assert "user passwd ben" in running.operate("user", "rename", "ben", "benny", status=64)
+    running.operate("user", "passwd", "ben", given="b")
+    new_device(running, "ben").login("b")
+    lines = running.list.read_bytes().splitlines(keepends=True)
+    assert lines[1].startswith(b"ben:$argon2id$v=19$")
+    assert [lines[0], *lines[2:]] == [line for line in BROKEN.splitlines(keepends=True) if b"ben" not in line]
+
+
+def test_a_list_in_which_no_line_can_be_used_prevents_the_start_and_is_corrected(listed, new_device):
+    listed.list.write_bytes(b"anna:$argon2id$hunter2\n")
+    with pytest.raises(RuntimeError, match="line 1"):
+        listed.start()
+    assert "not running" in listed.operate("user", "passwd", "anna", given="a")
+    listed.start()
+    new_device(listed).login("a")
+
+
+def test_a_list_in_which_no_line_can_be_used_any_more_is_not_taken_over(running, new_device):
+    anna = with_notes(new_device(running))
+    running.list.write_bytes(b"anna:$argon2id$hunter2\n")
+    time.sleep(4)
+    assert anna.sync() == "NO_CHANGES"
+    assert "line 1" in running.log_text()
+
+
+def test_a_user_who_is_listed_twice_is_changed_by_hand(running, new_device):
+    running.write_list("anna:anna's pass:wörd\nben:b\nanna:hunter2\n")
+    for words in (["passwd", "anna"], ["remove", "anna"]):
+        assert "more than once" in running.operate("user", *words, given="a", status=64)
+    logged_in(new_device(running))
+    assert "line 3" in running.operate("status")
 
 
 @pytest.mark.parametrize("name", ["", "../evil", "a/b", ".hidden", " blank", "a:b", "#a", "x\ny"])

@@ -1,5 +1,7 @@
 """What an administrator finds in the journal, and what never gets there."""
 
+import re
+
 import pytest
 
 from harness import collection
@@ -10,6 +12,7 @@ from harness.raw import Account
 FIELDS = {
     *["ANKI_USER", "ANKI_DEVICE", "ANKI_CLIENT", "ANKI_ADDRESS", "ANKI_METHOD", "ANKI_SENT"],
     *["ANKI_RECEIVED", "ANKI_BYTES_IN", "ANKI_BYTES_OUT", "ANKI_MS", "ANKI_REQUEST"],
+    *["ANKI_MEDIA_SENT", "ANKI_MEDIA_RECEIVED", "ANKI_MEDIA_REMOVED"],
 }
 INFO = "6"
 # In days_work(): three of each device, and one more.
@@ -51,9 +54,19 @@ def test_a_finished_sync_is_one_line_with_fields(daemon, new_device):
         assert entry["ANKI_USER"] == "anna"
         assert entry["ANKI_ADDRESS"] == "127.0.0.1"
         assert int(entry["ANKI_MS"]) >= 0
-        assert entry["MESSAGE"].startswith("anna (26.09.3, linux, from 127.0.0.1): sent ")
+        short = entry["ANKI_DEVICE"][:8]
+        known = f"anna (26.09.3, linux, {short}, from 127.0.0.1): sent "
+        assert entry["MESSAGE"].startswith(known)
     assert len({entry["ANKI_DEVICE"] for entry in syncs}) == 2
     assert len({entry["ANKI_REQUEST"] for entry in syncs}) == SYNCS
+    others = [entry for entry in daemon.entries() if set(entry) >= FIELDS and entry not in syncs]
+    # With their media.
+    assert len([entry for entry in syncs if "; media: removed 1; " in entry["MESSAGE"]]) == 1
+    sent = {(entry["ANKI_USER"], entry["ANKI_METHOD"]): entry["MESSAGE"] for entry in others}
+    assert len(others) == len(sent) == 3
+    assert re.search(r": uploaded the .*; media: sent 1 \(", sent["anna", "upload"])
+    assert re.search(r": downloaded the .*; media: received 1 \(", sent["anna", "download"])
+    assert "media" not in sent["ben", "upload"]
 
 
 def test_a_normal_day_has_no_warning(daemon, new_device):

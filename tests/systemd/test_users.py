@@ -63,20 +63,39 @@ def test_a_reload_lets_a_new_user_in_and_drops_no_connection(
     assert daemon.pid() == process
 
 
-def test_a_broken_users_credential_is_named_with_its_line_and_repaired_without_ado(
+def test_a_reload_with_a_mistake_in_the_users_file_keeps_out_one_user(daemon, new_device):
+    users_from_a_plain_file(daemon)
+    device, other = new_device(daemon), new_device(daemon, "ben")
+    device.login(), other.login()
+    broken = BROKEN.replace("pass", daemon.users["anna"])
+    daemon.container.write(PLAIN_FILE, broken, mode=0o640, owner="root:anki-syncd")
+    daemon.systemctl("reload", SERVICE)
+    assert names_the_line(daemon)
+    device.upload()
+    with pytest.raises(ClientError) as refused:
+        other.upload()
+    assert refused.value.kind != "AUTH"
+    assert daemon.state() == "active"
+    daemon.wait_for(lambda: "1 kept out" in daemon.show("StatusText"))
+
+
+def test_a_mistake_in_the_credential_is_named_with_its_line_and_the_others_sync(
     daemon, new_device
 ):
-    daemon.drop_in("[Service]\nRestartSec=1s\n")
     daemon.container.write(USERS_CREDENTIAL, BROKEN, mode=0o600)
-    daemon.container.run("systemctl", "restart", SERVICE, check=False)
-    daemon.wait_for(lambda: names_the_line(daemon))
-    assert daemon.listening()
+    daemon.systemctl("restart", SERVICE)
+    assert names_the_line(daemon)
+    assert new_device(daemon).login("pass")
+    assert "line 3" in daemon.container.output("anki-syncd", "status")
     daemon.write_users()
-    assert new_device(daemon).login()
+    daemon.systemctl("restart", SERVICE)
+    assert new_device(daemon, "ben").login()
+    assert names_the_line(daemon) == 1
 
 
 def names_the_line(daemon):
-    return any("users" in text and "3" in text for text in daemon.messages())
+    warnings = [entry["MESSAGE"] for entry in daemon.entries() if entry["PRIORITY"] == "4"]
+    return sum(", line 3: " in warning for warning in warnings)
 
 
 def test_nothing_of_a_broken_line_gets_into_the_journal(daemon):

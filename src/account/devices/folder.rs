@@ -56,6 +56,7 @@ struct Content {
     last_sync: Option<i64>,
     last_action: Option<String>,
     revoked: Option<i64>,
+    modified: Option<i64>,
     password: i64,
 }
 
@@ -81,6 +82,12 @@ impl Folder {
     /// Whether the user has a folder.
     pub(super) fn has_user(&self) -> bool {
         self.users().is_dir()
+    }
+
+    /// Whether there is a file of this device, and none that says that it was revoked.
+    pub(super) fn lists(&self, id: DeviceId) -> bool {
+        let name = id.to_string();
+        self.path.join(&name).is_file() && !self.path.join(name + REVOKED).exists()
     }
 
     /// Reads all of them. A file that cannot be understood costs its own record only, and
@@ -148,6 +155,7 @@ impl Folder {
             last_sync: content.last_sync,
             last_action: content.last_action,
             revoked,
+            modified: content.modified,
             password: PasswordMark(content.password),
         })
     }
@@ -293,6 +301,7 @@ impl From<&Record> for Content {
             last_sync: record.last_sync,
             last_action: record.last_action.clone(),
             revoked: record.revoked,
+            modified: record.modified,
             password: record.password.0,
         }
     }

@@ -182,6 +182,7 @@ fn record(row: &Row) -> rusqlite::Result<Record> {
         last_sync: row.get(6)?,
         last_action: row.get(7)?,
         revoked: row.get(8)?,
+        modified: None,
         password: PasswordMark(row.get(9)?),
     })
 }

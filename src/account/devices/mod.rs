@@ -109,6 +109,24 @@ impl Devices {
         Ok(record.is_some_and(Record::is_revoked))
     }
 
+    /// Whether such a device is known, and not revoked. Nothing is kept in memory, since
+    /// strangers may ask.
+    pub async fn is_listed(&self, user: &UserName, id: DeviceId) -> bool {
+        if let Some(own) = self.loaded(user) {
+            let known = own.known();
+            return known
+                .records
+                .get(&id)
+                .is_some_and(|device| !device.is_revoked());
+        }
+        let Some(base) = &self.0.base else {
+            return false;
+        };
+        let folder = Folder::of(base, user);
+        let listed = spawn_blocking(move || folder.lists(id)).await;
+        listed.unwrap_or(false)
+    }
+
     /// Reads what is known of a user's devices, unless that was done before.
     ///
     /// # Errors
@@ -122,11 +140,19 @@ impl Devices {
         self.update(device, sighting, |_, _| {});
     }
 
-    /// Notes that a device has synced, and what it did.
-    pub fn synced(&self, device: &Device, sighting: Sighting, action: String) {
+    /// Notes that a device has synced, what it did, and the modification stamp of the collection
+    /// that it has since, if that is another one.
+    pub fn synced(
+        &self,
+        device: &Device,
+        sighting: Sighting,
+        action: String,
+        modified: Option<i64>,
+    ) {
         self.update(device, sighting, |record, now| {
             record.last_sync = Some(now);
             record.last_action = Some(action);
+            record.modified = modified.or(record.modified);
         });
     }
 
@@ -151,6 +177,16 @@ impl Devices {
         let own = self.of(user).await.map_err(|error| error.to_string())?;
         own.known().rename(id, name);
         self.write(vec![(user.clone(), own)]).await
+    }
+
+    /// Whether a device has the collection with this modification stamp since its last sync.
+    #[must_use]
+    pub fn has(&self, device: &Device, modified: i64) -> bool {
+        self.loaded(&device.user).is_some_and(|own| {
+            let known = own.known();
+            let record = known.records.get(&device.id);
+            record.is_some_and(|record| record.modified == Some(modified))
+        })
     }
 
     fn update(&self, device: &Device, sighting: Sighting, change: impl FnOnce(&mut Record, i64)) {

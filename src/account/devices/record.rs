@@ -34,6 +34,9 @@ pub struct Record {
     pub last_action: Option<String>,
     /// When it was revoked.
     pub revoked: Option<i64>,
+    /// The modification stamp of the collection that it had after its last sync.
+    #[serde(skip)]
+    pub(super) modified: Option<i64>,
     /// Which password its host key depends on, so that it can be told whether the key still works.
     #[serde(skip)]
     pub(in crate::account) password: PasswordMark,
@@ -65,6 +68,7 @@ impl Record {
             last_sync: None,
             last_action: None,
             revoked: None,
+            modified: None,
             password: device.password,
         }
     }

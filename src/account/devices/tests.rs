@@ -70,12 +70,14 @@ async fn what_was_stored_is_known_again_by_the_next_process() {
     let devices = open(&base).await;
     devices.seen(&device(1), SEEN);
     let silent = Sighting { client: "", ..SEEN };
-    devices.synced(&device(1), silent, "sent 1, received 2".to_owned());
+    devices.synced(&device(1), silent, "sent 1, received 2".to_owned(), Some(7));
     devices.store().await.unwrap();
     let records = listed(&devices).await;
     assert_eq!(listed(&open(&base).await).await, records);
     assert_eq!(records[0].client, SEEN.client);
     assert_eq!(records[0].last_sync, Some(records[0].last_seen));
+    let known = open(&base).await;
+    assert!(known.has(&device(1), 7) && !known.has(&device(1), 8));
     assert_eq!(file_names(&files(&base)), [device(1).id.to_string()]);
 }
 
@@ -176,7 +178,7 @@ async fn who_has_not_been_seen_for_long_is_forgotten_unless_revoked() {
     for number in 1..=4 {
         devices.seen(&device(number), SEEN);
     }
-    devices.synced(&device(2), SEEN, String::new());
+    devices.synced(&device(2), SEEN, String::new(), None);
     devices.store().await.unwrap();
     revoke(&devices, 3).await.unwrap();
     let own = devices.loaded(&alice()).unwrap();

@@ -2,14 +2,14 @@
 
 use std::{
     fs::{self, File, Metadata, TryLockError},
-    io,
+    io::{self, Read},
     os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
     thread::sleep,
     time::{Duration, Instant},
 };
 
-use super::{Document, Mistake};
+use super::Document;
 use crate::durable::Replacement;
 
 /// With another command that edits the same file.
@@ -33,20 +33,6 @@ pub enum FileError {
         /// The file.
         path: PathBuf,
     },
-    /// It has errors already.
-    #[error("{}", listed(path, mistakes))]
-    Mistakes {
-        /// The file.
-        path: PathBuf,
-        /// Its errors.
-        mistakes: Vec<Mistake>,
-    },
-}
-
-fn listed(path: &Path, mistakes: &[Mistake]) -> String {
-    let line = |mistake| format!("{}, {mistake}", path.display());
-    let lines: Vec<_> = mistakes.iter().map(line).collect();
-    lines.join("\n") + "\nnothing has been changed; correct that first"
 }
 
 /// A users file that nobody else edits meanwhile.
@@ -75,13 +61,10 @@ impl UsersFile {
             .ok_or_else(|| FileError::Held {
                 path: path.to_owned(),
             })?;
-        let text = io::read_to_string(&lock).map_err(failed)?;
-        let document = Document::parse(&text).map_err(|mistakes| FileError::Mistakes {
-            path: path.to_owned(),
-            mistakes,
-        })?;
+        let mut bytes = Vec::new();
+        (&lock).read_to_end(&mut bytes).map_err(failed)?;
         Ok(Self {
-            document,
+            document: Document::parse(&bytes),
             path: target,
             _lock: lock,
         })
@@ -92,8 +75,8 @@ impl UsersFile {
     /// # Errors
     /// [`FileError::Io`].
     pub fn prepare(&self) -> Result<Replacement, FileError> {
-        let text = self.document.to_string();
-        Replacement::prepare(&self.path, text.as_bytes()).map_err(|source| FileError::Io {
+        let bytes = self.document.bytes();
+        Replacement::prepare(&self.path, &bytes).map_err(|source| FileError::Io {
             path: self.path.clone(),
             source,
         })

@@ -203,7 +203,12 @@ fn remove(folder: &Path) -> io::Result<()> {
 }
 
 fn elsewhere(folder: &Path, error: &io::Error) -> io::Error {
-    at(folder, &format!("{error}; --to names another folder"))
+    let remedy = if error.kind() == io::ErrorKind::ReadOnlyFilesystem {
+        "`systemctl daemon-reload` lets anki-syncd-backup.service write to backup_to; for another folder, it takes ReadWritePaths= (`systemctl edit anki-syncd-backup`)"
+    } else {
+        "--to, or backup_to in the settings, names another folder"
+    };
+    at(folder, &format!("{error}; {remedy}"))
 }
 
 #[cfg(test)]

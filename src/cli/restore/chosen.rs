@@ -128,23 +128,27 @@ pub fn newest(snapshots: &[Snapshot], unasked: bool) -> Result<&Snapshot, Comman
     }
 }
 
-/// The one that is meant by its name, the beginning of that, or a time.
+/// The one that is meant by its name, the beginning of that, or a time, which is given as well.
 ///
 /// # Errors
 /// [`CommandError`].
-pub fn named<'a>(snapshots: &'a [Snapshot], at: &str) -> Result<&'a Snapshot, CommandError> {
+pub fn named<'a>(
+    snapshots: &'a [Snapshot],
+    at: &str,
+) -> Result<(&'a Snapshot, Option<i64>), CommandError> {
     let named: Vec<_> = snapshots
         .iter()
         .filter(|snapshot| snapshot.name().starts_with(at))
         .collect();
     if let [only] = named[..] {
-        return Ok(only);
+        return Ok((only, None));
     }
     match clock::parse(at) {
         // Each has what was there until it was made.
         Some(time) => snapshots
             .iter()
             .find(|snapshot| snapshot.at_ms >= time)
+            .map(|snapshot| (snapshot, Some(time)))
             .ok_or_else(|| {
                 CommandError::Failed(format!(
                     "the collection has not been replaced since {}: what was there then is there now, or changed by syncs",
@@ -193,7 +197,7 @@ mod tests {
             ("2026-11-21 13:04+01", 2),
         ] {
             assert_eq!(
-                named(&snapshots, at).unwrap(),
+                named(&snapshots, at).unwrap().0,
                 &snapshots[expected],
                 "{at:?}"
             );

@@ -11,7 +11,7 @@ use crate::{
     account::{
         compare,
         name::UserName,
-        users_file::{Document, EditError, UsersFile},
+        users_file::{self, Document, EditError, UsersFile},
     },
     config::{LONG_CREDENTIAL, Settings},
     control::{Reloaded, Request, UserReport, client::AskError},
@@ -35,7 +35,8 @@ pub struct List {
 
 /// A change that is in the file.
 pub struct Change {
-    is_known: bool,
+    /// What keeps the server from knowing it.
+    unknown: Option<AskError>,
     /// Why it may not be on the disk for certain.
     doubt: Option<String>,
 }
@@ -53,11 +54,10 @@ impl Change {
 
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.is_known {
-            "The running server knows it."
-        } else {
-            "The server is not running; it reads that when it starts."
-        })
+        match &self.unknown {
+            None => f.write_str("The running server knows it."),
+            Some(why) => write!(f, "It counts from the server's next start: {why}."),
+        }
     }
 }
 
@@ -88,8 +88,12 @@ impl Lists {
             ));
         }
         // It knows better, if it runs.
-        let running = context.ask(&Request::Base);
-        let base = running.unwrap_or_else(|_| settings.base.clone());
+        let base = match context.ask(&Request::Base) {
+            Ok(base) => base,
+            // It would go on with the users that it has.
+            Err(error @ AskError::Silent { .. }) => return Err(error.into()),
+            Err(_) => settings.base.clone(),
+        };
         let lists = Self {
             settings,
             base,
@@ -103,7 +107,7 @@ impl Lists {
     /// say so.
     fn catch_up(&self, context: &Context) -> Result<(), CommandError> {
         let salt = format!("{:?}", SystemTime::now());
-        let digest = compare::digest(&self.settings.users, &salt);
+        let digest = compare::digest(&self.settings.users.able, &salt);
         if context
             .ask(&Request::SameUsers { salt, digest })
             .unwrap_or(true)
@@ -115,7 +119,7 @@ impl Lists {
             list.check_is_the_servers(context, &self.settings)?;
         }
         let text = credential
-            .map(|list| fs::read_to_string(&list.path))
+            .map(|list| users_file::read(&list.path))
             .transpose()?;
         // If it does not, the change to come says why.
         if context
@@ -139,6 +143,12 @@ impl Lists {
                 "there is a user {name} already: {place}"
             )));
         }
+        let mut mistakes = self.settings.users.mistakes.iter();
+        if let Some(mistake) = mistakes.find(|mistake| mistake.user.as_ref() == Some(name)) {
+            return Err(CommandError::Refused(format!(
+                "{name} is listed already, and kept out by a mistake. {mistake}. `anki-syncd user passwd {name}` puts a new password there"
+            )));
+        }
         self.files
             .first()
             .ok_or_else(|| CommandError::Refused("there is no list of users".to_owned()))
@@ -149,17 +159,32 @@ impl Lists {
     /// # Errors
     /// When none has.
     pub fn having(&self, name: &UserName) -> Result<&List, CommandError> {
+        let mut having = Vec::new();
         for list in &self.files {
             if UsersFile::open(&list.path)?.document.contains(name) {
-                return Ok(list);
+                having.push(list);
             }
         }
-        Err(CommandError::Refused(match self.place(name) {
-            Some(place) => {
-                format!("{name} is given by {place}; change that and restart the server")
+        match having[..] {
+            [list] => return Ok(list),
+            [] => {}
+            _ => {
+                return Err(CommandError::Refused(
+                    EditError::Twice(name.clone()).to_string(),
+                ));
             }
-            None => format!("there is no user {name}; `anki-syncd user list` shows them"),
-        }))
+        }
+        let mut mistakes = self.settings.users.mistakes.iter();
+        let mistake = mistakes.find(|mistake| mistake.user.as_ref() == Some(name));
+        let place = self.place(name);
+        Err(CommandError::Refused(
+            match place.or(mistake.map(|mistake| &mistake.place)) {
+                Some(place) => {
+                    format!("{name} is given by {place}; change that and restart the server")
+                }
+                None => format!("there is no user {name}; `anki-syncd user list` shows them"),
+            },
+        ))
     }
 
     /// Where a user's data are.
@@ -186,7 +211,7 @@ impl List {
         settings: &Settings,
     ) -> Result<(), CommandError> {
         let users: Vec<UserReport> = context.ask(&Request::Users).unwrap_or_default();
-        let is_listed = |user: &UserReport| settings.users.contains_key(&user.name);
+        let is_listed = |user: &UserReport| settings.users.able.contains_key(&user.name);
         if users.is_empty() || users.iter().any(is_listed) {
             return Ok(());
         }
@@ -211,7 +236,7 @@ impl List {
 
     /// Whether the file holds just that.
     fn is(&self, document: &Document) -> bool {
-        fs::read_to_string(&self.path).is_ok_and(|text| text == document.to_string())
+        fs::read(&self.path).is_ok_and(|bytes| bytes == document.bytes())
     }
 
     /// That systemd will soon not load it any more.
@@ -266,13 +291,14 @@ impl List {
                 )));
             }
         };
-        let is_known = self.tell(context, &file.document.to_string())?;
-        Ok(Change { is_known, doubt })
+        let text = String::from_utf8_lossy(&file.document.bytes()).into_owned();
+        let unknown = self.tell(context, text)?;
+        Ok(Change { unknown, doubt })
     }
 
-    /// Tells the server what is in the file now, unless none is running.
-    fn tell(&self, context: &Context, text: &str) -> Result<bool, CommandError> {
-        let users = self.is_credential.then(|| text.to_owned());
+    /// Tells the server what is in the file now. Answers why, if there is none.
+    fn tell(&self, context: &Context, text: String) -> Result<Option<AskError>, CommandError> {
+        let users = self.is_credential.then_some(text);
         let request = Request::Reload { users };
         let told = match context.ask::<Reloaded>(&request) {
             // It may have ended, to be started again; to hear it twice does no harm.
@@ -281,11 +307,15 @@ impl List {
         };
         let path = self.path.display();
         match told {
-            Ok(_) => Ok(true),
-            Err(AskError::NotRunning) => Ok(false),
-            Err(AskError::Broken(error)) => Err(CommandError::Failed(format!(
-                "{path} is changed, but whether the running server has taken it over is not known, since it gave no answer ({error}). `anki-syncd check` compares the two; a restart has the server read the list: systemctl restart anki-syncd"
-            ))),
+            Ok(_) => Ok(None),
+            Err(error @ (AskError::NotRunning { .. } | AskError::CannotStart(_))) => {
+                Ok(Some(error))
+            }
+            Err(error @ (AskError::Broken(_) | AskError::Silent { .. })) => {
+                Err(CommandError::Failed(format!(
+                    "{path} is changed, but whether the running server has taken it over is not known: {error}. `anki-syncd check` compares the two; a restart has the server read the list: systemctl restart anki-syncd"
+                )))
+            }
             Err(error) => Err(CommandError::Refused(format!(
                 "{path} is changed, but the running server goes on with the users that it had, which `anki-syncd user list` shows: {error}. Once that is put right, the next `anki-syncd user` command or a restart has it read the list"
             ))),

@@ -3,7 +3,7 @@
 mod addresses;
 mod lists;
 
-use std::{collections::BTreeMap, io, path::PathBuf};
+use std::{collections::BTreeSet, io, path::PathBuf};
 
 use super::{
     context::{CommandError, Context, print_json},
@@ -95,9 +95,10 @@ fn add(context: &Context, name: &UserName) -> Result<(), CommandError> {
     if let Some(warning) = list.nearly_too_long() {
         println!("{warning}");
     }
-    match context.obstacle() {
-        Some(obstacle) => println!("Nobody can sync yet: {obstacle}"),
-        None => addresses::print(&context.listening())?,
+    if context.is_obstructed() {
+        println!("Until then nobody can sync.");
+    } else {
+        addresses::print(&context.listening())?;
     }
     change.confirm()
 }
@@ -155,9 +156,9 @@ fn remove(
     let user = name.clone();
     match context.ask(&Request::RemoveData { user }) {
         Ok(()) => println!("The data in {} are removed.", data.display()),
-        Err(AskError::Broken(error)) => {
+        Err(error @ (AskError::Broken(_) | AskError::Silent { .. })) => {
             return Err(CommandError::Failed(format!(
-                "{name} is removed; whether the data in {} are as well is not known, since the server gave no answer ({error}): the same command once more removes what is left",
+                "{name} is removed; whether the data in {} are as well is not known: {error}. The same command once more removes what is left",
                 data.display()
             )));
         }
@@ -202,15 +203,19 @@ fn rename(context: &Context, from: &UserName, to: &UserName) -> Result<(), Comma
 }
 
 fn list(context: &Context, json: bool) -> Result<(), CommandError> {
-    let (reports, is_running) = match context.ask::<Vec<UserReport>>(&Request::Users) {
-        Ok(reports) => (reports, true),
-        Err(AskError::NotRunning) => (from_settings(context)?, false),
+    let (reports, absent) = match context.ask::<Vec<UserReport>>(&Request::Users) {
+        Ok(reports) => (reports, None),
+        Err(error @ (AskError::NotRunning { .. } | AskError::CannotStart(_))) => {
+            (from_settings(context)?, Some(error))
+        }
         Err(error) => return Err(error.into()),
     };
+    let settings = context.settings().ok();
+    let mistakes = settings.map_or_else(Vec::new, |settings| settings.users.warnings().collect());
     if json {
         return Ok(print_json(&reports)?);
     }
-    if reports.is_empty() {
+    if reports.is_empty() && mistakes.is_empty() {
         println!("There are no users yet; `anki-syncd user add NAME` adds one.");
         return Ok(());
     }
@@ -232,8 +237,11 @@ fn list(context: &Context, json: bool) -> Result<(), CommandError> {
     };
     let headings = ["USER", "PASSWORD", "DEVICES", "LAST SYNC"];
     table::print(&headings, reports.iter().map(row))?;
-    if !is_running {
-        println!("\nThe server is not running: its devices are not known.");
+    for mistake in mistakes {
+        println!("\nKept out: {mistake}.");
+    }
+    if let Some(why) = absent {
+        println!("\nDevices and syncs are not known: {why}.");
     }
     let plain = reports
         .iter()
@@ -249,14 +257,13 @@ fn list(context: &Context, json: bool) -> Result<(), CommandError> {
 
 fn from_settings(context: &Context) -> Result<Vec<UserReport>, CommandError> {
     let settings = context.settings().map_err(CommandError::Settings)?;
-    let users: BTreeMap<_, _> = settings.users.iter().collect();
-    let report =
-        |(name, credential): (&UserName, &crate::account::password::Credential)| UserReport {
-            name: name.clone(),
-            password: credential.kind().to_owned(),
-            devices: None,
-            last_sync: None,
-            last_device: None,
-        };
+    let users: BTreeSet<_> = settings.users.named().collect();
+    let report = |name: &UserName| UserReport {
+        name: name.clone(),
+        password: settings.users.kind(name).to_owned(),
+        devices: None,
+        last_sync: None,
+        last_device: None,
+    };
     Ok(users.into_iter().map(report).collect())
 }

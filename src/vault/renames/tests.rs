@@ -11,8 +11,18 @@ fn open(folder: &TempDir) -> Vaults {
     Vaults::new(Base::open(folder.path()).unwrap(), Retention::default())
 }
 
+fn listed(users: &[&str]) -> impl Fn(&UserName) -> Standing {
+    move |user| {
+        if users.contains(&user.as_str()) {
+            Standing::Able
+        } else {
+            Standing::Stranger
+        }
+    }
+}
+
 async fn follow(vaults: &Vaults, users: &[&str]) -> usize {
-    let moved = vaults.follow(|user| users.contains(&user.as_str())).await;
+    let moved = vaults.follow(listed(users)).await;
     moved.unwrap().moved.len()
 }
 
@@ -150,7 +160,7 @@ async fn whose_data_cannot_be_moved_is_not_new_under_the_other_name() {
     // Nothing can be prepared below a file.
     fs::remove_dir_all(folder.path().join("anna")).unwrap();
     fs::write(folder.path().join("anna"), "").unwrap();
-    let followed = vaults.follow(|user| *user == name("ann")).await.unwrap();
+    let followed = vaults.follow(listed(&["ann"])).await.unwrap();
     assert!(followed.failed.is_some());
     assert!(matches!(
         vaults.get(&name("ann")).await.err(),
@@ -170,4 +180,35 @@ async fn a_damaged_list_of_renames_keeps_nobody_from_starting() {
         .await
         .unwrap();
     assert_eq!(follow(&vaults, &["ann"]).await, 1);
+}
+
+#[tokio::test]
+async fn data_wait_until_a_mistake_in_the_list_is_corrected() {
+    use Standing::{Able, KeptOut, Stranger, Unclear};
+    for (anna, ann) in [
+        (Stranger, KeptOut),
+        (KeptOut, Stranger),
+        (Unclear, Unclear),
+        (Unclear, KeptOut),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        prepare(&folder);
+        let vaults = open(&folder);
+        let begun = vaults.begin_rename(&name("anna"), &name("ann")).await;
+        begun.unwrap();
+        make_old(&folder);
+        let standing = |user: &UserName| if *user == name("anna") { anna } else { ann };
+        assert!(vaults.follow(standing).await.unwrap().moved.is_empty());
+        assert_eq!(whose(&folder), ["anna"]);
+        assert_eq!(follow(&vaults, &["ann"]).await, 1);
+        assert_eq!(whose(&folder), ["ann"]);
+    }
+    // Another entry that cannot be read does not keep the new name from its data.
+    let folder = tempfile::tempdir().unwrap();
+    prepare(&folder);
+    let vaults = open(&folder);
+    let begun = vaults.begin_rename(&name("anna"), &name("ann")).await;
+    begun.unwrap();
+    let standing = |user: &UserName| if *user == name("ann") { Able } else { Unclear };
+    assert_eq!(vaults.follow(standing).await.unwrap().moved.len(), 1);
 }

@@ -35,9 +35,8 @@ fn studied(vault: &Vault, reviews: u64) -> NamedTempFile {
 }
 
 async fn replace(vault: &Vault, device: DeviceId, reviews: u64) -> Result<(), Error> {
-    vault
-        .replace_collection(device, studied(vault, reviews))
-        .await
+    let replaced = vault.replace_collection(device, studied(vault, reviews));
+    replaced.await.map(drop)
 }
 
 async fn reviews(vault: &Vault) -> u64 {

@@ -7,7 +7,7 @@ use super::{listeners::is_same, socket_unit::ANOTHER_PORT, sockets::resolve};
 use crate::config::Settings;
 
 /// The settings of the start that count until the end.
-pub struct Standing {
+pub struct Fixed {
     /// Where systemd has us listen; none when the settings say where.
     passed: Option<Vec<String>>,
     base: PathBuf,
@@ -18,7 +18,7 @@ pub struct Standing {
     memory: u64,
 }
 
-impl Standing {
+impl Fixed {
     /// Of a server with these settings, and sockets at these places if systemd passes them.
     #[must_use]
     pub fn new(settings: &Settings, passed: Option<Vec<String>>) -> Self {
@@ -132,19 +132,19 @@ mod tests {
     #[test]
     fn each_changed_setting_that_needs_a_start_is_named_and_no_other() {
         let places = Some(vec!["[::]:8080".to_owned()]);
-        let standing = Standing::new(&settings(""), places);
-        assert_eq!(standing.remarks(&settings("quota_megs = 7")), [""; 0]);
+        let fixed = Fixed::new(&settings(""), places);
+        assert_eq!(fixed.remarks(&settings("quota_megs = 7")), [""; 0]);
         for setting in ["idle_exit_secs", "max_connections", "memory_megs"] {
-            let remarks = standing.remarks(&settings(&format!("{setting} = 7")));
+            let remarks = fixed.remarks(&settings(&format!("{setting} = 7")));
             let named = format!("{setting} has changed");
             assert!(
                 remarks.len() == 1 && remarks[0].starts_with(&named),
                 "{remarks:?}"
             );
         }
-        assert_eq!(standing.remarks(&settings("run_as = 'anki'")).len(), 1);
-        assert!(standing.remarks(&settings("port = 7"))[0].contains("systemd listens"));
-        let alone = Standing::new(&settings(""), None);
+        assert_eq!(fixed.remarks(&settings("run_as = 'anki'")).len(), 1);
+        assert!(fixed.remarks(&settings("port = 7"))[0].contains("systemd listens"));
+        let alone = Fixed::new(&settings(""), None);
         assert!(alone.remarks(&settings("port = 7"))[0].starts_with("host or port has changed"));
     }
 }

@@ -1,0 +1,123 @@
+//! What the data folder's file system cannot do: keep owners and modes, or tell upper and lower
+//! case apart.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs::{self, Metadata},
+    os::unix::fs::MetadataExt,
+    path::Path,
+};
+
+use nix::sys::stat::{major, minor};
+
+use super::{
+    finding::{Findings, Severity},
+    subject::{Account, Subject},
+};
+use crate::spelling::is_ignored_at;
+
+/// As the kernel calls them. The last is exFAT or NTFS by a program.
+const WITHOUT_OWNERS: [&str; 6] = ["exfat", "vfat", "msdos", "ntfs", "ntfs3", "fuseblk"];
+const BETTER: &str = "move SYNC_BASE to a disk with ext4, XFS or Btrfs";
+
+/// The kind of file system, if it keeps no owners and modes.
+pub(super) fn without_owners(base: &Metadata) -> Option<&'static str> {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
+    let device = format!("{}:{}", major(base.dev()), minor(base.dev()));
+    kind_of(&mounts, &device)
+}
+
+fn kind_of(mounts: &str, device: &str) -> Option<&'static str> {
+    let on_device = |line: &&str| line.split(' ').nth(2) == Some(device);
+    let mount = mounts.lines().find(on_device)?;
+    let kind = mount.split_once(" - ")?.1.split(' ').next()?;
+    WITHOUT_OWNERS.into_iter().find(|known| *known == kind)
+}
+
+/// Reports what to do about owners and modes that can only be set where the disk is mounted.
+pub(super) fn tell_owners(
+    kind: &str,
+    base: &Path,
+    account: &Account,
+    is_usable: bool,
+    is_open: bool,
+    findings: &mut Findings,
+) {
+    let name = &account.name;
+    let (severity, consequence) = if !is_usable {
+        (
+            Severity::Problem,
+            format!(". As it is mounted now, {name}, as whom the server runs, cannot use it"),
+        )
+    } else if is_open {
+        (
+            Severity::Warning,
+            ". As it is mounted now, everybody on this machine may read it, the secret behind the devices' keys included".to_owned(),
+        )
+    } else {
+        (Severity::Note, String::new())
+    };
+    let remedy = match severity {
+        Severity::Note => {
+            format!("Nothing; `chown` and `chmod` have no effect there. Or {BETTER}.")
+        }
+        _ => format!(
+            "Mount it with the options uid={name},gid={name},umask=0077 (in /etc/fstab), since `chown` and `chmod` have no effect there; or {BETTER}."
+        ),
+    };
+    findings.add(
+        severity,
+        "file-system-without-owners",
+        base.display(),
+        format_args!(
+            "the data folder is on a file system of type {kind}, which keeps no owners and modes of files, and loses more than others in a power cut{consequence}"
+        ),
+        remedy,
+    );
+}
+
+/// Reports what follows if names in other cases are taken for the same.
+pub(super) fn tell_case(subject: &Subject, base: &Path, findings: &mut Findings) {
+    if !is_ignored_at(&base.join(crate::vault::base::OWN_FOLDER)) {
+        return;
+    }
+    findings.note(
+        "file-system-without-case",
+        base.display(),
+        "the data folder is on a file system that does not tell upper and lower case apart: of media whose names differ only in that, the second is refused",
+        format_args!("Nothing, unless the log tells of such media: then rename one of them in Anki, or {BETTER}."),
+    );
+    let Ok(settings) = &subject.settings else {
+        return;
+    };
+    let mut spellings: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
+    for user in settings.users.named() {
+        let same = spellings.entry(user.caseless()).or_default();
+        same.insert(user.as_str());
+    }
+    for same in spellings.into_values().filter(|same| same.len() > 1) {
+        let same: Vec<_> = same.into_iter().collect();
+        findings.problem(
+            "users-share-a-folder",
+            same.join(", "),
+            "these users' names differ in upper and lower case only, so that the file system gives them one folder, and they see each other's cards",
+            format_args!("Rename one of them with the server stopped, or {BETTER}."),
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn file_systems_without_owners_are_known_by_their_mount() {
+        let mounts = "22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw\n\
+            40 22 8:17 / /media/usb\\040disk rw,relatime shared:2 - exfat /dev/sdb1 rw,uid=1000\n\
+            41 22 7:0 / /mnt rw - fuseblk /dev/loop0 rw,user_id=0\n";
+        assert_eq!(kind_of(mounts, "8:1"), None);
+        assert_eq!(kind_of(mounts, "8:17"), Some("exfat"));
+        assert_eq!(kind_of(mounts, "7:0"), Some("fuseblk"));
+        assert_eq!(kind_of(mounts, "0:5"), None);
+    }
+}

@@ -1,0 +1,100 @@
+//! Whether a folder is fit for backups.
+
+use std::{
+    fs,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+};
+
+use nix::sys::stat::{major, minor};
+use procfs::process::Process;
+
+const FSTAB: &str = "/etc/fstab";
+
+/// Why backups must not be written there: they would fill the disk below, where a disk that is
+/// not mounted belongs.
+#[must_use]
+pub fn unmounted(folder: &Path) -> Option<String> {
+    // Has a disk mounted that is mounted when it is needed.
+    let _ = folder.read_dir();
+    let fstab = fs::read_to_string(FSTAB).unwrap_or_default();
+    let mounts = Process::myself()
+        .and_then(|process| process.mountinfo())
+        .ok()?;
+    let mounted: Vec<_> = mounts
+        .0
+        .into_iter()
+        .filter(|mount| mount.fs_type != "autofs")
+        .map(|mount| unescaped(&mount.mount_point.to_string_lossy()))
+        .collect();
+    let place = missing(folder, &fstab, &mounted)?;
+    Some(format!(
+        "{} belongs to a disk that is not mounted: `mount {}`",
+        folder.display(),
+        place.display()
+    ))
+}
+
+/// The mount point that the folder is on by /etc/fstab, unless that is there.
+fn missing(folder: &Path, fstab: &str, mounted: &[PathBuf]) -> Option<PathBuf> {
+    let lines = fstab
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.starts_with('#'));
+    let points = lines.filter_map(|line| Some(unescaped(line.split_whitespace().nth(1)?)));
+    let point = points
+        .filter(|point| folder.starts_with(point))
+        .max_by_key(|point| point.components().count())?;
+    (!mounted.contains(&point)).then_some(point)
+}
+
+/// As these files write blanks.
+fn unescaped(path: &str) -> PathBuf {
+    path.replace("\\040", " ").into()
+}
+
+/// Whether both are on one disk, which may fail.
+#[must_use]
+pub fn on_one_disk(one: &Path, other: &Path) -> bool {
+    let disk = |path: &Path| {
+        let there = path.ancestors().find_map(|path| path.metadata().ok())?;
+        Some(disk(there.dev()))
+    };
+    matches!((disk(one), disk(other)), (Some(one), Some(other)) if one == other)
+}
+
+/// The disk that a partition is on, or else the number of the device itself.
+fn disk(device: u64) -> PathBuf {
+    let number = format!("/sys/dev/block/{}:{}", major(device), minor(device));
+    let Ok(path) = fs::canonicalize(&number) else {
+        return number.into();
+    };
+    match path.parent() {
+        Some(disk) if path.join("partition").exists() => disk.to_owned(),
+        _ => path,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_whose_mount_point_has_no_disk_is_found() {
+        let fstab = "# /dev/sdz /mnt/old ext4\nUUID=1 / ext4 defaults 0 1\n\n\
+                     /dev/sdb1 /mnt/my\\040usb ext4 nofail 0 2\n/dev/sdc1 none swap sw\n";
+        let mounted = ["/", "/mnt/other"].map(PathBuf::from);
+        let missing = |folder: &str| missing(Path::new(folder), fstab, &mounted);
+        assert_eq!(missing("/mnt/my usb/anki"), Some("/mnt/my usb".into()));
+        assert_eq!(missing("/mnt/my usb"), Some("/mnt/my usb".into()));
+        assert_eq!(missing("/mnt/old/anki"), None);
+        assert_eq!(missing("/var/backups"), None);
+    }
+
+    #[test]
+    fn what_is_in_one_folder_is_on_one_disk() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(on_one_disk(folder.path(), &folder.path().join("not/there")));
+        assert!(!on_one_disk(folder.path(), Path::new("/proc")));
+    }
+}

@@ -1,0 +1,94 @@
+//! The settings of backups. The server itself needs none of them: `anki-syncd backup` reads them,
+//! and the packages' generator tells systemd of them.
+
+use std::path::{Path, PathBuf};
+
+use regex::Regex;
+
+use super::{fragment::Given, problem::Problems, whole};
+
+/// Where backups are unless a setting says otherwise.
+pub const BACKUPS: &str = "/var/backups/anki-syncd";
+const AT: &str = "03:30";
+const KEEP: u32 = 14;
+
+/// Where backups are made, and when.
+#[derive(Debug, Clone)]
+pub struct Backups {
+    /// The folder that they are in.
+    pub to: PathBuf,
+    /// How many of each user the nightly one leaves.
+    pub keep: u32,
+    /// The time of day of the nightly one, such as `03:30`.
+    pub at: String,
+}
+
+impl Backups {
+    pub(super) fn from(
+        to: Option<Given<PathBuf>>,
+        keep: Option<Given<u32>>,
+        at: Option<Given<String>>,
+        problems: &mut Problems,
+    ) -> Self {
+        if let Some(given) = to.as_ref().filter(|given| !given.value.is_absolute()) {
+            problems.add(
+                &given.setting,
+                format_args!(
+                    "{} is no path that begins with a slash",
+                    given.value.display()
+                ),
+            );
+        }
+        let is_time = |text: &str| {
+            Regex::new("^([01][0-9]|2[0-3]):[0-5][0-9]$").is_ok_and(|time| time.is_match(text))
+        };
+        if let Some(given) = at.as_ref().filter(|given| !is_time(&given.value)) {
+            problems.add(
+                &given.setting,
+                format_args!("{:?} is no time of day such as {AT}", given.value),
+            );
+        }
+        Self {
+            to: to.map_or_else(|| BACKUPS.into(), |given| given.value),
+            keep: whole(keep, KEEP, problems),
+            at: at.map_or_else(|| AT.to_owned(), |given| given.value),
+        }
+    }
+
+    /// Whether somebody chose the folder, who has made it.
+    #[must_use]
+    pub fn is_chosen(&self) -> bool {
+        self.to != Path::new(BACKUPS)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn given<T>(setting: &str, value: T) -> Given<T> {
+        let setting = setting.to_owned();
+        Given { setting, value }
+    }
+
+    #[test]
+    fn a_folder_that_could_be_anywhere_and_a_time_that_is_none_are_named() {
+        for (to, keep, at, wrong) in [
+            ("/mnt/usb", 1, "00:00", vec![]),
+            ("backups", 14, "23:59", vec!["backup_to"]),
+            ("/mnt/usb", 0, "24:00", vec!["backup_at", "backup_keep"]),
+            ("/mnt/usb", 1, "3:30", vec!["backup_at"]),
+        ] {
+            let mut problems = Problems::default();
+            let (to, at) = (PathBuf::from(to), at.to_owned());
+            Backups::from(
+                Some(given("backup_to", to)),
+                Some(given("backup_keep", keep)),
+                Some(given("backup_at", at)),
+                &mut problems,
+            );
+            let settings = problems.0.iter().map(|problem| problem.setting.as_str());
+            assert_eq!(settings.collect::<Vec<_>>(), wrong);
+        }
+    }
+}

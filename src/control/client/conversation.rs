@@ -1,0 +1,149 @@
+//! A connection to the server on which each wait has a limit.
+
+use std::{
+    io::{self, IoSliceMut, Read, Write},
+    os::{fd::AsRawFd, unix::net::UnixStream},
+    path::Path,
+    time::Duration,
+};
+
+use nix::{
+    cmsg_space,
+    errno::Errno,
+    sys::{
+        socket::{
+            AddressFamily, ControlMessageOwned, MsgFlags, SockFlag, SockType, UnixAddr,
+            UnixCredentials, connect, getsockopt, recvmsg, setsockopt, socket,
+            sockopt::{PassCred, PeerCredentials, ReceiveTimeout, SendTimeout},
+        },
+        time::{TimeVal, TimeValLike},
+    },
+    unistd::Uid,
+};
+
+/// How long the server may show no sign of life, of which it gives one every second. A command that
+/// then finds out why still ends within five seconds, also on a small machine.
+const SILENCE: Duration = Duration::from_secs(3);
+/// The kernel takes so much at once or nothing of it: waiting for its parts would add up.
+const BLOCK: usize = 16 * 1024;
+
+/// A connection. Whatever waits longer than [`SILENCE`] fails with `WouldBlock`.
+pub struct Conversation {
+    stream: UnixStream,
+    received: Vec<u8>,
+    /// Who sent that: the socket itself may be systemd's.
+    sender: Option<Uid>,
+}
+
+impl Conversation {
+    /// # Errors
+    /// As the system says.
+    pub fn begin(place: &Path) -> io::Result<Self> {
+        let flags = SockFlag::SOCK_CLOEXEC;
+        let socket = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
+        // A server that accepts nothing has a queue that gets full, and connecting waits then.
+        setsockopt(&socket, SendTimeout, &limit())?;
+        connect(socket.as_raw_fd(), &UnixAddr::new(place)?)?;
+        Self::over(socket.into())
+    }
+
+    /// # Errors
+    /// As the system says.
+    pub fn over(stream: UnixStream) -> io::Result<Self> {
+        setsockopt(&stream, PassCred, &true)?;
+        setsockopt(&stream, SendTimeout, &limit())?;
+        setsockopt(&stream, ReceiveTimeout, &limit())?;
+        Ok(Self {
+            stream,
+            received: Vec::new(),
+            sender: None,
+        })
+    }
+
+    /// The process that listens: the server, or systemd.
+    #[must_use]
+    pub fn listener(&self) -> Option<i32> {
+        let peer = getsockopt(&self.stream, PeerCredentials).ok()?;
+        Some(peer.pid()).filter(|pid| *pid > 0)
+    }
+
+    /// Sends all of it, for as long as the server takes it or says that it is working.
+    ///
+    /// # Errors
+    /// As the system says.
+    pub fn send(&mut self, mut content: impl Read) -> io::Result<()> {
+        let mut block = vec![0; BLOCK];
+        loop {
+            let mut left = match content.read(&mut block)? {
+                0 => return Ok(()),
+                length => &block[..length],
+            };
+            while !left.is_empty() {
+                match self.stream.write(left) {
+                    Ok(length) => left = &left[length..],
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        self.receive(MsgFlags::MSG_DONTWAIT)?;
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+    }
+
+    /// The next line that the server sends, without its end.
+    ///
+    /// # Errors
+    /// As the system says, and when the server has closed the connection.
+    pub fn line(&mut self) -> io::Result<Vec<u8>> {
+        let mut searched = 0;
+        loop {
+            let new = &self.received[searched..];
+            if let Some(end) = new.iter().position(|byte| *byte == b'\n') {
+                let mut line: Vec<_> = self.received.drain(..=searched + end).collect();
+                line.pop();
+                return Ok(line);
+            }
+            searched = self.received.len();
+            if self.receive(MsgFlags::empty())? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+    }
+
+    fn receive(&mut self, flags: MsgFlags) -> io::Result<usize> {
+        let mut bytes = vec![0; BLOCK];
+        let mut space = cmsg_space!(UnixCredentials);
+        let (length, sender) = loop {
+            let mut buffers = [IoSliceMut::new(&mut bytes)];
+            let fd = self.stream.as_raw_fd();
+            match recvmsg::<()>(fd, &mut buffers, Some(&mut space), flags) {
+                Err(Errno::EINTR) => {}
+                Err(error) => return Err(error.into()),
+                Ok(message) => {
+                    let sender = message.cmsgs()?.find_map(|control| match control {
+                        ControlMessageOwned::ScmCredentials(sender) => Some(sender.uid()),
+                        _ => None,
+                    });
+                    break (message.bytes, sender);
+                }
+            }
+        };
+        if length > 0 {
+            self.received.extend_from_slice(&bytes[..length]);
+            self.sender = sender.map(Uid::from_raw);
+        }
+        Ok(length)
+    }
+
+    /// The connection, and as whom the server runs.
+    #[must_use]
+    pub fn end(self) -> (UnixStream, Uid) {
+        // Nobody's, unless the server said something.
+        (self.stream, self.sender.unwrap_or(Uid::from_raw(u32::MAX)))
+    }
+}
+
+fn limit() -> TimeVal {
+    TimeVal::seconds(SILENCE.as_secs().cast_signed())
+}

@@ -1,0 +1,59 @@
+//! Requests that lead nowhere: what is wrong with the address in somebody's client, for the log.
+//! The client itself shows a network error, whatever the server says.
+
+use std::net::IpAddr;
+
+use hyper::Request;
+
+use super::{direct::HEADER, log::place, route::lacks_slash};
+use crate::{account::subscriber::network, seldom::Seldom};
+
+/// How a TLS connection begins: a record of a handshake, in any version.
+const TLS: [u8; 2] = [0x16, 0x03];
+
+const NO_SLASH: &str = "the address in that client lacks the slash at its end";
+const UNKNOWN: &str = "correct the address in that client: http:// or https://, this server's name, the port, and a slash at the end";
+
+/// What has been logged of late, by network and by what is wrong.
+#[derive(Default)]
+pub struct Lost(Seldom<(Option<IpAddr>, &'static str)>);
+
+impl Lost {
+    /// A request for something that is not there. What other programs than Anki look for is
+    /// nobody's concern.
+    pub fn request<B>(&self, address: Option<IpAddr>, request: &Request<B>) {
+        let path = request.uri().path();
+        let remedy = if lacks_slash(path) {
+            NO_SLASH
+        } else if request.headers().contains_key(HEADER) {
+            UNKNOWN
+        } else {
+            tracing::debug!(address = place(address), "nothing is at {path:?}");
+            return;
+        };
+        let address = self.due(address, remedy);
+        if let Some(address) = address {
+            tracing::warn!(
+                address,
+                "someone (from {address}) asked for {path:?}, and nothing is there: {remedy}"
+            );
+        }
+    }
+
+    /// What a connection began with was no HTTP.
+    pub fn connection(&self, address: Option<IpAddr>, beginning: &[u8]) {
+        if beginning.starts_with(&TLS)
+            && let Some(address) = self.due(address, "https")
+        {
+            tracing::warn!(
+                address,
+                "someone (from {address}) uses https, and this port takes http only: write http:// in that client, or in the proxy's configuration if that is a proxy"
+            );
+        }
+    }
+
+    fn due(&self, address: Option<IpAddr>, what: &'static str) -> Option<String> {
+        let is_due = self.0.is_due((address.map(network), what));
+        is_due.then(|| place(address))
+    }
+}

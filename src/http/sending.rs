@@ -1,0 +1,63 @@
+//! A collection on its way to a device, which has it once all of it has been sent.
+
+use std::{
+    io::{self, Read, Seek, SeekFrom},
+    sync::Arc,
+};
+
+use super::{log::Entry, present::Present, visits::Cards};
+use crate::vault::download::Download;
+
+/// A download that is noted at its end, whichever that is.
+pub struct Sending {
+    content: Download,
+    sent: u64,
+    length: u64,
+    request: Option<(Arc<Present>, Entry)>,
+}
+
+impl Sending {
+    /// One for this request.
+    ///
+    /// # Errors
+    /// As the file system says.
+    pub fn new(mut content: Download, present: Arc<Present>, entry: Entry) -> io::Result<Self> {
+        let length = content.seek(SeekFrom::End(0))?;
+        content.rewind()?;
+        Ok(Self {
+            content,
+            sent: 0,
+            length,
+            request: Some((present, entry)),
+        })
+    }
+}
+
+impl Read for Sending {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.content.read(buffer)?;
+        self.sent += read as u64;
+        if self.sent >= self.length
+            && let Some((present, entry)) = self.request.take()
+        {
+            let bytes = self.length;
+            let modified = self.content.modified();
+            present.did_cards(&entry, Cards::Downloaded { bytes }, modified);
+        }
+        Ok(read)
+    }
+}
+
+impl Seek for Sending {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.content.seek(to)
+    }
+}
+
+impl Drop for Sending {
+    fn drop(&mut self) {
+        if let Some((_, entry)) = &self.request {
+            entry.download_broke_off(self.sent, self.length);
+        }
+    }
+}

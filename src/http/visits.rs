@@ -1,0 +1,338 @@
+//! What each device does in one go: the sync of its collection, and that of its media, which
+//! follows in requests of its own. Both make one line in the log, as soon as the device is done.
+//!
+//! No client says that it is done with everything. A media sync ends with a comparison, if there
+//! was anything to do; all else ends with silence.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use indicatif::HumanBytes;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use super::{Server, log::Entry, route::Method};
+use crate::{
+    account::{Device, host_key::DeviceId},
+    media::{Media, Taken},
+    vault::conversation::ABANDONED,
+};
+
+/// A device that is silent for so long is done.
+const QUIET: Duration = Duration::from_secs(5);
+/// How often to look for such devices.
+const PERIOD: Duration = Duration::from_secs(1);
+/// Devices at a time. Beyond that, the line of the one that has been silent longest is written.
+const MOST: usize = 1000;
+
+/// What a device has done with its collection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cards {
+    /// Asked, and had the server's state already.
+    Unchanged,
+    /// A normal sync, of so many objects as the device sees it.
+    Synced { sent: usize, received: usize },
+    /// Replaced the server's.
+    Uploaded { bytes: u64 },
+    /// Replaced its own.
+    Downloaded { bytes: u64 },
+}
+
+/// What a device has done with its media.
+#[derive(Debug, Clone, Copy)]
+pub enum MediaDeed {
+    /// Sent a batch of new and removed files.
+    Sent(Taken),
+    /// Received a batch of files.
+    Received(Media),
+    /// Compared, and has what the server has: the media sync is over.
+    Compared,
+}
+
+/// Bytes of requests, decompressed, and of answers, before compression.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Traffic {
+    pub received: u64,
+    pub sent: u64,
+}
+
+/// A device's requests from its first to its last.
+pub struct Visit {
+    device: Device,
+    /// The request that the line is about.
+    entry: Option<Entry>,
+    cards: Option<Cards>,
+    pub sent: Media,
+    pub received: Media,
+    pub removed: u64,
+    pub traffic: Traffic,
+    began: Instant,
+    /// When it last did something.
+    ended: Instant,
+    /// When its last request ended.
+    last: Instant,
+    requests: usize,
+    stage: Stage,
+}
+
+/// What a device may do next, and how long to wait for that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Anything.
+    Open,
+    /// Go on with a normal sync.
+    Conversing,
+    /// Nothing: its media sync is over.
+    Done,
+}
+
+/// The devices that are not done yet, or were not a moment ago.
+#[derive(Default)]
+pub struct Visits(Mutex<HashMap<DeviceId, Visit>>);
+
+impl Visits {
+    /// A request begins. Returns the visits that are over with it.
+    pub(super) fn enter(&self, device: &Device, method: Method) -> Vec<Visit> {
+        let mut visits = self.lock();
+        let mut over = Vec::new();
+        let visit = visits
+            .entry(device.id)
+            .or_insert_with(|| Visit::new(device));
+        if method.begins_collection_sync() && visit.has_changed_cards() {
+            let next = Visit {
+                requests: visit.requests,
+                ..Visit::new(device)
+            };
+            over.push(std::mem::replace(visit, next));
+        }
+        visit.enter(method);
+        if visits.len() > MOST {
+            let silent = visits.iter().filter(|(_, visit)| visit.requests == 0);
+            let oldest = silent.min_by_key(|(_, visit)| visit.last);
+            let oldest = oldest.map(|(id, _)| *id);
+            over.extend(oldest.and_then(|id| visits.remove(&id)));
+        }
+        over
+    }
+
+    pub(super) fn with(&self, device: DeviceId, change: impl FnOnce(&mut Visit)) {
+        if let Some(visit) = self.lock().get_mut(&device) {
+            change(visit);
+        }
+    }
+
+    /// Takes out the visits that are over, from the first to the last.
+    fn take_over(&self) -> Vec<Visit> {
+        self.take(Visit::is_over)
+    }
+
+    fn take(&self, which: impl Fn(&Visit) -> bool) -> Vec<Visit> {
+        let mut visits = self.lock();
+        let taken = visits.extract_if(|_, visit| which(visit));
+        let mut taken: Vec<_> = taken.map(|(_, visit)| visit).collect();
+        taken.sort_by_key(|visit| visit.ended);
+        taken
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<DeviceId, Visit>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Server {
+    /// Logs what each device has done when it is done, for as long as it is polled.
+    pub async fn log_visits(&self) {
+        let mut ticks = interval(PERIOD);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            for visit in self.visits.take_over() {
+                visit.write(self);
+            }
+        }
+    }
+
+    /// Logs what is still to be logged, when the server ends.
+    pub fn log_last_visits(&self) {
+        for visit in self.visits.take(|_| true) {
+            visit.write(self);
+        }
+    }
+}
+
+impl Visit {
+    fn new(device: &Device) -> Self {
+        let now = Instant::now();
+        Self {
+            device: device.clone(),
+            entry: None,
+            cards: None,
+            sent: Media::default(),
+            received: Media::default(),
+            removed: 0,
+            traffic: Traffic::default(),
+            began: now,
+            ended: now,
+            last: now,
+            requests: 0,
+            stage: Stage::Open,
+        }
+    }
+
+    fn enter(&mut self, method: Method) {
+        self.requests += 1;
+        if method.begins_collection_sync() {
+            // It is none without a change.
+            self.cards = None;
+        }
+        if method.begins_operation() && !self.has_changed_cards() && !self.has_moved_media() {
+            self.began = Instant::now();
+        }
+        self.stage = match self.stage {
+            _ if method == Method::Start || method.continues_sync() => Stage::Conversing,
+            Stage::Conversing if method.is_medias() => Stage::Conversing,
+            _ => Stage::Open,
+        };
+    }
+
+    /// A request that began then has ended.
+    pub(super) fn leave(&mut self, began: Instant) {
+        self.requests = self.requests.saturating_sub(1);
+        self.last = Instant::now();
+        if self.ended >= began {
+            self.ended = self.last;
+        }
+    }
+
+    pub(super) fn did_cards(&mut self, entry: Entry, cards: Cards) {
+        self.ended = Instant::now();
+        if cards != Cards::Unchanged {
+            self.stage = Stage::Open;
+        } else if self.has_changed_cards() {
+            return;
+        }
+        self.entry = Some(entry);
+        self.cards = Some(cards);
+    }
+
+    pub(super) fn did_media(&mut self, entry: Entry, deed: MediaDeed) {
+        match deed {
+            MediaDeed::Sent(taken) => {
+                self.sent += taken.files;
+                self.removed += taken.removed;
+            }
+            MediaDeed::Received(files) => self.received += files,
+            MediaDeed::Compared if self.stage == Stage::Open => self.stage = Stage::Done,
+            MediaDeed::Compared => {}
+        }
+        self.ended = Instant::now();
+        self.entry.get_or_insert(entry);
+    }
+
+    fn has_changed_cards(&self) -> bool {
+        !matches!(self.cards, None | Some(Cards::Unchanged))
+    }
+
+    fn has_moved_media(&self) -> bool {
+        self.sent.files + self.received.files + self.removed > 0
+    }
+
+    fn is_over(&self) -> bool {
+        let silence = match self.stage {
+            Stage::Open => QUIET,
+            Stage::Conversing => ABANDONED,
+            Stage::Done => Duration::ZERO,
+        };
+        self.requests == 0 && self.last.elapsed() >= silence
+    }
+
+    /// Writes its line, if it did anything.
+    pub(super) fn write(self, server: &Server) {
+        let Some(entry) = &self.entry else {
+            return;
+        };
+        if self.cards == Some(Cards::Unchanged) {
+            remember(server, &self.device, entry, Cards::Unchanged, None);
+        }
+        if self.is_worth_a_line() {
+            entry.visited(&self);
+        }
+    }
+
+    fn is_worth_a_line(&self) -> bool {
+        self.cards.is_some() || self.has_moved_media()
+    }
+
+    /// From its first request that mattered to the last.
+    pub fn took(&self) -> Duration {
+        self.ended - self.began
+    }
+
+    /// Objects that the device has sent and received.
+    pub fn objects(&self) -> (usize, usize) {
+        match self.cards {
+            Some(Cards::Synced { sent, received }) => (sent, received),
+            _ => (0, 0),
+        }
+    }
+}
+
+/// `sent 3, received 2; media: sent 12 (3.10 MiB), removed 1; 2.3 s`.
+impl fmt::Display for Visit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let moved = self.has_moved_media();
+        match self.cards {
+            Some(Cards::Unchanged) if moved => {}
+            Some(cards) => write!(f, "{cards}; ")?,
+            None => {}
+        }
+        if moved {
+            let files = |what, of: Media| {
+                (of.files > 0).then(|| format!("{what} {} ({})", of.files, HumanBytes(of.bytes)))
+            };
+            let removed = (self.removed > 0).then(|| format!("removed {}", self.removed));
+            let parts = [
+                files("sent", self.sent),
+                files("received", self.received),
+                removed,
+            ];
+            let parts: Vec<_> = parts.into_iter().flatten().collect();
+            write!(f, "media: {}; ", parts.join(", "))?;
+        }
+        write!(f, "{:.1} s", self.took().as_secs_f32())
+    }
+}
+
+impl fmt::Display for Cards {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unchanged => f.write_str("nothing new"),
+            Self::Synced { sent, received } => write!(f, "sent {sent}, received {received}"),
+            Self::Uploaded { bytes } => {
+                write!(f, "uploaded the collection ({})", HumanBytes(*bytes))
+            }
+            Self::Downloaded { bytes } => {
+                write!(f, "downloaded the collection ({})", HumanBytes(*bytes))
+            }
+        }
+    }
+}
+
+/// What is shown of users and devices.
+pub(super) fn remember(
+    server: &Server,
+    device: &Device,
+    entry: &Entry,
+    cards: Cards,
+    modified: Option<i64>,
+) {
+    server.pulse.synced(&device.user);
+    let devices = &server.accounts.devices;
+    devices.synced(device, entry.sighting(), cards.to_string(), modified);
+}
+
+#[cfg(test)]
+mod tests;

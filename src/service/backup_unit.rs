@@ -1,0 +1,80 @@
+//! The units of the nightly backup, as systemd knows them, for commands that run outside of them.
+
+use std::path::PathBuf;
+
+use super::unit::{settings, systemctl, words};
+
+const BACKUP: &str = "anki-syncd-backup.service";
+const TIMER: &str = "anki-syncd-backup.timer";
+
+/// The units that make a backup every night.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct BackupUnit {
+    /// Whether the last backup failed.
+    pub has_failed: bool,
+    /// Whether its timer is on.
+    pub is_enabled: bool,
+    /// Whether its command takes folder and number from the settings.
+    pub goes_by_settings: bool,
+    /// Where it may write.
+    pub writable: Vec<PathBuf>,
+    /// When it starts, as in `*-*-* 03:30:00`.
+    pub times: Vec<String>,
+}
+
+impl BackupUnit {
+    /// Asks systemd; none where there is no such unit.
+    #[must_use]
+    pub fn ask() -> Option<Self> {
+        let properties = "LoadState,ActiveState,ExecStart,ReadWritePaths";
+        let service = systemctl(&["show", "--property", properties, BACKUP])?;
+        let properties = "ActiveState,TimersCalendar";
+        let timer = systemctl(&["show", "--property", properties, TIMER])?;
+        Self::parse(&service, &timer)
+    }
+
+    fn parse(service: &str, timer: &str) -> Option<Self> {
+        let value = |shown: &str, wanted: &str| {
+            let found = settings(shown).find(|(name, _)| *name == wanted);
+            found.map_or_else(String::new, |(_, value)| value.to_owned())
+        };
+        if value(service, "LoadState") != "loaded" {
+            return None;
+        }
+        let writable = words(&value(service, "ReadWritePaths"));
+        let calendars = settings(timer).filter(|(name, _)| *name == "TimersCalendar");
+        Some(Self {
+            has_failed: value(service, "ActiveState") == "failed",
+            is_enabled: value(timer, "ActiveState") == "active",
+            goes_by_settings: words(&value(service, "ExecStart")).contains(&"--nightly".to_owned()),
+            writable: writable
+                .iter()
+                .map(|path| path.trim_start_matches(['-', '+']).into())
+                .collect(),
+            times: calendars
+                .filter_map(|(_, value)| Some(value.split_once("OnCalendar=")?.1.to_owned()))
+                .collect(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn when_and_where_to_backups_are_made_is_read() {
+        let unit = BackupUnit::parse(
+            "LoadState=loaded\nActiveState=failed\nReadWritePaths=-/var/backups/a \"-/mnt/my usb\"\n\
+             ExecStart={ path=/usr/bin/anki-syncd ; argv[]=/usr/bin/anki-syncd backup --nightly ; ignore_errors=no }\n",
+            "ActiveState=active\nTimersCalendar={ OnCalendar=*-*-* 03:30:00 ; next_elapse=n/a }\n",
+        )
+        .unwrap();
+        assert!(unit.has_failed && unit.is_enabled && unit.goes_by_settings);
+        assert_eq!(
+            unit.writable,
+            ["/var/backups/a", "/mnt/my usb"].map(PathBuf::from)
+        );
+        assert!(unit.times[0].starts_with("*-*-* 03:30"));
+    }
+}

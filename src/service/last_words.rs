@@ -1,0 +1,142 @@
+//! What a server that cannot start says to whoever waits in the sockets that systemd passed.
+//!
+//! A connection that nobody accepts would have systemd start the server again at once, and
+//! again, until a limit takes the socket down too. Once all are answered, the unit stays
+//! failed and the socket goes on listening: the next connection is the next attempt.
+
+use std::{
+    io::{self, BufRead, BufReader, Read, Write},
+    net::{Shutdown, TcpStream},
+    os::unix::net::UnixStream,
+    time::{Duration, Instant},
+};
+
+use super::sockets::{Passed, Socket};
+use crate::control::Reply;
+
+/// With all of them together; those who are left then are answered by closing.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// With one client that does not read or write.
+const PAUSE: Duration = Duration::from_millis(100);
+/// More than any command's request, unless it sends a list of users.
+const LONGEST_REQUEST: u64 = 4 * 1024 * 1024;
+const ANSWER: &str = "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\n\
+    Content-Length: 46\r\nConnection: close\r\n\r\nThe sync server cannot start; its log says why";
+
+/// Answers everybody who waits.
+pub fn say(passed: &Passed, reason: &str) {
+    let until = Instant::now() + PATIENCE;
+    let is_time_left = || Instant::now() < until;
+    // Who has left meanwhile is of no interest.
+    if let Some(control) = &passed.control
+        && control.set_nonblocking(true).is_ok()
+    {
+        while let Ok((stream, _)) = control.accept() {
+            if is_time_left() {
+                let _ = answer_command(stream, reason);
+            }
+        }
+    }
+    for socket in passed.serving.iter().chain(&passed.metrics) {
+        let _ = match socket {
+            Socket::Tcp(listener) => listener.set_nonblocking(true),
+            Socket::Unix(listener) => listener.set_nonblocking(true),
+        };
+        while let Ok(stream) = accept(socket) {
+            if is_time_left() {
+                let _ = stream.answer_device();
+            }
+        }
+    }
+}
+
+enum Stream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+fn accept(socket: &Socket) -> io::Result<Stream> {
+    match socket {
+        Socket::Tcp(listener) => Ok(Stream::Tcp(listener.accept()?.0)),
+        Socket::Unix(listener) => Ok(Stream::Unix(listener.accept()?.0)),
+    }
+}
+
+impl Stream {
+    fn answer_device(self) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => {
+                stream.set_nonblocking(false)?;
+                stream.set_read_timeout(Some(PAUSE))?;
+                stream.set_write_timeout(Some(PAUSE))?;
+                answer(&stream, || stream.shutdown(Shutdown::Write))
+            }
+            Self::Unix(stream) => {
+                stream.set_nonblocking(false)?;
+                stream.set_read_timeout(Some(PAUSE))?;
+                stream.set_write_timeout(Some(PAUSE))?;
+                answer(&stream, || stream.shutdown(Shutdown::Write))
+            }
+        }
+    }
+}
+
+/// What a client still sends is read, or it would not see the answer.
+fn answer<S>(mut stream: S, shutdown: impl FnOnce() -> io::Result<()>) -> io::Result<()>
+where
+    S: Read + Write,
+{
+    let until = Instant::now() + PAUSE;
+    stream.write_all(ANSWER.as_bytes())?;
+    shutdown()?;
+    let mut rest = [0; 4096];
+    while Instant::now() < until && stream.read(&mut rest)? > 0 {}
+    Ok(())
+}
+
+fn answer_command(mut stream: UnixStream, reason: &str) -> io::Result<()> {
+    stream.set_nonblocking(false)?;
+    stream.set_read_timeout(Some(PAUSE))?;
+    stream.set_write_timeout(Some(PAUSE))?;
+    let mut request = Vec::new();
+    BufReader::new(&stream)
+        .take(LONGEST_REQUEST)
+        .read_until(b'\n', &mut request)?;
+    let mut line = serde_json::to_vec(&Reply::CannotStart(reason.to_owned()))?;
+    line.push(b'\n');
+    stream.write_all(&line)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{net::TcpListener, os::unix::net::UnixListener, thread};
+
+    use super::*;
+
+    #[test]
+    fn everybody_who_waits_is_answered() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("control");
+        let serving = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = serving.local_addr().unwrap();
+        let control = UnixListener::bind(&path).unwrap();
+        let mut device = TcpStream::connect(address).unwrap();
+        device.write_all(b"GET / HTTP/1.1\r\n").unwrap();
+        let mut command = UnixStream::connect(&path).unwrap();
+        command.write_all(b"{\"ask\":\"status\"}\n").unwrap();
+        let passed = Passed {
+            serving: vec![Socket::Tcp(serving)],
+            control: Some(control),
+            metrics: None,
+        };
+        let saying = thread::spawn(move || say(&passed, "the port is wrong"));
+        let (mut answer, mut reply) = (String::new(), String::new());
+        device.read_to_string(&mut answer).unwrap();
+        command.read_to_string(&mut reply).unwrap();
+        saying.join().unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("HTTP/1.1 503 "), "{head}");
+        assert!(head.contains(&format!("Content-Length: {}\r\n", body.len())));
+        assert_eq!(reply, "{\"cannot_start\":\"the port is wrong\"}\n");
+    }
+}
