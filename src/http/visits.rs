@@ -202,7 +202,7 @@ impl Visit {
     pub(super) fn leave(&mut self, began: Instant) {
         self.requests = self.requests.saturating_sub(1);
         self.last = Instant::now();
-        if self.ended >= began {
+        if self.ended > began {
             self.ended = self.last;
         }
     }
