@@ -148,11 +148,11 @@ fn load(text: &str) -> Result<Settings, String> {
     .map_err(|problems| format!("{:?}", problems.0))
 }
 
-/// Every key of the file, as the parser lists them for whoever gets one wrong.
+/// Every key of the file, as they are listed for whoever writes one that is like none of them.
 fn keys() -> BTreeSet<String> {
-    let error = load("no_such_key = 1").unwrap_err();
-    let (_, listed) = error.split_once("expected one of").unwrap();
-    found("`([a-z_]+)`", listed)
+    let error = load("zzzzz = 1").unwrap_err();
+    let (_, listed) = error.split_once("there are ").unwrap();
+    found("([a-z_]+)(?:,|\")", listed)
 }
 
 /// The default file's settings with its values; and the names of those that are examples.

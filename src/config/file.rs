@@ -225,11 +225,14 @@ impl<'a> Reader<'a> {
                 .iter()
                 .max_by(|one, other| likeness(one).total_cmp(&likeness(other)))
                 .filter(|nearest| likeness(nearest) > ALIKE);
-            let hint = nearest.map_or_else(String::new, |name| format!("; is {name} meant?"));
+            let hint = nearest.map_or_else(
+                || format!("there are {}", self.asked_for.join(", ")),
+                |name| format!("is {name} meant?"),
+            );
             let setting = format!("{} ({})", key.get_ref(), self.place(line));
             self.report(
                 setting,
-                format_args!("there is no setting of this name{hint}"),
+                format_args!("there is no setting of this name; {hint}"),
             );
         }
     }
