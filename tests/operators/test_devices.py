@@ -70,8 +70,12 @@ def test_a_device_has_the_name_that_it_is_given(running, pair, new_device):
     assert told.endswith("is called Anna's phone 📱\n")
     first.add_note("one", "more")
     first.sync()
-    log = running.log_text()
-    assert re.search("anna \\(Anna's phone 📱, 2[^)]*\\): sent", log), log
+    named = re.compile("anna \\(Anna's phone 📱, 2[^)]*\\): sent")
+    # Media may still follow, and would be in the same line.
+    deadline = time.monotonic() + 15
+    while not named.search(running.log_text()) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert named.search(running.log_text()), running.log_text()
     running.operate("device", "name", second.id, "  laptop ")
     running.restart()
     names = {device["id"]: device["name"] for device in running.devices()}

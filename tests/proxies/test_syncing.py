@@ -86,7 +86,8 @@ def test_a_real_client_syncs_everything(
     assert proxy.ask("GET", "health").tls == f"TLSv{tls}"
     sync_all(proxy, template, new_trusting_device, 1, 30, 1000)
     lines = [line for line in proxy.upstream.log_text().splitlines() if "anna" in line]
-    assert len(lines) >= 6
+    # Two logins, and what each device did in one line.
+    assert len(lines) >= 4
     assert [line for line in lines if f"from {CLIENT})" not in line] == []
 
 
