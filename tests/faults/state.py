@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import re
 import shutil
 import sqlite3
@@ -217,7 +218,8 @@ def files(root):
     snapshots, which have been looked into.
     """
     names = set()
-    for path in Path(root).rglob("*"):
+    # What goes meanwhile is passed over.
+    for path in (Path(folder) / name for folder, _, found in os.walk(root) for name in found):
         *folders, name = path.relative_to(root).parts
         if path.is_file() and not JOURNAL.search(name) and not is_snapshot(folders, name):
             # Media keep their names, since no two files of theirs are alike.

@@ -207,7 +207,7 @@ def running(world):
 
 def free_port(number):
     """One of those that the kernel gives to nobody else, the same for the same worker."""
-    for port in range(20_000 + 40 * number, 20_000 + 40 * number + 40):
+    for port in range(10_000 + 40 * number, 10_000 + 40 * number + 40):
         with socket.socket() as probe, suppress(OSError):
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(("127.0.0.1", port))

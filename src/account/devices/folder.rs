@@ -12,11 +12,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use nix::errno::Errno;
 use serde::{Deserialize, Serialize};
 
 use super::{PasswordMark, Record};
 use crate::{
     account::{host_key::DeviceId, name::UserName},
+    clock,
     durable::sync_folder,
     vault::served::is_absent,
 };
@@ -90,11 +92,12 @@ impl Folder {
         self.path.join(&name).is_file() && !self.path.join(name + REVOKED).exists()
     }
 
-    /// Reads all of them. A file that cannot be understood costs its own record only, and
-    /// never a revocation.
+    /// Reads all of them. A file that cannot be understood costs what it said only: the device
+    /// is listed, or it would be left out when all are revoked.
     ///
     /// # Errors
-    /// When the names cannot be read: then nobody knows who was revoked.
+    /// When the names cannot be read: then nobody knows who was revoked. When the system is
+    /// short of something, which will pass, and is no reason to write a file anew.
     pub(super) fn read(&self, user: &UserName) -> io::Result<Vec<Record>> {
         let entries = match fs::read_dir(&self.path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -110,9 +113,8 @@ impl Folder {
                 None => (name.as_str(), false),
             };
             let Ok(id) = digits.parse() else { continue };
-            let record = self.record(&name, id, user, is_revoked);
-            let known = records.get(&id).is_some_and(Record::is_revoked);
-            if let Some(record) = record.filter(|_| !known) {
+            let record = self.record(&name, id, user, is_revoked)?;
+            if !records.get(&id).is_some_and(Record::is_revoked) {
                 records.insert(id, record);
             }
         }
@@ -125,10 +127,11 @@ impl Folder {
         id: DeviceId,
         user: &UserName,
         is_revoked: bool,
-    ) -> Option<Record> {
+    ) -> io::Result<Record> {
         let path = self.path.join(name);
         let content = match content(&path) {
             Ok(content) => content,
+            Err(error) if is_passing(&error) => return Err(error),
             Err(error) => {
                 let consequence = if is_revoked {
                     "the device stays revoked"
@@ -136,14 +139,16 @@ impl Folder {
                     "it is not that of a revoked device, and is written anew when the device syncs"
                 };
                 tracing::warn!("{} cannot be read: {error}; {consequence}", path.display());
-                if !is_revoked {
-                    return None;
+                let now = clock::now_secs();
+                Content {
+                    first_seen: now,
+                    last_seen: now,
+                    ..Content::default()
                 }
-                Content::default()
             }
         };
         let revoked = content.revoked.or(is_revoked.then_some(content.last_seen));
-        Some(Record {
+        Ok(Record {
             id,
             user: user.to_string(),
             // One that somebody has written there by hand is no reason to lose the rest.
@@ -282,6 +287,14 @@ fn remove(path: &Path) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         removed => removed,
     }
+}
+
+fn is_passing(error: &io::Error) -> bool {
+    let number = error.raw_os_error().map(Errno::from_raw);
+    matches!(
+        number,
+        Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM | Errno::EINTR)
+    )
 }
 
 fn content(path: &Path) -> io::Result<Content> {

@@ -107,7 +107,7 @@ async fn a_revocation_is_in_the_name_of_a_file_and_holds_whatever_its_content() 
 }
 
 #[tokio::test]
-async fn a_damaged_file_costs_one_devices_record_and_is_written_anew() {
+async fn a_damaged_file_costs_what_it_said_and_the_device_can_be_revoked() {
     let base = base();
     let devices = open(&base).await;
     for number in [1, 2] {
@@ -118,10 +118,18 @@ async fn a_damaged_file_costs_one_devices_record_and_is_written_anew() {
     fs::write(&damaged, [0; 100]).unwrap();
     fs::write(files(&base).join("something else"), "").unwrap();
     let again = open(&base).await;
-    assert_eq!(ids(&again).await, HashSet::from([device(2).id]));
+    let both = HashSet::from([device(1).id, device(2).id]);
+    assert_eq!(ids(&again).await, both);
     again.seen(&device(1), SEEN);
     again.store().await.unwrap();
-    assert_eq!(ids(&open(&base).await).await.len(), 2);
+    assert_ne!(fs::read(&damaged).unwrap(), [0; 100]);
+    fs::write(&damaged, [0; 100]).unwrap();
+    let again = open(&base).await;
+    again
+        .revoke(&[(device(1).user, device(1).id)])
+        .await
+        .unwrap();
+    assert!(is_revoked(&open(&base).await, 1).await);
 }
 
 #[tokio::test]
