@@ -129,13 +129,14 @@ def end_gently_or_not(world, case):
 def settled(prepared, world, done, kind, call):
     """What the server shows that goes on, once it has found out; none if it has yet to hear."""
     scenario = prepared.scenario
-    if kind.stays and not scenario.removes:
-        # While the disk was full, it may have been unable to.
-        with suppress(AssertionError):
-            eventually(lambda: assert_nothing_left_over(prepared, world, "once there is room"))
-    before = state.files(world.root)
     # Nothing can be removed of a broken disk, nor what the fault was about: that waits for a start.
     broken = kind.stays and kind.error == errno.EIO
+    waits = broken or scenario.removes or call.name in REMOVALS
+    if not waits:
+        # By the server itself: once the answer is given, or as soon as a disk has room again.
+        with suppress(AssertionError):
+            eventually(lambda: assert_nothing_left_over(prepared, world, "", kind.kills))
+    before = state.files(world.root)
     try:
         seen = eventually(lambda: assert_old_or_new(prepared, world, done, broken))
     except AssertionError:
@@ -143,11 +144,11 @@ def settled(prepared, world, done, kind, call):
             raise
         assert_list_and_server_are_each_old_or_new(prepared, world)
         return None
-    if broken or scenario.removes or call.name in REMOVALS:
+    if waits:
         return seen
     if matches(scenario, seen, prepared.states[0]):
         # What was refused has left nothing, without anybody having to come back for it.
-        assert_allowed(prepared, before, "at once", kind.kills)
+        assert_allowed(prepared, before, "soon", kind.kills)
     eventually(
         lambda: assert_nothing_left_over(prepared, world, "in the running server", kind.kills)
     )
