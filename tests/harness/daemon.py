@@ -23,6 +23,7 @@ SETTINGS = "/etc/anki-syncd"
 CONFIGURATION = f"{SETTINGS}/anki-syncd.toml"
 USERS_CREDENTIAL = f"{SETTINGS}/users"
 BASE = "/var/lib/anki-syncd"
+BACKUPS = "/var/backups/anki-syncd"
 DROP_INS = "/etc/systemd/system"
 USERS = {"anna": "anna's pass:wörd", "ben": "b3n's secret", "cleo": "cle0 öffne dich"}
 
@@ -50,16 +51,17 @@ class Daemon:
 
     def reset(self, **settings):
         """As freshly installed, with users, on a port of its own."""
-        self.systemctl("stop", SOCKET, CONTROL, SERVICE)
-        for unit in (SOCKET, SERVICE):
+        units = [SOCKET, CONTROL, METRICS, SERVICE, BACKUP, TIMER]
+        self.systemctl("stop", *units)
+        for unit in units:
             shutil.rmtree(self.container.path(f"{DROP_INS}/{unit}.d"), ignore_errors=True)
-        shutil.rmtree(self.container.path(BASE), ignore_errors=True)
-        shutil.rmtree(self.container.path(SETTINGS), ignore_errors=True)
+        for folder in (BASE, SETTINGS, BACKUPS):
+            shutil.rmtree(self.container.path(folder), ignore_errors=True)
         self.configure(**settings)
         self.users = dict(USERS)
         self.write_users()
         self.listen_on(self.port)
-        self.container.run("systemctl", "reset-failed", SOCKET, CONTROL, SERVICE, check=False)
+        self.container.run("systemctl", "reset-failed", *units, check=False)
         self.cursor = self.newest_cursor()
 
     # Its files.

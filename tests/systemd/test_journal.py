@@ -79,13 +79,15 @@ def test_the_whole_journal_has_no_password_and_no_key(daemon, new_device):
     with pytest.raises(ClientError):
         new_device(daemon, "anna").login("wr0ng but secret")
     # Of everything since the boot, and not by this service alone.
-    journal = daemon.container.output("journalctl", "-o", "export", "--all")
+    exported = daemon.container.run("journalctl", "-o", "export", "--all", text=False)
+    # Somebody may have logged what is no UTF-8.
+    journal = exported.stdout.decode(errors="replace")
     assert "login failed" in journal
     secrets = [*daemon.users.values(), "wr0ng but secret", *(device.key for device in devices)]
     for secret in secrets:
-        assert secret not in journal
         # The part of a key that makes it one; the others name user and device.
-        assert secret.rsplit(".", 1)[-1] not in journal
+        for part in (secret, secret.rsplit(".", 1)[-1]):
+            assert [line for line in journal.splitlines() if part in line] == []
 
 
 def test_a_failed_login_has_a_form_that_fail2ban_can_read(daemon, new_device):
