@@ -9,7 +9,6 @@ from faults.cases import cases_of
 from faults.sweep import report, spread, wanted
 
 IN_EACH = 10
-HALF = 0.5
 PROMISED, PROMISED_LONG = 300, 10_000
 
 
@@ -21,8 +20,9 @@ def test_what_was_confirmed_stays_and_what_was_not_is_all_or_nothing(sweep, scen
         chosen = spread(chosen, 4 if prepared.scenario.slow else IN_EACH)
     made, failures = sweep.inject(prepared, chosen)
     assert not failures, report(failures)
-    # What runs in the background need not be called as often in every run.
-    assert made >= HALF * len(chosen)
+    # What runs in the background need not be called as often in every run; how many there have to
+    # be in all is below.
+    assert made > 0
 
 
 @pytest.mark.skipif("FAULT" in os.environ, reason="one fault is had again")
