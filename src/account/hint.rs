@@ -28,8 +28,8 @@ impl Hint {
         users: impl Iterator<Item = &'a UserName>,
         stored: Option<&Credential>,
     ) -> Self {
-        let lower = name.as_str().to_lowercase();
-        let alike = users.filter(|user| user.as_str().to_lowercase() == lower);
+        let caseless = name.caseless();
+        let alike = users.filter(|user| user.caseless() == caseless);
         match (stored, alike.count()) {
             (None, 1..) => Self::Case,
             (None, 0) => Self::NoUser,

@@ -8,14 +8,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.daemon import BASE, CONTROL, DROP_INS, SERVICE, SOCKET, TIMER, Daemon
+from harness.daemon import BACKUPS, BASE, CONTROL, DROP_INS, SERVICE, SOCKET, TIMER, Daemon
 from harness.server import REPOSITORY
 from harness.steps import Background
 
 BUILD = REPOSITORY / "packaging" / "build"
 NEXT_STEP = "sudo anki-syncd user add NAME"
 COLLECTIONS_STAY = "the collections are still in /var/lib/anki-syncd"
-BACKUPS = "/var/backups/anki-syncd"
 # Where the container's own mounts do not hide it.
 INSIDE = "/root"
 

@@ -11,6 +11,7 @@ from harness import MEBIBYTE, collection
 from harness.agreement import NOTHING_FOUND
 from harness.daemon import (
     BACKUP,
+    BACKUPS,
     BASE,
     CONFIGURATION,
     CONTROL,
@@ -20,7 +21,7 @@ from harness.daemon import (
     USERS_CREDENTIAL,
 )
 from harness.device import ClientError
-from harness.packages import BACKUPS, COLLECTIONS_STAY, NEXT_STEP, MidSync
+from harness.packages import COLLECTIONS_STAY, NEXT_STEP, MidSync
 from harness.raw import Account
 from harness.server import free_port
 from harness.units import taken

@@ -11,6 +11,7 @@ import pytest
 
 from harness.daemon import (
     BACKUP,
+    BACKUPS,
     BASE,
     CONFIGURATION,
     CONTROL,
@@ -20,7 +21,7 @@ from harness.daemon import (
     TIMER,
     USERS_CREDENTIAL,
 )
-from harness.packages import BACKUPS, COLLECTIONS_STAY, NEXT_STEP, MidSync, Packaged
+from harness.packages import COLLECTIONS_STAY, NEXT_STEP, MidSync, Packaged
 
 PRESETS = "/etc/systemd/system-preset/10-tests.preset"
 # EL 9's.

@@ -5,12 +5,9 @@ import shutil
 
 import pytest
 
-from harness.daemon import BACKUP, SERVICE, TIMER
+from harness.daemon import BACKUP, BACKUPS, SERVICE, TIMER
 from harness.device import ClientError
 from harness.units import exposure, verify
-
-BACKUPS = "/var/backups/anki-syncd"
-
 
 ELSEWHERE = "/srv/my backups"
 CHECK = ["/usr/bin/anki-syncd", "check", "--json"]
@@ -46,13 +43,18 @@ def backups(daemon):
     return sorted(daemon.container.path(BACKUPS).glob("2*"))
 
 
-def test_the_timer_is_shipped_but_not_enabled_and_its_unit_backs_up(daemon, new_device):
-    device = new_device(daemon)
+def synced(device):
+    """The server has a note and a media file of it."""
     device.login()
     device.add_note("front", "back")
     device.upload()
     device.put_media("one.txt", b"1")
     device.sync_media()
+    return device
+
+
+def test_the_timer_is_shipped_but_not_enabled_and_its_unit_backs_up(daemon, new_device):
+    device = synced(new_device(daemon))
     enabled = daemon.container.run("systemctl", "is-enabled", TIMER, check=False)
     assert enabled.stdout.strip() == "disabled"
     daemon.systemctl("start", BACKUP)
@@ -150,12 +152,7 @@ def test_a_disk_that_is_not_mounted_is_not_replaced_by_the_one_below(daemon):
 
 
 def test_media_that_backups_share_are_put_right(daemon, new_device):
-    device = new_device(daemon)
-    device.login()
-    device.add_note("front", "back")
-    device.upload()
-    device.put_media("one.txt", b"1")
-    device.sync_media()
+    device = synced(new_device(daemon))
     command = ["/usr/bin/anki-syncd", "backup"]
     daemon.container.output(*command)
     [backup] = backups(daemon)
