@@ -186,12 +186,13 @@ impl Snapshots {
     }
 
     /// Undoes [`Snapshots::keep`], while the collection still has its first name: also when
-    /// the journal has lost its own.
+    /// the journal of a damaged one has lost its own.
     ///
     /// # Errors
     /// As the file system says; the snapshot stays then.
     pub fn take_back(&self, kept: &Snapshot, collection: &Path) -> io::Result<()> {
-        if !journal(collection).exists() {
+        // A full disk may refuse a new name, and so only what has a journal is to need one.
+        if kept.why == Why::Damaged && !journal(collection).exists() {
             let kept = journal(&self.path(kept));
             ignore_missing(fs::rename(kept, journal(collection)))?;
         }
