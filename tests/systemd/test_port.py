@@ -1,4 +1,4 @@
-"""Another port: the way that the README documents, and what says so when it is done otherwise."""
+"""Another port: the way that docs/systemd.md has it, and what says so when it is done otherwise."""
 
 import json
 import re
@@ -18,20 +18,21 @@ COMMAND = "/usr/bin/anki-syncd"
 PATIENCE = 5
 OF_THE_MACHINE = {"clock-unsynchronised", "disk-nearly-full"}
 DOCUMENTS = [
-    *["README.md", "docs/proxies.md", "packaging/anki-syncd.toml", "packaging/man/anki-syncd.8"],
-    "systemd/anki-syncd.socket",
+    *["docs/systemd.md", "docs/proxies.md", "packaging/anki-syncd.toml"],
+    *["packaging/man/anki-syncd.8", "systemd/anki-syncd.socket"],
 ]
 
 
 def recipe(port):
-    """The README's row, taken apart: the command for the editor, what to write, what to do then."""
-    (row,) = re.findall(r"^\| another port \| (.*) \|$", (REPOSITORY / "README.md").read_text(), re.M)
-    edit, *lines, restart = re.findall("`(.*?)`", row.replace("27701", str(port)))
-    as_root = [command.removeprefix("sudo ") for command in (edit, restart)]
-    return as_root[0], "".join(f"{line}\n" for line in lines), as_root[1]
+    """The page's section: the command for the editor, what to write, what to do then."""
+    page = (REPOSITORY / "docs" / "systemd.md").read_text()
+    section = page.split("\n## Another port\n")[1].split("\n## ")[0]
+    edit, lines, restart, *_ = re.findall(r"```\w+\n(.*?)```", section, re.DOTALL)
+    as_root = [command.strip().removeprefix("sudo ") for command in (edit, restart)]
+    return as_root[0], lines.replace("27701", str(port)), as_root[1]
 
 
-def follow_the_readme(daemon, port):
+def follow_the_page(daemon, port):
     edit, lines, restart = recipe(port)
     daemon.container.write("/root/lines", lines)
     editor = daemon.container.path("/root/editor")
@@ -79,7 +80,7 @@ def test_with_a_sync_under_way_it_completes_and_clients_reach_the_new_port(
     daemon.configure(idle_exit_secs=2, header_timeout_secs=2)
     before = daemon.port
     work = MidSync(daemon, new_device, new_gate)
-    done = work.during(lambda: follow_the_readme(daemon, elsewhere))
+    done = work.during(lambda: follow_the_page(daemon, elsewhere))
     assert done.returncode == 0, done.stderr
     work.syncing.wait()
     assert daemon.listening()
@@ -117,7 +118,7 @@ def test_an_upload_and_a_sync_under_way_both_complete(
 
 def test_while_it_sleeps_the_port_changes_and_nothing_is_started(daemon, elsewhere):
     before = daemon.port
-    assert follow_the_readme(daemon, elsewhere).returncode == 0
+    assert follow_the_page(daemon, elsewhere).returncode == 0
     assert daemon.state() == "inactive"
     assert refuses(before)
     daemon.move_to(elsewhere)
@@ -194,7 +195,7 @@ def test_a_port_that_is_taken_is_told_with_its_holder_and_users_can_be_added(
         # It was not started, to fail again and again.
         assert daemon.state() == "inactive"
         assert daemon.show("NRestarts") == "0"
-        assert follow_the_readme(daemon, elsewhere).returncode == 0
+        assert follow_the_page(daemon, elsewhere).returncode == 0
         daemon.move_to(elsewhere)
         daemon.users["dora"] = "d0ra's first"
         new_device(daemon, "dora").login()
@@ -206,12 +207,12 @@ def test_a_new_port_that_is_taken_fails_at_once_and_the_next_choice_works(
 ):
     new_device(daemon).login()
     with taken(daemon, elsewhere):
-        assert follow_the_readme(daemon, elsewhere).returncode != 0
+        assert follow_the_page(daemon, elsewhere).returncode != 0
         sentence = f"port {elsewhere} is taken by python3 (process "
         assert sentence in ask(daemon, "status").stderr
         assert sentence in check(daemon)["socket-failed"]["what"]
         third = free_port()
-        assert follow_the_readme(daemon, third).returncode == 0
+        assert follow_the_page(daemon, third).returncode == 0
         daemon.move_to(third)
         new_device(daemon).login()
         daemon.wait_for(lambda: daemon.state() == "active")
