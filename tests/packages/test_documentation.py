@@ -29,7 +29,7 @@ NEXT_USER = "sudo anki-syncd user add anna"
 ANSWERS = [
     (r"[Pp]assword[^:\n]*: $|Again: $", PASSWORD, True),
     (r"\[y/N\] $|\[Y/n\] $", "y", False),
-    (r"Type the name to go on: $", "benjamin", False),
+    (r"Type the [^:\n]*name[^:\n]*: $", "benjamin", False),
 ]
 
 # In place of programs that the container lacks. Who types is root there.
