@@ -52,7 +52,7 @@ impl Collector for Metrics {
                 moment(Some(status.since_secs)),
             ),
             (
-                ("free", "Room left on the disk with the data", BYTES),
+                ("free", "Free space on the disk with the data", BYTES),
                 status.free_bytes,
             ),
             (
@@ -144,7 +144,7 @@ const GAUGES: [(Metric, Gauge); 7] = [
         size(user, |usage| usage.media_files)
     }),
     (
-        ("snapshots", "Size of what was replaced and kept", BYTES),
+        ("snapshots", "Size of the snapshots", BYTES),
         |user| size(user, |usage| usage.own_bytes),
     ),
 ];

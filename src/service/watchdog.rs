@@ -24,7 +24,7 @@ pub async fn run(limit: Duration, workers: Workers) {
             notify::alive();
         } else {
             tracing::error!(
-                "all threads that work on data are stuck; systemd will restart the daemon"
+                "all worker threads are stuck; systemd will restart the server"
             );
         }
     }
