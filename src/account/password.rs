@@ -46,7 +46,9 @@ pub enum CredentialError {
     #[error("the password ends with a newline; write it with `printf %s` rather than `echo`")]
     Newline,
     /// Nobody can type it.
-    #[error("the password contains a control character, which nobody can type: set the password again")]
+    #[error(
+        "the password contains a control character, which nobody can type: set the password again"
+    )]
     Control,
     /// The reference server accepts such a one and fails at the first login.
     #[error(

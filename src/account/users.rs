@@ -100,7 +100,9 @@ impl Users {
                 format!("{mistake}. This entry is ignored; {user} can log in with another one")
             }
             Some(user) => format!("{mistake}. {user} cannot sync until this is corrected"),
-            None => format!("{mistake}. The user of this entry cannot sync until this is corrected"),
+            None => {
+                format!("{mistake}. The user of this entry cannot sync until this is corrected")
+            }
         })
     }
 

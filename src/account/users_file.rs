@@ -120,7 +120,9 @@ pub enum EditError {
     )]
     Wrong(UserName),
     /// Which line counts is for the operator to say.
-    #[error("{0} is listed more than once: edit the file and remove all of these lines but one first")]
+    #[error(
+        "{0} is listed more than once: edit the file and remove all of these lines but one first"
+    )]
     Twice(UserName),
 }
 

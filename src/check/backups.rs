@@ -40,7 +40,9 @@ pub(super) fn check(subject: &Subject, findings: &mut Findings) {
             "backup-folder-missing",
             &place,
             "the folder for backups (backup_to) does not exist, so backups fail",
-            format_args!("Mount its disk. If the disk is mounted, create the folder: `mkdir -m 700 {place}`."),
+            format_args!(
+                "Mount its disk. If the disk is mounted, create the folder: `mkdir -m 700 {place}`."
+            ),
         );
     } else if on_one_disk(&backups.to, &settings.base) {
         findings.warning(

@@ -53,7 +53,10 @@ pub(super) fn check(subject: &Subject, base: &Path, findings: &mut Findings) {
             }
         }
         Some(_) => data.look(findings),
-        None => findings.unseen("the users' data", "the account that the server runs as is not known"),
+        None => findings.unseen(
+            "the users' data",
+            "the account that the server runs as is not known",
+        ),
     }
 }
 

@@ -63,7 +63,12 @@ fn good(settings: &Settings, knows_users: bool, findings: &mut Findings) {
                 "Correct the setting.",
             );
         } else if knows_users {
-            findings.warning("no-users", "users", NO_USERS, "Run `anki-syncd user add NAME`.");
+            findings.warning(
+                "no-users",
+                "users",
+                NO_USERS,
+                "Run `anki-syncd user add NAME`.",
+            );
         }
     }
     let behind_proxy = settings.client_address != ClientAddress::ConnectInfo;

@@ -144,7 +144,10 @@ fn why_silent(unit: &Unit) -> String {
 fn hanging(pid: i32, has_unit: bool) -> String {
     let states = states(pid);
     let (what, remedy) = if states.contains(&'T') {
-        ("was paused with a signal", format!("`kill -CONT {pid}` resumes it"))
+        (
+            "was paused with a signal",
+            format!("`kill -CONT {pid}` resumes it"),
+        )
     } else if states.contains(&'D') {
         (
             "is waiting for its disk",

@@ -48,7 +48,9 @@ fn only_line(input: impl Read) -> Result<String, CommandError> {
     let line = text.strip_suffix('\n').unwrap_or(&text);
     let line = line.strip_suffix('\r').unwrap_or(line);
     if line.contains('\n') {
-        return refuse("standard input has more than one line; it has to contain only the password");
+        return refuse(
+            "standard input has more than one line; it has to contain only the password",
+        );
     }
     Ok(line.to_owned())
 }

@@ -141,7 +141,10 @@ fn restore(
         return Ok(print_json(&answer)?);
     }
     match kept {
-        Some(kept) => println!("Restored. The replaced collection is kept as the snapshot {}.", kept.name()),
+        Some(kept) => println!(
+            "Restored. The replaced collection is kept as the snapshot {}.",
+            kept.name()
+        ),
         None => println!("Restored. The previous collection was empty."),
     }
     println!(

@@ -82,24 +82,49 @@ impl<'a> Reader<'a> {
             host: self.text("host"),
             port: self.number("port", "a port number from 0 to 65535, such as 8080"),
             client_address: self.client_address(),
-            payload_megs: self.number("max_sync_payload_megs", "a whole number of MiB, at least 1, such as 100"),
+            payload_megs: self.number(
+                "max_sync_payload_megs",
+                "a whole number of MiB, at least 1, such as 100",
+            ),
             passwords_hashed: self.value("passwords_hashed", "true or false", DeValue::as_bool),
             users: self.users(),
             users_file: self.path("users_file"),
             run_as: self.text("run_as"),
             trusted_proxies: self.trusted_proxies(),
-            idle_exit_secs: self.number("idle_exit_secs", "a whole number of seconds, such as 300, or 0 for never"),
-            max_connections: self.number("max_connections", "a whole number, at least 1, such as 256"),
-            max_connections_per_address: self
-                .number("max_connections_per_address", "a whole number, at least 1, such as 64"),
-            memory_megs: self.number("memory_megs", "a whole number of MiB, at least 1, such as 64"),
-            header_timeout_secs: self.number("header_timeout_secs", "a whole number of seconds, at least 1, such as 60"),
-            body_timeout_secs: self.number("body_timeout_secs", "a whole number of seconds, at least 1, such as 60"),
+            idle_exit_secs: self.number(
+                "idle_exit_secs",
+                "a whole number of seconds, such as 300, or 0 for never",
+            ),
+            max_connections: self
+                .number("max_connections", "a whole number, at least 1, such as 256"),
+            max_connections_per_address: self.number(
+                "max_connections_per_address",
+                "a whole number, at least 1, such as 64",
+            ),
+            memory_megs: self.number(
+                "memory_megs",
+                "a whole number of MiB, at least 1, such as 64",
+            ),
+            header_timeout_secs: self.number(
+                "header_timeout_secs",
+                "a whole number of seconds, at least 1, such as 60",
+            ),
+            body_timeout_secs: self.number(
+                "body_timeout_secs",
+                "a whole number of seconds, at least 1, such as 60",
+            ),
             min_free_megs: self.number("min_free_megs", "a whole number of MiB, such as 64"),
-            quota_megs: self.number("quota_megs", "a whole number of MiB, such as 2000, or 0 for no limit"),
-            snapshots_keep: self.number("snapshots_keep", "a whole number, such as 5, or 0 for none"),
+            quota_megs: self.number(
+                "quota_megs",
+                "a whole number of MiB, such as 2000, or 0 for no limit",
+            ),
+            snapshots_keep: self
+                .number("snapshots_keep", "a whole number, such as 5, or 0 for none"),
             snapshots_days: self.number("snapshots_days", "a whole number of days, such as 14"),
-            snapshots_max_megs: self.number("snapshots_max_megs", "a whole number of MiB, at least 1, such as 1024"),
+            snapshots_max_megs: self.number(
+                "snapshots_max_megs",
+                "a whole number of MiB, at least 1, such as 1024",
+            ),
             backup_to: self.path("backup_to"),
             backup_keep: self.number("backup_keep", "a whole number, at least 1, such as 14"),
             backup_at: self.text("backup_at"),
@@ -113,7 +138,10 @@ impl<'a> Reader<'a> {
 
     /// An entry that is wrong is not a mistake of the file, but of that user.
     fn users(&mut self) -> Vec<Given<Result<String, String>>> {
-        let entries = self.list("users", "a list of \"name:password\", such as [\"anna:secret\"]");
+        let entries = self.list(
+            "users",
+            "a list of \"name:password\", such as [\"anna:secret\"]",
+        );
         let entries = entries.into_iter().flat_map(|entries| entries.value);
         let read = |entry: &DeValue| {
             let text = entry.as_str().map(ToOwned::to_owned);
@@ -230,10 +258,7 @@ impl<'a> Reader<'a> {
                 |name| format!("did you mean {name}?"),
             );
             let setting = format!("{} ({})", key.get_ref(), self.place(line));
-            self.report(
-                setting,
-                format_args!("there is no such setting; {hint}"),
-            );
+            self.report(setting, format_args!("there is no such setting; {hint}"));
         }
     }
 

@@ -237,7 +237,10 @@ quota_megs = 0x10
     for (line, named) in [
         (1, "port ("),
         (2, "did you mean host?"),
-        (3, "a whole number of seconds, such as 300, or 0 for never (without quotes)"),
+        (
+            3,
+            "a whole number of seconds, such as 300, or 0 for never (without quotes)",
+        ),
         (4, "double quotes"),
         (5, "max_connections ("),
         (6, "true or false"),

@@ -51,7 +51,9 @@ impl Operator {
 
     pub(super) async fn remove_data(&self, user: UserName) -> Result<(), String> {
         if self.server.accounts.standing(&user).is_listed() {
-            return Err(format!("{user} is still in the list of users: remove the user first"));
+            return Err(format!(
+                "{user} is still in the list of users: remove the user first"
+            ));
         }
         let removed = self.server.vaults.remove(&user).await;
         self.server.accounts.devices.forget(&user);

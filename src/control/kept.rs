@@ -138,7 +138,8 @@ async fn examine(
             format!("the collection to restore {what}; nothing was changed")
         }
         Error::Upload(CheckError::Refused(_)) => {
-            "the file to restore is not an Anki collection, or is damaged; nothing was changed".to_owned()
+            "the file to restore is not an Anki collection, or is damaged; nothing was changed"
+                .to_owned()
         }
         error => error.to_string(),
     })

@@ -137,8 +137,7 @@ impl From<KeyError> for HttpError {
             KeyError::Invalid | KeyError::Revoked(_) => Self::new(StatusCode::FORBIDDEN, error),
             KeyError::Unknown(error) => Self {
                 status: StatusCode::SERVICE_UNAVAILABLE,
-                public: "the server cannot read its list of devices; its log says why"
-                    .to_owned(),
+                public: "the server cannot read its list of devices; its log says why".to_owned(),
                 cause: error.to_string(),
                 is_parting: false,
             },

@@ -86,7 +86,9 @@ pub enum Refusal {
     #[error("the zip of media files is damaged or incomplete")]
     Zip,
     /// The zip's own list of files.
-    #[error("the list of media files in the zip is unreadable, larger than 50 KiB, or has more than 25 files")]
+    #[error(
+        "the list of media files in the zip is unreadable, larger than 50 KiB, or has more than 25 files"
+    )]
     List,
     /// A name that cannot be one.
     #[error(transparent)]

@@ -50,7 +50,9 @@ pub enum PrivilegeError {
     )]
     System(#[from] Errno),
     /// The system says that it did it, but did not.
-    #[error("the server still has root's rights after giving them up: set `run_as` to an account other than root")]
+    #[error(
+        "the server still has root's rights after giving them up: set `run_as` to an account other than root"
+    )]
     Kept,
     /// The folder, or the process, cannot be looked at.
     #[error("cannot give up root's rights: {0}")]

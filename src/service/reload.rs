@@ -101,7 +101,9 @@ impl Reloader {
         let applied = self.take_over(sources).await;
         if let Err(problems) = &applied {
             for problem in &problems.0 {
-                tracing::error!("not reloaded, so the former settings and users stay in use: {problem}");
+                tracing::error!(
+                    "not reloaded, so the former settings and users stay in use: {problem}"
+                );
             }
         }
         notify::ready();

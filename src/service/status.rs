@@ -72,7 +72,10 @@ fn sentence(
                 format!("{users} users")
             };
             if kept_out > 0 {
-                let _ = write!(users, ", {kept_out} more cannot log in because of mistakes in the list");
+                let _ = write!(
+                    users,
+                    ", {kept_out} more cannot log in because of mistakes in the list"
+                );
             }
             let last = last.map_or_else(
                 || "no sync since the start".to_owned(),

@@ -186,7 +186,10 @@ impl Shared {
             }
             Downgrade::Done => {}
             Downgrade::Failed => {
-                return Err(io::Error::other("cannot make the copy of the collection for an old client").into());
+                return Err(io::Error::other(
+                    "cannot make the copy of the collection for an old client",
+                )
+                .into());
             }
         }
         *downgrade = Downgrade::Done;

@@ -44,7 +44,10 @@ impl fmt::Display for Mended {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Media(settled) => settled.fmt(f),
-            Self::Unsent(rows) => write!(f, "{rows} changes will reach the devices at their next sync"),
+            Self::Unsent(rows) => write!(
+                f,
+                "{rows} changes will reach the devices at their next sync"
+            ),
             Self::Journal => f.write_str("the journal has been merged into the collection"),
             Self::Tables(tables) if tables.is_empty() => {
                 f.write_str("all tables are as Anki declares them")

@@ -58,7 +58,7 @@ BROKEN = [
     (broken.folder_vanished, "data-missing", "anna cannot sync", ()),
     (broken.user_misspelt, "folder-without-user", "not among the users", ()),
     (broken.other_users_than_the_server_has, "users-not-taken-over", "users or passwords of the running server differ", ()),
-    pytest.param(broken.file_of_another_account, "files-of-others", "do not belong to root", (), marks=ROOT),
+    pytest.param(broken.file_of_another_account, "files-of-others", "do not belong to the server's account, root", (), marks=ROOT),
     pytest.param(broken.files_of_root, "files-of-others", "1 below the data folder", ("not-looked-at",), marks=ROOT),
     (broken.collection_read_only, "files-not-writable", "cannot read or cannot change", ()),
     (broken.base_for_everybody, "base-open", "mode 755", ()),

@@ -92,7 +92,7 @@ def test_every_mistake_of_the_file_is_named_at_once(tmp_path):
     server = Server("ours", tmp_path, tmp_path / "log", arguments=["--config", file])
     ended = run(server)
     assert ended.returncode == CONFIGURATION_ERROR
-    for named in ["port .*line 1.*65535", "hots .*line 2.*is host meant", "line 3", "line 4"]:
+    for named in ["port .*line 1.*65535", "hots .*line 2.*did you mean host", "line 3", "line 4"]:
         assert re.search(named, ended.stderr), ended.stderr
     assert "u16" not in ended.stderr
 

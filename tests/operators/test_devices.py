@@ -67,7 +67,7 @@ def test_a_device_has_the_name_that_it_is_given(running, pair, new_device):
     first, second = pair
     told = running.operate("device", "name", first.id[:6], "Anna's phone 📱")
     assert told.startswith(f"{first.id[:8]} of anna (")
-    assert told.endswith("is called Anna's phone 📱\n")
+    assert told.endswith("is now called Anna's phone 📱\n")
     first.add_note("one", "more")
     first.sync()
     named = re.compile("anna \\(Anna's phone 📱, 2[^)]*\\): sent")
@@ -87,7 +87,7 @@ def test_a_device_has_the_name_that_it_is_given(running, pair, new_device):
     (anna, _) = running.answer("status")["users"]
     assert anna["last_device"] == "Anna's phone 📱"
     # Whoever has a name may be called by it.
-    assert "is called phone" in running.operate("device", "name", "Anna's phone 📱", "phone")
+    assert "is now called phone" in running.operate("device", "name", "Anna's phone 📱", "phone")
     running.operate("device", "name", second.id, "")
     assert {device["name"] for device in running.devices()} == {"phone", None}
     running.operate("device", "revoke", "phone")

@@ -46,7 +46,9 @@ const NOT_KNOWN: &str = "Devices that were revoked can sync again. To keep them 
 const BATCH: Duration = Duration::from_secs(5);
 /// A device was revoked, but the file could not be written.
 #[derive(Debug, thiserror::Error)]
-#[error("the device is logged out, but this could not be saved: {0}. After a restart of the server it can sync again")]
+#[error(
+    "the device is logged out, but this could not be saved: {0}. After a restart of the server it can sync again"
+)]
 pub struct NotStored(String);
 
 /// Nobody knows which of a user's devices were revoked.

@@ -295,7 +295,10 @@ mod tests {
             reserve: u64::MAX,
         };
         let error = fetch(&part(&folder, "to", None, full), &copy).unwrap_err();
-        assert!(error.to_string().contains("no room"), "{error}");
+        assert!(
+            error.to_string().contains("the disk is too full"),
+            "{error}"
+        );
         // What is on the disk already needs none.
         let source = Source::open(&copy.folder, Uid::effective()).unwrap();
         let again = part(&folder, "again", Some("former"), full);

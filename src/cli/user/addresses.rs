@@ -61,7 +61,10 @@ pub fn print(places: &[String]) -> io::Result<()> {
         )?;
     }
     match qr::terminal(first).filter(|_| out.is_terminal()) {
-        Some(code) => write!(out, "Point a phone's camera here to open that page:\n\n{code}"),
+        Some(code) => write!(
+            out,
+            "Point a phone's camera here to open that page:\n\n{code}"
+        ),
         None => Ok(()),
     }
 }

@@ -56,7 +56,10 @@ impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.unknown {
             None => f.write_str("The running server has been updated."),
-            Some(why) => write!(f, "The change takes effect when the server starts next: {why}."),
+            Some(why) => write!(
+                f,
+                "The change takes effect when the server starts next: {why}."
+            ),
         }
     }
 }

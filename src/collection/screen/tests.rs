@@ -450,15 +450,15 @@ fn an_id_that_is_there_twice_is_refused_by_name() {
         ),
         (
             "update revlog set id = null",
-            "in the table revlog without a value",
+            "in the table revlog that lacks a required value",
         ),
         (
             "update cards set nid = null",
-            "in the table cards without a value",
+            "in the table cards that lacks a required value",
         ),
         (
             "update notes set id = 'x'",
-            "in the table notes without a value",
+            "in the table notes that lacks a required value",
         ),
     ] {
         let (_folder, path) = changed("upgrade_out_schema18", "select 1");
