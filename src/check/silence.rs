@@ -76,7 +76,7 @@ impl Subject {
             Ok(settings) => {
                 let holder = holder(settings.port)?;
                 Some(format!(
-                    "the server with the data folder {} is not running. Its port, {}, is in use by {holder}",
+                    "the server with the data folder {} is not running, and port {} is in use by {holder}: stop that program, or choose another port with SYNC_PORT (port)",
                     settings.base.display(),
                     settings.port
                 ))
