@@ -55,7 +55,7 @@ pub enum BaseError {
 
 fn remedy(error: &io::Error) -> &'static str {
     match disk::fault(error) {
-        Some(Fault::Full) => "the disk is full: make room on it",
+        Some(Fault::Full) => "the disk is full: free space on it",
         Some(Fault::Failed) => "check the disk, and whether it is mounted read-only",
         None => "the server needs to read and write there",
     }
