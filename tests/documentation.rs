@@ -101,6 +101,35 @@ fn check_arguments(name: &str, command: &Command, written: &str) {
     }
 }
 
+/// What `--help` says of a command and its arguments.
+fn help_texts(command: &Command) -> Vec<String> {
+    let of_arguments = command
+        .get_arguments()
+        .filter(|arg| !arg.is_hide_set())
+        .map(|arg| arg.get_help().map(ToString::to_string));
+    let about = command.get_about().map(ToString::to_string);
+    of_arguments
+        .chain([about])
+        .map(|text| text.unwrap_or_else(|| panic!("a help text is missing in {command}")))
+        .collect()
+}
+
+#[test]
+fn help_texts_are_in_plain_english() {
+    let mut all = commands(&cli::command(), "");
+    all.push((String::new(), cli::command()));
+    for (name, command) in all {
+        for text in help_texts(&command) {
+            for unclear in ["anew", "for good", "spares", "told", "whoever", "whom"] {
+                assert!(
+                    !text.to_lowercase().contains(unclear),
+                    "`anki-syncd {name}`: {text}"
+                );
+            }
+        }
+    }
+}
+
 #[test]
 fn the_man_page_has_the_options_of_the_program() {
     let written: Vec<&str> = items(COMMANDS_PAGE, "OPTIONS")
@@ -155,7 +184,7 @@ fn load(text: &str) -> Result<Settings, String> {
 /// Every key of the file, as they are listed for whoever writes one that is like none of them.
 fn keys() -> BTreeSet<String> {
     let error = load("zzzzz = 1").unwrap_err();
-    let (_, listed) = error.split_once("there are ").unwrap();
+    let (_, listed) = error.split_once("the settings are ").unwrap();
     found("([a-z_]+)(?:,|\")", listed)
 }
 

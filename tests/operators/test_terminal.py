@@ -49,7 +49,7 @@ def test_a_new_user_is_shown_the_addresses_and_a_code_for_a_camera(listed):
 
 def test_a_server_for_a_proxy_only_has_no_address_to_show(running):
     told = running.operate("user", "add", "dora", given="d")
-    assert f"on 127.0.0.1:{running.port} only" in told and "proxy" in told
+    assert f"only on 127.0.0.1:{running.port}" in told and "proxy" in told
     assert "http://" not in told
 
 
@@ -90,7 +90,7 @@ def test_nobody_waits_for_somebody_who_is_at_the_keyboard(running):
 def test_whoever_deletes_data_has_to_type_the_name(running, answer, removed):
     running.folder("anna").mkdir()
     terminal = at_a_terminal(running, "user", "remove", "anna", "--delete-data")
-    terminal.wait_for("Type the name to go on: ")
+    terminal.wait_for("Type the user's name to confirm: ")
     terminal.type(answer)
     status, _ = terminal.end()
     assert status == (0 if removed else 64)

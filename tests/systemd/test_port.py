@@ -133,7 +133,7 @@ def test_until_the_restart_check_says_what_is_missing(daemon, elsewhere, is_runn
     daemon.listen_on(elsewhere)
     found = check(daemon)
     assert set(found) == {"socket-changed"}
-    assert f"nobody listens at [::]:{elsewhere}" in found["socket-changed"]["what"]
+    assert f"nothing listens on [::]:{elsewhere}" in found["socket-changed"]["what"]
     assert f"systemctl restart {SOCKET}" in found["socket-changed"]["remedy"]
     daemon.systemctl("restart", SOCKET)
     assert check(daemon) == {}
@@ -146,7 +146,7 @@ def test_a_server_that_still_listens_at_a_second_address(daemon, elsewhere):
     assert daemon.health() == 200
     daemon.listen_on(daemon.port)
     what = check(daemon)["socket-changed"]["what"]
-    assert f"still listens at [::]:{elsewhere}" in what
+    assert f"still listens on [::]:{elsewhere}" in what
     daemon.systemctl("restart", SOCKET)
     assert check(daemon) == {}
 
@@ -162,7 +162,7 @@ def test_a_change_that_systemd_has_not_read(daemon, elsewhere):
 def test_a_port_in_the_configuration_is_said_to_be_ignored(daemon, elsewhere):
     daemon.configure(port=elsewhere)
     assert daemon.health() == 200
-    sentence = f"port ({CONFIGURATION}, line 1) has no effect: systemd listens, at [::]:{daemon.port}"
+    sentence = f"port ({CONFIGURATION}, line 1) has no effect: systemd listens on [::]:{daemon.port}"
     (logged,) = [entry for entry in daemon.entries() if sentence in entry["MESSAGE"]]
     assert logged["PRIORITY"] == "4"
     assert f"ListenStream=27701`; then `sudo systemctl restart {SOCKET}`" in logged["MESSAGE"]
@@ -181,7 +181,7 @@ def test_a_port_that_is_taken_is_told_with_its_holder_and_users_can_be_added(
     daemon.systemctl("stop", SOCKET)
     with taken(daemon, daemon.port):
         assert daemon.container.run("systemctl", "start", SOCKET, check=False).returncode != 0
-        sentence = f"port {daemon.port} is taken by python3 (process "
+        sentence = f"port {daemon.port} is in use by python3 (process "
         added = ask(daemon, "user", "add", "dora", input="d0ra's first\n")
         assert added.returncode == 0, added.stderr
         assert sentence in added.stdout
@@ -208,7 +208,7 @@ def test_a_new_port_that_is_taken_fails_at_once_and_the_next_choice_works(
     new_device(daemon).login()
     with taken(daemon, elsewhere):
         assert follow_the_page(daemon, elsewhere).returncode != 0
-        sentence = f"port {elsewhere} is taken by python3 (process "
+        sentence = f"port {elsewhere} is in use by python3 (process "
         assert sentence in ask(daemon, "status").stderr
         assert sentence in check(daemon)["socket-failed"]["what"]
         third = free_port()
