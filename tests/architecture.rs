@@ -79,6 +79,12 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
+fn is_of_rust(path: impl AsRef<Path>) -> bool {
+    path.as_ref()
+        .extension()
+        .is_some_and(|ending| ending == "rs")
+}
+
 /// The paths that the code of each module names, such as `crate::vault::Vault` and `std::fs`;
 /// without comments and tests.
 fn paths() -> BTreeMap<String, BTreeSet<String>> {
@@ -90,7 +96,7 @@ fn paths() -> BTreeMap<String, BTreeSet<String>> {
     let mut modules: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for file in files(Path::new("src")) {
         let below = file.strip_prefix("src").unwrap();
-        let is_code = file.extension().is_some_and(|ending| ending == "rs");
+        let is_code = is_of_rust(&file);
         let is_test = below
             .iter()
             .any(|part| ["tests", "tests.rs", "testing.rs"].contains(&part.to_str().unwrap()));
@@ -145,7 +151,7 @@ fn every_module_uses_what_the_map_says() {
     let declared: BTreeSet<_> = found(r"(?m)^pub mod ([a-z]+);", FRONT_PAGE)
         .into_iter()
         .collect();
-    let mapped: BTreeSet<_> = order.iter().map(ToString::to_string).collect();
+    let mapped: BTreeSet<_> = order.iter().map(|name| (*name).to_owned()).collect();
     assert_eq!(mapped, declared, "the modules in docs/architecture.md");
     let paths = paths();
     for (place, module) in map.iter().enumerate() {
@@ -277,7 +283,7 @@ fn every_path_that_the_pages_name_is_there() {
             let is_plain = path
                 .chars()
                 .all(|c| c.is_ascii_alphanumeric() || "./_-".contains(c));
-            let is_ours = path.contains('/') && FOLDERS.contains(&first) || path.ends_with(".rs");
+            let is_ours = path.contains('/') && FOLDERS.contains(&first) || is_of_rust(path);
             // What the tests install is in nobody's checkout.
             if is_plain && is_ours && !path.contains("/.venv") {
                 let path = Path::new(path);
