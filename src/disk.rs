@@ -6,6 +6,7 @@
 
 use std::{
     error::Error,
+    fs::File,
     io::{self, ErrorKind, Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
     sync::{
@@ -16,7 +17,11 @@ use std::{
 
 use nix::{errno::Errno, sys::statvfs::statvfs};
 use rusqlite::ffi::ErrorCode;
-use tempfile::{NamedTempFile, SpooledTempFile};
+use tempfile::NamedTempFile;
+
+use self::spooled::Spooled;
+
+mod spooled;
 
 pub(crate) const MIB: u64 = 1024 * 1024;
 /// How much of a growing file is asked for at a time.
@@ -89,6 +94,9 @@ struct Budget {
     reserve: AtomicU64,
     /// Bytes that somebody may write and has not written yet.
     promised: Mutex<u64>,
+    /// Held by whoever brings a growing file to the disk: of sixteen at once, a small file of
+    /// somebody else would have to wait for all.
+    writing_back: Mutex<()>,
 }
 
 impl Budget {
@@ -153,7 +161,7 @@ impl Disk {
     #[must_use]
     pub fn spool(&self, in_memory: usize, folder: &Path, purpose: Purpose) -> Spool {
         Bounded {
-            inner: tempfile::spooled_tempfile_in(in_memory, folder),
+            inner: Spooled::new(in_memory, folder),
             disk: self.clone(),
             purpose,
             promise: None,
@@ -227,7 +235,7 @@ impl<W: Write> Write for Spending<'_, W> {
 }
 
 /// What is received or packed: memory while it is small.
-pub type Spool = Bounded<SpooledTempFile>;
+pub type Spool = Bounded<Spooled>;
 
 /// A file whose size nobody knows yet, and that asks for room as it grows.
 pub struct Bounded<W> {
@@ -254,10 +262,9 @@ impl WriteBack for NamedTempFile {
     }
 }
 
-impl WriteBack for SpooledTempFile {
-    /// It does not let anybody at its file. Most of these are small.
+impl WriteBack for Spooled {
     fn write_back(&self) -> io::Result<()> {
-        Ok(())
+        self.file().map_or(Ok(()), File::sync_data)
     }
 }
 
@@ -272,7 +279,7 @@ impl Spool {
     /// Whether it takes memory, and nothing of the disk.
     #[must_use]
     pub fn is_in_memory(&self) -> bool {
-        !self.inner.is_rolled()
+        self.inner.file().is_none()
     }
 }
 
@@ -295,6 +302,8 @@ impl<W: Write + WriteBack> Write for Bounded<W> {
         promise.spend(written as u64 + spilled);
         self.unwritten += written as u64;
         if self.unwritten >= UNWRITTEN {
+            let turn = &self.disk.budget.writing_back;
+            let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
             self.inner.write_back()?;
             self.unwritten = 0;
         }

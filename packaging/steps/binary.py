@@ -1,6 +1,7 @@
 """The binary: one for each architecture, for every system since glibc 2.28."""
 
 import os
+import platform
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,14 @@ ARCHITECTURES = {
     "arm64": Architecture("arm64", "aarch64-unknown-linux-gnu", "aarch64"),
     "armhf": Architecture("armhf", "armv7-unknown-linux-gnueabihf", "armv7hl"),
 }
+
+
+def architecture_here():
+    """That of this machine."""
+    for architecture in ARCHITECTURES.values():
+        if architecture.rust.startswith(f"{platform.machine()}-"):
+            return architecture
+    raise tools.Failed(f"there is no package for the architecture {platform.machine()}")
 
 
 def build(architecture):

@@ -14,12 +14,12 @@ pub(super) fn check(subject: &Subject, findings: &mut Findings) {
     let Some(unit) = BackupUnit::ask() else {
         return;
     };
-    if unit.has_failed {
+    if let Some(why) = &unit.failure {
         findings.problem(
             "backup-failed",
             "anki-syncd-backup.service",
-            "the last backup failed",
-            "`journalctl -u anki-syncd-backup` says why; `systemctl start anki-syncd-backup` tries again.",
+            format_args!("the last backup failed: {why}"),
+            "Put that right; `systemctl start anki-syncd-backup` tries again.",
         );
     }
     // With a command of its own, the unit goes by that.

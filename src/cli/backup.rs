@@ -24,6 +24,7 @@ use crate::{
     config::Settings,
     control::{BackedUp, Request, UserReport},
     media::Media,
+    service::notify,
 };
 use destination::Destination;
 use fetch::{Fetch, Saving};
@@ -116,6 +117,10 @@ impl Report {
 /// # Errors
 /// [`CommandError`]; also when it lacks a user. Those whose turn went well are in it.
 pub fn run(context: &Context, arguments: &Arguments) -> Result<(), CommandError> {
+    make(context, arguments).inspect_err(|error| notify::failed(&error.to_string()))
+}
+
+fn make(context: &Context, arguments: &Arguments) -> Result<(), CommandError> {
     let users = match &arguments.user {
         Some(user) => vec![user.clone()],
         None => {

@@ -19,6 +19,7 @@ use crate::{
         client::{self, Address, AskError, Held},
     },
     service::{
+        backup_unit::BackupUnit,
         exit::Exit,
         manager,
         socket_unit::{self, SocketUnit},
@@ -168,6 +169,21 @@ impl Context {
     pub fn is_obstructed(&self) -> bool {
         let look = || self.is_units && socket_unit::prevents_start();
         *self.obstructed.get_or_init(look)
+    }
+
+    /// Why the last nightly backup failed, if it did and this is about systemd's server.
+    #[must_use]
+    pub fn failed_backup(&self) -> Option<String> {
+        self.is_units.then(BackupUnit::ask).flatten()?.failure
+    }
+
+    /// The list of users that systemd passes to its server, if that file is not there.
+    #[must_use]
+    pub fn missing_list(&self) -> Option<PathBuf> {
+        match self.is_units.then(Unit::ask).flatten()?.users? {
+            UsersCredential::File(path) if !path.exists() => Some(path),
+            _ => None,
+        }
     }
 
     /// Asks the running server.

@@ -133,13 +133,15 @@ pub fn main() -> ExitCode {
         return match command.run(&context) {
             Ok(()) => Exit::Ok.into(),
             Err(error) => {
-                // The journal knows who speaks, and takes its priority from there.
-                let begin = if manager::is_beside_main() {
-                    "<3>"
+                if log::is_journal() {
+                    // It knows who speaks, and takes the priority of each line from there.
+                    error
+                        .to_string()
+                        .lines()
+                        .for_each(|line| eprintln!("<3>{line}"));
                 } else {
-                    "anki-syncd: "
-                };
-                eprintln!("{begin}{error}");
+                    eprintln!("anki-syncd: {error}");
+                }
                 error.exit().into()
             }
         };

@@ -28,7 +28,11 @@ pub struct Arguments {
 /// # Errors
 /// [`CommandError`].
 pub fn run(context: &Context, arguments: &Arguments) -> Result<(), CommandError> {
-    let status: Status = context.ask(&Request::Status)?;
+    let mut status: Status = context.ask(&Request::Status)?;
+    if let Some(why) = context.failed_backup() {
+        let warning = format!("the last nightly backup failed: {why}");
+        status.warnings.push(warning);
+    }
     if arguments.json {
         print_json(&status)?;
     } else if arguments.openmetrics {

@@ -59,3 +59,20 @@ fn what_stays_in_memory_needs_no_disk() {
     assert!(is_full(spool.write_all(&[1])));
     assert_eq!(*disk.budget.promised(), 0);
 }
+
+#[test]
+fn what_goes_to_the_disk_is_what_was_in_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = Disk::new(folder.path().to_owned()).spool(10, folder.path(), Purpose::Keep);
+    spool.write_all(b"0123456789").unwrap();
+    assert!(spool.is_in_memory());
+    // Over what is there, and beyond the end.
+    spool.seek(SeekFrom::Start(8)).unwrap();
+    spool.write_all(b"abcd").unwrap();
+    assert!(!spool.is_in_memory());
+    spool.write_all(b"ef").unwrap();
+    spool.rewind().unwrap();
+    let mut text = String::new();
+    spool.read_to_string(&mut text).unwrap();
+    assert_eq!(text, "01234567abcdef");
+}

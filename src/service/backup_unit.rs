@@ -10,8 +10,8 @@ const TIMER: &str = "anki-syncd-backup.timer";
 /// The units that make a backup every night.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct BackupUnit {
-    /// Whether the last backup failed.
-    pub has_failed: bool,
+    /// Why the last backup failed, if it did.
+    pub failure: Option<String>,
     /// Whether its timer is on.
     pub is_enabled: bool,
     /// Whether its command takes folder and number from the settings.
@@ -26,7 +26,7 @@ impl BackupUnit {
     /// Asks systemd; none where there is no such unit.
     #[must_use]
     pub fn ask() -> Option<Self> {
-        let properties = "LoadState,ActiveState,ExecStart,ReadWritePaths";
+        let properties = "LoadState,ActiveState,StatusText,ExecStart,ReadWritePaths";
         let service = systemctl(&["show", "--property", properties, BACKUP])?;
         let properties = "ActiveState,TimersCalendar";
         let timer = systemctl(&["show", "--property", properties, TIMER])?;
@@ -44,7 +44,14 @@ impl BackupUnit {
         let writable = words(&value(service, "ReadWritePaths"));
         let calendars = settings(timer).filter(|(name, _)| *name == "TimersCalendar");
         Some(Self {
-            has_failed: value(service, "ActiveState") == "failed",
+            failure: (value(service, "ActiveState") == "failed").then(|| {
+                let said = value(service, "StatusText");
+                if said.is_empty() {
+                    "`journalctl -u anki-syncd-backup` says why".to_owned()
+                } else {
+                    said
+                }
+            }),
             is_enabled: value(timer, "ActiveState") == "active",
             goes_by_settings: words(&value(service, "ExecStart")).contains(&"--nightly".to_owned()),
             writable: writable
@@ -65,12 +72,13 @@ mod tests {
     #[test]
     fn when_and_where_to_backups_are_made_is_read() {
         let unit = BackupUnit::parse(
-            "LoadState=loaded\nActiveState=failed\nReadWritePaths=-/var/backups/a \"-/mnt/my usb\"\n\
+            "LoadState=loaded\nActiveState=failed\nStatusText=the disk is full\nReadWritePaths=-/var/backups/a \"-/mnt/my usb\"\n\
              ExecStart={ path=/usr/bin/anki-syncd ; argv[]=/usr/bin/anki-syncd backup --nightly ; ignore_errors=no }\n",
             "ActiveState=active\nTimersCalendar={ OnCalendar=*-*-* 03:30:00 ; next_elapse=n/a }\n",
         )
         .unwrap();
-        assert!(unit.has_failed && unit.is_enabled && unit.goes_by_settings);
+        assert!(unit.is_enabled && unit.goes_by_settings);
+        assert_eq!(unit.failure.as_deref(), Some("the disk is full"));
         assert_eq!(
             unit.writable,
             ["/var/backups/a", "/mnt/my usb"].map(PathBuf::from)

@@ -16,6 +16,9 @@ use crate::control::Reply;
 
 /// With all of them together; those who are left then are answered by closing.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// Accepting ends even in a flood, which would otherwise keep the unit from failing; whoever
+/// is left has the server started again.
+const LONGEST: Duration = Duration::from_secs(10);
 /// With one client that does not read or write.
 const PAUSE: Duration = Duration::from_millis(100);
 /// More than any command's request, unless it sends a list of users.
@@ -25,13 +28,16 @@ const ANSWER: &str = "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/pla
 
 /// Answers everybody who waits.
 pub fn say(passed: &Passed, reason: &str) {
-    let until = Instant::now() + PATIENCE;
-    let is_time_left = || Instant::now() < until;
+    let began = Instant::now();
+    let is_time_left = || began.elapsed() < PATIENCE;
+    let is_flood = || began.elapsed() > LONGEST;
     // Who has left meanwhile is of no interest.
     if let Some(control) = &passed.control
         && control.set_nonblocking(true).is_ok()
     {
-        while let Ok((stream, _)) = control.accept() {
+        while !is_flood()
+            && let Ok((stream, _)) = control.accept()
+        {
             if is_time_left() {
                 let _ = answer_command(stream, reason);
             }
@@ -42,7 +48,9 @@ pub fn say(passed: &Passed, reason: &str) {
             Socket::Tcp(listener) => listener.set_nonblocking(true),
             Socket::Unix(listener) => listener.set_nonblocking(true),
         };
-        while let Ok(stream) = accept(socket) {
+        while !is_flood()
+            && let Ok(stream) = accept(socket)
+        {
             if is_time_left() {
                 let _ = stream.answer_device();
             }

@@ -10,7 +10,12 @@ pub const CANNOT_START: &str = "Cannot start: ";
 /// The daemon is about to end without having started. systemd keeps the reason until the next
 /// start, where `systemctl status` and the operator's commands find it.
 pub fn cannot_start(reason: &str) {
-    status(&format!("{CANNOT_START}{}", reason.replace('\n', "; ")));
+    failed(&format!("{CANNOT_START}{reason}"));
+}
+
+/// A command that systemd started is about to fail; it keeps the reason as above.
+pub fn failed(reason: &str) {
+    status(&reason.replace('\n', "; "));
 }
 
 /// The daemon can answer.

@@ -9,6 +9,7 @@ use std::{
 
 use crate::{
     account::host_key::Secret,
+    disk::{self, Fault},
     durable::{Replacement, is_unfinished},
 };
 
@@ -26,7 +27,7 @@ pub struct Base {
 #[derive(Debug, thiserror::Error)]
 pub enum BaseError {
     /// Missing rights, a read-only or full file system.
-    #[error("SYNC_BASE: {}: {source}; the server needs to read and write there", path.display())]
+    #[error("SYNC_BASE: {}: {source}; {}", path.display(), remedy(source))]
     Io {
         /// What could not be created, read or written.
         path: PathBuf,
@@ -50,6 +51,14 @@ pub enum BaseError {
     /// The system's random source.
     #[error("no random bytes for the host keys: {0}")]
     Random(#[from] getrandom::Error),
+}
+
+fn remedy(error: &io::Error) -> &'static str {
+    match disk::fault(error) {
+        Some(Fault::Full) => "the disk is full: make room on it",
+        Some(Fault::Failed) => "check the disk, and whether it is mounted read-only",
+        None => "the server needs to read and write there",
+    }
 }
 
 impl Base {

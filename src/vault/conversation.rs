@@ -14,6 +14,7 @@ use super::{Error, Open, Vault, opened};
 use crate::{
     account::host_key::DeviceId,
     collection::{self, chunk::PendingIds, open::Collection},
+    disk,
     wire::Usn,
 };
 
@@ -148,7 +149,14 @@ impl Vault {
                         *open = None;
                     }
                 }
-                work(open).map(Ok).map_err(|error| error.diagnosed(&folder))
+                work(open).map(Ok).map_err(|error| {
+                    // A commit whose fsync failed is in the journal and not in what SQLite
+                    // remembers: what counts has to be the same now as after a restart.
+                    if disk::fault(&error).is_some() {
+                        *open = None;
+                    }
+                    error.diagnosed(&folder)
+                })
             });
             match outcome.await? {
                 Ok(result) => return Ok(result),

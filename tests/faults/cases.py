@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -9,10 +10,11 @@ from pathlib import Path
 from pprint import pformat
 
 from faults import state
-from faults.faults import KINDS, REMOVALS
+from faults.faults import KINDS, OPENS, REMOVALS
 from faults.prepared import KNOWN_SCHEMAS, begin
 from faults.world import NotDone, free_port
 
+LISTED = re.compile(r"/backup/\.tmp[^/]*(/media)?$")
 # A server that goes on may need a moment to find out that a command was killed.
 SETTLING = 2
 
@@ -131,7 +133,7 @@ def settled(prepared, world, done, kind, call):
     scenario = prepared.scenario
     # Nothing can be removed of a broken disk, nor what the fault was about: that waits for a start.
     broken = kind.stays and kind.error == errno.EIO
-    waits = broken or scenario.removes or call.name in REMOVALS
+    waits = broken or scenario.removes or call.name in REMOVALS or lists_to_remove(call)
     if not waits:
         # By the server itself: once the answer is given, or as soon as a disk has room again.
         with suppress(AssertionError):
@@ -153,6 +155,11 @@ def settled(prepared, world, done, kind, call):
         lambda: assert_nothing_left_over(prepared, world, "in the running server", kind.kills)
     )
     return seen
+
+
+def lists_to_remove(call):
+    """Whether it opens a temporary folder: what is in there has to be known to be removed."""
+    return call.name in OPENS and LISTED.search(call.path) is not None
 
 
 def assert_list_and_server_are_each_old_or_new(prepared, world):

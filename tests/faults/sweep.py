@@ -26,12 +26,15 @@ class Sweep:
         )
         self.folder = Path(self.place.name)
         self.pool = ProcessPoolExecutor(os.cpu_count())
+        # For those that mostly wait.
+        self.patient = ProcessPoolExecutor(8 * os.cpu_count())
         self.common = prepare_common(self.folder / "common")
         self.preparing = {}
         self.injected, self.cut, self.finished = 0, 0, set()
 
     def end(self):
         self.pool.shutdown(cancel_futures=True)
+        self.patient.shutdown(cancel_futures=True)
         self.place.cleanup()
 
     def prepare(self, names):
@@ -47,7 +50,8 @@ class Sweep:
     def inject(self, prepared, chosen):
         """Returns how many there were, and the failures."""
         folder = self.folder / "faults"
-        waiting = [self.pool.submit(cases.run, prepared, case, folder) for case in chosen]
+        pool = self.patient if prepared.scenario.slow else self.pool
+        waiting = [pool.submit(cases.run, prepared, case, folder) for case in chosen]
         results = [each.result() for each in waiting]
         made = sum(result.injected is not None for result in results)
         self.injected += made

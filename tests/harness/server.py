@@ -15,8 +15,10 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR", REPOSITORY / "target"))
+# `tests/run` names the binary that the packages get; on its own, a test takes cargo's.
+BINARY = os.environ.get("ANKI_SYNCD", TARGET / "release" / "anki-syncd")
 COMMANDS = {
-    "ours": [str(TARGET / "release" / "anki-syncd"), "--allow-root"],
+    "ours": [str(BINARY), "--allow-root"],
     "reference": [sys.executable, "-m", "anki.syncserver"],
 }
 USERS = {"anna": "anna's pass:wörd", "ben": "b"}

@@ -11,6 +11,8 @@ from harness.server import free_port
 PROGRAM = "/usr/bin/anki-syncd"
 WITHIN = 5
 UNAVAILABLE = 69
+# Of syslog.
+ERR = 3
 OCCUPANT = "occupant.service"
 COMMANDS = [
     ["status"],
@@ -52,8 +54,10 @@ def assert_the_nightly_backup_fails(daemon, reason):
     assert done.returncode != 0
     assert time.monotonic() - began < WITHIN + 2
     assert BACKUP in daemon.container.output("systemctl", "--failed", "--plain")
-    said = [entry["MESSAGE"] for entry in daemon.journal("-u", BACKUP)]
-    assert any(reason in line for line in said), said
+    entries = daemon.journal("-u", BACKUP)
+    said = [entry["MESSAGE"] for entry in entries if int(entry["PRIORITY"]) <= ERR]
+    assert any(reason in line for line in said), entries
+    assert reason in daemon.show("StatusText", BACKUP)
 
 
 def test_a_server_that_is_stopped(daemon, timed):
@@ -71,9 +75,12 @@ def test_a_server_that_is_stopped(daemon, timed):
     daemon.signal("STOP")
     assert_the_nightly_backup_fails(daemon, remedy)
     daemon.signal("CONT")
-    assert timed("status")[0] == 0
+    status, said = timed("status")
+    assert status == 0 and "the last nightly backup failed" in said and remedy in said
+    assert remedy in timed("check")[1]
     daemon.systemctl("start", BACKUP)
     assert daemon.state(BACKUP) == "inactive"
+    assert "backup failed" not in timed("status")[1]
 
 
 def a_wrong_key(daemon):
@@ -101,6 +108,8 @@ def test_a_server_that_cannot_start(daemon, timed, cause):
         assert status == (1 if words == ["check"] else UNAVAILABLE)
         assert reason in said
         assert words == ["check"] or "cannot start" in said
+    if cause == no_list_of_users:
+        assert f"install -m 600 /dev/null {USERS_CREDENTIAL}" in timed("user", "add", "dora")[1]
     assert_the_nightly_backup_fails(daemon, reason)
     put_right()
     daemon.systemctl("restart", SERVICE)

@@ -67,7 +67,16 @@ impl Lists {
     /// # Errors
     /// When the settings are in disorder, or users are given by other means only.
     pub fn of(context: &Context) -> Result<Self, CommandError> {
-        let settings = context.settings().map_err(CommandError::Settings)?;
+        let settings = context.settings().map_err(|problems| {
+            context
+                .missing_list()
+                .map_or(CommandError::Settings(problems), |path| {
+                    CommandError::Refused(format!(
+                        "{0} does not exist: bring it back, or create an empty one (`install -m 600 /dev/null {0}`), then try again",
+                        path.display()
+                    ))
+                })
+        })?;
         if settings.user_lists.from_environment {
             return Err(CommandError::Refused(
                 "the users are given by SYNC_USER1 and so on in the environment, in place of any list; change them there and restart the server".to_owned(),

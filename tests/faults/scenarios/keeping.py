@@ -34,12 +34,12 @@ class SecondBackup(Scenario):
 
 
 class Restore(Scenario):
-    """Of the newest snapshot. A device that has not downloaded it may then not upload."""
+    """Of a snapshot. A device that has not downloaded it may then not upload."""
 
     targets = BOTH
 
     def step(self, world):
-        world.command("restore", "anna", "--yes", "--at", newest(world))
+        world.command("restore", "anna", "--yes", "--at", replaced(world))
 
     def after(self, world):
         with suppress(NotDone):
@@ -69,6 +69,7 @@ class Repair(Scenario):
     """Of media that are gone, and that came by hand; each is put right by itself."""
 
     targets = BOTH
+    slow = True
     agreeing_media = False
 
     def prepare_stopped(self, world):
@@ -81,8 +82,9 @@ class Repair(Scenario):
             raise NotDone(said)
 
 
-def newest(world):
-    """The snapshot that the common folder has."""
-    return next((world.base / "anna/.anki-syncd/snapshots").iterdir()).name.split(".")[0]
+def replaced(world):
+    """The snapshot that the common folder has: a restore that was not confirmed adds another."""
+    names = [path.name for path in (world.base / "anna/.anki-syncd/snapshots").iterdir()]
+    return min(names).split(".")[0]
 
 
