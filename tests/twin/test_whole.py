@@ -22,8 +22,8 @@ def test_a_new_account(new_account, new_twin):
 
 def test_a_new_account_and_a_new_device(new_account, new_twin):
     a = new_twin(new_account)
-    assert a.status() == "NO_CHANGES"
-    a.sync()
+    attempt(a, "status")
+    attempt(a)
     a.change("set_config", key="x", value=1)
     attempt(a)
 
