@@ -60,7 +60,7 @@ impl Free {
 /// Something would bring the disk under what has to stay free.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the disk has no room for {} MiB more ({} MiB free, of which {} MiB have to stay so); delete or move something, or lower min_free_megs",
+    "the disk has no space for {} MiB more ({} MiB are free, of which {} MiB have to stay free): delete or move files, or lower min_free_megs",
     wanted.div_ceil(MIB),
     free / MIB,
     floor.div_ceil(MIB)

@@ -1,34 +1,34 @@
 //! anki-syncd: a sync server for Anki flashcards.
 //!
 //! Data flows one way: socket → envelope → method → the user's vault → `SQLite`
-//! or files → reply. One sentence per room:
+//! or files → reply. The modules, from the top down; each uses only modules below it, but for
+//! two uses that run upward:
 //!
 //! - [`cli`][]: arguments, and one file per operator's command.
-//! - [`config`][]: the settings, from file and environment, read once and validated whole.
-//! - [`control`][]: what the operator's commands ask of the running server.
-//! - [`service`][]: everything that knows systemd or the process: sockets, state, log, signals, rights.
-//! - [`http`][]: connections, limits and time-outs, the two envelopes, routing, replies, the page at `/`.
-//! - [`wire`][]: the protocol's messages as plain types; parses and writes bytes, no I/O.
-//! - [`account`][]: who may sync: the users file, passwords, host keys, devices, throttling.
-//! - [`vault`][]: one user's data: opening, closing when idle, replacing, snapshots, backups, recovery.
-//! - [`sync`][]: the sync methods, each a function over a vault.
-//! - [`collection`][]: `collection.anki2`.
-//! - [`media`][]: the media folder and `media.db`.
 //! - [`check`][]: what is wrong with a server's settings, files and data, and putting it right.
-//! - [`beneath`][]: opening what is really there, in folders that are another account's.
-//! - [`clock`][]: the time of day.
+//! - [`metrics`][]: the state of the server, for Prometheus.
+//! - [`control`][]: what the operator's commands ask of the running server, and its answers.
+//! - [`service`][]: everything that knows systemd or the process: sockets, state, log, signals, reload, rights.
+//! - [`http`][]: connections, limits and time-outs, the two envelopes, routing, replies, the page at `/`.
+//! - [`sync`][]: the sync methods, each a function over a vault.
+//! - [`config`][]: the settings, from file and environment, read once and validated whole.
+//! - [`vault`][]: one user's data: opening, turns, closing when idle, replacing, snapshots, backups, recovery.
+//! - [`account`][]: who may sync: the users file, passwords, host keys, devices, throttling.
+//! - [`media`][]: the media folder and `media.db`.
+//! - [`collection`][]: `collection.anki2`: schema, upgrade and downgrade, merging, checking an upload.
+//! - [`wire`][]: the protocol's messages as plain types; parses and writes bytes.
 //! - [`disk`][]: how much of the disk may still be filled, by everybody together.
-//! - [`durable`][]: what has to survive a power cut.
-//! - [`metrics`][]: how the server is, for Prometheus.
+//! - [`durable`][]: writing what has to survive a power cut.
+//! - [`work`][]: work that ends when its client leaves, the server stops, or its budget is used up.
+//! - [`beneath`][]: opening files in folders of another account without following links.
+//! - [`clock`][]: the time of day.
 //! - [`qr`][]: QR codes of addresses.
 //! - [`seldom`][]: log lines that come once a minute.
 //! - [`spelling`][]: names that differ in upper and lower case only.
-//! - [`work`][]: work that ends when its client leaves, the server stops, or its budget is used up.
 //!
-//! Rules that keep it so: `wire`, `collection` and `media` know neither hyper nor
-//! tokio; `http` opens no file; only `vault` and what it owns touch `SYNC_BASE`, but for
-//! the one file of `account::devices`.
-//! Errors are made where they happen, carried up, and logged once, at the edge.
+//! `docs/architecture.md` says who may use whom, which way a request takes, what each lock protects
+//! and in which order files are written. `docs/protocol.md` has the wire, `docs/storage.md` the
+//! files, and `CONTRIBUTING.md` how to change something.
 
 pub mod account;
 pub mod beneath;

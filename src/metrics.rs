@@ -52,7 +52,7 @@ impl Collector for Metrics {
                 moment(Some(status.since_secs)),
             ),
             (
-                ("free", "Room left on the disk with the data", BYTES),
+                ("free", "Free space on the disk with the data", BYTES),
                 status.free_bytes,
             ),
             (
@@ -143,10 +143,9 @@ const GAUGES: [(Metric, Gauge); 7] = [
     (("media_files", "Media files", None), |user| {
         size(user, |usage| usage.media_files)
     }),
-    (
-        ("snapshots", "Size of what was replaced and kept", BYTES),
-        |user| size(user, |usage| usage.own_bytes),
-    ),
+    (("snapshots", "Size of the snapshots", BYTES), |user| {
+        size(user, |usage| usage.own_bytes)
+    }),
 ];
 
 fn size(user: &UserStatus, of: fn(&Usage) -> u64) -> Option<u64> {

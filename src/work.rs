@@ -32,10 +32,10 @@ pub enum Interrupted {
     #[error("the server is stopping; try again")]
     Stopping,
     /// Nobody waits for the result.
-    #[error("the client has left")]
+    #[error("the client has disconnected")]
     Left,
     /// The budget is used up, as by a file that was made to be slow.
-    #[error("it took far more work than anything Anki makes")]
+    #[error("it took far more work than any collection that Anki makes")]
     Exhausted,
 }
 

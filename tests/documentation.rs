@@ -1,4 +1,5 @@
-//! The man pages and the default configuration against the program: they say the same.
+//! The man pages, the default configuration and the pages about settings and messages against the
+//! program: they say the same.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::{
@@ -8,6 +9,7 @@ use std::{
 
 use anki_syncd::{
     cli,
+    collection::upload::Refusal,
     config::{Settings, Sources, environment::Variables},
 };
 use clap::{Arg, Command};
@@ -16,6 +18,8 @@ use regex::Regex;
 const COMMANDS_PAGE: &str = include_str!("../packaging/man/anki-syncd.8");
 const SETTINGS_PAGE: &str = include_str!("../packaging/man/anki-syncd.toml.5");
 const DEFAULTS: &str = include_str!("../packaging/anki-syncd.toml");
+const ABOUT_SETTINGS: &str = include_str!("../docs/settings.md");
+const ABOUT_MESSAGES: &str = include_str!("../docs/troubleshooting.md");
 const ENVIRONMENT: &str = include_str!("../src/config/environment.rs");
 const SERVICE: &str = include_str!("../systemd/anki-syncd.service");
 const EXIT: &str = include_str!("../src/service/exit.rs");
@@ -97,6 +101,35 @@ fn check_arguments(name: &str, command: &Command, written: &str) {
     }
 }
 
+/// What `--help` says of a command and its arguments.
+fn help_texts(command: &Command) -> Vec<String> {
+    let of_arguments = command
+        .get_arguments()
+        .filter(|arg| !arg.is_hide_set())
+        .map(|arg| arg.get_help().map(ToString::to_string));
+    let about = command.get_about().map(ToString::to_string);
+    of_arguments
+        .chain([about])
+        .map(|text| text.unwrap_or_else(|| panic!("a help text is missing in {command}")))
+        .collect()
+}
+
+#[test]
+fn help_texts_are_in_plain_english() {
+    let mut all = commands(&cli::command(), "");
+    all.push((String::new(), cli::command()));
+    for (name, command) in all {
+        for text in help_texts(&command) {
+            for unclear in ["anew", "for good", "spares", "told", "whoever", "whom"] {
+                assert!(
+                    !text.to_lowercase().contains(unclear),
+                    "`anki-syncd {name}`: {text}"
+                );
+            }
+        }
+    }
+}
+
 #[test]
 fn the_man_page_has_the_options_of_the_program() {
     let written: Vec<&str> = items(COMMANDS_PAGE, "OPTIONS")
@@ -151,7 +184,7 @@ fn load(text: &str) -> Result<Settings, String> {
 /// Every key of the file, as they are listed for whoever writes one that is like none of them.
 fn keys() -> BTreeSet<String> {
     let error = load("zzzzz = 1").unwrap_err();
-    let (_, listed) = error.split_once("there are ").unwrap();
+    let (_, listed) = error.split_once("the settings are ").unwrap();
     found("([a-z_]+)(?:,|\")", listed)
 }
 
@@ -234,16 +267,104 @@ fn the_man_page_has_every_setting_with_its_default() {
     assert_eq!(documented, keys());
 }
 
+/// The rows of a page's tables, in cells.
+fn rows(page: &str) -> impl Iterator<Item = Vec<&str>> {
+    let lines = page.lines().filter_map(|line| line.strip_prefix("| "));
+    lines.map(|line| line.split(" | ").map(str::trim).collect())
+}
+
 #[test]
-fn the_man_page_has_every_variable_of_the_environment() {
+fn the_page_about_settings_has_every_one_with_its_default() {
+    let (values, _) = defaults();
+    let mut documented = BTreeSet::new();
+    for row in rows(ABOUT_SETTINGS) {
+        let name = row[0].trim_matches('`');
+        if name.is_empty() || !name.chars().all(|it| it.is_ascii_lowercase() || it == '_') {
+            continue;
+        }
+        if name != "setting" && name != "variable" {
+            documented.insert(name.to_owned());
+            // What these are by default is told in words.
+            if !["base", "run_as", "users_file"].contains(&name) {
+                assert_eq!(
+                    row[1],
+                    format!("`{}`", values[name]),
+                    "{name} in settings.md"
+                );
+            }
+        }
+    }
+    assert_eq!(documented, keys());
+}
+
+fn variables() -> BTreeSet<String> {
     let mut program = found(r#""([A-Z]+_[A-Z_]+)""#, ENVIRONMENT);
     program.remove("SYNC_USER");
     program.extend(["SYNC_USER1".to_owned(), "RUST_LOG".to_owned()]);
+    program
+}
+
+#[test]
+fn the_page_about_settings_has_every_variable_of_the_environment() {
+    let named = rows(ABOUT_SETTINGS).flat_map(|row| found(r"^`([A-Z]+_[A-Z0-9_]+)`", row[0]));
+    assert_eq!(named.collect::<BTreeSet<_>>(), variables());
+}
+
+/// One of each, so that a new one is missed here.
+fn refusals() -> Vec<Refusal> {
+    let next = |refusal: &Refusal| match refusal {
+        Refusal::Empty => Some(Refusal::Foreign),
+        Refusal::Foreign => Some(Refusal::Corrupt),
+        Refusal::Corrupt => Some(Refusal::Laborious),
+        Refusal::Laborious => Some(Refusal::Unlike("has a generated column".to_owned())),
+        Refusal::Unlike(_) => Some(Refusal::Wrong("has the id 1 more than once".to_owned())),
+        Refusal::Wrong(_) => Some(Refusal::Schema(99)),
+        Refusal::Schema(_) => Some(Refusal::Restored {
+            at: "2026-11-21 14:38 UTC".to_owned(),
+        }),
+        Refusal::Restored { .. } => Some(Refusal::TooLarge {
+            sent: 1 << 20,
+            decoded: 3 << 20,
+        }),
+        Refusal::TooLarge { .. } => Some(Refusal::OverQuota {
+            size: 1 << 20,
+            media: 1 << 20,
+            quota: 1 << 20,
+        }),
+        Refusal::OverQuota { .. } => None,
+    };
+    std::iter::successors(Some(Refusal::Empty), next).collect()
+}
+
+#[test]
+fn the_page_about_messages_has_every_refusal_of_an_upload() {
+    let messages: Vec<Regex> = rows(ABOUT_MESSAGES)
+        .map(|row| regex::escape(row[0]).replace('…', ".*"))
+        .map(|pattern| Regex::new(&format!("^{pattern}$")).unwrap())
+        .collect();
+    let sentences: Vec<String> = refusals().iter().map(ToString::to_string).collect();
+    for sentence in &sentences {
+        assert!(
+            messages.iter().any(|message| message.is_match(sentence)),
+            "troubleshooting.md lacks: {sentence}"
+        );
+    }
+    for message in messages {
+        assert!(
+            !message.as_str().contains("was refused")
+                || sentences.iter().any(|sentence| message.is_match(sentence)),
+            "no refusal says so: {message}"
+        );
+    }
+}
+
+#[test]
+fn the_man_page_has_every_variable_of_the_environment() {
     let documented: BTreeSet<String> = items(SETTINGS_PAGE, "ENVIRONMENT")
         .iter()
         .flat_map(|item| found(r"^Ev ([A-Z0-9_]+)", item.head))
         .collect();
-    assert_eq!(documented, program);
+    assert_eq!(documented, variables());
 }
 
 #[test]

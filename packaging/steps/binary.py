@@ -75,5 +75,5 @@ def dependencies(binary):
     """As Debian writes them."""
     unknown = [name for name in libraries(binary) if not GLIBC_PARTS.fullmatch(name)]
     if unknown:
-        raise tools.Failed(f"the binary is linked against {unknown}: name the packages with them")
+        raise tools.Failed(f"the binary needs {unknown}: add their packages in {__file__}")
     return [f"libc6 (>= {'.'.join(map(str, glibc_needed(binary)))})"]

@@ -89,7 +89,7 @@ def chosen(expression):
         offered = re.split(r"\s+OR\s+|\s*/\s*", part.strip("() "))
         found = [licence for licence in PREFERRED if licence in offered]
         if not found:
-            raise tools.Failed(f"no licence known of {offered}: teach packaging/steps/copyright.py")
+            raise tools.Failed(f"none of the licences {offered} is known: add one in {__file__}")
         yield found[0]
 
 

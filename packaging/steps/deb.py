@@ -20,7 +20,7 @@ def build(files, architecture, about, output):
     version = f"{about.version}-{about.revision}"
     changelog = (
         f"anki-syncd ({version}) unstable; urgency=medium\n\n"
-        "  * What is new stands in changelog.gz.\n\n"
+        "  * See changelog.gz for the changes.\n\n"
         f" -- {about.maintainer}  {formatdate(about.epoch)}\n"
     )
     files.compress((tools.REPOSITORY / "CHANGELOG.md").read_bytes(), f"{tree.DOC}/changelog")

@@ -47,7 +47,7 @@ def need(*programs):
     if not missing:
         return
     if "rustup" in missing:
-        raise Failed("cargo is missing: install Rust by https://rustup.rs")
+        raise Failed("cargo is missing: install Rust from https://rustup.rs")
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
         raise Failed(f"missing: {', '.join(missing)}; on Debian: apt install {' '.join(missing)}")
     quiet = {"stdout": sys.stderr, "environment": {"DEBIAN_FRONTEND": "noninteractive"}}

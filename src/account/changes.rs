@@ -79,7 +79,7 @@ impl fmt::Display for UserChange {
             Self::NewPassword(user) => {
                 write!(
                     f,
-                    "user {user} has a new password: every device has to log in again"
+                    "user {user} has a new password: all of the user's devices have to log in again"
                 )
             }
             Self::Removed(user) => write!(f, "user {user} removed"),
@@ -115,7 +115,7 @@ mod tests {
                 vec![anna, ben],
                 vec![("anna", "new")],
                 vec![],
-                "user anna has a new password: every device has to log in again; user ben removed",
+                "user anna has a new password: all of the user's devices have to log in again; user ben removed",
             ),
             (
                 vec![ben],

@@ -45,13 +45,13 @@ impl fmt::Display for Hint {
         match self {
             Self::NoUser => f.write_str("there is no such user"),
             Self::Case => f.write_str(
-                "there is no such user, but several whose names differ from it in upper and lower case only",
+                "there is no such user, but several users whose names differ from it only in upper and lower case",
             ),
             Self::Blank => {
-                f.write_str("the password was typed with a blank at its beginning or end")
+                f.write_str("the password was typed with a space at its beginning or end")
             }
             Self::StoredBlank => f.write_str(
-                "the list of users has this password with a blank at its beginning or end",
+                "the list of users has a space at the beginning or end of this user's password",
             ),
             Self::Password => f.write_str("the password is wrong"),
         }

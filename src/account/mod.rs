@@ -49,7 +49,7 @@ pub struct Device {
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
     /// Not issued here, or the password has been changed, or the user has been removed.
-    #[error("the host key is not valid (any more); log in again")]
+    #[error("the host key is not valid (the password may have been changed); log in again")]
     Invalid,
     /// It was genuine.
     #[error("this device was revoked; log in again")]
@@ -59,7 +59,7 @@ pub enum KeyError {
     Unknown(#[from] NotRead),
     /// It is one of this user's, whose entry in the list of users cannot be used now.
     #[error(
-        "{0} is kept out by a mistake in the list of users; `anki-syncd check` says which line"
+        "the entry of {0} in the list of users has a mistake; `anki-syncd check` names the line"
     )]
     KeptOut(UserName),
 }
@@ -72,7 +72,7 @@ pub enum LoginError {
     Wrong(Hint),
     /// The user's entry in the list of users cannot be used; only the log says so.
     #[error(
-        "this user is kept out by a mistake in the list of users; `anki-syncd check` says which line"
+        "the entry of this user in the list of users has a mistake; `anki-syncd check` names the line"
     )]
     KeptOut,
     /// Too many attempts on this user from this address are being slowed down already.

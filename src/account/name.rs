@@ -23,10 +23,10 @@ pub enum NameError {
     )]
     Unsafe,
     /// Would collide with the server's own folder.
-    #[error("a user name must not begin with a dot: such folders are the server's own")]
+    #[error("a user name must not begin with a dot: such folders belong to the server itself")]
     Hidden,
     /// Clients trim what is typed, so that nobody could log in.
-    #[error("the user name begins or ends with a blank, which clients cut off when logging in")]
+    #[error("the user name begins or ends with a space, which Anki removes when it logs in")]
     Blank,
     /// No file system takes it.
     #[error("the user name is longer than 255 bytes")]

@@ -46,23 +46,25 @@ pub enum CredentialError {
     #[error("the password ends with a newline; write it with `printf %s` rather than `echo`")]
     Newline,
     /// Nobody can type it.
-    #[error("the password has a control character in it, which cannot be meant")]
+    #[error(
+        "the password contains a control character, which nobody can type: set the password again"
+    )]
     Control,
     /// The reference server accepts such a one and fails at the first login.
     #[error(
-        "not a password hash in PHC format, such as `$argon2id$v=19$m=19456,t=2,p=1$SALT$HASH`; unset PASSWORDS_HASHED if passwords are plain"
+        "the password is not a hash in PHC format, such as `$argon2id$v=19$m=19456,t=2,p=1$SALT$HASH`: write the hash that `anki-syncd hash-password` prints, or turn PASSWORDS_HASHED (passwords_hashed) off if passwords are plain"
     )]
     NotPhc,
     /// Well formed, but of an algorithm or with parameters that cannot be verified.
     #[error(
-        "a password hash that cannot be verified here; argon2id, pbkdf2-sha256, pbkdf2-sha512 and scrypt can, each with its parameters, salt and hash"
+        "this kind of password hash is not supported, or the hash is incomplete: write the hash that `anki-syncd hash-password` prints. Supported are argon2id, pbkdf2-sha256, pbkdf2-sha512 and scrypt, with parameters, salt and hash"
     )]
     Unsupported,
     /// Would not fit into a login.
     #[error("the password is longer than {LONGEST} bytes")]
     Long,
     /// The system's random source or its memory.
-    #[error("the system gave no random bytes or not enough memory for hashing the password")]
+    #[error("the password cannot be hashed: the system has no random bytes or not enough memory")]
     Random,
 }
 

@@ -97,10 +97,12 @@ impl Users {
     pub fn warnings(&self) -> impl Iterator<Item = String> {
         self.mistakes.iter().map(|mistake| match &mistake.user {
             Some(user) if self.is_superseded(mistake) => {
-                format!("{mistake}. This entry is ignored; another one lets {user} in")
+                format!("{mistake}. This entry is ignored; {user} can log in with another one")
             }
             Some(user) => format!("{mistake}. {user} cannot sync until this is corrected"),
-            None => format!("{mistake}. Whoever is meant cannot sync until this is corrected"),
+            None => {
+                format!("{mistake}. The user of this entry cannot sync until this is corrected")
+            }
         })
     }
 

@@ -20,7 +20,7 @@ const QUOTES: [char; 2] = ['"', '\''];
 
 /// What stands for bytes that are no UTF-8 once a file has been read.
 const NOT_UTF_8: char = char::REPLACEMENT_CHARACTER;
-const SAVE_AS_UTF_8: &str = "has characters that are not UTF-8: save the file as UTF-8";
+const SAVE_AS_UTF_8: &str = "contains characters that are not UTF-8: save the file as UTF-8";
 
 /// How what follows the name is to be understood.
 pub type ReadPassword = fn(&str) -> Result<Credential, CredentialError>;
@@ -55,7 +55,7 @@ pub fn entry(text: &str, read: ReadPassword) -> Result<(UserName, Credential), W
     };
     if name.starts_with(QUOTES) {
         return Err(Wrong::nameless(
-            "the user name begins with a quote, which is taken as part of it: remove the quotes",
+            "the user name begins with a quotation mark, which would be part of the name: remove the quotation marks",
         ));
     }
     if name.contains(NOT_UTF_8) {
@@ -104,23 +104,25 @@ pub fn read(path: &Path) -> io::Result<String> {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EditError {
     /// Each name may be used once.
-    #[error("there is a user {0} already")]
+    #[error("the user {0} exists already")]
     Exists(UserName),
     /// Nobody of that name.
     #[error("there is no user {0}")]
     Unknown(UserName),
     /// The file could not hold it.
     #[error(
-        "a user name in a users file must not contain a colon, nor begin with # or a quote: {0}"
+        "a user name in a users file must not contain a colon, nor begin with # or a quotation mark: {0}"
     )]
     Name(UserName),
     /// The line can be given a new password or be removed, and nothing else.
     #[error(
-        "the line of {0} cannot be used as it is; `anki-syncd user passwd {0}` puts a new password there"
+        "the line of {0} has a mistake; `anki-syncd user passwd {0}` corrects it with a new password"
     )]
     Wrong(UserName),
     /// Which line counts is for the operator to say.
-    #[error("{0} is listed more than once; remove all of these lines but one by hand first")]
+    #[error(
+        "{0} is listed more than once: edit the file and remove all of these lines but one first"
+    )]
     Twice(UserName),
 }
 

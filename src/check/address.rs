@@ -27,11 +27,11 @@ pub(super) fn check(subject: &Subject, findings: &mut Findings) {
         findings.warning(
             "socket-outdated",
             PLACE,
-            "the unit has been changed, and systemd has not read it again",
-            format_args!("`systemctl daemon-reload`, then {RESTART}"),
+            "the unit file has been changed, but systemd has not read it again",
+            format_args!("Run `systemctl daemon-reload`, then {RESTART}"),
         );
     } else if let Some(what) = difference(subject, socket) {
-        findings.problem("socket-changed", PLACE, what, RESTART);
+        findings.problem("socket-changed", PLACE, what, format_args!("Run {RESTART}"));
     }
     let settings = subject.settings.as_ref().ok();
     if let Some(ignored) = settings.and_then(|settings| ignored_address(settings, &socket.places)) {
@@ -39,7 +39,7 @@ pub(super) fn check(subject: &Subject, findings: &mut Findings) {
             "address-ignored",
             "settings",
             ignored,
-            format_args!("Remove the setting; to have systemd listen elsewhere: {ANOTHER_PORT}."),
+            format_args!("Remove the setting. To listen on another port: {ANOTHER_PORT}."),
         );
     }
 }
@@ -53,7 +53,7 @@ fn difference(subject: &Subject, socket: &SocketUnit) -> Option<String> {
     };
     if !deserted.is_empty() {
         return Some(format!(
-            "nobody listens at {}: the unit has been changed since it was started",
+            "nothing listens on {}: the unit has been changed since it was started",
             deserted.join(" and ")
         ));
     }
@@ -65,7 +65,7 @@ fn difference(subject: &Subject, socket: &SocketUnit) -> Option<String> {
         .collect();
     (!former.is_empty()).then(|| {
         format!(
-            "the server still listens at {}, which the unit does not name",
+            "the server still listens on {}, which the unit no longer names",
             former.join(" and ")
         )
     })

@@ -19,7 +19,7 @@ pub(super) fn check(subject: &Subject, findings: &mut Findings) {
             "backup-failed",
             "anki-syncd-backup.service",
             format_args!("the last backup failed: {why}"),
-            "Put that right; `systemctl start anki-syncd-backup` tries again.",
+            "Fix that, then run `systemctl start anki-syncd-backup`.",
         );
     }
     // With a command of its own, the unit goes by that.
@@ -33,20 +33,22 @@ pub(super) fn check(subject: &Subject, findings: &mut Findings) {
             "backup-unmounted",
             place,
             why,
-            "Mount it; until then the backups fail.",
+            "Mount it. Until then, backups fail.",
         );
     } else if backups.is_chosen() && !backups.to.is_dir() {
         findings.problem(
             "backup-folder-missing",
             &place,
-            "the folder for backups (backup_to) is not there, so the backups fail",
-            format_args!("Mount its disk; if it is mounted, `mkdir -m 700 {place}`."),
+            "the folder for backups (backup_to) does not exist, so backups fail",
+            format_args!(
+                "Mount its disk. If the disk is mounted, create the folder: `mkdir -m 700 {place}`."
+            ),
         );
     } else if on_one_disk(&backups.to, &settings.base) {
         findings.warning(
             "backup-same-disk",
             place,
-            "the backups are on the same disk as the data: when it fails, both are lost",
+            "the backups are on the same disk as the data: when the disk fails, both are lost",
             "Set backup_to to a folder on another disk.",
         );
     }
@@ -58,9 +60,9 @@ pub(super) fn check(subject: &Subject, findings: &mut Findings) {
         findings.problem(
             "backup-not-allowed",
             "anki-syncd-backup.service",
-            format_args!("may not write to {} (backup_to), so the backups fail", backups.to.display()),
+            format_args!("is not allowed to write to {} (backup_to), so backups fail", backups.to.display()),
             format_args!(
-                "`systemctl daemon-reload`; without the packages' generator, `systemctl edit anki-syncd-backup`: [Service], ReadWritePaths=-{}",
+                "Run `systemctl daemon-reload`. If the server was not installed from a package, run `systemctl edit anki-syncd-backup` and add the lines `[Service]` and `ReadWritePaths=-{}`.",
                 backups.to.display()
             ),
         );
@@ -69,8 +71,8 @@ pub(super) fn check(subject: &Subject, findings: &mut Findings) {
         findings.warning(
             "backup-time",
             "anki-syncd-backup.timer",
-            format_args!("starts at another time than {} (backup_at)", backups.at),
-            "`systemctl daemon-reload && systemctl restart anki-syncd-backup.timer`; a time in a drop-in of yours wins over the setting.",
+            format_args!("does not start at {} (backup_at)", backups.at),
+            "Run `systemctl daemon-reload && systemctl restart anki-syncd-backup.timer`. A time that you set with `systemctl edit` overrides the setting.",
         );
     }
 }

@@ -56,7 +56,7 @@ fn converse(
     let status = child.wait()?;
     if !status.success() {
         return Err(io::Error::other(format!(
-            "the process that was to do it ended with {status}"
+            "the helper process ended with {status}"
         )));
     }
     Ok(written?)

@@ -17,8 +17,8 @@ pub(super) fn check(findings: &mut Findings) {
         findings.warning(
             "clock-unsynchronised",
             "clock",
-            "this machine's clock is not synchronised over the network; once it is five minutes off, devices refuse to sync",
-            "Turn it on with `timedatectl set-ntp true`, and see what `timedatectl` says.",
+            "this machine's clock is not synchronised over the network; if it is wrong by more than five minutes, devices refuse to sync",
+            "Turn synchronisation on with `timedatectl set-ntp true`; `timedatectl` shows whether it works.",
         );
     }
 }
@@ -28,8 +28,8 @@ fn judge(now_secs: i64, findings: &mut Findings) {
         findings.problem(
             "clock-in-the-past",
             "clock",
-            "this machine's clock is before the day on which this program was made, so every device refuses to sync",
-            "Set it with `timedatectl set-time`, or turn on `timedatectl set-ntp true`.",
+            "this machine's clock shows a time before this program was built, so every device refuses to sync",
+            "Set the clock with `timedatectl set-time`, or synchronise it with `timedatectl set-ntp true`.",
         );
     }
 }

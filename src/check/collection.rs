@@ -22,7 +22,7 @@ use crate::{
 
 const FILE: &str = "collection.anki2";
 const MIB: u64 = 1024 * 1024;
-const BROKEN: &str = "Bring back a snapshot or a backup with `anki-syncd restore`. If there is none: stop the server, move the file away, with those beside it that end in -wal and -shm, start the server, and choose Upload on the device that has everything.";
+const BROKEN: &str = "Restore a snapshot or a backup with `anki-syncd restore`. If there is none: stop the server, move the file and its -wal and -shm files away, start the server, and choose Upload on the device with the complete collection.";
 
 pub(super) fn check(data: &Data, findings: &mut Findings) {
     let users = data.users();
@@ -44,7 +44,7 @@ fn one(data: &Data, user: &UserName, path: &Path, findings: &mut Findings) {
             findings.problem(
                 "collection-empty-file",
                 place,
-                "has no content at all; devices will be offered an empty collection",
+                "is an empty file; devices will be offered an empty collection",
                 BROKEN,
             );
             return;
@@ -91,7 +91,7 @@ fn limits(limit: Option<u64>, place: &str, size: u64, findings: &mut Findings) {
             "collection-over-limit",
             place,
             format_args!(
-                "has {} MiB, but an upload may have {} MiB: a full upload will be refused",
+                "is {} MiB large, but an upload may be only {} MiB: a full upload will be refused",
                 size / MIB,
                 limit / MIB
             ),
@@ -102,7 +102,7 @@ fn limits(limit: Option<u64>, place: &str, size: u64, findings: &mut Findings) {
             "collection-near-limit",
             place,
             format_args!(
-                "has {} MiB of the {} MiB that an upload may have",
+                "is {} MiB large; an upload may be at most {} MiB",
                 size / MIB,
                 limit / MIB
             ),
@@ -125,10 +125,10 @@ fn journal(user: &UserName, path: &Path, findings: &mut Findings) {
             "journal-left",
             user,
             format_args!(
-                "{FILE}{} was left by a program that did not end properly: part of the collection is in there only, and a copy of {FILE} alone would lack it",
+                "{FILE}{} was left by a program that did not end properly. It contains a part of the collection that a copy of {FILE} alone would lack",
                 some_of(&left)
             ),
-            "Keep the files together; the next sync, or `check --repair`, brings them into one.",
+            "Keep the files together. The next sync, or `check --repair`, merges them.",
         )
         .with(Repair::Data {
             user: user.clone(),
@@ -149,8 +149,8 @@ fn locked(data: &Data, place: &str, holder: &Holder, findings: &mut Findings) {
     findings.problem(
         "collection-locked",
         place,
-        format_args!("is held open by {who}, which keeps the server from serving it"),
-        "End that program; two servers must not have the same data folder.",
+        format_args!("is held open by {who}, so the server cannot use it"),
+        "End that program. Two servers must not use the same data folder.",
     );
 }
 
@@ -163,18 +163,18 @@ fn judge(user: &UserName, place: &str, examined: &Examined, findings: &mut Findi
             "collection-foreign-objects",
             place,
             format_args!(
-                "holds what is not Anki's: {}; it travels to a device with a download only",
+                "contains tables or other objects that Anki did not make: {}. Devices receive them only with a full download",
                 some_of(&examined.foreign)
             ),
-            "If an add-on made it, let it be; else find out which program writes into the collection.",
+            "If an add-on made them, do nothing. Otherwise find out which program writes to the collection.",
         );
     }
     if examined.modified / 1000 > clock::now_secs() + TOLERANCE_SECS {
         findings.warning(
             "collection-from-the-future",
             place,
-            "was last modified at a time that has not come yet, so this machine's clock or a device's is or was wrong",
-            "Check the clocks (`timedatectl`); it heals by itself when that time has come.",
+            "was last modified in the future, so the clock of this machine or of a device is or was wrong",
+            "Check the clocks (`timedatectl`). The finding disappears when that time has passed.",
         );
     }
 }
@@ -191,10 +191,10 @@ fn tables(user: &UserName, place: &str, examined: &Examined, findings: &mut Find
                 "collection-computes",
                 place,
                 format_args!(
-                    "holds what Anki never makes and would be computed by each sync: {}; nothing else was checked",
+                    "contains SQL that Anki never makes and that every sync would run: {}. Nothing else was checked",
                     some_of(&examined.computing)
                 ),
-                "`check --repair`, or the next sync, removes it; no row is lost. Then check again.",
+                "`check --repair`, or the next sync, removes them; no row is lost. Then check again.",
             )
             .with(repair());
     }
@@ -210,7 +210,7 @@ fn tables(user: &UserName, place: &str, examined: &Examined, findings: &mut Find
                 "{}; every sync that changes such a row fails",
                 maimed.why_not.as_deref().unwrap_or_default()
             ),
-            "Upload from the device that has everything, once Tools > Check Database finds nothing there; or bring back a snapshot or a backup with `anki-syncd restore`.",
+            "On the device with the complete collection, run Tools > Check Database until it finds nothing, then upload. Or restore a snapshot or a backup with `anki-syncd restore`.",
         );
     }
     if !lost.is_empty() {
@@ -220,10 +220,10 @@ fn tables(user: &UserName, place: &str, examined: &Examined, findings: &mut Find
                 "collection-tables-rewritten",
                 place,
                 format_args!(
-                    "has tables that another program has rewritten without their keys or columns, so that syncs fail: {}",
+                    "has tables that another program has rewritten without their keys or columns, so syncs fail: {}",
                     names.join(", ")
                 ),
-                "`check --repair` builds them anew with all their rows; devices go on syncing.",
+                "`check --repair` rebuilds them with all their rows; devices then sync again.",
             )
             .with(repair());
     }
@@ -231,8 +231,8 @@ fn tables(user: &UserName, place: &str, examined: &Examined, findings: &mut Find
         findings.problem(
             "collection-wrong-value",
             place,
-            format_args!("{wrong}, so that every sync fails"),
-            "Upload from a device on which Anki opens its collection; or bring back a snapshot or a backup with `anki-syncd restore`.",
+            format_args!("{wrong}, so every sync fails"),
+            "Upload from a device on which Anki opens the collection. Or restore a snapshot or a backup with `anki-syncd restore`.",
         );
     }
 }
@@ -244,7 +244,7 @@ fn kind(place: &str, kind: &Kind, findings: &mut Findings) {
             findings.note(
                 "collection-schema-older",
                 place,
-                format_args!("has the older schema {version}"),
+                format_args!("has the older schema version {version}"),
                 "Nothing: the next sync upgrades it.",
             );
         }
@@ -252,8 +252,8 @@ fn kind(place: &str, kind: &Kind, findings: &mut Findings) {
             findings.problem(
                 "collection-schema-unknown",
                 place,
-                format_args!("has schema {version}, which this server does not know"),
-                "Update this server; or upload the collection once more from a current Anki.",
+                format_args!("has schema version {version}, which this server does not support"),
+                "Update this server, or upload the collection again from a current Anki.",
             );
         }
         Kind::Incomplete(missing) => {
@@ -298,10 +298,10 @@ fn unsent(user: &UserName, place: &str, tables: &[(&'static str, i64)], findings
                 "collection-unsent",
                 place,
                 format_args!(
-                    "has changes that no device is ever told of, and that make every sync fail ({}): another program than a sync server has changed it",
+                    "has changes that never reach a device and that make every sync fail ({}): a program other than a sync server has changed the file",
                     some_of(&counts)
                 ),
-                "`check --repair` has the devices told at their next sync; do not open the server's collection with Anki itself.",
+                "`check --repair` sends them to the devices at their next sync. Do not open the server's collection with Anki itself.",
             )
             .with(Repair::Data {
                 user: user.clone(),
@@ -313,9 +313,9 @@ fn unsent(user: &UserName, place: &str, tables: &[(&'static str, i64)], findings
             "collection-unsent-deletions",
             place,
             format_args!(
-                "has {count} deletions that no device is ever told of, and that make every sync fail"
+                "has {count} deletions that never reach a device and that make every sync fail"
             ),
-            "Decide yourself, since cards are at stake: upload from the device that has everything (in Anki: Preferences > Syncing > force changes in one direction).",
+            "Not repaired automatically, since cards could be lost: upload from the device with the complete collection (in Anki: Preferences > Syncing > force changes in one direction).",
         );
     }
 }

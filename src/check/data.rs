@@ -53,7 +53,10 @@ pub(super) fn check(subject: &Subject, base: &Path, findings: &mut Findings) {
             }
         }
         Some(_) => data.look(findings),
-        None => findings.unseen("the users' data", "whose they have to be is not known"),
+        None => findings.unseen(
+            "the users' data",
+            "the account that the server runs as is not known",
+        ),
     }
 }
 
@@ -86,8 +89,8 @@ impl Data {
                     findings.problem(
                         "data-missing",
                         folder.display(),
-                        format_args!("is missing or empty, although {user} has been served from it, so nothing of {user} is synced"),
-                        format_args!("Mount its disk, or bring it back under this name, such as from a backup. If the data are given up, remove {} and restart the server: the first device to sync then uploads what it has.", mark.display()),
+                        format_args!("is missing or empty, although {user} has synced with it before, so {user} cannot sync"),
+                        format_args!("Mount its disk, or restore the folder from a backup. If the data are lost for good, remove {} and restart the server: the first device to sync then uploads its collection.", mark.display()),
                     );
                 }
                 Err(error) => findings.unseen(self.base.join(user.as_str()).display(), error),

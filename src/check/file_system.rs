@@ -47,22 +47,22 @@ pub(super) fn tell_owners(
     let (severity, consequence) = if !is_usable {
         (
             Severity::Problem,
-            format!(". As it is mounted now, {name}, as whom the server runs, cannot use it"),
+            format!(". As it is mounted now, the server's account, {name}, cannot use it"),
         )
     } else if is_open {
         (
             Severity::Warning,
-            ". As it is mounted now, everybody on this machine may read it, the secret behind the devices' keys included".to_owned(),
+            ". As it is mounted now, everybody on this machine can read it, including the secret behind the devices' keys".to_owned(),
         )
     } else {
         (Severity::Note, String::new())
     };
     let remedy = match severity {
         Severity::Note => {
-            format!("Nothing; `chown` and `chmod` have no effect there. Or {BETTER}.")
+            format!("Do nothing (`chown` and `chmod` have no effect there), or {BETTER}.")
         }
         _ => format!(
-            "Mount it with the options uid={name},gid={name},umask=0077 (in /etc/fstab), since `chown` and `chmod` have no effect there; or {BETTER}."
+            "Mount it with the options uid={name},gid={name},umask=0077 (in /etc/fstab), or {BETTER}. `chown` and `chmod` have no effect there."
         ),
     };
     findings.add(
@@ -70,7 +70,7 @@ pub(super) fn tell_owners(
         "file-system-without-owners",
         base.display(),
         format_args!(
-            "the data folder is on a file system of type {kind}, which keeps no owners and modes of files, and loses more than others in a power cut{consequence}"
+            "the data folder is on a file system of type {kind}, which stores no owners and permissions, and loses more than others in a power cut{consequence}"
         ),
         remedy,
     );
@@ -84,8 +84,8 @@ pub(super) fn tell_case(subject: &Subject, base: &Path, findings: &mut Findings)
     findings.note(
         "file-system-without-case",
         base.display(),
-        "the data folder is on a file system that does not tell upper and lower case apart: of media whose names differ only in that, the second is refused",
-        format_args!("Nothing, unless the log tells of such media: then rename one of them in Anki, or {BETTER}."),
+        "the data folder is on a file system that does not distinguish upper and lower case. Of two media files whose names differ only in case, the server refuses the second",
+        format_args!("Do nothing, unless the log names such media files: then rename one of them in Anki, or {BETTER}."),
     );
     let Ok(settings) = &subject.settings else {
         return;
@@ -100,7 +100,7 @@ pub(super) fn tell_case(subject: &Subject, base: &Path, findings: &mut Findings)
         findings.problem(
             "users-share-a-folder",
             same.join(", "),
-            "these users' names differ in upper and lower case only, so that the file system gives them one folder, and they see each other's cards",
+            "these users' names differ only in upper and lower case, so they share one folder on this file system, and see each other's cards",
             format_args!("Rename one of them with the server stopped, or {BETTER}."),
         );
     }

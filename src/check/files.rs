@@ -44,7 +44,7 @@ pub(super) fn check(subject: &Subject, base: &Path, findings: &mut Findings) {
                 "base-not-a-folder",
                 base.display(),
                 "SYNC_BASE is not a folder",
-                "Set SYNC_BASE to the folder for the users' data.",
+                "Set SYNC_BASE (base) to the folder for the users' data.",
             );
             return;
         }
@@ -60,7 +60,7 @@ pub(super) fn check(subject: &Subject, base: &Path, findings: &mut Findings) {
                 "base-missing",
                 base.display(),
                 "the data folder does not exist yet",
-                "Nothing, if the server has never run: it makes the folder; else set SYNC_BASE to where the data are.",
+                "If the server has never run, do nothing: it creates the folder. Otherwise set SYNC_BASE (base) to the folder with the data.",
             );
             return;
         }
@@ -109,10 +109,10 @@ fn itself(walk: &Walk, metadata: &Metadata, seen: &mut Seen, findings: &mut Find
                 "base-shared",
                 base,
                 format_args!(
-                    "the data folder also holds {}, which is nothing of the server's; its owner and mode, which do not suit {name}, as whom the server runs, are thus left alone",
+                    "the data folder also contains {}, which does not belong to the server. So the folder's owner and permissions, which do not suit the server's account, {name}, are left as they are",
                     other.display()
                 ),
-                format_args!("Set SYNC_BASE to a folder of its own, and move the users' folders and {OWN_FOLDER} there."),
+                format_args!("Set SYNC_BASE (base) to a folder that contains nothing else, and move the users' folders and {OWN_FOLDER} there."),
             );
         }
         return;
@@ -125,10 +125,10 @@ fn itself(walk: &Walk, metadata: &Metadata, seen: &mut Seen, findings: &mut Find
                 "base-open",
                 &base,
                 format_args!(
-                    "everybody on this machine may look into the data folder (mode {:o})",
+                    "everybody on this machine can look into the data folder (mode {:o})",
                     metadata.mode() & 0o777
                 ),
-                format_args!("`chmod o= {base}`"),
+                format_args!("Run `chmod o= {base}`."),
             )
             .with(Repair::SetMode {
                 paths: vec![PathBuf::new()],
@@ -241,10 +241,10 @@ fn tell(seen: Seen, account: &Account, findings: &mut Findings) {
                 "files-of-others",
                 shown(&seen.others),
                 format_args!(
-                    "{} below the data folder do not belong to {name}, as whom the server runs, so it may not be able to change them",
+                    "{} below the data folder do not belong to the server's account, {name}, so the server may be unable to change them",
                     seen.others.len()
                 ),
-                format_args!("`check --repair`, or `chown {name}:` them."),
+                format_args!("Run `check --repair`, or give them to the account with `chown {name}:`."),
             )
             .with(Repair::GiveToAccount { paths: seen.others });
     }
@@ -253,8 +253,8 @@ fn tell(seen: Seen, account: &Account, findings: &mut Findings) {
             .problem(
                 "files-not-writable",
                 shown(&seen.locked_up),
-                format_args!("{name}, as whom the server runs, may not read or not change them"),
-                "`check --repair`, or `chmod u+rwX` them.",
+                format_args!("the server's account, {name}, cannot read or cannot change them"),
+                "Run `check --repair`, or `chmod u+rwX`.",
             )
             .with(Repair::SetMode {
                 paths: seen.locked_up,
@@ -264,16 +264,16 @@ fn tell(seen: Seen, account: &Account, findings: &mut Findings) {
         findings.problem(
             "link-out-of-base",
             shown(&seen.links_outside),
-            "is a link that leads out of the data folder or nowhere; the server may not write there",
-            "Move what it leads to into the data folder, or have the whole data folder there.",
+            "is a link that leads out of the data folder or nowhere; the server cannot write there",
+            "Move its target into the data folder, or move the whole data folder there.",
         );
     }
     if !seen.links.is_empty() {
         findings.warning(
             "link",
             shown(&seen.links),
-            "is a link; a full upload replaces it rather than what it leads to",
-            "Replace it by what it leads to.",
+            "is a link; a full upload replaces the link, not its target",
+            "Replace the link with its target.",
         );
     }
     if !seen.temporary.is_empty() {
@@ -281,8 +281,8 @@ fn tell(seen: Seen, account: &Account, findings: &mut Findings) {
             .note(
                 "temporary-left",
                 shown(&seen.temporary),
-                "was left by a server that did not end properly, and takes room until its next start",
-                "Start the server, or `check --repair`.",
+                "was left by a server that did not end properly, and takes up space until the next start",
+                "Start the server, or run `check --repair`.",
             )
             .with(Repair::RemoveTemporary {
                 paths: seen.temporary,
@@ -302,8 +302,8 @@ fn secret_mode(base: &Path, findings: &mut Findings) {
             .problem(
                 "secret-open",
                 SECRET,
-                "others than the server's account may read the secret behind the devices' keys, and so sync as anybody",
-                "`chmod 600` it; if somebody may have read it, remove it and restart, whereupon all devices have to log in again.",
+                "accounts other than the server's can read the secret behind the devices' keys, and so sync as any user",
+                "Run `chmod 600` on it. If somebody may have read it, remove it and restart the server; all devices then have to log in again.",
             )
             .with(Repair::SetMode {
                 paths: vec![PathBuf::from(SECRET)],
@@ -320,10 +320,10 @@ fn secret_length(base: &Path, findings: &mut Findings) {
             "secret-damaged",
             SECRET,
             format_args!(
-                "has {} bytes rather than {SECRET_BYTES}, so the server does not start",
+                "has {} bytes instead of {SECRET_BYTES}, so the server does not start",
                 metadata.len()
             ),
-            "Restore it from a backup; or remove it to have a new one made, whereupon all devices have to log in again.",
+            "Restore it from a backup. Or remove it: the server then makes a new one, and all devices have to log in again.",
         );
     }
 }
@@ -342,8 +342,8 @@ fn strangers(subject: &Subject, findings: &mut Findings) {
             findings.note(
                 "folder-without-user",
                 &user,
-                "has a collection here, and is not among the users who can log in",
-                "Add the user, if the name is only misspelt; else keep or remove the folder as you like.",
+                "has a collection here, but is not among the users who can log in",
+                "If the name is misspelt in the list of users, correct it. Otherwise keep or remove the folder.",
             );
         }
     }

@@ -99,9 +99,12 @@ impl Repair {
     pub fn describe(&self) -> String {
         match self {
             Self::GiveToAccount { paths } => {
-                format!("give {} to the server's account", files(paths.len()))
+                format!(
+                    "change the owner of {} to the server's account",
+                    files(paths.len())
+                )
             }
-            Self::SetMode { paths } => format!("set the mode of {}", files(paths.len())),
+            Self::SetMode { paths } => format!("set the permissions of {}", files(paths.len())),
             Self::RemoveTemporary { paths } => {
                 format!(
                     "remove {} that an interrupted upload left",
@@ -110,15 +113,21 @@ impl Repair {
             }
             Self::Data { user, mend } => match mend {
                 Mend::Media(names) if names.is_empty() => {
-                    format!("{user}: bring media.db into order")
+                    format!(
+                        "{user}: settle interrupted media batches and recompute the totals in media.db"
+                    )
                 }
                 Mend::Media(names) => format!(
-                    "{user}: make media.db agree with the folder about {}",
+                    "{user}: update media.db to match the media folder for {}",
                     files(names.len())
                 ),
-                Mend::Unsent => format!("{user}: number what no device was told"),
-                Mend::Journal => format!("{user}: bring the journal into the collection"),
-                Mend::Tables => format!("{user}: bring the collection's tables into Anki's shape"),
+                Mend::Unsent => {
+                    format!("{user}: send the devices the changes that never reached them")
+                }
+                Mend::Journal => format!("{user}: merge the journal into the collection"),
+                Mend::Tables => {
+                    format!("{user}: rebuild the collection's tables as Anki declares them")
+                }
             },
         }
     }
@@ -171,12 +180,7 @@ impl Findings {
 
     /// Notes that something could not be looked at, and so was not.
     pub fn unseen(&mut self, place: impl fmt::Display, why: impl fmt::Display) {
-        self.note(
-            UNSEEN,
-            place,
-            format_args!("was not looked at: {why}"),
-            to_see(),
-        );
+        self.note(UNSEEN, place, format_args!("not checked: {why}"), to_see());
     }
 
     /// Adds what a process of the server's account has found, which did not know that root had

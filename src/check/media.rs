@@ -48,8 +48,8 @@ fn without_database(user: &UserName, folder: &Path, findings: &mut Findings) {
             .problem(
                 "media-database-missing",
                 of_user(user, "media.db"),
-                format_args!("is missing, so the {} files in media reach no device", names.len()),
-                "`check --repair` records them anew; then log out and in on every device, which has it compare all its media.",
+                format_args!("is missing, so devices do not receive the {} files in media", names.len()),
+                "`check --repair` records them again. Then log out and in on every device, so that it compares all its media.",
             )
             .with(settle(user, names));
     }
@@ -80,8 +80,8 @@ fn one(
             .note(
                 "media-batch-interrupted",
                 of_user(user, "media"),
-                "a batch of media was interrupted; folder and media.db are compared once it is settled",
-                "Nothing: the next sync of media, or `check --repair`, settles it.",
+                "a batch of media was interrupted, so the folder was not compared with media.db",
+                "Nothing to do: the next sync of media, or `check --repair`, completes or undoes the batch.",
             )
             .with(settle(user, Vec::new()));
         return Ok(());
@@ -118,10 +118,10 @@ fn tell_clashes(user: &UserName, clashing: &[String], findings: &mut Findings) {
             "media-differ-in-case",
             of_user(user, "media"),
             format_args!(
-                "names differ in upper and lower case only, of which this file system makes one file: {}",
+                "names differ only in upper and lower case, so on this file system they are one file: {}",
                 some_of(clashing)
             ),
-            "Move SYNC_BASE to a disk with ext4, XFS or Btrfs, and put the files back from a device or backup; or rename one of each pair in Anki.",
+            "Move SYNC_BASE to a disk with ext4, XFS or Btrfs, and restore the files from a device or backup. Or rename one file of each pair in Anki.",
         );
     }
 }
@@ -138,15 +138,15 @@ fn tell_fault(user: &UserName, place: &str, fault: Option<Fault>, findings: &mut
     match fault {
         None => true,
         Some(Fault::Damaged) => {
-            damaged(place, "its pages are in disorder", findings);
+            damaged(place, "its integrity check fails", findings);
             false
         }
         Some(Fault::Older) => {
             findings.note(
                 "media-database-older",
                 place,
-                "has the older layout",
-                "Nothing: the next sync of media upgrades it; check again then.",
+                "has an older format",
+                "Nothing to do: the next sync of media upgrades it. Check again afterwards.",
             );
             false
         }
@@ -154,7 +154,7 @@ fn tell_fault(user: &UserName, place: &str, fault: Option<Fault>, findings: &mut
             findings.problem(
                 "media-database-unknown",
                 place,
-                format_args!("has layout {version}, which this server does not know"),
+                format_args!("has format {version}, which this server does not support"),
                 "Update this server.",
             );
             false
@@ -164,8 +164,8 @@ fn tell_fault(user: &UserName, place: &str, fault: Option<Fault>, findings: &mut
                 .problem(
                     "media-database-sums",
                     place,
-                    "its sums or its last number do not fit its entries, so devices may miss files",
-                    "`check --repair` sums up anew.",
+                    "its totals or its last sequence number do not match its entries, so devices may miss files",
+                    "`check --repair` recomputes them.",
                 )
                 .with(settle(user, Vec::new()));
             true
@@ -178,7 +178,7 @@ fn damaged(place: &str, how: &str, findings: &mut Findings) {
         "media-database-damaged",
         place,
         format_args!("is damaged: {how}"),
-        "With the server stopped, move it away and run `check --repair`, which records all files anew; then log out and in on every device.",
+        "Stop the server, move media.db away, and run `check --repair`, which records all files again. Then log out and in on every device.",
     );
 }
 
@@ -236,24 +236,24 @@ fn tell(user: &UserName, found: Differences, findings: &mut Findings) {
                 .problem(
                     "media-missing",
                     &place,
-                    format_args!("files that media.db lists are not in the folder: {which}"),
-                    "Put them back from a backup; else `check --repair` forgets them, and a device that has them sends them again.",
+                    format_args!("files are listed in media.db but missing from the folder: {which}"),
+                    "Restore them from a backup. Otherwise run `check --repair`, which removes them from media.db; a device that has them then sends them again.",
                 )
                 .with(settle(user, names)),
             Difference::Extra => findings
                 .problem(
                     "media-extra",
                     &place,
-                    format_args!("files in the folder are not in media.db, so they reach no device: {which}"),
-                    "`check --repair` records them, so that devices fetch them; or move away what does not belong there.",
+                    format_args!("files in the folder are not in media.db, so devices do not receive them: {which}"),
+                    "Run `check --repair`, which records them, so that devices fetch them. Or move away files that do not belong there.",
                 )
                 .with(settle(user, names)),
             Difference::Changed => findings
                 .problem(
                     "media-changed",
                     &place,
-                    format_args!("files have another content than media.db has recorded, so they may be damaged: {which}"),
-                    "Put them back from a backup; else `check --repair` moves them to .anki-syncd/set-aside, and a device that has them as they were sends them again.",
+                    format_args!("the content of files differs from their checksums in media.db, so they may be damaged: {which}"),
+                    "Restore them from a backup. Otherwise run `check --repair`, which moves them to .anki-syncd/set-aside; a device that has undamaged copies then sends them again.",
                 )
                 .with(settle(user, names)),
             other => unsendable(&place, other, &which, findings),
@@ -274,27 +274,27 @@ fn unsendable(place: &str, difference: Difference, which: &str, findings: &mut F
             "media-large",
             place,
             format_args!("files are larger than the 100 MiB that can be sent to devices: {which}"),
-            "Make them smaller, or move them away.",
+            "Shrink them, or move them away.",
         ),
         Difference::NotFile => findings.warning(
             "media-not-a-file",
             place,
             format_args!(
-                "in the folder are others than plain files, which reach no device: {which}"
+                "entries in the folder are not plain files, so devices do not receive them: {which}"
             ),
-            "Move them away; media are one flat folder.",
+            "Move them away. The media folder can contain only files.",
         ),
         Difference::Empty => findings.note(
             "media-empty",
             place,
-            format_args!("files without content cannot be sent to devices: {which}"),
+            format_args!("empty files cannot be sent to devices: {which}"),
             "Remove them.",
         ),
         _ => findings.note(
             "media-hidden",
             place,
-            format_args!("files of the system are not for devices: {which}"),
-            "Nothing, or remove them.",
+            format_args!("files of the operating system are not sent to devices: {which}"),
+            "Nothing to do; you can remove them.",
         ),
     };
 }

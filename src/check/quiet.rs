@@ -48,7 +48,7 @@ pub enum QuietError {
     #[error(transparent)]
     Media(#[from] media::Error),
     /// Somebody syncs all the time.
-    #[error("it is being changed all the time")]
+    #[error("it changes all the time; check again when nobody is syncing")]
     Changing,
 }
 
@@ -66,7 +66,7 @@ impl QuietError {
                 "disk-failing",
                 place,
                 format_args!("cannot be read: {self}"),
-                "Look into the kernel's log (dmesg) for what is wrong with the disk, copy the data folder to another one as long as that is possible, and check again.",
+                "The kernel's log (`dmesg`) shows whether the disk fails. Copy the data folder to another disk while that is possible, then check again.",
             );
         } else {
             findings.unseen(place, self);

@@ -102,7 +102,7 @@ fn who(subject: &Subject) -> Result<Who<'_>, Failure> {
             Ok(Who::Account(base, account))
         }
         (Some(_), Some(account)) => Err(format!(
-            "users' data are repaired as {}, for which it takes root: try it with sudo",
+            "only root and {} can repair users' data: try again with sudo",
             account.name
         )),
         _ => Err("the data folder is not known".to_owned()),
@@ -163,7 +163,7 @@ fn each(
     work: OnFile,
 ) -> Result<String, Failure> {
     let (Some(base), Some(account)) = (&subject.base, &subject.account) else {
-        return Err("whose the files have to be is not known".to_owned());
+        return Err("the account that the server runs as is not known".to_owned());
     };
     let folder = File::open(base).map_err(|error| format!("{}: {error}", base.display()))?;
     let settings = subject.settings.as_ref().ok();
@@ -175,7 +175,7 @@ fn each(
     match failed.first() {
         None => Ok(repair.describe()),
         Some((path, error)) => Err(format!(
-            "{}: {error} ({} of {} were not done)",
+            "{}: {error} ({} of {} were not changed)",
             base.join(path).display(),
             failed.len(),
             paths.len()
@@ -190,7 +190,7 @@ fn open_single(folder: &File, path: &Path, backups: &Backups) -> io::Result<(Fil
     let metadata = file.metadata()?;
     if metadata.is_file() && metadata.nlink() > 1 + backups.names_of(&metadata) {
         return Err(io::Error::other(
-            "has further names, and not only in the backups of backup_to; change it by hand if that is meant",
+            "has hard links outside the folder of backup_to; change it by hand if that is right",
         ));
     }
     Ok((file, metadata))
@@ -212,7 +212,7 @@ fn set_mode(folder: &File, path: &Path, account: &Account, backups: &Backups) ->
         opened => opened?,
     };
     if metadata.uid() != account.uid.as_raw() {
-        return Err(io::Error::other("is not the server's"));
+        return Err(io::Error::other("is not the server's file"));
     }
     set_rights(&file, path)
 }

@@ -27,7 +27,7 @@ pub(super) fn check(subject: &Subject, findings: &mut Findings) {
                     "settings",
                     &problem.setting,
                     &problem.what,
-                    "Correct it; until then the server does not start, and one that runs keeps its former settings.",
+                    "Correct it. Until then, the server does not start, and a running one keeps its former settings.",
                 );
             }
         }
@@ -42,8 +42,8 @@ pub(super) fn check(subject: &Subject, findings: &mut Findings) {
         findings.note(
             "not-looked-at",
             "users",
-            "the list of users was not looked at: it is encrypted or a part of the unit, where only systemd reads it",
-            "Nothing; `anki-syncd user list` tells the running server's.",
+            "not checked: the list of users is encrypted or part of the unit, so only systemd can read it",
+            "Nothing to do; `anki-syncd user list` shows the users of the running server.",
         );
     }
     service(subject, findings);
@@ -60,10 +60,15 @@ fn good(settings: &Settings, knows_users: bool, findings: &mut Findings) {
                 "settings-doubtful",
                 "settings",
                 warning,
-                "Change the setting so that it says what is meant.",
+                "Correct the setting.",
             );
         } else if knows_users {
-            findings.warning("no-users", "users", NO_USERS, "`anki-syncd user add NAME`");
+            findings.warning(
+                "no-users",
+                "users",
+                NO_USERS,
+                "Run `anki-syncd user add NAME`.",
+            );
         }
     }
     let behind_proxy = settings.client_address != ClientAddress::ConnectInfo;
@@ -71,8 +76,8 @@ fn good(settings: &Settings, knows_users: bool, findings: &mut Findings) {
         findings.warning(
             "ip-header-not-believed",
             "ip_header",
-            "names a header for clients' addresses, but trusted_proxies is empty, so that the header is believed over a unix socket only",
-            "List the proxy's address in trusted_proxies, or leave that out if the proxy runs on this machine.",
+            "names a header for clients' addresses, but trusted_proxies is empty, so the server uses the header only for connections over a unix socket",
+            "List the proxy's address in trusted_proxies. If the proxy runs on this machine, remove trusted_proxies.",
         );
     }
     let everybody = settings
@@ -83,7 +88,7 @@ fn good(settings: &Settings, knows_users: bool, findings: &mut Findings) {
         findings.warning(
             "ip-header-believed-from-anybody",
             "trusted_proxies",
-            "includes every address, so that a client can claim to have any, and escape being slowed down or banned",
+            "includes every address, so a client can pretend to have any address, and escape being slowed down or banned",
             "List only the proxy's own address.",
         );
     }
@@ -93,9 +98,9 @@ fn good(settings: &Settings, knows_users: bool, findings: &mut Findings) {
 fn mistakes(settings: &Settings, findings: &mut Findings) {
     let users = &settings.users;
     let remedy = if users.able.is_empty() {
-        "Correct it; since nobody else can log in either, the server does not start until then."
+        "Correct it. Nobody else can log in either, so the server does not start until then."
     } else {
-        "Correct it; everybody else can sync meanwhile."
+        "Correct it. All other users can sync meanwhile."
     };
     for (mistake, warning) in users.mistakes.iter().zip(users.warnings()) {
         let what = warning.strip_prefix(&mistake.place).unwrap_or(&warning);
@@ -115,7 +120,7 @@ fn file(list: &UsersList, findings: &mut Findings) {
                     place,
                     "the list of users does not exist, so the server cannot start",
                     format_args!(
-                        "Create it, empty if need be: `install -m 600 /dev/null {}`.",
+                        "Restore it, or create an empty one: `install -m 600 /dev/null {}`.",
                         list.path.display()
                     ),
                 );
@@ -138,10 +143,10 @@ fn file(list: &UsersList, findings: &mut Findings) {
             "users-file-long",
             list.path.display(),
             format_args!(
-                "has {} KB; above 1 MB systemd does not load it as a credential, and the server does not start (status 243)",
+                "is {} KB large. systemd does not load a credential of more than 1 MB, and the server then does not start (exit status 243)",
                 metadata.len() / 1000
             ),
-            "Name a file that the server's account can read as `users_file` in the configuration file, and move the users there.",
+            "Move the users to a file that the server's account can read, and set `users_file` in the configuration file to its path.",
         );
     }
     if metadata.mode() & 0o007 != 0 {
@@ -149,10 +154,10 @@ fn file(list: &UsersList, findings: &mut Findings) {
             "users-file-open",
             list.path.display(),
             format_args!(
-                "everybody on this machine may read or write the users' passwords (mode {:o})",
+                "everybody on this machine can read or change the users' passwords (mode {:o})",
                 metadata.mode() & 0o777
             ),
-            format_args!("`chmod o= {}`", list.path.display()),
+            format_args!("Run `chmod o= {}`.", list.path.display()),
         );
     }
     if list.is_credential && metadata.uid() != 0 {
@@ -160,10 +165,10 @@ fn file(list: &UsersList, findings: &mut Findings) {
             "users-file-not-roots",
             list.path.display(),
             format_args!(
-                "belongs to user number {} rather than root, who can thus let anybody in",
+                "belongs to the account with the number {}, not to root, so that account can add users",
                 metadata.uid()
             ),
-            format_args!("`chown root: {}`", list.path.display()),
+            format_args!("Run `chown root: {}`.", list.path.display()),
         );
     }
 }
@@ -182,8 +187,8 @@ fn lines(path: &Path, text: &str, findings: &mut Findings) {
         findings.warning(
             "users-file-crlf",
             path.display(),
-            "has lines that end as on Windows; without a newline behind the last one, the end of line becomes part of that password",
-            format_args!("`sed -i 's/\\r$//' {}`", path.display()),
+            "has Windows line endings. If the last line has no newline at its end, the carriage return becomes part of its password",
+            format_args!("Run `sed -i 's/\\r$//' {}`.", path.display()),
         );
     }
     let numbered = (1..).zip(text.lines());
@@ -200,8 +205,8 @@ fn lines(path: &Path, text: &str, findings: &mut Findings) {
         findings.warning(
             "users-file-trailing-space",
             format_args!("{}, line {}", path.display(), some_of(&blank)),
-            "ends with a blank, which is part of the password",
-            "Remove the blank, unless the password really ends with one.",
+            "ends with a space or tab, which is part of the password",
+            "Remove it, unless the password really ends with one.",
         );
     }
     let hashes = numbers(looks_like_another_hash);
@@ -209,8 +214,8 @@ fn lines(path: &Path, text: &str, findings: &mut Findings) {
         findings.warning(
             "users-file-other-hash",
             format_args!("{}, line {}", path.display(), some_of(&hashes)),
-            "the password looks like a hash of a kind that is not supported or is in quotes, so it is taken as the password itself",
-            "Hash the password with argon2id, and write the hash without quotes.",
+            "the password looks like a hash, but the hash is in quotation marks or of a kind that is not supported. So the hash itself is the password",
+            "Write the hash that `anki-syncd hash-password` prints, without quotation marks.",
         );
     }
 }
@@ -228,7 +233,7 @@ fn service(subject: &Subject, findings: &mut Findings) {
                 "server-silent",
                 "the running server",
                 error,
-                "Check again when it answers: some things only the server knows.",
+                "Check again when it answers: some checks need the server.",
             );
         }
         Some(error) => findings.unseen("the running server", error),
@@ -243,11 +248,11 @@ fn service(subject: &Subject, findings: &mut Findings) {
             "server-elsewhere",
             "SYNC_BASE",
             format_args!(
-                "the running server has its data in {}, but by its settings they are in {}, which is what was looked at",
+                "the running server has its data in {}, but its settings now name {}. Only the latter was checked",
                 elsewhere.display(),
                 base.display()
             ),
-            "`systemctl restart anki-syncd`, if that was changed on purpose; else see `systemctl cat anki-syncd` for where it is set.",
+            "If the setting was changed on purpose, run `systemctl restart anki-syncd`. Otherwise, `systemctl cat anki-syncd` shows where it is set.",
         );
     }
     if unit.has_failed() {
@@ -255,12 +260,12 @@ fn service(subject: &Subject, findings: &mut Findings) {
             "service-failed",
             "anki-syncd.service",
             format_args!(
-                "the service ended badly ({}, exit status {}): {}",
+                "the service has failed ({}, exit status {}): {}",
                 unit.result,
                 unit.status,
                 subject.why_ended(unit)
             ),
-            "Put that right, then `systemctl restart anki-syncd`. See `journalctl -u anki-syncd`; what is wrong with settings and files is listed here as well.",
+            "Fix that, then run `systemctl restart anki-syncd`. `journalctl -u anki-syncd` shows more; mistakes in settings and files are also listed here.",
         );
     }
     let has_socket_failed = unit.socket.as_ref().is_some_and(SocketUnit::has_failed);
@@ -269,15 +274,15 @@ fn service(subject: &Subject, findings: &mut Findings) {
             "service-not-listening",
             "anki-syncd.socket",
             "neither the socket nor the service is active, so nobody can sync",
-            "`systemctl enable --now anki-syncd.socket`",
+            "Run `systemctl enable --now anki-syncd.socket`.",
         );
     }
     if let Some(user) = unit.user.as_ref().filter(|_| subject.account.is_none()) {
         findings.problem(
             "account-missing",
             "anki-syncd.service",
-            format_args!("is to run as {user}, and there is no such account"),
-            "Create it with `systemd-sysusers`.",
+            format_args!("runs the server as {user}, but there is no such account"),
+            "Create the account with `systemd-sysusers`.",
         );
     }
 }
@@ -301,8 +306,8 @@ fn same_users(subject: &Subject, findings: &mut Findings) {
         findings.warning(
             "users-not-taken-over",
             "users",
-            "the running server has other users or passwords than the settings have now",
-            "`systemctl restart anki-syncd` has it read them; whose password has changed logs in again.",
+            "the users or passwords of the running server differ from those in the settings",
+            "Run `systemctl restart anki-syncd`. Users whose password has changed then have to log in again.",
         );
     }
 }

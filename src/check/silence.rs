@@ -70,13 +70,13 @@ impl Subject {
     fn why_absent(&self) -> Option<String> {
         match &self.settings {
             Err(problems) => Some(format!(
-                "the server is not running, and cannot start: {}",
+                "the server is not running and cannot start: {}",
                 problems.in_a_line()
             )),
             Ok(settings) => {
                 let holder = holder(settings.port)?;
                 Some(format!(
-                    "the server is not running (its data would be in {}); port {}, on which it would listen, is taken by {holder}",
+                    "the server with the data folder {} is not running, and port {} is in use by {holder}: stop that program, or choose another port with SYNC_PORT (port)",
                     settings.base.display(),
                     settings.port
                 ))
@@ -95,7 +95,7 @@ impl Subject {
         }
         has_ended_badly.then(|| {
             format!(
-                "the server cannot start: {}. Put that right; `systemctl restart anki-syncd` then starts it",
+                "the server cannot start: {}. Fix that, then run `systemctl restart anki-syncd`",
                 self.why_ended(unit).trim_end_matches('.')
             )
         })
@@ -112,7 +112,7 @@ impl Subject {
         match &self.settings {
             Err(problems) => problems.in_a_line(),
             Ok(_) => format!(
-                "it ended with exit status {} ({}); {LOG} says why",
+                "it ended with exit status {} ({}); {LOG} shows why",
                 unit.status, unit.result
             ),
         }
@@ -123,10 +123,10 @@ impl Subject {
         let unread = credentials
             .filter_map(|list| Some((list.path.display(), list.text.as_ref().err()?)))
             .map(|(path, error)| {
-                format!("the list of users, {path}, cannot be read: {error}. Bring it back, or make an empty one: `install -m 600 /dev/null {path}`")
+                format!("the list of users, {path}, cannot be read: {error}. Restore it, or create an empty one: `install -m 600 /dev/null {path}`")
             });
         unread.into_iter().next().unwrap_or_else(|| {
-            format!("systemd cannot load its credentials, such as the list of users (exit status {CREDENTIALS}); {LOG} says which. A list may have at most 1 MB")
+            format!("systemd cannot load the server's credentials, such as the list of users (exit status {CREDENTIALS}); {LOG} shows which one. A list of users can have at most 1 MB")
         })
     }
 }
@@ -134,21 +134,24 @@ impl Subject {
 /// Of a server that has not ended badly.
 fn why_silent(unit: &Unit) -> String {
     match (unit.state.as_str(), unit.process) {
-        ("activating", _) => "the server is still starting: try again in a moment. If that lasts, `systemctl status anki-syncd` says more".to_owned(),
-        ("deactivating", _) => "the server is being stopped or restarted, and finishes first what is under way: try again in a minute".to_owned(),
+        ("activating", _) => "the server is still starting: try again in a moment. If it does not start, `systemctl status anki-syncd` shows more".to_owned(),
+        ("deactivating", _) => "the server is stopping or restarting, and finishes running syncs first: try again in a minute".to_owned(),
         (_, Some(pid)) => hanging(pid, true),
-        _ => format!("nothing starts the server: see `systemctl status anki-syncd.socket anki-syncd.service` and {LOG}"),
+        _ => format!("systemd does not start the server: `systemctl status anki-syncd.socket anki-syncd.service` and {LOG} may show why"),
     }
 }
 
 fn hanging(pid: i32, has_unit: bool) -> String {
     let states = states(pid);
     let (what, remedy) = if states.contains(&'T') {
-        ("is stopped", format!("`kill -CONT {pid}` lets it go on"))
+        (
+            "was paused with a signal",
+            format!("`kill -CONT {pid}` resumes it"),
+        )
     } else if states.contains(&'D') {
         (
-            "waits for its disk",
-            "the kernel's log (`dmesg`) may say what is wrong with it".to_owned(),
+            "is waiting for its disk",
+            "the kernel's log (`dmesg`) may show what is wrong with the disk".to_owned(),
         )
     } else if states.is_empty() {
         ("has just ended", "try again".to_owned())
@@ -156,11 +159,11 @@ fn hanging(pid: i32, has_unit: bool) -> String {
         ("is busy or hangs", "try again in a moment".to_owned())
     };
     let restart = if has_unit {
-        "; `systemctl restart anki-syncd` ends it and starts another"
+        "; `systemctl restart anki-syncd` starts it again"
     } else {
         ""
     };
-    format!("the server (process {pid}) does not answer, since it {what}: {remedy}{restart}")
+    format!("the server (process {pid}) does not answer; it {what}: {remedy}{restart}")
 }
 
 /// Of all threads: `T` for stopped, `D` for waiting for a disk.

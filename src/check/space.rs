@@ -22,7 +22,7 @@ pub(super) fn check(subject: &Subject, base: &Path, findings: &mut Findings) {
             "disk-read-only",
             base.display(),
             "the file system is mounted read-only, so nothing can be synced",
-            "Mount it writable; after a failure of the disk, look at `dmesg` first.",
+            "Mount it writable. It may be read-only because the disk failed: look at `dmesg` first.",
         );
     }
     quotas(subject, findings);
@@ -32,7 +32,7 @@ pub(super) fn check(subject: &Subject, base: &Path, findings: &mut Findings) {
         findings.problem(
             "disk-few-inodes",
             base.display(),
-            format_args!("there is room for {files} more files only, whatever their size"),
+            format_args!("the file system can store only {files} more files (free inodes)"),
             "Remove files from this file system, or move the data to a larger one.",
         );
     }
@@ -50,20 +50,20 @@ fn room(subject: &Subject, base: &Path, free: Free, findings: &mut Findings) {
             "disk-full",
             base.display(),
             full,
-            "Make room, or move the data to a larger disk.",
+            "Free space on the disk, or move the data to a larger one.",
         );
     } else if let Some((size, user)) = largest.filter(|(size, _)| free.bytes < size * COPIES) {
         findings.warning(
             "disk-nearly-full",
             base.display(),
             format_args!(
-                "{} MiB are free, but an upload of the largest collection, {} with {} MiB, may take {} MiB for a while",
+                "{} MiB are free, but an upload of the largest collection, {} with {} MiB, may need {} MiB temporarily",
                 free.bytes / MIB,
                 of_user(&user, "collection.anki2"),
                 size / MIB,
                 size * COPIES / MIB
             ),
-            "Make room, or move the data to a larger disk.",
+            "Free space on the disk, or move the data to a larger one.",
         );
     }
 }
@@ -83,11 +83,11 @@ fn quotas(subject: &Subject, findings: &mut Findings) {
                 "quota-exceeded",
                 &user,
                 format_args!(
-                    "collection and media have {} MiB, but quota_megs allows {}: uploads and further media are refused",
+                    "the collection and media take up {} MiB, but quota_megs allows {}: uploads and new media are refused",
                     bytes.div_ceil(MIB),
                     quota / MIB
                 ),
-                "Raise quota_megs, or have the user remove media.",
+                "Raise quota_megs, or ask the user to delete media.",
             );
         }
     }

@@ -29,7 +29,7 @@ pub fn unmounted(folder: &Path) -> Option<String> {
         .collect();
     let place = missing(folder, &fstab, &mounted)?;
     Some(format!(
-        "{} belongs to a disk that is not mounted: `mount {}`",
+        "{} is on a disk that is not mounted: run `mount {}`",
         folder.display(),
         place.display()
     ))

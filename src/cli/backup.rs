@@ -33,22 +33,22 @@ use source::Source;
 /// Of whom, and where to.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// This user only
+    /// Back up only this user
     user: Option<UserName>,
-    /// The folder for backups, each of which gets a folder of its own there
-    /// (`backup_to` in the settings, or else /var/backups/anki-syncd)
+    /// The folder for backups; each backup is a new folder in it. Default: `backup_to` in the
+    /// settings, or /var/backups/anki-syncd
     #[arg(long, value_name = "DIR")]
     to: Option<PathBuf>,
-    /// Of each user, remove older backups than the newest N
+    /// Keep the newest N backups of each user, and remove older ones
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     keep: Option<u32>,
-    /// As every night: keep as many as `backup_keep` in the settings says
+    /// Like the nightly backup: keep as many backups as `backup_keep` in the settings says
     #[arg(long, conflicts_with = "keep")]
     nightly: bool,
-    /// Copy media also where the disk could share them with the server's
+    /// Copy media, even where the disk could share their space with the server's files
     #[arg(long)]
     copy: bool,
-    /// For programs
+    /// Print JSON, for programs
     #[arg(long)]
     json: bool,
 }
@@ -156,13 +156,13 @@ fn folder<'a>(arguments: &'a Arguments, settings: &'a Settings) -> Result<&'a Pa
     // On a disk that is not mounted, it is not there.
     if arguments.to.is_none() && backups.is_chosen() && !folder.is_dir() {
         return Err(CommandError::Failed(format!(
-            "not backed up: {0} (backup_to) is not there. Is its disk mounted? If it is, make the folder: `mkdir -m 700 {0}`",
+            "not backed up: {0} (backup_to) does not exist. Mount its disk. If the disk is mounted, create the folder: `mkdir -m 700 {0}`",
             folder.display()
         )));
     }
     if target::on_one_disk(folder, &settings.base) {
         eprintln!(
-            "anki-syncd: {} is on the same disk as the data: when that disk fails, the backups are lost too. backup_to in the settings, or --to, names a folder on another one",
+            "anki-syncd: warning: {} is on the same disk as the data: when the disk fails, the backups are lost too. Choose a folder on another disk with backup_to in the settings, or with --to",
             folder.display()
         );
     }
@@ -205,7 +205,7 @@ fn back_up(
     if let Err(error) = context.ask::<()>(&Request::BackupDone {
         users: report.with_collection(),
     }) {
-        let line = format!("the server does not know of the backup: {error}");
+        let line = format!("the server could not record this backup: {error}");
         report.afterwards.push(line);
     }
     if let Some(keep) = keep {
@@ -233,7 +233,7 @@ fn save(
     let new = source.and_then(|source| part.fetch(&copy, &source, &|| bar.inc(1)));
     bar.finish_and_clear();
     if !held.is_there() {
-        let why = "the server ended before all was fetched; try again";
+        let why = "the server ended before the backup was complete; try again";
         return Err(CommandError::Failed(why.to_owned()));
     }
     let saved = Saved {
@@ -253,7 +253,7 @@ fn lack(destination: &Destination, saved: &Saved) -> io::Result<Option<String>> 
     let former = destination.newest_of(&saved.user)?;
     Ok(former.map(|former| {
         format!(
-            "there is no collection any more, but {} has one; is the server's disk mounted? If none is meant to be there, move the backups that have one elsewhere",
+            "the collection is missing, but {} contains one. Mount the server's disk. If the user is to have no collection, move the backups that contain one to another folder",
             former.display()
         )
     }))

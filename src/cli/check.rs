@@ -49,19 +49,19 @@ impl<'a> From<&'a Finding> for ForPrograms<'a> {
 /// What to check.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// Put right what needs no decision of yours, after a question
+    /// Fix what needs no decision of yours; asks before it changes anything
     #[arg(long)]
     repair: bool,
-    /// Do not ask
+    /// Skip the confirmation
     #[arg(long, requires = "repair")]
     yes: bool,
-    /// Try whether a device could log in at this address, as typed into Anki
+    /// Test whether a device could log in at this address, as typed into Anki
     #[arg(long)]
     url: Option<String>,
-    /// Log in as this user there; the password is asked for, or taken from standard input
+    /// Log in as this user; asks for the password, or reads it from standard input
     #[arg(long, requires = "url")]
     user: Option<String>,
-    /// For programs
+    /// Print JSON, for programs
     #[arg(long)]
     json: bool,
 }
@@ -117,7 +117,7 @@ fn put_right(
         print(findings, &mut io::stdout().lock())?;
     }
     if !agreed(repairs, arguments)? {
-        let refused = "that was not repaired".to_owned();
+        let refused = "the repairs were not made".to_owned();
         return Err(CommandError::Refused(refused));
     }
     repair::carry_out(subject, repairs, |step| match step {
@@ -176,17 +176,17 @@ fn agreed(repairs: &[Repair], arguments: &Arguments) -> Result<bool, CommandErro
     if arguments.yes {
         return Ok(true);
     }
-    let mut what = vec!["To repair:".to_owned()];
+    let mut what = vec!["Repairs:".to_owned()];
     what.extend(
         repairs
             .iter()
             .map(|repair| format!("  - {}", repair.describe())),
     );
-    what.push("Do that?".to_owned());
+    what.push("Make these repairs?".to_owned());
     question::agreed(
         &what.join("\n"),
         io::stderr(),
-        "nobody is there to be asked: add --yes to have it repaired",
+        "there is no terminal to ask on: add --yes to repair without a confirmation",
     )
 }
 

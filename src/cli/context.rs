@@ -54,7 +54,7 @@ pub enum CommandError {
     #[error("{0}")]
     Io(#[from] io::Error),
     /// A check found problems, which it has told.
-    #[error("{0} to put right")]
+    #[error("{0} found")]
     Found(String),
     /// Not all of it was done.
     #[error("{0}")]
@@ -137,7 +137,7 @@ impl Context {
                 ..
             }) => users_file::read(&path).map(Some).map_err(|error| {
                 CommandError::Refused(format!(
-                    "nothing is reloaded: {} cannot be read: {error}",
+                    "not reloaded: {} cannot be read: {error}",
                     path.display()
                 ))
             }),

@@ -27,23 +27,22 @@ const HEADINGS: [&str; 9] = [
 /// What to do with devices.
 #[derive(clap::Subcommand)]
 pub enum Command {
-    /// List the devices that are logged in, the most recently seen first
+    /// List the devices that are logged in, most recently seen first
     List(List),
-    /// Log devices out, for good and at once: a sync under way is rolled back
+    /// Log devices out immediately; a running sync is rolled back
     ///
-    /// A device that is logged in anew counts as another one. Devices that have not been
-    /// seen for very long are not listed; what logs out every device for certain is a new
-    /// password (`anki-syncd user passwd`).
+    /// A device that logs in again counts as a new one. Devices that were last seen very long
+    /// ago are not listed. A new password (`anki-syncd user passwd`) logs out every device.
     Revoke(Revoke),
-    /// Give a device a name, which lists and the log show; an empty one takes it away
+    /// Give a device a name, which lists and the log show; an empty name removes it
     Name(Name),
 }
 
 #[derive(clap::Args)]
 pub struct Name {
-    /// Its id or how that begins (`anki-syncd device list`), or its present name
+    /// Its id or the beginning of it (`anki-syncd device list`), or its present name
     device: String,
-    /// Such as "Anna's phone"; at most 60 characters
+    /// The new name, such as "Anna's phone"; at most 60 characters
     #[arg(value_parser = parse_name)]
     name: Named,
 }
@@ -63,12 +62,12 @@ fn parse_name(text: &str) -> Result<Named, String> {
 
 #[derive(clap::Args)]
 pub struct List {
-    /// Of this user only
+    /// List only this user's devices
     user: Option<UserName>,
-    /// Also those that were revoked, or logged out by a new password
+    /// Also list devices that were revoked, or logged out by a new password
     #[arg(long)]
     all: bool,
-    /// For programs
+    /// Print JSON, for programs
     #[arg(long)]
     json: bool,
 }
@@ -76,10 +75,10 @@ pub struct List {
 #[derive(clap::Args)]
 #[group(required = true, multiple = true)]
 pub struct Revoke {
-    /// Their names, their ids or how these begin (`anki-syncd device list`)
+    /// Their names, or their ids or the beginnings of these (`anki-syncd device list`)
     #[arg(value_name = "DEVICE")]
     devices: Vec<String>,
-    /// All devices of this user
+    /// Log out all devices of this user
     #[arg(long, value_name = "USER")]
     all: Option<UserName>,
 }
@@ -181,7 +180,7 @@ fn name(context: &Context, arguments: Name) -> Result<(), CommandError> {
     let name = name.0;
     let DeviceReport { record, .. } = context.ask(&Request::NameDevice { device, name })?;
     match &record.name {
-        Some(name) => println!("{} is called {name}", described(&record)),
+        Some(name) => println!("{} is now called {name}", described(&record)),
         None => println!("{} has no name any more", described(&record)),
     }
     Ok(())

@@ -27,14 +27,14 @@ enum Sick {
     Settings(Problems),
     #[error("no answer at {place}: {error}")]
     Silent { place: String, error: io::Error },
-    #[error("something else than a sync server answers at {0}")]
+    #[error("something other than a sync server answers at {0}")]
     Foreign(String),
-    #[error("{SERVICE} has failed, with exit status {0}: `journalctl -u {SERVICE}` says why")]
+    #[error("{SERVICE} has failed with exit status {0}: `journalctl -u {SERVICE}` shows why")]
     Failed(String),
     #[error("{0}")]
     Socket(String),
     #[error(
-        "neither {SERVICE} nor its socket is active: `systemctl enable --now anki-syncd.socket`"
+        "neither {SERVICE} nor its socket is active: run `systemctl enable --now anki-syncd.socket`"
     )]
     Inactive,
 }
@@ -80,7 +80,7 @@ fn listened_at(socket: &SocketUnit) -> Result<(), Sick> {
     match socket.deserted().first() {
         None => Ok(()),
         Some(place) => Err(Sick::Socket(format!(
-            "nobody listens at {place}: `systemctl restart anki-syncd.socket`"
+            "nothing listens on {place}: run `systemctl restart anki-syncd.socket`"
         ))),
     }
 }

@@ -28,20 +28,20 @@ use context::{CommandError, Context};
 
 /// A sync server for Anki flashcards.
 ///
-/// Without a command it serves. Settings come from the environment
-/// (`SYNC_USER1=name:password` and so on) and from the configuration file; the README
-/// lists them.
+/// Without a command, it runs the server. Settings come from the environment
+/// (`SYNC_USER1=name:password` and so on) and from the configuration file;
+/// anki-syncd.toml(5) explains them.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
-    /// Read settings from this TOML file; the environment wins over it
+    /// Read settings from this TOML file; environment variables override it
     #[arg(long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
-    /// Exit with 0 if the server is well, or sleeps until somebody connects
+    /// Exit with status 0 if the server is healthy, or if systemd will start it on demand
     #[arg(long)]
     healthcheck: bool,
-    /// Stay root when started as root, rather than becoming the owner of the data folder, or
-    /// `anki-syncd`, or `nobody`
+    /// Stay root when started as root. By default, the server switches to the owner of the data
+    /// folder, or `anki-syncd`, or `nobody`
     #[arg(long)]
     allow_root: bool,
     #[command(subcommand)]
@@ -51,23 +51,23 @@ struct Arguments {
 /// What an operator does with a server, while it runs.
 #[derive(Subcommand)]
 enum Command {
-    /// Make consistent copies of collections and media, while devices sync
+    /// Back up collections and media, also while devices sync
     Backup(backup::Arguments),
-    /// Bring back a collection as it was before it was replaced
+    /// Restore a collection from a snapshot or a backup, such as after a mistaken upload
     Restore(restore::Arguments),
-    /// Have the running server read its settings and users again
+    /// Make the running server read its settings and users again
     Reload,
-    /// Tell how the running server is
+    /// Show the state of the running server
     Status(status::Arguments),
     /// Add, list, rename and remove users, and change their passwords
     #[command(subcommand)]
     User(user::Command),
-    /// List devices, and log single ones out
+    /// List, name and log out devices
     #[command(subcommand)]
     Device(device::Command),
-    /// Print a hash of a password, for a users file or for `PASSWORDS_HASHED=1`
+    /// Print the hash of a password, for a users file or for `PASSWORDS_HASHED=1`
     HashPassword,
-    /// Find out what is wrong with settings, files and data, and put it right
+    /// Find problems with settings, files and data, and fix them
     Check(check::Arguments),
     /// Put users' data right, as `check --repair` says on standard input
     #[command(hide = true)]

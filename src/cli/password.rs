@@ -15,7 +15,7 @@ pub fn ask_new(question: &str) -> Result<String, CommandError> {
     let password = if io::stdin().is_terminal() {
         let first = rpassword::prompt_password(format!("{question}: "))?;
         if first != rpassword::prompt_password("Again: ")? {
-            return refuse("the two passwords differ; nothing has been changed");
+            return refuse("the two passwords differ; nothing was changed");
         }
         first
     } else {
@@ -48,7 +48,9 @@ fn only_line(input: impl Read) -> Result<String, CommandError> {
     let line = text.strip_suffix('\n').unwrap_or(&text);
     let line = line.strip_suffix('\r').unwrap_or(line);
     if line.contains('\n') {
-        return refuse("standard input has more than one line; the password is to be the only one");
+        return refuse(
+            "standard input has more than one line; it has to contain only the password",
+        );
     }
     Ok(line.to_owned())
 }

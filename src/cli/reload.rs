@@ -18,7 +18,7 @@ pub fn run(context: &Context) -> Result<(), CommandError> {
         return Ok(());
     }
     println!(
-        "The settings and users are read again; {} can log in.",
+        "Settings and users have been reloaded; {} can log in.",
         reloaded.users
     );
     for warning in reloaded.warnings {

@@ -20,34 +20,35 @@ use crate::{
 use chosen::{Chosen, Collection, named, newest};
 
 const DEVICES: &str = "\
-Every device of this user has to take it over: at its next sync Anki asks which
-collection to keep, and the answer is Download. Until then the device's own upload
-is refused. What was studied there and not synced before the restore is lost.";
+Every device of this user has to download it: at the next sync, Anki asks which
+collection to keep; choose Download. Until then, the server refuses an upload from
+that device. Reviews on a device that were not synced before the restore are lost.";
 
 /// Of whom, and what.
 #[derive(clap::Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each an option of its own")]
 pub struct Arguments {
-    /// Whose collection
+    /// The user whose collection to restore
     user: UserName,
-    /// A snapshot by its name or the beginning of it; or a time (UTC) such as "2026-11-21
-    /// 14:30", for what the collection was like then. Otherwise the newest snapshot, which
-    /// undoes the last upload
+    /// A snapshot, by its name or the beginning of it; or a time (UTC) such as "2026-11-21
+    /// 14:30", for the collection as it was then. Default: the newest snapshot, which undoes
+    /// the last upload
     #[arg(long, value_name = "TIME|SNAPSHOT", conflicts_with = "from")]
     at: Option<String>,
-    /// A collection.anki2, a compressed snapshot, or a backup
+    /// Restore from a collection.anki2 file, a compressed snapshot, or a backup
     #[arg(long, value_name = "FILE|BACKUP")]
     from: Option<PathBuf>,
-    /// Only show which snapshots there are
+    /// List the snapshots, and restore nothing
     #[arg(long, conflicts_with_all = ["at", "from", "yes", "allow_upload"])]
     list: bool,
-    /// Restore nothing; let devices upload that have not downloaded since the last restore
+    /// Restore nothing, but accept uploads again from devices that have not downloaded since the
+    /// last restore
     #[arg(long, conflicts_with_all = ["at", "from", "yes"])]
     allow_upload: bool,
-    /// Do not ask
+    /// Skip the confirmation
     #[arg(long)]
     yes: bool,
-    /// For programs
+    /// Print JSON, for programs
     #[arg(long)]
     json: bool,
 }
@@ -66,7 +67,7 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<(), CommandError>
     }
     if arguments.json && !arguments.yes {
         return Err(CommandError::Refused(
-            "programs are not asked; --json needs --yes".to_owned(),
+            "--json needs --yes, since programs cannot confirm".to_owned(),
         ));
     }
     let chosen = match (&arguments.from, arguments.at.as_deref()) {
@@ -100,7 +101,7 @@ fn check_age(snapshots: &[Snapshot], restored: &Summary, time: i64) -> Result<()
         .iter()
         .map(|snapshot| format!("\n  {}  {}", snapshot.name(), as_it_was(snapshot)));
     Err(CommandError::Refused(format!(
-        "no snapshot shows what there was at {}: the oldest one has changes up to {}. Choose one by its name (--at NAME), or restore a backup (--from):{}",
+        "no snapshot has the collection as it was at {}: the oldest one contains changes up to {}. Choose one by its name (--at NAME), or restore a backup (--from):{}",
         clock::to_the_minute(time),
         clock::to_the_minute(restored.modified_ms),
         listed.collect::<String>()
@@ -140,11 +141,14 @@ fn restore(
         return Ok(print_json(&answer)?);
     }
     match kept {
-        Some(kept) => println!("Restored. What was there is the snapshot {}.", kept.name()),
-        None => println!("Restored. What was there was empty."),
+        Some(kept) => println!(
+            "Restored. The replaced collection is kept as the snapshot {}.",
+            kept.name()
+        ),
+        None => println!("Restored. The previous collection was empty."),
     }
     println!(
-        "\n{DEVICES}\nTo allow uploads all the same: anki-syncd restore {user} --allow-upload"
+        "\n{DEVICES}\nTo allow uploads nevertheless: anki-syncd restore {user} --allow-upload"
     );
     Ok(())
 }
@@ -156,16 +160,16 @@ fn allow_upload(context: &Context, user: UserName, json: bool) -> Result<(), Com
     } else if allowed {
         println!("Every device may upload again.");
     } else {
-        println!("There was no restore that would keep a device from uploading.");
+        println!("No restore was blocking uploads.");
     }
     Ok(())
 }
 
 fn confirmed() -> Result<bool, CommandError> {
     question::agreed(
-        "Put it in the place of the present collection?",
+        "Replace the present collection with it?",
         io::stdout(),
-        "nobody is there to be asked; --yes restores without asking",
+        "there is no terminal to ask on: add --yes to restore without a confirmation",
     )
 }
 

@@ -52,13 +52,13 @@ enum StartError {
     Base(#[from] BaseError),
     #[error(transparent)]
     Devices(#[from] FormerError),
-    #[error("which users are being renamed cannot be told: {0}")]
+    #[error("the list of users who are being renamed cannot be read: {0}")]
     Renamed(#[from] vault::Error),
     #[error("the sandbox cannot be set up: {0}")]
     Sandbox(Box<dyn std::error::Error>),
     #[error("SQLite cannot be set up: {0}")]
     Database(rusqlite::Error),
-    #[error("the system gives no threads or signals: {0}")]
+    #[error("the system refused resources that the server needs: {0}")]
     System(#[from] io::Error),
 }
 
@@ -151,7 +151,7 @@ fn start(sources: Sources, allow_root: bool, waiting: &mut Passed) -> Result<(),
     let standing = |user: &_| settings.users.standing(user);
     // Not for want of a few bytes: a server on a full disk serves what is there.
     if let Err(error) = vaults.remember(settings.users.able.keys(), standing) {
-        tracing::warn!(%error, "who has been served cannot be noted");
+        tracing::warn!(%error, "cannot save which users have synced with this server");
     }
     let server = Arc::new(Server::new(
         Accounts::new(settings.users, secret, devices),
@@ -188,7 +188,7 @@ fn own_control(base: &Path) -> Option<UnixListener> {
     sockets::bind_control(&path)
         .inspect_err(|error| {
             tracing::warn!(
-                "{}: {error}; the operator's commands cannot reach this server",
+                "{}: {error}. anki-syncd's commands cannot reach this server",
                 path.display()
             );
         })
@@ -237,25 +237,25 @@ async fn serve(
     };
     tokio::select! {
         signal = signals.termination(|| reload_beside(&reloader)) => {
-            tracing::info!("{signal}: finishing what is under way");
+            tracing::info!("received {signal}: finishing running requests and syncs");
             notify::stopping();
             server.vaults.workers().begin_to_stop();
             rest::until_quiet(&server).await;
         }
         () = idle => {
-            tracing::info!("nothing to do; the next connection starts the server again");
+            tracing::info!("idle, so the server ends; the next connection starts it again");
             notify::stopping();
         }
     }
     stop.cancel();
     match timeout(rest::PARTING, serving).await {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::error!("panicked: {error}"),
-        Err(_) => tracing::warn!("requests that would not end were broken off"),
+        Ok(Err(error)) => tracing::error!("internal error: {error}"),
+        Err(_) => tracing::warn!("some requests did not end in time and were cut off"),
     }
     server.vaults.workers().stop();
     if !rest::patiently(server.vaults.close_all()).await {
-        tracing::warn!("work on somebody's data would not end; it is rolled back");
+        tracing::warn!("some syncs did not end in time and are rolled back");
     }
     // What went wrong is in the log.
     server.log_last_visits();

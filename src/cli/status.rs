@@ -15,10 +15,10 @@ use crate::{
 /// How to show it.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// For programs
+    /// Print JSON, for programs
     #[arg(long)]
     json: bool,
-    /// For Prometheus and its like
+    /// Print metrics for Prometheus and compatible programs
     #[arg(long, conflicts_with = "json")]
     openmetrics: bool,
 }

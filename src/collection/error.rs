@@ -47,7 +47,7 @@ pub enum Error {
     },
     /// Fields or templates were added or removed, which only a full sync can carry to other devices.
     #[error(
-        "notetype {0} has another number of fields or templates than before, which needs a full sync"
+        "the number of fields or templates of notetype {0} has changed, which needs a full sync"
     )]
     NotetypeShape(i64),
     /// JSON inside a collection of an old schema cannot be understood.
@@ -65,10 +65,10 @@ pub enum Error {
     #[error(transparent)]
     Request(#[from] Unreadable),
     /// What a client asked for cannot be put down.
-    #[error("the answer cannot be written: {0}")]
+    #[error("the reply cannot be written: {0}")]
     Reply(#[from] std::io::Error),
     /// The file has a schema that this server cannot upgrade.
-    #[error("schema {0} is not supported")]
+    #[error("schema version {0} is not supported")]
     Version(i64),
 }
 

@@ -25,7 +25,7 @@ pub fn accept_upload(path: &Path, now_secs: i64) -> std::result::Result<(), Chec
     if !maimed.is_empty() {
         mend(path, &maimed)?;
         tracing::info!(
-            "an upload had tables without what Anki declares, which were built anew: {}",
+            "rebuilt tables of an upload that lacked columns or keys: {}",
             maimed.join(", ")
         );
     }
@@ -34,7 +34,7 @@ pub fn accept_upload(path: &Path, now_secs: i64) -> std::result::Result<(), Chec
             Error::Version(version) => Refusal::Schema(version).into(),
             error if error.is_environment() => CheckError::Upgrade(error),
             error => {
-                tracing::warn!("an upload of schema {version} cannot be upgraded: {error}");
+                tracing::warn!("an upload of schema version {version} cannot be upgraded: {error}");
                 CheckError::Refused(Refusal::Corrupt)
             }
         })?;
@@ -53,7 +53,7 @@ fn leave_foreign_behind(path: &Path) -> std::result::Result<(), CheckError> {
         let left = open_alone(path).and_then(|conn| screen::leave_behind(&conn, &foreign));
         left.map_err(Fault::from)?;
         for foreign in foreign {
-            tracing::info!("left behind from an upload, since Anki never makes such: {foreign}");
+            tracing::info!("removed from an upload, since Anki never makes it: {foreign}");
         }
     }
 }

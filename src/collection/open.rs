@@ -67,12 +67,12 @@ pub enum OpenError {
     Upgrade(#[source] super::Error),
     /// Written by a version of Anki that this server does not know.
     #[error(
-        "the collection has schema version {0}, which this server cannot serve; bring back an earlier one with `anki-syncd restore`, or move it away and upload again with a current Anki client"
+        "the collection has schema version {0}, which this server does not support: restore an earlier one with `anki-syncd restore`, or move it away and upload again with a current Anki"
     )]
     Schema(i64),
     /// Brought there by hand, with something in it that Anki never makes.
     #[error(
-        "the collection {0}; bring back an earlier one with `anki-syncd restore`, or upload again with Anki"
+        "the collection {0}: restore an earlier one with `anki-syncd restore`, or upload again with Anki"
     )]
     Objection(#[from] Objection),
 }
@@ -249,7 +249,7 @@ fn leave_foreign_behind(conn: &Connection, path: &Path) -> Result<(), OpenError>
     let left = screen::clean(conn)??;
     if !left.is_empty() {
         tracing::warn!(
-            "{}: removed what Anki never makes and would be computed by each sync: {}",
+            "{}: removed SQL that Anki never makes and that every sync would run: {}",
             path.display(),
             left.join(", ")
         );

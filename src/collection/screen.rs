@@ -33,16 +33,16 @@ pub use values::{wrong_value, wrong_value_in_col};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Objection {
     /// Far more tables than any collection has, or longer definitions.
-    #[error("lists more tables than any collection has")]
+    #[error("has more tables than any Anki collection")]
     TooMuch,
     /// A definition that SQLite itself never writes.
-    #[error("has a definition that no program of good will writes: {0}")]
+    #[error("has a manipulated table definition: {0}")]
     Forged(String),
     /// A column of Anki's that is computed.
     #[error("has a generated column in the table {0}, which Anki never makes")]
     Generated(String),
     /// An order that nobody here knows, and that cannot be taken away.
-    #[error("has a collation in the table {0} that Anki does not know")]
+    #[error("has a collation in the table {0} that Anki does not use")]
     Collation(String),
 }
 
@@ -53,7 +53,7 @@ pub enum ListError {
     #[error(transparent)]
     Io(#[from] std::io::Error),
     /// It is something else.
-    #[error("is no database")]
+    #[error("is not a database")]
     NotADatabase,
     /// It ends in the middle, or refers to what is not there.
     #[error("is damaged")]

@@ -58,7 +58,7 @@ pub enum Refusal {
         at: String,
     },
     /// More bytes than the limit allows.
-    #[error("The collection is larger than this server accepts ({} MiB compressed, {} MiB as it is), so it was refused. The collection on the server was left as it was. Whoever runs the server can raise MAX_SYNC_PAYLOAD_MEGS.", sent >> 20, decoded >> 20)]
+    #[error("The collection is larger than this server accepts ({} MiB compressed, {} MiB uncompressed), so it was refused. The collection on the server was left as it was. The administrator of the server can raise MAX_SYNC_PAYLOAD_MEGS (max_sync_payload_megs).", sent >> 20, decoded >> 20)]
     TooLarge {
         /// Limit in bytes as sent.
         sent: u64,
@@ -66,7 +66,7 @@ pub enum Refusal {
         decoded: u64,
     },
     /// More than the user may fill.
-    #[error("The collection ({} MiB) and the media on the server ({} MiB) together are larger than your quota of {} MiB, so it was refused. The collection on the server was left as it was. Whoever runs the server can raise quota_megs.", size.div_ceil(1 << 20), media.div_ceil(1 << 20), quota >> 20)]
+    #[error("The collection ({} MiB) and the media on the server ({} MiB) together are larger than your quota of {} MiB, so it was refused. The collection on the server was left as it was. The administrator of the server can raise quota_megs.", size.div_ceil(1 << 20), media.div_ceil(1 << 20), quota >> 20)]
     OverQuota {
         /// Bytes of the upload.
         size: u64,

@@ -34,7 +34,7 @@ impl Backups {
             problems.add(
                 &given.setting,
                 format_args!(
-                    "{} is no path that begins with a slash",
+                    "has to be a path that begins with a slash, such as /mnt/usb/anki, not {}",
                     given.value.display()
                 ),
             );
@@ -45,7 +45,10 @@ impl Backups {
         if let Some(given) = at.as_ref().filter(|given| !is_time(&given.value)) {
             problems.add(
                 &given.setting,
-                format_args!("{:?} is no time of day such as {AT}", given.value),
+                format_args!(
+                    "has to be a time of day from 00:00 to 23:59, such as {AT}, not {:?}",
+                    given.value
+                ),
             );
         }
         Self {

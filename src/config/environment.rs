@@ -35,7 +35,7 @@ pub fn read(
         parse(
             "SYNC_PORT",
             &text,
-            "a port number from 0 to 65535",
+            "a port number from 0 to 65535, such as 8080",
             problems,
         )
     });
@@ -47,7 +47,7 @@ pub fn read(
         parse(
             "MAX_SYNC_PAYLOAD_MEGS",
             &text,
-            "a whole number of MiB, such as 100",
+            "a whole number of MiB, at least 1, such as 100",
             problems,
         )
     });
@@ -68,7 +68,7 @@ fn passwords_hashed(
     let on = !["", "0", "false"].contains(&value.trim().to_lowercase().as_str());
     if !on {
         warnings.push(format!(
-            "{NAME}={value} is taken as off; the bundled server would take it as on. Unset it if passwords are plain, set it to 1 if they are hashes"
+            "{NAME}={value} turns the setting off here, but on in the server that is bundled with Anki. Unset it if passwords are plain, set it to 1 if they are hashes"
         ));
     }
     Some(given(NAME, on))
@@ -110,7 +110,7 @@ fn users(variables: &Variables, warnings: &mut Vec<String>) -> Vec<Given<Result<
                 numbered.push((number, value.to_string_lossy().into_owned()));
             }
             _ => {
-                let what = "is not read: number the users SYNC_USER1, SYNC_USER2 and so on";
+                let what = "is ignored: number the users SYNC_USER1, SYNC_USER2 and so on";
                 others.push(given(name, Err(what.to_owned())));
             }
         }
@@ -118,7 +118,7 @@ fn users(variables: &Variables, warnings: &mut Vec<String>) -> Vec<Given<Result<
     numbered.sort_unstable();
     let gap = (1..).zip(&numbered).find(|(due, user)| *due != user.0);
     if let Some((due, (number, _))) = gap {
-        warnings.push(format!("SYNC_USER{due} is missing, but SYNC_USER{number} is set. Number the users without a gap: the bundled server would not read those after it"));
+        warnings.push(format!("SYNC_USER{due} is missing, but SYNC_USER{number} is set. Number the users without a gap: the server that is bundled with Anki ignores those after it"));
     }
     let users = numbered.into_iter().filter(|(_, value)| !value.is_empty());
     let users = users.map(|(number, value)| given(&format!("SYNC_USER{number}"), Ok(value)));

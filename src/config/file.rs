@@ -53,7 +53,7 @@ fn parse(path: &Path, text: &str, problems: &mut Problems) -> Fragment {
             reader.unreadable.push(line);
             // Not the error's own rendering: it quotes the line, which may hold a password.
             let what = format!(
-                "this line cannot be read ({}). Write `name = value`, with texts in double quotes",
+                "this line cannot be read ({}). Write `name = value`, with text in double quotes",
                 error.message()
             );
             reader.report(reader.place(line), what);
@@ -80,28 +80,53 @@ impl<'a> Reader<'a> {
         Fragment {
             base: self.path("base"),
             host: self.text("host"),
-            port: self.number("port", "a port number from 0 to 65535"),
+            port: self.number("port", "a port number from 0 to 65535, such as 8080"),
             client_address: self.client_address(),
-            payload_megs: self.number("max_sync_payload_megs", "a whole number of MiB"),
+            payload_megs: self.number(
+                "max_sync_payload_megs",
+                "a whole number of MiB, at least 1, such as 100",
+            ),
             passwords_hashed: self.value("passwords_hashed", "true or false", DeValue::as_bool),
             users: self.users(),
             users_file: self.path("users_file"),
             run_as: self.text("run_as"),
             trusted_proxies: self.trusted_proxies(),
-            idle_exit_secs: self.number("idle_exit_secs", "a whole number of seconds"),
-            max_connections: self.number("max_connections", "a whole number"),
-            max_connections_per_address: self
-                .number("max_connections_per_address", "a whole number"),
-            memory_megs: self.number("memory_megs", "a whole number of MiB"),
-            header_timeout_secs: self.number("header_timeout_secs", "a whole number of seconds"),
-            body_timeout_secs: self.number("body_timeout_secs", "a whole number of seconds"),
-            min_free_megs: self.number("min_free_megs", "a whole number of MiB"),
-            quota_megs: self.number("quota_megs", "a whole number of MiB"),
-            snapshots_keep: self.number("snapshots_keep", "a whole number"),
-            snapshots_days: self.number("snapshots_days", "a whole number of days"),
-            snapshots_max_megs: self.number("snapshots_max_megs", "a whole number of MiB"),
+            idle_exit_secs: self.number(
+                "idle_exit_secs",
+                "a whole number of seconds, such as 300, or 0 for never",
+            ),
+            max_connections: self
+                .number("max_connections", "a whole number, at least 1, such as 256"),
+            max_connections_per_address: self.number(
+                "max_connections_per_address",
+                "a whole number, at least 1, such as 64",
+            ),
+            memory_megs: self.number(
+                "memory_megs",
+                "a whole number of MiB, at least 1, such as 64",
+            ),
+            header_timeout_secs: self.number(
+                "header_timeout_secs",
+                "a whole number of seconds, at least 1, such as 60",
+            ),
+            body_timeout_secs: self.number(
+                "body_timeout_secs",
+                "a whole number of seconds, at least 1, such as 60",
+            ),
+            min_free_megs: self.number("min_free_megs", "a whole number of MiB, such as 64"),
+            quota_megs: self.number(
+                "quota_megs",
+                "a whole number of MiB, such as 2000, or 0 for no limit",
+            ),
+            snapshots_keep: self
+                .number("snapshots_keep", "a whole number, such as 5, or 0 for none"),
+            snapshots_days: self.number("snapshots_days", "a whole number of days, such as 14"),
+            snapshots_max_megs: self.number(
+                "snapshots_max_megs",
+                "a whole number of MiB, at least 1, such as 1024",
+            ),
             backup_to: self.path("backup_to"),
-            backup_keep: self.number("backup_keep", "a whole number"),
+            backup_keep: self.number("backup_keep", "a whole number, at least 1, such as 14"),
             backup_at: self.text("backup_at"),
         }
     }
@@ -113,7 +138,10 @@ impl<'a> Reader<'a> {
 
     /// An entry that is wrong is not a mistake of the file, but of that user.
     fn users(&mut self) -> Vec<Given<Result<String, String>>> {
-        let entries = self.list("users", "a list of \"name:password\"");
+        let entries = self.list(
+            "users",
+            "a list of \"name:password\", such as [\"anna:secret\"]",
+        );
         let entries = entries.into_iter().flat_map(|entries| entries.value);
         let read = |entry: &DeValue| {
             let text = entry.as_str().map(ToOwned::to_owned);
@@ -136,7 +164,7 @@ impl<'a> Reader<'a> {
                 Some(network) => networks.push(network),
                 None => {
                     let setting = self.setting("trusted_proxies", entry.span().start);
-                    let what = "an entry is neither an address nor a network; write it such as \"192.168.1.0/24\"";
+                    let what = "an entry is neither an address nor a network: write \"192.168.1.1\" or \"192.168.1.0/24\"";
                     self.report(setting, what);
                 }
             }
@@ -155,7 +183,7 @@ impl<'a> Reader<'a> {
     }
 
     fn text(&mut self, key: &'static str) -> Option<Given<String>> {
-        let text = self.value(key, "a text in double quotes", |value| {
+        let text = self.value(key, "text in double quotes", |value| {
             value.as_str().map(ToOwned::to_owned)
         })?;
         can_be_meant(&text.setting, &text.value, self.problems).then_some(text)
@@ -166,7 +194,7 @@ impl<'a> Reader<'a> {
         key: &'static str,
         needed: &'static str,
     ) -> Option<Given<T>> {
-        self.value(key, format_args!("{needed}, without quotes"), |value| {
+        self.value(key, format_args!("{needed} (without quotes)"), |value| {
             let digits = value.as_integer()?;
             let number = u64::from_str_radix(digits.as_str(), digits.radix()).ok()?;
             number.try_into().ok()
@@ -226,14 +254,11 @@ impl<'a> Reader<'a> {
                 .max_by(|one, other| likeness(one).total_cmp(&likeness(other)))
                 .filter(|nearest| likeness(nearest) > ALIKE);
             let hint = nearest.map_or_else(
-                || format!("there are {}", self.asked_for.join(", ")),
-                |name| format!("is {name} meant?"),
+                || format!("the settings are {}", self.asked_for.join(", ")),
+                |name| format!("did you mean {name}?"),
             );
             let setting = format!("{} ({})", key.get_ref(), self.place(line));
-            self.report(
-                setting,
-                format_args!("there is no setting of this name; {hint}"),
-            );
+            self.report(setting, format_args!("there is no such setting; {hint}"));
         }
     }
 

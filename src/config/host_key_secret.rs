@@ -18,7 +18,7 @@ pub fn read(credentials: Option<&Path>, problems: &mut Problems) -> Option<Secre
             if secret.is_none() {
                 problems.add(
                     setting,
-                    "has to be 32 bytes and nothing else: copy SYNC_BASE/.anki-syncd/host-key-secret, or draw a new one with `head -c 32 /dev/urandom`",
+                    "has to be exactly 32 bytes: copy SYNC_BASE/.anki-syncd/host-key-secret, or generate a new one with `head -c 32 /dev/urandom`, after which all devices have to log in again",
                 );
             }
             secret

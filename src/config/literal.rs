@@ -24,10 +24,10 @@ pub fn wrong(value: &str) -> Option<String> {
 
 fn control_character(value: &str) -> Option<String> {
     match value.chars().find(|c| c.is_control())? {
-        '\r' => Some("has a carriage return in it, which belongs to the line ends of Windows: convert the file that sets it (`sed -i 's/\\r$//' FILE`)".to_owned()),
-        '\n' => Some("has a newline in it, which is taken as part of the value: remove it, and write files with `printf %s` rather than `echo`".to_owned()),
+        '\r' => Some("contains a carriage return, from Windows line endings: convert the file that sets it (`sed -i 's/\\r$//' FILE`)".to_owned()),
+        '\n' => Some("contains a newline, which would be part of the value: remove it, and write files with `printf %s` rather than `echo`".to_owned()),
         other => Some(format!(
-            "has a control character in it (U+{:04X}), which cannot be meant: write the value anew",
+            "contains a control character (U+{:04X}), which is a mistake: type the value again",
             u32::from(other)
         )),
     }
@@ -39,7 +39,7 @@ fn quotes(value: &str) -> Option<String> {
         inner.is_some_and(|inner| inner.ends_with(*quote))
     })?;
     Some(format!(
-        "is in quotes ({quote}), which are taken as part of the value: remove them. In compose files, a list passes them on (`- NAME={quote}value{quote}`): write `- NAME=value`, or {quote}- NAME=value{quote} as a whole"
+        "is in quotation marks ({quote}), which would be part of the value: remove them. In a list of a compose file, write `- NAME=value` or {quote}- NAME=value{quote}, not `- NAME={quote}value{quote}`"
     ))
 }
 

@@ -157,7 +157,7 @@ impl Settings {
         }
         problems.add(
             "users",
-            "nobody can log in, so the server does not start: correct that first",
+            "nobody can log in, so the server does not start: correct at least one of these entries",
         );
         Err(problems)
     }
@@ -269,7 +269,7 @@ fn whole<T: Copy + Default + PartialEq + fmt::Display>(
         Some(Given { setting, value }) if value == T::default() => {
             problems.add(
                 setting,
-                format_args!("must be at least 1; the default is {default}"),
+                format_args!("has to be at least 1; the default is {default}"),
             );
             default
         }
@@ -298,7 +298,7 @@ fn default_base(
             Some(home) if has_run_as => home,
             Some(home) => {
                 warnings.push(format!(
-                    "{} is not used: a server that gives up root's rights keeps its data in {SYSTEM_STATE} unless SYNC_BASE names another folder. If your collections are in {0}, stop the server and move them to {SYSTEM_STATE}",
+                    "{} is not used: a server that was started as root keeps its data in {SYSTEM_STATE}, unless SYNC_BASE names another folder. If your collections are in {0}, stop the server and move them to {SYSTEM_STATE}",
                     home.display()
                 ));
                 SYSTEM_STATE.into()
@@ -307,7 +307,7 @@ fn default_base(
         },
         (None, Some(home)) => home,
         (None, None) => {
-            problems.add("SYNC_BASE", "is not set, and there is no HOME to default to: set it to the folder for the users' data");
+            problems.add("SYNC_BASE", "is not set, and neither is HOME, which the default depends on: set it to the folder for the users' data, such as /var/lib/anki-syncd");
             PathBuf::new()
         }
     }

@@ -1,6 +1,6 @@
 use std::{ffi::OsString, io::Write};
 
-use super::*;
+use super::{problem::Problem, *};
 use crate::account::name::UserName;
 
 fn variables(given: &[(&str, &str)]) -> Variables {
@@ -236,8 +236,11 @@ quota_megs = 0x10
     let told = problems.to_string();
     for (line, named) in [
         (1, "port ("),
-        (2, "is host meant?"),
-        (3, "whole number of seconds, without quotes"),
+        (2, "did you mean host?"),
+        (
+            3,
+            "a whole number of seconds, such as 300, or 0 for never (without quotes)",
+        ),
         (4, "double quotes"),
         (5, "max_connections ("),
         (6, "true or false"),
@@ -256,6 +259,34 @@ quota_megs = 0x10
     assert_eq!(problems.0.len(), 9, "{told}");
     for jargon in ["hunter2", "u16", "expected u", "invalid type", "integer"] {
         assert!(!told.contains(jargon), "{told}");
+    }
+}
+
+#[test]
+fn every_error_of_the_file_names_its_setting_and_says_what_it_takes() {
+    let problem = |text: &str| {
+        let problems = load_file(text, &[("SYNC_USER1", "alice:a")]).err();
+        problems.map(|Problems(problems)| {
+            assert_eq!(problems.len(), 1, "{text}");
+            problems[0].clone()
+        })
+    };
+    let unknown = problem("zzzzz = 1").unwrap();
+    let (_, keys) = unknown.what.split_once("the settings are ").unwrap();
+    let keys: Vec<_> = keys.split(", ").collect();
+    assert!(keys.contains(&"port") && keys.contains(&"backup_at"));
+    for key in keys {
+        let of_the_wrong_type = format!("{key} = 2026-11-27");
+        let wrong = problem(&of_the_wrong_type).unwrap();
+        let others = ["-1", "0", "1e9", "99999999999999999999"];
+        let others = others.map(|value| problem(&format!("{key} = {value}")));
+        for Problem { setting, what } in others.into_iter().flatten().chain([wrong]) {
+            assert!(setting.starts_with(&format!("{key} (")), "{setting}");
+            assert!(what.starts_with("has to be "), "{setting}: {what}");
+            for jargon in ["u16", "expected", "integer", "nobody"] {
+                assert!(!what.contains(jargon), "{setting}: {what}");
+            }
+        }
     }
 }
 

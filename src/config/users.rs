@@ -68,7 +68,7 @@ pub fn all(
         );
         let password = value.as_deref().ok().and_then(|text| text.split_once(':'));
         if !hashed && password.is_some_and(|(_, password)| is_hash(password)) {
-            warnings.push(format!("{setting}: the password looks like a hash, but PASSWORDS_HASHED is off, so it is taken as the password itself"));
+            warnings.push(format!("{setting}: the password looks like a hash, but PASSWORDS_HASHED (passwords_hashed) is off, so the hash itself is the password"));
         }
     }
     let from_environment = fragment
@@ -91,7 +91,7 @@ pub fn all(
         match text {
             Ok(text) if text.trim() == NO_USERS_FILE => reading.add(
                 name.clone(),
-                Err(Wrong::nameless("does not exist: bring it back, or create an empty one (`install -m 600 /dev/null /etc/anki-syncd/users`); then `systemctl restart anki-syncd`")),
+                Err(Wrong::nameless("does not exist: restore it, or create an empty one (`install -m 600 /dev/null /etc/anki-syncd/users`); then `systemctl restart anki-syncd`")),
             ),
             // One `name:password` a line; `#` begins a comment.
             Ok(text) => users_file::entries(text).for_each(|(line, entry)| {
@@ -106,7 +106,7 @@ pub fn all(
             Some((name, _)) => warnings.push(format!(
                 "{NO_USERS}: `anki-syncd user add NAME` adds one to {name}"
             )),
-            None => problems.add("SYNC_USER1", "no user is configured: set it to name:password, or list `users` or name a `users_file` in the configuration file"),
+            None => problems.add("SYNC_USER1", "no user is configured: set SYNC_USER1 to name:password, or add `users` or `users_file` to the configuration file"),
         }
     }
     let lists = UserLists {

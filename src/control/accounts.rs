@@ -41,7 +41,7 @@ impl Operator {
 
     pub(super) async fn rename(&self, from: &UserName, to: &UserName) -> Result<(), String> {
         if self.server.accounts.standing(to).is_listed() {
-            return Err(format!("there is a user {to} already"));
+            return Err(format!("the user {to} exists already"));
         }
         // What is in memory of them goes when the data move; the log says what fails.
         let _ = self.server.accounts.devices.store().await;
@@ -51,12 +51,14 @@ impl Operator {
 
     pub(super) async fn remove_data(&self, user: UserName) -> Result<(), String> {
         if self.server.accounts.standing(&user).is_listed() {
-            return Err(format!("{user} is still a user"));
+            return Err(format!(
+                "{user} is still in the list of users: remove the user first"
+            ));
         }
         let removed = self.server.vaults.remove(&user).await;
         self.server.accounts.devices.forget(&user);
         removed.map_err(|error| error.to_string())?;
-        tracing::info!("the data of {user}, who is no user any more, have been removed");
+        tracing::info!("the data of the removed user {user} have been deleted");
         Ok(())
     }
 
@@ -134,7 +136,7 @@ impl Operator {
         record.name.clone_from(&name);
         let user = record.user.parse().map_err(|_| {
             // As none that the server itself has written.
-            format!("{:?} is nobody's name", record.user)
+            format!("{:?} is not a valid user name", record.user)
         })?;
         let devices = &self.server.accounts.devices;
         let stored = devices.rename(&user, record.id, name).await;
@@ -144,7 +146,7 @@ impl Operator {
             "a device of {user} was named {:?}", record.name.as_ref().map(ToString::to_string).unwrap_or_default()
         );
         stored.map_err(|error| {
-            format!("the name counts until the server ends, but it could not be stored: {error}")
+            format!("the name could not be saved, and is lost when the server restarts: {error}")
         })?;
         Ok(self.report(record))
     }
@@ -159,7 +161,7 @@ impl Operator {
         let (device, asked) = (record.id, Instant::now());
         tokio::spawn(async move {
             if let Err(error) = vault.abort(device, asked).await {
-                tracing::warn!(%error, "the sync of a revoked device could not be ended");
+                tracing::warn!(%error, "cannot end the sync of a revoked device");
             }
         });
     }
@@ -174,14 +176,14 @@ fn the_only<'a>(candidates: &'a [DeviceReport], beginning: &str) -> Result<&'a R
         (Some(record), None) => return Ok(record),
         (Some(_), Some(_)) => {
             return Err(format!(
-                "more than one device is called {beginning:?}: give the id of one"
+                "more than one device is called {beginning:?}: use the id instead"
             ));
         }
         (None, _) => {}
     }
     if beginning.len() < FEWEST_DIGITS {
         return Err(format!(
-            "{beginning:?} is too short for a device: give at least {FEWEST_DIGITS} digits of its id"
+            "{beginning:?} is too short: type at least {FEWEST_DIGITS} digits of the device's id"
         ));
     }
     let beginning = beginning.to_lowercase();
@@ -189,10 +191,10 @@ fn the_only<'a>(candidates: &'a [DeviceReport], beginning: &str) -> Result<&'a R
     match (matching.next(), matching.next()) {
         (Some(record), None) => Ok(record),
         (Some(_), Some(_)) => Err(format!(
-            "more than one device's id begins with {beginning}: give more of its digits"
+            "the ids of more than one device begin with {beginning}: type more digits"
         )),
         (None, _) => Err(format!(
-            "no device is logged in that is called {beginning:?} or whose id begins with that; `anki-syncd device list` shows them"
+            "no device with the name or id {beginning:?} is logged in; `anki-syncd device list` shows the devices"
         )),
     }
 }

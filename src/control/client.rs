@@ -43,7 +43,7 @@ pub enum AskError {
         why: Option<String>,
     },
     /// The socket is not for everybody.
-    #[error("only root and the server's own user may do that: try it with sudo")]
+    #[error("only root and the server's account may do that: try again with sudo")]
     Forbidden,
     /// systemd started the server for this command, in vain.
     #[error("the server cannot start: {0}")]
@@ -52,7 +52,7 @@ pub enum AskError {
     #[error("{0}")]
     Refused(String),
     /// The connection broke, or something else answers there.
-    #[error("the server gave no answer: {0}; `journalctl -u anki-syncd` may say more")]
+    #[error("the server gave no answer: {0}; `journalctl -u anki-syncd` may show more")]
     Broken(String),
 }
 

@@ -25,8 +25,8 @@ impl Operator {
         let vault = self.vault_with_room(user).await?;
         let backup = vault.back_up().await.map_err(said)?;
         let damage = backup.damage.as_ref().map(|damage| {
-            tracing::warn!(user = user.as_str(), %damage, "{user}: the collection is damaged, so there is no backup of it");
-            format!("the collection is damaged, so there is no backup of it; `anki-syncd restore {user} --list` shows what there is from before")
+            tracing::warn!(user = user.as_str(), %damage, "{user}: the collection is damaged, so it was not backed up");
+            format!("the collection is damaged, so it was not backed up; `anki-syncd restore {user} --list` shows earlier versions")
         });
         let mut answer = value(&BackedUp {
             folder: backup.folder().to_owned(),
@@ -72,7 +72,7 @@ impl Operator {
         let kept = vault.restore(copy).await.map_err(said)?;
         tracing::info!(
             user = user.as_str(),
-            "{user}: restored {} by the operator: {} cards, {} reviews",
+            "{user}: the operator restored {}: {} cards, {} reviews",
             match source {
                 Source::Snapshot(name) => format!("the snapshot {name}"),
                 Source::Sent(_) => "a file".to_owned(),
@@ -135,10 +135,11 @@ async fn examine(
     };
     vault.examine(copy).await.map_err(|error| match error {
         Error::Upload(CheckError::Refused(Refusal::Unlike(what) | Refusal::Wrong(what))) => {
-            format!("that collection {what}; nothing was changed")
+            format!("the collection to restore {what}; nothing was changed")
         }
         Error::Upload(CheckError::Refused(_)) => {
-            "that is no Anki collection, or a damaged one; nothing was changed".to_owned()
+            "the file to restore is not an Anki collection, or is damaged; nothing was changed"
+                .to_owned()
         }
         error => error.to_string(),
     })
@@ -151,7 +152,7 @@ async fn receive(vault: &Arc<Vault>, bytes: u64, rest: &mut Rest) -> Result<Name
         let mut block = Vec::new();
         let read = (&mut rest).take(BLOCK).read_to_end(&mut block).await;
         if read.map_err(said)? == 0 {
-            return Err("the file that is to be restored came incomplete".to_owned());
+            return Err("the file to restore was not sent completely; try again".to_owned());
         }
         let written = spawn_blocking(move || file.write_all(&block).map(|()| file)).await;
         file = written.map_err(said)?.map_err(said)?;

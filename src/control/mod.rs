@@ -155,7 +155,7 @@ impl Request {
             Self::Revoke { .. } => "logging devices out".to_owned(),
             Self::Mend { user, .. } => format!("repairing the data of {user}"),
             Self::BackUp { user } => format!("copying the data of {user}"),
-            Self::Preview { user, .. } => format!("checking what {user} would get"),
+            Self::Preview { user, .. } => format!("checking the collection to restore for {user}"),
             Self::Restore { user, .. } => format!("restoring the collection of {user}"),
             Self::Snapshots { user } => format!("listing the snapshots of {user}"),
             Self::Base

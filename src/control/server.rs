@@ -96,7 +96,7 @@ impl Operator {
 
     async fn mend(&self, user: &UserName, mend: Mend) -> Result<Mended, String> {
         if !self.base.join(user.as_str()).is_dir() {
-            return Err(format!("there are no data of a user {user}"));
+            return Err(format!("there are no data of the user {user}"));
         }
         let mended = self.server.vaults.mend(user, mend).await;
         mended.map_err(|error| error.to_string())
@@ -139,12 +139,12 @@ pub async fn serve(operator: Arc<Operator>, listener: UnixListener) {
                 let operator = Arc::clone(&operator);
                 conversations.spawn(async move {
                     if let Err(error) = converse(&operator, stream).await {
-                        tracing::debug!(%error, "an operator's command went away");
+                        tracing::debug!(%error, "an anki-syncd command closed its connection");
                     }
                 });
             }
             Err(error) => {
-                tracing::warn!(%error, "an operator's command could not be accepted");
+                tracing::warn!(%error, "cannot accept the connection of an anki-syncd command");
                 sleep(BACK_OFF).await;
             }
         }
@@ -183,7 +183,7 @@ async fn converse(operator: &Operator, stream: UnixStream) -> io::Result<()> {
         },
         // Nothing of it is repeated: it may hold what users log in with.
         Err(error) => Reply::Refused(format!(
-            "the server does not understand this command (column {}); are both of the same version?",
+            "the server does not understand this command (column {}): it may be of another version. Restart the server after an upgrade",
             error.column()
         )),
     };

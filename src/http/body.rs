@@ -124,25 +124,25 @@ pub enum BodyError {
     #[error("the request body cannot be decompressed")]
     Malformed,
     /// Not multipart/form-data as its head says.
-    #[error("the request body is no multipart form: {0}")]
+    #[error("the request body is not a multipart form: {0}")]
     Multipart(String),
     /// No byte for too long, or too few.
-    #[error("the request body stood still or came too slowly")]
+    #[error("the request body stalled or arrived too slowly")]
     Stalled,
     /// Strangers fill all the room that there is for them.
-    #[error("too many uploads at a time have not shown a host key yet")]
+    #[error("too many uploads at once without a valid host key; try again")]
     Crowded,
     /// The client went away.
-    #[error("the connection broke off: {0}")]
+    #[error("the connection was interrupted: {0}")]
     Connection(#[from] hyper::Error),
     /// It could not be kept.
-    #[error("the request body cannot be kept: {0}")]
+    #[error("the request body cannot be stored: {0}")]
     Io(#[from] std::io::Error),
     /// The server stops.
     #[error(transparent)]
     Interrupted(#[from] Interrupted),
     /// A bug of ours.
-    #[error("panicked: {0}")]
+    #[error("internal error: {0}")]
     Panicked(#[from] JoinError),
 }
 

@@ -150,7 +150,7 @@ impl Connections {
         if table.warned.is_none_or(|at| at.elapsed() >= WARN_EVERY) {
             table.warned = Some(Instant::now());
             tracing::warn!(
-                "all {} connections are in use: the oldest ones without a valid host key are closed to make room",
+                "all {} connections (max_connections) are in use: closing the oldest ones without a valid host key to make room",
                 self.capacity
             );
         }

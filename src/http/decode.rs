@@ -24,13 +24,13 @@ pub struct Inflate<W> {
 #[derive(Debug, thiserror::Error)]
 pub enum DecodeError {
     /// Not compressed as it should be, cut off, or something behind its end.
-    #[error("the request body is not one whole zstd frame or gzip member")]
+    #[error("the request body is not exactly one complete zstd frame or gzip member")]
     Malformed,
     /// Larger than the limit once decoded.
-    #[error("the request body is larger than the limit once decoded")]
+    #[error("the decompressed request body is larger than the limit")]
     TooLarge,
     /// It could not be kept.
-    #[error("the request body cannot be kept: {0}")]
+    #[error("the request body cannot be stored: {0}")]
     Io(#[from] io::Error),
 }
 

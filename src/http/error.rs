@@ -59,15 +59,15 @@ impl HttpError {
             Some(Fault::Full) => Self {
                 status: StatusCode::INSUFFICIENT_STORAGE,
                 public: "the server's disk is full; nothing was stored".to_owned(),
-                cause: format!("{cause}; nothing was stored: make room on the disk"),
+                cause: format!("{cause}; nothing was stored: free space on the disk"),
                 is_parting: false,
             },
             fault => Self {
                 status: StatusCode::INTERNAL_SERVER_ERROR,
-                public: "the server could not do this; its log says why".to_owned(),
+                public: "the server failed; its log says why".to_owned(),
                 cause: match fault {
                     Some(_) => {
-                        format!("the disk failed: {cause}; the kernel's log (dmesg) says more")
+                        format!("the disk failed: {cause}; the kernel's log (dmesg) shows more")
                     }
                     None => cause.to_string(),
                 },
@@ -137,8 +137,7 @@ impl From<KeyError> for HttpError {
             KeyError::Invalid | KeyError::Revoked(_) => Self::new(StatusCode::FORBIDDEN, error),
             KeyError::Unknown(error) => Self {
                 status: StatusCode::SERVICE_UNAVAILABLE,
-                public: "the server cannot read what it knows of this device; its log says why"
-                    .to_owned(),
+                public: "the server cannot read its list of devices; its log says why".to_owned(),
                 cause: error.to_string(),
                 is_parting: false,
             },

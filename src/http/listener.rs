@@ -28,7 +28,7 @@ impl Listener {
                 let (stream, peer) = listener.accept().await?;
                 // Answers are written whole; waiting for more would only delay them.
                 if let Err(error) = stream.set_nodelay(true) {
-                    tracing::debug!(%error, "a connection broke off before it began");
+                    tracing::debug!(%error, "a connection was closed before it began");
                 }
                 Ok((Either::Left(stream), Some(peer.ip().to_canonical())))
             }

@@ -128,7 +128,7 @@ impl Entry {
     pub fn download_broke_off(&self, sent: u64, length: u64) {
         let (who, ms) = (self.who(), self.millis());
         let (sent, length) = (HumanBytes(sent), HumanBytes(length));
-        line!(info, self, ms; "{who}: the download of the collection broke off after {sent} of {length}");
+        line!(info, self, ms; "{who}: the download of the collection was interrupted after {sent} of {length}");
     }
 
     /// Logs a failure with its cause. What a client may well meet is no warning; what is
@@ -137,18 +137,18 @@ impl Entry {
         let (ms, status, cause) = (self.millis(), error.status.as_u16(), &error.cause);
         let (who, method) = (self.who(), self.method);
         if error.is_parting {
-            line!(info, self, ms, status; "{who}: {method} was ended: {cause}");
+            line!(info, self, ms, status; "{who}: {method} was cancelled: {cause}");
         } else if error.status.is_server_error() && error.status != StatusCode::NOT_IMPLEMENTED {
             line!(error, self, ms, status; "{who}: {method} failed: {cause}");
         } else if error.status == StatusCode::CONFLICT {
-            line!(info, self, ms, status; "{who}: {method} has to be tried again: {cause}");
+            line!(info, self, ms, status; "{who}: {method} has to be repeated: {cause}");
         } else if method == "hostKey" {
             let (address, user) = (&self.place, &self.user);
             if user.parse::<UserName>().is_ok() {
                 // Read by fail2ban: the address comes before anything that a stranger chose.
                 line!(warn, self, ms, status; "login failed ip={address} user={user:?}: {cause}");
             } else {
-                line!(info, self, ms, status; "login of nobody ip={address} user={user:?}: {cause}");
+                line!(info, self, ms, status; "login refused (invalid user name) ip={address} user={user:?}: {cause}");
             }
         } else {
             line!(warn, self, ms, status; "{who}: {method} refused: {cause}");

@@ -11,8 +11,8 @@ use crate::{account::subscriber::network, seldom::Seldom};
 /// How a TLS connection begins: a record of a handshake, in any version.
 const TLS: [u8; 2] = [0x16, 0x03];
 
-const NO_SLASH: &str = "the address in that client lacks the slash at its end";
-const UNKNOWN: &str = "correct the address in that client: http:// or https://, this server's name, the port, and a slash at the end";
+const NO_SLASH: &str = "the address in that client lacks the slash at the end";
+const UNKNOWN: &str = "correct the address in that client. It consists of http:// or https://, this server's name, the port, and a slash at the end";
 
 /// What has been logged of late, by network and by what is wrong.
 #[derive(Default)]
@@ -28,14 +28,14 @@ impl Lost {
         } else if request.headers().contains_key(HEADER) {
             UNKNOWN
         } else {
-            tracing::debug!(address = place(address), "nothing is at {path:?}");
+            tracing::debug!(address = place(address), "there is nothing at {path:?}");
             return;
         };
         let address = self.due(address, remedy);
         if let Some(address) = address {
             tracing::warn!(
                 address,
-                "someone (from {address}) asked for {path:?}, and nothing is there: {remedy}"
+                "a client at {address} requested {path:?}, which does not exist: {remedy}"
             );
         }
     }
@@ -47,7 +47,7 @@ impl Lost {
         {
             tracing::warn!(
                 address,
-                "someone (from {address}) uses https, and this port takes http only: write http:// in that client, or in the proxy's configuration if that is a proxy"
+                "a client at {address} uses https, but this port accepts http only: write http:// in the address in that client, or in the configuration of the proxy if it is one"
             );
         }
     }

@@ -90,7 +90,7 @@ impl Memory {
             Ok(Some(share)) => Ok(share),
             _ => Err(HttpError::new(
                 StatusCode::SERVICE_UNAVAILABLE,
-                "other requests fill the memory there is for them (memory_megs); try again",
+                "other requests use all the memory that memory_megs allows; try again",
             )),
         }
     }

@@ -179,7 +179,7 @@ fn affordable(wished: usize) -> usize {
     let most = usize::try_from(descriptors / 2).unwrap_or(usize::MAX);
     if wished > most {
         tracing::warn!(
-            "max_connections is {wished}, but the limit of open files allows {most}: raise LimitNOFILE= or ulimit -n"
+            "max_connections is {wished}, but the limit of open files allows only {most}: raise LimitNOFILE= of the unit, or ulimit -n"
         );
     }
     wished.min(most)
@@ -202,7 +202,7 @@ async fn accept(
                 connections.spawn(connection(server, stream, Arc::new(guest), stop.clone()));
             }
             Err(error) => {
-                tracing::warn!(%error, "a connection could not be accepted");
+                tracing::warn!(%error, "cannot accept a connection");
                 // Most likely there are no file descriptors left.
                 open.make_room();
                 sleep(BACK_OFF).await;
@@ -252,7 +252,7 @@ async fn connection(
         }
     };
     if let Err(error) = ended {
-        tracing::debug!(%error, peer = ?guest.peer, "a connection broke off");
+        tracing::debug!(%error, peer = ?guest.peer, "a connection was interrupted");
         if error.is_parse() {
             let unread = connection.into_parts().read_buf;
             server.lost.connection(guest.peer, &unread);

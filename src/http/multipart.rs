@@ -40,7 +40,7 @@ pub fn boundary(content_type: Option<&HeaderValue>) -> Result<String, HttpError>
         HttpError::new(
             StatusCode::BAD_REQUEST,
             format_args!(
-                "neither an anki-sync header nor a multipart form, so no Anki client: {error}"
+                "not a request of Anki, since there is neither an anki-sync header nor a multipart form: {error}"
             ),
         )
     })
@@ -58,7 +58,7 @@ pub fn caller_in_query(query: &str) -> Result<Caller, HttpError> {
     if parts.key.is_none() {
         return Err(HttpError::new(
             StatusCode::BAD_REQUEST,
-            "there is no k in the query",
+            "the query has no parameter k",
         ));
     }
     Ok(parts.into_caller())
@@ -217,7 +217,7 @@ fn one_at_a_time(
                 let length = piece.len() as u64;
                 if between.fetch_add(length, Ordering::Relaxed) > BETWEEN {
                     return Err(BodyError::Multipart(
-                        "too much between two parts".to_owned(),
+                        "too much data between two parts".to_owned(),
                     ));
                 }
                 let room = room.checked_sub(length).ok_or(BodyError::TooLarge)?;

@@ -176,7 +176,7 @@ impl Drop for Batch<'_> {
         if is_open(self.0.journal().try_exists())
             && let Err(error) = self.0.remove_staged()
         {
-            tracing::warn!(%error, "staged media files cannot be removed yet");
+            tracing::warn!(%error, "temporary media files cannot be removed yet");
         }
     }
 }

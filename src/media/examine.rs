@@ -160,7 +160,7 @@ impl fmt::Display for Settled {
         } = self;
         write!(
             f,
-            "of the media, {forgotten} forgotten, {recorded} recorded, {set_aside} set aside"
+            "media.db: {forgotten} missing files removed, {recorded} files added; {set_aside} damaged files set aside"
         )
     }
 }

@@ -86,24 +86,26 @@ pub enum Refusal {
     #[error("the zip of media files is damaged or incomplete")]
     Zip,
     /// The zip's own list of files.
-    #[error("the zip's list of media files is unreadable, over 50 KiB or over 25 files")]
+    #[error(
+        "the list of media files in the zip is unreadable, larger than 50 KiB, or has more than 25 files"
+    )]
     List,
     /// A name that cannot be one.
     #[error(transparent)]
     Name(#[from] NameError),
     /// The reference server fails for good on such a one.
-    #[error("a media file of zero bytes was sent")]
+    #[error("an empty media file was sent")]
     Nothing,
     /// The file system would make one file of two.
     #[error(
-        "the media files {0:?} and {1:?} differ in upper and lower case only, and the disk of the server cannot keep both; rename one of them in Anki, or have SYNC_BASE on ext4, XFS or Btrfs"
+        "the names of the media files {0:?} and {1:?} differ only in upper and lower case, and the file system of the server cannot store both: rename one of them in Anki, or move SYNC_BASE to ext4, XFS or Btrfs"
     )]
     Case(String, String),
     /// Over 100 MiB.
     #[error("a media file is larger than 100 MiB")]
     Large,
     /// More names than a client may ask for at a time.
-    #[error("more than 25 media files were asked for, or none")]
+    #[error("more than 25 media files were requested, or none")]
     Names,
 }
 
@@ -123,7 +125,7 @@ pub enum Error {
     #[error("media folder: {0}")]
     Io(#[from] io::Error),
     /// More than the user may fill.
-    #[error("the media would take {} MiB, of which this user may fill {}; whoever runs the server can raise quota_megs", bytes.div_ceil(1 << 20), allowed >> 20)]
+    #[error("the media would take up {} MiB, but the quota leaves only {} MiB for them: the administrator of the server can raise quota_megs", bytes.div_ceil(1 << 20), allowed >> 20)]
     OverQuota {
         /// What they would take.
         bytes: u64,
@@ -132,7 +134,7 @@ pub enum Error {
     },
     /// Most likely the folder is on a disk that is not mounted.
     #[error(
-        "none of the {0} media files that media.db lists is in the media folder: mount its disk, or put the files back; if they are lost, create the folder if it is missing, and `anki-syncd check --repair` forgets them. Until then no media are synced"
+        "none of the {0} media files that media.db lists is in the media folder, so no media are synced: mount its disk, or restore the files. If they are lost, create the folder if it is missing, then run `anki-syncd check --repair`"
     )]
     Absent(usize),
     /// A copy for a backup.
@@ -324,7 +326,7 @@ impl MediaStore {
                 Some(_) if !self.folders.media.join(name).is_file() => {
                     tracing::warn!(
                         file = name,
-                        "a media file has vanished from the folder; its entry is dropped"
+                        "a media file is missing from the folder; its entry in media.db is removed"
                     );
                     database::forget(&transaction, name)?;
                     missing = Some(name);

@@ -18,10 +18,10 @@ pub enum NameError {
     #[error("a media file's name is longer than 255 bytes")]
     Long,
     /// Would lie outside the folder, or be no file.
-    #[error("a media file's name holds `/` or NUL, or is `.` or `..`")]
+    #[error("a media file's name contains `/` or NUL, or is `.` or `..`")]
     Unsafe,
     /// The same name would come in two spellings from different systems.
-    #[error("a media file's name is not in Unicode NFC; Tools > Check Media in Anki mends it")]
+    #[error("a media file's name is not in Unicode NFC; Tools > Check Media in Anki corrects it")]
     NotNfc,
 }
 

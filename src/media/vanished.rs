@@ -52,7 +52,7 @@ impl MediaStore {
         let some: Vec<_> = vanished.iter().take(SHOWN).collect();
         tracing::warn!(
             files = ?some,
-            "{} media files have vanished from the folder; they are forgotten, so that a device that has them sends them again",
+            "{} media files are missing from the folder; they are removed from media.db, so that a device that has them sends them again",
             vanished.len()
         );
         Ok(())

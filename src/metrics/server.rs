@@ -33,7 +33,7 @@ pub async fn serve(operator: Arc<Operator>, listener: Listener) {
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             Err(error) => {
-                tracing::warn!(%error, "a connection for metrics could not be accepted");
+                tracing::warn!(%error, "cannot accept a connection for metrics");
                 sleep(BACK_OFF).await;
                 continue;
             }
@@ -47,7 +47,7 @@ pub async fn serve(operator: Arc<Operator>, listener: Listener) {
                 .header_read_timeout(PATIENCE)
                 .serve_connection(TokioIo::new(stream), service);
             if let Err(error) = connection.await {
-                tracing::debug!(%error, "a connection for metrics broke off");
+                tracing::debug!(%error, "a connection for metrics was interrupted");
             }
         });
     }

@@ -77,7 +77,7 @@ impl Account {
                 format!("started as root: running as {name}, the owner of SYNC_BASE ({base})")
             }
             Choice::Default => format!(
-                "started as root: running as {name}, with the data in {base}; `run_as` in the configuration file names another account"
+                "started as root: running as {name}, with the data in {base}. To run as another account, set `run_as` in the configuration file"
             ),
         }
     }

@@ -53,11 +53,11 @@ impl Fixed {
         ];
         let changed = changed.iter().filter(|(_, is_changed)| *is_changed);
         let remarks = changed.map(|(setting, _)| {
-            format!("{setting} has changed, which takes effect at the next start: `systemctl restart anki-syncd`, or however this server is started")
+            format!("{setting} has changed, which takes effect at the next start: run `systemctl restart anki-syncd` (without systemd, restart the server)")
         });
         let places = self.passed.as_deref().unwrap_or_default();
         let ignored = ignored_address(now, places)
-            .map(|ignored| format!("{ignored}. To have it listen elsewhere: {ANOTHER_PORT}"));
+            .map(|ignored| format!("{ignored}. To listen on another port: {ANOTHER_PORT}"));
         remarks.chain(ignored).collect()
     }
 }
@@ -74,7 +74,7 @@ pub fn ignored_address(settings: &Settings, places: &[String]) -> Option<String>
         return None;
     }
     Some(format!(
-        "{} has no effect: systemd listens, at {}",
+        "{} has no effect: systemd listens on {}",
         settings.address_given_by.join(" and "),
         places.join(" and ")
     ))

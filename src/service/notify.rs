@@ -60,6 +60,6 @@ pub fn watchdog() -> Option<Duration> {
 
 fn send(states: &[NotifyState]) {
     if let Err(error) = sd_notify::notify(states) {
-        tracing::warn!(%error, "systemd cannot be told of our state");
+        tracing::warn!(%error, "cannot report the state to systemd");
     }
 }

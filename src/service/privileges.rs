@@ -18,7 +18,7 @@ pub enum PrivilegeError {
     Unknown(String),
     /// Root would give away a folder that somebody else can exchange.
     #[error(
-        "started as root, and {} belongs to user number {owner}, who can put another folder in the place of SYNC_BASE ({}): give SYNC_BASE to the account that is to run the server (chown), name that account as `run_as` in the configuration file, or pass --allow-root",
+        "started as root, but {} belongs to the account with the number {owner}, which could replace SYNC_BASE ({}): give SYNC_BASE to the account that is to run the server (chown), set `run_as` in the configuration file to that account, or pass --allow-root",
         part.display(),
         base.display()
     )]
@@ -32,7 +32,7 @@ pub enum PrivilegeError {
     },
     /// The account cannot get there.
     #[error(
-        "started as root, and the account {account} may not enter {}, so that it cannot reach SYNC_BASE ({}): set SYNC_BASE to a folder elsewhere, such as /var/lib/anki-syncd, or pass --allow-root",
+        "started as root, but the account {account} cannot enter {}, and so cannot reach SYNC_BASE ({}): set SYNC_BASE to another folder, such as /var/lib/anki-syncd, or pass --allow-root",
         part.display(),
         base.display()
     )]
@@ -46,14 +46,16 @@ pub enum PrivilegeError {
     },
     /// The system refuses.
     #[error(
-        "the rights of root cannot be given up: {0}; start the server as an ordinary user, or pass --allow-root"
+        "cannot give up root's rights: {0}. Start the server as an ordinary user, or pass --allow-root"
     )]
     System(#[from] Errno),
     /// The system says that it did it, but did not.
-    #[error("the rights of root are still there after giving them up; is `run_as` root?")]
+    #[error(
+        "the server still has root's rights after giving them up: set `run_as` to an account other than root"
+    )]
     Kept,
     /// The folder, or the process, cannot be looked at.
-    #[error("the rights of root cannot be given up: {0}")]
+    #[error("cannot give up root's rights: {0}")]
     Io(#[from] io::Error),
 }
 

@@ -101,7 +101,9 @@ impl Reloader {
         let applied = self.take_over(sources).await;
         if let Err(problems) = &applied {
             for problem in &problems.0 {
-                tracing::error!("not reloaded, everything stays as it was: {problem}");
+                tracing::error!(
+                    "not reloaded, so the former settings and users stay in use: {problem}"
+                );
             }
         }
         notify::ready();
@@ -150,7 +152,7 @@ impl Reloader {
             tracing::info!(user = change.user().as_str(), "{change}");
         }
         tracing::info!(
-            "settings and users read again; {} can log in",
+            "settings and users have been reloaded; {} can log in",
             accounts.count()
         );
     }
@@ -186,7 +188,7 @@ impl Reloader {
             server.vaults.remember(&users, standing)
         });
         if let Ok(Err(error)) = remembered.await {
-            tracing::warn!(%error, "who has been served cannot be noted");
+            tracing::warn!(%error, "cannot save which users have synced with this server");
         }
     }
 
@@ -222,11 +224,11 @@ fn elsewhere(sources: &Sources) -> Option<&'static str> {
     let settings = Settings::load(sources).ok()?;
     if settings.user_lists.from_environment {
         Some(
-            "this server is told its users by SYNC_USER1 and so on in its environment, which stand in place of any list; change them there and restart it",
+            "the users of this server are set by SYNC_USER1 and so on in its environment, which overrides any list: change them there and restart the server",
         )
     } else if sources.users.is_none() && sources.credential().is_none() {
         Some(
-            "this server was started without a list of users as a credential; name the list as `users_file` in its configuration file",
+            "this server was started without a list of users as a credential: set `users_file` in its configuration file to the list",
         )
     } else {
         None

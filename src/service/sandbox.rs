@@ -18,16 +18,16 @@ pub fn confine(base: &Path) -> Result<(), Box<dyn std::error::Error>> {
     let status = restrict(base)?;
     match status {
         RulesetStatus::FullyEnforced => {
-            tracing::info!("Landlock confines writing to {}", base.display());
+            tracing::info!("Landlock restricts writing to {}", base.display());
         }
         RulesetStatus::PartiallyEnforced => {
             tracing::info!(
-                "Landlock confines writing to {}, as far as this kernel can",
+                "Landlock restricts writing to {}, as far as this kernel supports it",
                 base.display()
             );
         }
         RulesetStatus::NotEnforced => tracing::info!(
-            "this kernel has no Landlock; writing is confined by the unit only, if at all"
+            "this kernel has no Landlock; only systemd's sandbox, if there is one, restricts writing"
         ),
     }
     Ok(())

@@ -13,7 +13,7 @@ const SOCKET: &str = "anki-syncd.socket";
 pub const ANOTHER_PORT: &str = "`sudo systemctl edit anki-syncd.socket`, with the lines `[Socket]`, `ListenStream=` and `ListenStream=27701`; then `sudo systemctl restart anki-syncd.socket`";
 /// What makes a changed socket unit count.
 pub const RESTART: &str =
-    "`systemctl restart anki-syncd.socket`; a sync under way is completed first.";
+    "`systemctl restart anki-syncd.socket`; running syncs are completed first.";
 
 /// What the unit's definition and state say.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -84,7 +84,7 @@ impl SocketUnit {
     pub fn failure(&self) -> String {
         let taken = self.ports().filter_map(|port| {
             let holder = holder(port)?;
-            Some(format!("port {port} is taken by {holder}"))
+            Some(format!("port {port} is in use by {holder}"))
         });
         let taken: Vec<_> = taken.collect();
         let ports: Vec<_> = self.ports().map(|port| format!("port {port}")).collect();
@@ -102,11 +102,11 @@ impl SocketUnit {
     pub fn remedy(&self) -> String {
         if self.ports().any(|port| holder(port).is_some()) {
             format!(
-                "Choose another port: {ANOTHER_PORT}. Or stop what has the port, then `sudo systemctl restart {SOCKET}`"
+                "To choose another port: {ANOTHER_PORT}. Or stop the program that uses the port, then run `sudo systemctl restart {SOCKET}`"
             )
         } else {
             format!(
-                "`sudo systemctl restart {SOCKET}` tries again; `journalctl -u {SOCKET}` says why it failed"
+                "`sudo systemctl restart {SOCKET}` tries again; `journalctl -u {SOCKET}` shows why it failed"
             )
         }
     }
@@ -156,7 +156,7 @@ mod tests {
         };
         assert!(unit.cannot_listen());
         let start = format!(
-            "anki-syncd.socket has failed: port {} is taken by ",
+            "anki-syncd.socket has failed: port {} is in use by ",
             address.port()
         );
         assert!(unit.failure().starts_with(&start), "{}", unit.failure());

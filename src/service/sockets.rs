@@ -36,11 +36,11 @@ pub enum Socket {
 pub enum SocketError {
     /// A socket unit that passes something else.
     #[error(
-        "socket {0} that systemd passes is no listening stream socket; the socket unit needs ListenStream= and Accept=no"
+        "socket {0} from systemd is not a listening stream socket: the socket unit needs ListenStream= and Accept=no"
     )]
     Foreign(usize),
     /// A name that does not resolve.
-    #[error("SYNC_HOST: {host:?} is not an address of this machine: {source}")]
+    #[error("SYNC_HOST (host): {host:?} is not an address of this machine: {source}")]
     Host {
         /// As it was set.
         host: String,
@@ -49,7 +49,7 @@ pub enum SocketError {
     },
     /// An address that is taken or forbidden.
     #[error(
-        "cannot listen on {address}: {source}{}; SYNC_HOST and SYNC_PORT choose another address",
+        "cannot listen on {address}: {source}{}. Choose another address with SYNC_HOST (host) and SYNC_PORT (port)",
         holder(address.port()).map(|holder| format!(" by {holder}")).unwrap_or_default()
     )]
     Listen {
@@ -60,7 +60,7 @@ pub enum SocketError {
     },
     /// Confined by a unit that leaves it no network, and no socket unit to make up for that.
     #[error(
-        "systemd passes no socket, and the unit allows no other: `systemctl enable --now anki-syncd.socket`, or use the drop-in standalone.conf"
+        "systemd passed no socket, and the unit does not allow the server to open one: run `systemctl enable --now anki-syncd.socket`, or use the drop-in standalone.conf"
     )]
     NoneAllowed,
     /// The system gives no socket.

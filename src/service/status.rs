@@ -32,7 +32,7 @@ pub async fn run(server: &Server) {
                     &zone,
                 )
             },
-            |nearly_full| format!("Stores nothing: {nearly_full}"),
+            |nearly_full| format!("Not storing anything: {nearly_full}"),
         );
         if sentence != shown {
             notify::status(&sentence);
@@ -51,7 +51,7 @@ async fn disk(server: &Server) -> Option<NearlyFull> {
 fn log_change(before: Option<NearlyFull>, now: Option<NearlyFull>) {
     match (before, now) {
         (None, Some(nearly_full)) => tracing::warn!("{nearly_full}"),
-        (Some(_), None) => tracing::info!("there is room on the disk again"),
+        (Some(_), None) => tracing::info!("the disk has enough free space again"),
         _ => {}
     }
 }
@@ -72,7 +72,10 @@ fn sentence(
                 format!("{users} users")
             };
             if kept_out > 0 {
-                let _ = write!(users, ", {kept_out} kept out by mistakes in the list");
+                let _ = write!(
+                    users,
+                    ", {kept_out} more cannot log in because of mistakes in the list"
+                );
             }
             let last = last.map_or_else(
                 || "no sync since the start".to_owned(),
@@ -116,7 +119,7 @@ mod tests {
                 1,
                 2,
                 None,
-                "Idle; 1 user, 2 kept out by mistakes in the list; no sync since the start",
+                "Idle; 1 user, 2 more cannot log in because of mistakes in the list; no sync since the start",
             ),
             (
                 0,

@@ -23,9 +23,7 @@ pub async fn run(limit: Duration, workers: Workers) {
         if has_a_thread && !workers.are_stuck() {
             notify::alive();
         } else {
-            tracing::error!(
-                "all threads that work on data are stuck; systemd will restart the daemon"
-            );
+            tracing::error!("all worker threads are stuck; systemd will restart the server");
         }
     }
 }

@@ -154,7 +154,10 @@ pub async fn sanity_check(
         Ok(if reply.status == SanityStatus::Ok {
             Next::Continue(reply)
         } else {
-            tracing::warn!(?reply, "the sanity check failed, so the sync is rolled back; the client will ask for a full sync");
+            tracing::warn!(
+                ?reply,
+                "the sanity check failed, so the sync is rolled back; Anki will ask for a full sync"
+            );
             Next::RollBack(reply)
         })
     });

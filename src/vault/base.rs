@@ -27,7 +27,7 @@ pub struct Base {
 #[derive(Debug, thiserror::Error)]
 pub enum BaseError {
     /// Missing rights, a read-only or full file system.
-    #[error("SYNC_BASE: {}: {source}; {}", path.display(), remedy(source))]
+    #[error("SYNC_BASE (base): {}: {source}; {}", path.display(), remedy(source))]
     Io {
         /// What could not be created, read or written.
         path: PathBuf,
@@ -35,10 +35,10 @@ pub enum BaseError {
         source: io::Error,
     },
     /// Two servers would undo each other's work.
-    #[error("SYNC_BASE: {} is in use by another anki-syncd; stop that one first", .0.display())]
+    #[error("SYNC_BASE (base): {} is in use by another anki-syncd: stop that one first", .0.display())]
     InUse(PathBuf),
     /// Root's, but not a folder of users' folders.
-    #[error("SYNC_BASE: {} is root's and holds {}, which is nothing of a sync server's; choose a folder of its own, or give it yourself to the account that is to run the server", base.display(), other.display())]
+    #[error("SYNC_BASE (base): {} belongs to root and contains {}, which does not belong to a sync server: choose a folder that contains nothing else, or give the folder to the account that is to run the server (chown)", base.display(), other.display())]
     Shared {
         /// The folder.
         base: PathBuf,
@@ -46,16 +46,16 @@ pub enum BaseError {
         other: PathBuf,
     },
     /// Shortened by hand or by a full disk.
-    #[error("{} does not hold 32 bytes; remove it to have a new one made, whereupon all devices have to log in again", .0.display())]
+    #[error("{} does not have 32 bytes: restore it from a backup, or remove it, so that the server makes a new one and all devices have to log in again", .0.display())]
     Secret(PathBuf),
     /// The system's random source.
-    #[error("no random bytes for the host keys: {0}")]
+    #[error("the system has no random bytes for the host keys: {0}")]
     Random(#[from] getrandom::Error),
 }
 
 fn remedy(error: &io::Error) -> &'static str {
     match disk::fault(error) {
-        Some(Fault::Full) => "the disk is full: make room on it",
+        Some(Fault::Full) => "the disk is full: free space on it",
         Some(Fault::Failed) => "check the disk, and whether it is mounted read-only",
         None => "the server needs to read and write there",
     }

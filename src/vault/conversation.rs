@@ -144,7 +144,7 @@ impl Vault {
                     Some(other) => {
                         tracing::info!(
                             session = other.speaker.session_key,
-                            "a sync that was under way is rolled back"
+                            "an unfinished sync is rolled back"
                         );
                         *open = None;
                     }

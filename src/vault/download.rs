@@ -160,7 +160,7 @@ impl Shared {
         match &*self.file.lock().unwrap_or_else(PoisonError::into_inner) {
             Some(file) => work(file),
             None => Err(io::Error::other(
-                "this download was given up, since others of the same user have begun since",
+                "this download was cancelled, since newer ones of the same user have begun",
             )),
         }
     }
@@ -168,7 +168,7 @@ impl Shared {
     fn give_up(&self) {
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         if file.take().is_some() {
-            tracing::info!("the oldest download of this user is given up for a new one");
+            tracing::info!("the oldest download of this user is cancelled for a new one");
         }
     }
 
@@ -186,7 +186,10 @@ impl Shared {
             }
             Downgrade::Done => {}
             Downgrade::Failed => {
-                return Err(io::Error::other("the copy for an old client failed").into());
+                return Err(io::Error::other(
+                    "cannot make the copy of the collection for an old client",
+                )
+                .into());
             }
         }
         *downgrade = Downgrade::Done;

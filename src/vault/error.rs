@@ -30,10 +30,10 @@ pub enum Error {
     #[error(transparent)]
     Collection(#[from] collection::Error),
     /// No normal sync is under way, or another one.
-    #[error("no sync is under way, or another one than this request belongs to")]
+    #[error("this request does not belong to the running sync, or no sync is running")]
     NotInSync,
     /// Merging with another collection than the device had in mind would mix the two.
-    #[error("another device has replaced the collection meanwhile; sync again")]
+    #[error("another device has replaced the collection in the meantime; sync again")]
     Replaced,
     /// Another device of the user has been in the middle of a sync all the time.
     #[error("another device of this user is syncing; try again when it has finished")]
@@ -57,7 +57,7 @@ pub enum Error {
     #[error("this user's data are being moved or removed; try again")]
     Moved,
     /// The user has been served before, and the folder is missing or empty.
-    #[error("{} is missing or empty, although this user has been served from it: mount its disk, or bring it back under this name; if the data are given up, remove {} and restart the server. Until then nothing of this user is synced", folder.display(), mark.display())]
+    #[error("{} is missing or empty, although this user has synced with it before, so this user cannot sync: mount its disk, or restore the folder. If the data are lost for good, remove {} and restart the server", folder.display(), mark.display())]
     Absent {
         /// The user's folder.
         folder: PathBuf,
@@ -74,7 +74,7 @@ pub enum Error {
     #[error(transparent)]
     Interrupted(#[from] Interrupted),
     /// A bug of ours, which cost this request; what it had begun was rolled back.
-    #[error("panicked: {0}")]
+    #[error("internal error: {0}")]
     Panicked(#[from] JoinError),
 }
 

@@ -132,7 +132,7 @@ impl Giving<'_> {
             fchownat(&file, c"", Some(self.uid), Some(self.gid), itself).map_err(io_failed)?;
         } else if found.st_uid == ROOT && kind != SFlag::S_IFSOCK {
             tracing::warn!(
-                "{} stays root's: it is a link, or has a second name; give it away by hand if the server needs it",
+                "{} still belongs to root, since it is a link or has several names: change its owner by hand if the server needs it",
                 path.display()
             );
         }

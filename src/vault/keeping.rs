@@ -56,9 +56,9 @@ impl Keeping {
             match tidying.await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => {
-                    tracing::warn!(%error, "snapshots are not compressed; it is tried again later");
+                    tracing::warn!(%error, "cannot compress or remove snapshots; the server tries again later");
                 }
-                Err(panicked) => tracing::error!("panicked: {panicked}"),
+                Err(panicked) => tracing::error!("internal error: {panicked}"),
             }
         });
     }

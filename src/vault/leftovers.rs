@@ -21,17 +21,17 @@ impl Vaults {
         let users = match spawn_blocking(move || with_leftovers(&base)).await {
             Ok(Ok(users)) => users,
             Ok(Err(error)) => {
-                tracing::warn!(%error, "what a crash may have left is not cleared away yet");
+                tracing::warn!(%error, "temporary files of a crash cannot be removed yet");
                 return;
             }
             Err(panicked) => {
-                tracing::error!("panicked: {panicked}");
+                tracing::error!("internal error: {panicked}");
                 return;
             }
         };
         for user in users {
             if let Err(error) = self.clear(&user).await {
-                tracing::warn!(%error, "{}: what a crash has left is not cleared away yet", user.as_str());
+                tracing::warn!(%error, "{}: temporary files of a crash cannot be removed yet", user.as_str());
             }
         }
     }

@@ -41,7 +41,7 @@ impl Vaults {
         let (served, new) = (self.served.clone(), to.clone());
         let renamed = self.take_away(from, move |folder| {
             if target.exists() {
-                let what = format!("{} is there already; move it away", target.display());
+                let what = format!("{} exists already: move it away", target.display());
                 return Err(io::Error::new(io::ErrorKind::AlreadyExists, what));
             }
             fs::rename(folder, &target)?;
@@ -80,7 +80,7 @@ impl Vaults {
         self.take_away(user, move |folder| {
             if folder.is_symlink() {
                 let what = format!(
-                    "{} is a link; remove it and what it points to yourself",
+                    "{} is a link: remove it and its target yourself",
                     folder.display()
                 );
                 return Err(io::Error::new(io::ErrorKind::InvalidInput, what));

@@ -105,7 +105,7 @@ impl Vaults {
             served.admit(&user)?;
             check_can_be_renamed(&source, &base)?;
             if target.symlink_metadata().is_ok() {
-                let what = format!("{} is there already; move it away", target.display());
+                let what = format!("{} exists already: move it away", target.display());
                 return Err(io::Error::new(io::ErrorKind::AlreadyExists, what).into());
             }
             let mut renames = read(&path)?;
@@ -166,7 +166,7 @@ impl Vaults {
             let path = self.base.renames_file();
             // What stays written down is looked at once more, which is no reason not to serve.
             if let Err(error) = spawn_blocking(move || write(&path, &kept)).await? {
-                tracing::warn!(%error, "which users are renamed cannot be written down");
+                tracing::warn!(%error, "cannot save the list of users who are being renamed");
             }
         }
         Ok(Followed {
@@ -184,7 +184,7 @@ impl Vaults {
         }
         if is_there(target.clone()).await? {
             tracing::warn!(
-                "{from} is {to} now, and both have a folder: each keeps its own. If {} has {to}'s data, move it there by hand while the server is stopped",
+                "{from} has been renamed to {to}, but both folders exist, so none was moved. If {} contains {to}'s data, move them by hand while the server is stopped",
                 source.display()
             );
             return Ok(Brought::Nothing);
@@ -193,12 +193,12 @@ impl Vaults {
         let is_moved = is_there(target).await? && !is_there(source).await?;
         match renamed {
             Ok(()) => {
-                tracing::info!("the data of {from} are those of {to} from now on");
+                tracing::info!("the data of {from} now belong to {to}");
                 Ok(Brought::Durably)
             }
             Err(error) if is_moved => {
                 tracing::error!(
-                    "the data of {from} are those of {to} from now on, but the disk failed to make that durable: {error}; it is tried again when the users are next read"
+                    "the data of {from} now belong to {to}, but the disk reported an error while saving: {error}. The server tries again when it next reads the users"
                 );
                 Ok(Brought::Perhaps)
             }
@@ -225,7 +225,7 @@ fn check_can_be_renamed(folder: &Path, base: &Path) -> io::Result<()> {
         return Ok(());
     }
     let what = format!(
-        "{} is where a disk is mounted, and cannot be renamed; mount it elsewhere, with a link of that name to it",
+        "{} is a mount point, which cannot be renamed: mount the disk elsewhere, and make a symbolic link with this name to it",
         folder.display()
     );
     Err(io::Error::new(io::ErrorKind::ResourceBusy, what))
@@ -242,7 +242,7 @@ fn read(path: &Path) -> io::Result<Vec<Rename>> {
         read => read?,
     };
     Ok(serde_json::from_slice(&bytes).unwrap_or_else(|error| {
-        tracing::error!("{} is damaged, and ignored: {error}", path.display());
+        tracing::error!("{} is damaged and is ignored: {error}", path.display());
         Vec::new()
     }))
 }

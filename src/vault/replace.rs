@@ -142,7 +142,7 @@ impl Place {
             if let Some(kept) = &kept
                 && let Err(error) = self.snapshots.take_back(kept, &self.collection)
             {
-                tracing::warn!(%error, "a snapshot of what was not replaced stays for now");
+                tracing::warn!(%error, "cannot remove the snapshot of a collection that was not replaced");
             }
         };
         self.put(new).inspect_err(take_back)?;
@@ -171,7 +171,7 @@ impl Place {
             }
             Err(error) if error.is_damage() => {
                 agree(None)?;
-                tracing::warn!(%error, "the collection that is replaced was damaged; it is kept as it was");
+                tracing::warn!(%error, "the replaced collection was damaged; it is kept as a snapshot");
                 Some(Why::Damaged)
             }
             Err(error) => return Err(error),

@@ -76,7 +76,7 @@ impl Restores {
     /// noted is no reason to refuse a sync; the next one tries again.
     pub(super) fn has(&self, device: DeviceId, schema: i64) {
         if let Err(error) = self.try_has(device, schema) {
-            tracing::warn!(%error, "that a device has the restored collection is not noted");
+            tracing::warn!(%error, "cannot save that a device has downloaded the restored collection");
         }
     }
 
@@ -115,7 +115,7 @@ fn read(file: &Path) -> io::Result<Vec<Restored>> {
     };
     Ok(serde_json::from_slice(&bytes).unwrap_or_else(|error| {
         // It is written whole; whoever has changed it is not to be stopped by it.
-        tracing::warn!(%error, "{} is ignored", file.display());
+        tracing::warn!(%error, "{} is damaged and is ignored", file.display());
         Vec::new()
     }))
 }

@@ -20,7 +20,7 @@ pub struct Room {
 /// The disk is full or nearly so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the disk is nearly full ({} MiB free, {} MiB have to be); nothing more is stored until there is room: delete or move something, or lower min_free_megs",
+    "the disk is nearly full ({} MiB are free, {} MiB have to stay free), so the server stores nothing more: delete or move files, or lower min_free_megs",
     free / MIB,
     reserve.div_ceil(MIB)
 )]
@@ -87,7 +87,7 @@ mod tests {
         assert_eq!(room.admit(free(10 * MIB, None)), Ok(()));
         let refused = room.admit(free(10 * MIB - 1, None)).unwrap_err();
         assert!(
-            refused.to_string().contains("9 MiB free, 10 MiB"),
+            refused.to_string().contains("9 MiB are free, 10 MiB"),
             "{refused}"
         );
         assert!(room.admit(free(10 * MIB, Some(0))).is_err());

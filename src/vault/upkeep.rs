@@ -44,12 +44,15 @@ impl fmt::Display for Mended {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Media(settled) => settled.fmt(f),
-            Self::Unsent(rows) => write!(f, "{rows} changes go to the devices at their next sync"),
-            Self::Journal => f.write_str("the collection is one file again"),
+            Self::Unsent(rows) => write!(
+                f,
+                "{rows} changes will reach the devices at their next sync"
+            ),
+            Self::Journal => f.write_str("the journal has been merged into the collection"),
             Self::Tables(tables) if tables.is_empty() => {
                 f.write_str("all tables are as Anki declares them")
             }
-            Self::Tables(tables) => write!(f, "built anew: {}", tables.join(", ")),
+            Self::Tables(tables) => write!(f, "rebuilt the tables {}", tables.join(", ")),
         }
     }
 }

@@ -96,7 +96,7 @@ impl Vaults {
             match served.note(&user) {
                 // No reason to keep data from their user that are there.
                 Err(error) if disk::fault(&error) == Some(Fault::Full) => {
-                    tracing::warn!(%error, "that {} has been served is not noted yet", user.as_str());
+                    tracing::warn!(%error, "cannot save yet that {} has synced with this server", user.as_str());
                 }
                 noted => noted?,
             }

@@ -54,10 +54,10 @@ pub enum Unreadable {
     #[error("one object in the request is larger than {} MiB", LARGEST_OBJECT / (1024 * 1024))]
     TooLarge,
     /// Nobody waits for the answer any more.
-    #[error("the request takes longer than its client waits")]
+    #[error("the request took longer than a client waits")]
     TooLong,
     /// The file.
-    #[error("the request's body cannot be read back: {0}")]
+    #[error("the stored request body cannot be read: {0}")]
     Io(#[source] io::Error),
 }
 

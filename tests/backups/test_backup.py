@@ -195,7 +195,7 @@ def test_a_damaged_collection_is_told_of_and_all_else_is_backed_up(ours, new_dev
 
 @pytest.mark.parametrize(
     ("gone", "words"),
-    [("", "is missing or empty"), ("collection.anki2", "there is no collection any more")],
+    [("", "is missing or empty"), ("collection.anki2", "the collection is missing, but")],
     ids=["the folder", "the collection"],
 )
 def test_data_that_have_vanished_are_told_of_and_push_no_backup_out(
@@ -255,7 +255,7 @@ def test_a_server_that_ends_takes_no_incomplete_backup_for_one(ours, new_device,
     command.send_signal(signal.SIGCONT)
     _, told = command.communicate(timeout=60)
     assert command.returncode == 69
-    assert "the server ended before all was fetched" in told
+    assert "the server ended before the backup was complete" in told
     assert list((tmp_path / "backups").glob("2*")) == []
 
 

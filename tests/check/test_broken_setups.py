@@ -41,45 +41,45 @@ def test_a_healthy_set_up_has_nothing_to_tell_while_it_serves(setup, new_device)
 BROKEN = [
     (broken.gap, "settings-doubtful", "Number the users without a gap", ()),
     (broken.unknown_key, "settings", "prot", ()),
-    (broken.passwords_hashed_without_a_value, "settings-doubtful", "is taken as off", ()),
+    (broken.passwords_hashed_without_a_value, "settings-doubtful", "turns the setting off", ()),
     (broken.hash_taken_for_a_password, "settings-doubtful", "looks like a hash", ()),
     (broken.header_without_proxy, "ip-header-not-believed", "trusted_proxies is empty", ()),
     (broken.header_from_anybody, "ip-header-believed-from-anybody", "every address", ()),
-    (broken.limit_below_a_collection, "collection-over-limit", "an upload may have 3 MiB", ()),
-    (broken.limit_near_a_collection, "collection-near-limit", "of the 6 MiB", ()),
+    (broken.limit_below_a_collection, "collection-over-limit", "an upload may be only 3 MiB", ()),
+    (broken.limit_near_a_collection, "collection-near-limit", "at most 6 MiB", ()),
     (broken.users_missing, "users-file-missing", "does not exist", ("settings",)),
     (broken.users_for_everybody, "users-file-open", "mode 644", ()),
     (broken.users_with_byte_order_mark, "users-file-bom", "byte order mark", ()),
-    (broken.users_from_windows, "users-file-crlf", "as on Windows", ()),
+    (broken.users_from_windows, "users-file-crlf", "Windows line endings", ()),
     (broken.users_with_trailing_space, "users-file-trailing-space", "part of the password", ()),
-    (broken.users_with_bcrypt, "users-file-other-hash", "hash of a kind that is not supported", ()),
-    (broken.users_with_a_quoted_hash, "users-file-other-hash", "in quotes", ()),
-    (broken.user_with_a_blank, "users-entry", "ends with a blank", ()),
-    (broken.folder_vanished, "data-missing", "nothing of anna is synced", ()),
+    (broken.users_with_bcrypt, "users-file-other-hash", "of a kind that is not supported", ()),
+    (broken.users_with_a_quoted_hash, "users-file-other-hash", "in quotation marks", ()),
+    (broken.user_with_a_blank, "users-entry", "ends with a space", ()),
+    (broken.folder_vanished, "data-missing", "anna cannot sync", ()),
     (broken.user_misspelt, "folder-without-user", "not among the users", ()),
-    (broken.other_users_than_the_server_has, "users-not-taken-over", "other users or passwords", ()),
-    pytest.param(broken.file_of_another_account, "files-of-others", "do not belong to root", (), marks=ROOT),
+    (broken.other_users_than_the_server_has, "users-not-taken-over", "users or passwords of the running server differ", ()),
+    pytest.param(broken.file_of_another_account, "files-of-others", "do not belong to the server's account, root", (), marks=ROOT),
     pytest.param(broken.files_of_root, "files-of-others", "1 below the data folder", ("not-looked-at",), marks=ROOT),
-    (broken.collection_read_only, "files-not-writable", "may not read or not change", ()),
+    (broken.collection_read_only, "files-not-writable", "cannot read or cannot change", ()),
     (broken.base_for_everybody, "base-open", "mode 755", ()),
     pytest.param(broken.base_shared_and_open, "base-shared", "postgres", (), marks=ROOT),
-    (broken.secret_for_everybody, "secret-open", "sync as anybody", ()),
-    (broken.secret_cut_short, "secret-damaged", "5 bytes rather than 32", ()),
+    (broken.secret_for_everybody, "secret-open", "sync as any user", ()),
+    (broken.secret_cut_short, "secret-damaged", "5 bytes instead of 32", ()),
     (broken.collection_elsewhere, "link-out-of-base", "leads out of the data folder", ()),
-    (broken.collection_linked_within, "link", "replaces it rather", ()),
+    (broken.collection_linked_within, "link", "replaces the link", ()),
     (broken.half_an_upload, "temporary-left", "did not end properly", ()),
     (broken.journal_left, "journal-left", "collection.anki2-wal", ()),
     (broken.held_open, "collection-locked", f"process {os.getpid()}", ()),
     (broken.base_is_a_file, "base-not-a-folder", "is not a folder", ()),
-    (broken.disk_too_small, "disk-nearly-full", "may take", ("collection-foreign", "collection-over-limit")),
+    (broken.disk_too_small, "disk-nearly-full", "may need", ("collection-foreign", "collection-over-limit")),
     (broken.less_free_than_has_to_be, "disk-full", "min_free_megs", ()),
     (broken.more_than_the_quota, "quota-exceeded", "quota_megs allows 1", ("media-extra",)),
     (broken.clock_not_synchronised, "clock-unsynchronised", "not synchronised", ()),
     (broken.collection_overwritten, "collection-damaged", "is damaged", ()),
-    (broken.collection_without_content, "collection-empty-file", "no content", ()),
+    (broken.collection_without_content, "collection-empty-file", "empty file", ()),
     (broken.collection_of_garbage, "collection-foreign", "not an Anki collection", ()),
     (broken.collection_of_something_else, "collection-foreign", "not an Anki collection", ()),
-    (broken.collection_of_tomorrow, "collection-schema-unknown", "schema 99", ()),
+    (broken.collection_of_tomorrow, "collection-schema-unknown", "schema version 99", ()),
     (broken.collection_without_a_table, "collection-incomplete", "lacks revlog", ()),
     (broken.note_unsent, "collection-unsent", "1 in notes", ()),
     (broken.deletion_unsent, "collection-unsent-deletions", "1 deletions", ()),
@@ -92,7 +92,7 @@ BROKEN = [
     (broken.column_that_computes, "collection-unlike-anki", "generated column in the table notes", ()),
     (broken.statistics_that_compute, "collection-unlike-anki", "sqlite_stat1", ()),
     (broken.counter_that_is_no_number, "collection-wrong-value", "col.usn", ()),
-    (broken.modified_in_the_future, "collection-from-the-future", "has not come yet", ()),
+    (broken.modified_in_the_future, "collection-from-the-future", "in the future", ()),
     (broken.media_missing, "media-missing", "1 (a.png)", ()),
     (broken.media_extra, "media-extra", "1 (copied.png)", ()),
     (broken.media_changed, "media-changed", "1 (b.mp3)", ()),
@@ -106,7 +106,7 @@ BROKEN = [
     pytest.param(broken.media_database_that_never_answers, "not-looked-at", "plain file", (), marks=ROOT),
     pytest.param(broken.media_database_without_end, "not-looked-at", "plain file", ("link-out-of-base",), marks=ROOT),
     (broken.media_database_missing, "media-database-missing", "the 3 files", ()),
-    (broken.media_database_miscounts, "media-database-sums", "do not fit", ()),
+    (broken.media_database_miscounts, "media-database-sums", "do not match", ()),
 ]
 
 
@@ -169,11 +169,11 @@ def test_people_get_sentences(setup):
     done = setup.run()
     assert done.returncode == 1
     first, second, last = done.stdout.splitlines()
-    assert first.startswith("problem: anna/media: files that media.db lists")
+    assert first.startswith("problem: anna/media: files are listed in media.db")
     assert first.endswith("[media-missing]")
     assert "check --repair" in second
     assert last == "1 problem, 0 warnings, 0 notes"
-    assert "one problem to put right" in done.stderr
+    assert "one problem found" in done.stderr
 
 
 def test_what_users_name_does_not_move_the_cursor(setup):

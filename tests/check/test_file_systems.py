@@ -70,7 +70,7 @@ def test_media_whose_names_differ_in_case_are_not_silently_one_file(on_exfat, ne
     second.put_media("CAT.png", b"another cat")
     with pytest.raises(ClientError):
         second.sync_media()
-    assert 'CAT.png" and "cat.png" differ in upper and lower case only' in on_exfat.server.log_text()
+    assert 'CAT.png" and "cat.png" differ only in upper and lower case' in on_exfat.server.log_text()
     assert (on_exfat.media / "cat.png").read_bytes() == b"a cat"
     second.remove_media("CAT.png")
     second.put_media("another cat.png", b"another cat")
@@ -92,7 +92,7 @@ def test_two_new_ones_are_refused_as_well(on_exfat, new_device):
     with pytest.raises(ClientError):
         device.sync_media()
     assert list(on_exfat.media.iterdir()) == []
-    assert "differ in upper and lower case only" in on_exfat.server.log_text()
+    assert "differ only in upper and lower case" in on_exfat.server.log_text()
 
 
 def test_users_and_media_from_elsewhere_that_share_a_folder_or_file_are_found(on_exfat, new_device):

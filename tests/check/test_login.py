@@ -212,7 +212,7 @@ def test_a_proxy_with_the_usual_limit_of_one_mebibyte(setup, serve):
 
 @pytest.mark.parametrize(
     ("name", "phrase"),
-    [("good", "whom this machine trusts"), ("other", "another name"), ("old", "expired")],
+    [("good", "that this machine trusts"), ("other", "not valid for the name"), ("old", "expired")],
 )
 def test_certificates_that_clients_refuse(setup, serve, certificates, name, phrase):
     if name != "good":

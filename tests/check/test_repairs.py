@@ -204,7 +204,7 @@ def test_a_file_with_another_name_elsewhere_is_not_given_away(setup):
     os.chown(elsewhere, 0, 0)
     setup.media.joinpath("trap").hardlink_to(elsewhere)
     outcome = setup.repair()
-    assert "has further names" in outcome.errors
+    assert "has hard links" in outcome.errors
     assert elsewhere.stat().st_uid == 0
     assert setup.collection.stat().st_uid == ANOTHER_ACCOUNT
     assert "files-of-others" in outcome.ids
@@ -243,7 +243,7 @@ def test_the_mode_of_a_file_that_is_elsewhere_too_is_not_set(setup, owner):
     os.chown(elsewhere, owner, owner)
     setup.media.joinpath("trap").hardlink_to(elsewhere)
     outcome = setup.repair()
-    assert "has further names" in outcome.errors
+    assert "has hard links" in outcome.errors
     assert elsewhere.stat().st_mode & 0o777 == 0o444
 
 
@@ -274,7 +274,7 @@ def test_at_a_terminal_it_asks(setup, answer, repaired):
     done = setup.run("--repair", stdin=its)
     os.close(ours)
     os.close(its)
-    assert "agree with the folder about one file" in done.stderr
+    assert "match the media folder for one file" in done.stderr
     assert (setup.check().status == 0) == repaired
 
 

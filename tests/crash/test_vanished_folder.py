@@ -48,7 +48,7 @@ def test_a_folder_that_vanished_is_no_empty_account(
     account = Account(ours)
     assert account.post("/sync/meta", META).status == 503
     assert account.upload(template).status >= 500
-    assert "mount its disk, or bring it back" in ours.log_text()
+    assert "mount its disk, or restore the folder" in ours.log_text()
     if in_its_place:
         assert not list(ours.folder("anna").glob("**/collection.anki2"))
         assert not list(ours.folder("anna").glob("**/media.db"))

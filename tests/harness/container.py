@@ -1,6 +1,7 @@
 """A Debian with a systemd of its own as PID 1, booted in systemd-nspawn.
 
-It shares the host's network, so that a client outside reaches what listens inside. Needs root.
+It shares the host's network, so that a client outside reaches what listens inside, unless it is
+given one of its own. Needs root.
 """
 
 import fcntl
@@ -118,9 +119,10 @@ def unified_cgroups():
 class Container:
     """One booted system, from a fresh copy of its root."""
 
-    def __init__(self, name, suite, folder):
+    def __init__(self, name, suite, folder, own_network=False):
         self.name = name
         self.suite = suite
+        self.own_network = own_network
         self.folder = Path(folder)
         self.root = self.folder / "root"
         self.console = self.folder / "console.log"
@@ -163,6 +165,7 @@ class Container:
             # modules is the host's, and fails.
             *["--capability=all", "--drop-capability=CAP_SYS_MODULE"],
             "--system-call-filter=@known",
+            *(["--private-network"] if self.own_network else []),
             "systemd.log_target=journal",
         ]
         if Path("/run/systemd/system").exists():
@@ -287,9 +290,8 @@ class Container:
 
     def run(self, *command, check=True, text=True, **options):
         """Runs a command inside, and gives its output and status."""
-        environment = [f"{name}={value}" for name, value in CLEAN_ENVIRONMENT.items()]
         done = subprocess.run(
-            ["nsenter", "-t", str(self.leader), "-a", "env", "-i", *environment, *command],
+            self.inside(*command),
             capture_output=True,
             text=text,
             **options,
@@ -300,6 +302,11 @@ class Container:
                 f"{done.stdout}{done.stderr}"
             )
         return done
+
+    def inside(self, *command):
+        """The command that runs a command inside."""
+        environment = [f"{name}={value}" for name, value in CLEAN_ENVIRONMENT.items()]
+        return ["nsenter", "-t", str(self.leader), "-a", "env", "-i", *environment, *command]
 
     def at_a_terminal(self, command, **environment):
         """Runs a command line as a person does who sits in front of it."""
@@ -348,8 +355,8 @@ class Container:
 
 
 @contextmanager
-def booted(name, suite, folder):
-    container = Container(name, suite, folder)
+def booted(name, suite, folder, **options):
+    container = Container(name, suite, folder, **options)
     container.start()
     try:
         yield container

@@ -41,11 +41,11 @@ def run(server, *arguments):
         ("SYNC_PORT", {"SYNC_USER1": "a:b", "SYNC_PORT": "70000"}),
         ("SYNC_HOST", {"SYNC_USER1": "a:b", "SYNC_HOST": "not an address"}),
         # As compose's list form passes them on: NAME="value".
-        ("SYNC_BASE: .*quotes", {"SYNC_USER1": "a:b", "SYNC_BASE": '"base"'}),
-        ("SYNC_HOST: .*quotes", {"SYNC_USER1": "a:b", "SYNC_HOST": "'127.0.0.1'"}),
-        ("SYNC_USER1: .*quotes", {"SYNC_USER1": '"a:hunter2"'}),
-        ("SYNC_USER1: .*quote", {"SYNC_USER1": "'a:hunter2"}),
-        ("PASSWORDS_HASHED: .*quotes", {"SYNC_USER1": "a:b", "PASSWORDS_HASHED": '"0"'}),
+        ("SYNC_BASE: .*quotation mark", {"SYNC_USER1": "a:b", "SYNC_BASE": '"base"'}),
+        ("SYNC_HOST: .*quotation mark", {"SYNC_USER1": "a:b", "SYNC_HOST": "'127.0.0.1'"}),
+        ("SYNC_USER1: .*quotation mark", {"SYNC_USER1": '"a:hunter2"'}),
+        ("SYNC_USER1: .*quotation mark", {"SYNC_USER1": "'a:hunter2"}),
+        ("PASSWORDS_HASHED: .*quotation mark", {"SYNC_USER1": "a:b", "PASSWORDS_HASHED": '"0"'}),
         # As a file from Windows has it.
         ("SYNC_BASE: .*Windows", {"SYNC_USER1": "a:b", "SYNC_BASE": "base\r"}),
         ("SYNC_PORT: .*Windows", {"SYNC_USER1": "a:b", "SYNC_PORT": "8080\r"}),
@@ -71,7 +71,7 @@ def test_a_mistake_is_named_and_leaves_nothing_behind(tmp_path, named, settings)
         ("SYNC_USER3: .*no colon", {"SYNC_USER3": "cleo hunter2"}),
         ("SYNC_USER3: .*listed already", {"SYNC_USER3": "anna:hunter2"}),
         ("SYNC_USER3: .*newline", {"SYNC_USER3": "cleo:hunter2\n"}),
-        ("SYNC_USER3: .*quotes", {"SYNC_USER3": '"cleo:hunter2"'}),
+        ("SYNC_USER3: .*quotation mark", {"SYNC_USER3": '"cleo:hunter2"'}),
         ("SYNC_USER03: .*number the users", {"SYNC_USER03": "cleo:hunter2"}),
         ("SYNC_USER3 is missing", {"SYNC_USER4": "cleo:hunter2"}),
     ],
@@ -92,7 +92,7 @@ def test_every_mistake_of_the_file_is_named_at_once(tmp_path):
     server = Server("ours", tmp_path, tmp_path / "log", arguments=["--config", file])
     ended = run(server)
     assert ended.returncode == CONFIGURATION_ERROR
-    for named in ["port .*line 1.*65535", "hots .*line 2.*is host meant", "line 3", "line 4"]:
+    for named in ["port .*line 1.*65535", "hots .*line 2.*did you mean host", "line 3", "line 4"]:
         assert re.search(named, ended.stderr), ended.stderr
     assert "u16" not in ended.stderr
 

@@ -96,7 +96,7 @@ def test_the_log_says_when_the_disk_is_full_and_when_it_is_not_any_more(disk, st
     fill(disk, MEBIBYTE)
     wait_for_words(server, "the disk is nearly full")
     make_room(disk)
-    wait_for_words(server, "there is room on the disk again")
+    wait_for_words(server, "the disk has enough free space again")
 
 
 def test_a_server_starts_on_a_full_disk_and_serves_what_is_there(disk, start_on, new_device):

@@ -130,7 +130,7 @@ def test_a_command_that_fails_or_is_killed(serving, operation, fault):
     if done.returncode == 0:
         assert text != before
     elif done.returncode > 0 and text != before:
-        assert "is changed" in done.stderr
+        assert "has been changed" in done.stderr
     assert_whole(serving)
     # Nothing is different when it starts anew.
     serving.restart()

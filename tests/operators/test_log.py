@@ -116,7 +116,7 @@ def test_a_download_that_breaks_off_is_none(running, template, tmp_path):
         connection.send_last(frame(None))
         connection.socket.recv(100)
     found = after_quiet(running)
-    assert "the download of the collection broke off after" in found[1], found
+    assert "the download of the collection was interrupted after" in found[1], found
     assert not [line for line in found if "downloaded" in line]
     (device,) = running.devices()
     assert device["last_action"].startswith("uploaded the collection (")
@@ -131,10 +131,10 @@ def test_changes_of_the_users_are_named(running):
     named = [line.split(" user=")[0] for line in lines(running, "user ")]
     assert named == [
         "user dora added",
-        "user dora has a new password: every device has to log in again",
+        "user dora has a new password: all of the user's devices have to log in again",
         "user dora renamed to Dora Two",
         "user Dora Two removed",
-        "user ben has a new password: every device has to log in again",
+        "user ben has a new password: all of the user's devices have to log in again",
     ]
     # By hand, too.
     running.write_list("anna:another\ncarl:c\n")
@@ -144,7 +144,7 @@ def test_changes_of_the_users_are_named(running):
     named = [line.split(" user=")[0] for line in lines(running, "user ")][5:]
     assert named == [
         "user carl added",
-        "user anna has a new password: every device has to log in again",
+        "user anna has a new password: all of the user's devices have to log in again",
         "user ben removed",
     ]
 
@@ -169,12 +169,12 @@ def test_a_wrong_address_leaves_one_warning_with_the_remedy(running):
         # What others look for is none of Anki's.
         account_less(running, "/wp-login.php", **{"anki-sync": None})
         tls(running)
-    warned = lines(running, "someone", "WARN")
+    warned = lines(running, "a client at", "WARN")
     assert len(warned) == 3, warned
-    assert 'asked for "/synchostKey"' in warned[0] and "lacks the slash at its end" in warned[0]
-    assert 'asked for "/anki/meta"' in warned[1] and "correct the address" in warned[1]
+    assert 'requested "/synchostKey"' in warned[0] and "lacks the slash at the end" in warned[0]
+    assert 'requested "/anki/meta"' in warned[1] and "correct the address" in warned[1]
     assert "write http://" in warned[2]
-    assert all("from 127.0.0.1)" in line for line in warned)
+    assert all("a client at 127.0.0.1 " in line for line in warned)
 
 
 def account_less(server, path, **headers):
@@ -193,7 +193,7 @@ def tls(server):
 def test_a_login_that_fails_is_logged_with_the_likely_reason(running, new_device):
     for user, password, reason in [
         ("yuo", "secret", "there is no such user)"),
-        ("anna", running.users["anna"] + " ", "typed with a blank"),
+        ("anna", running.users["anna"] + " ", "typed with a space"),
         ("anna", "wr0ng", "the password is wrong"),
     ]:
         answer = refused_login(running, user, password)

@@ -42,7 +42,7 @@ def test_a_new_user_logs_in_at_once_and_another_ones_upload_goes_on(running, new
     began = time.monotonic()
     dora.login("d0ra's first")
     assert time.monotonic() - began < AT_ONCE
-    assert "dora can log in" in told and "running server knows" in told
+    assert "dora can log in" in told and "running server has been updated" in told
     assert dora.status() == "NO_CHANGES"
 
     gate.release()

@@ -1,11 +1,12 @@
 """Packages built from this checkout, and containers to install them in."""
 
 import os
+from pathlib import Path
 
 import pytest
 
 from harness.container import booted, prepare
-from harness.packages import Packaged, build
+from harness.packages import Built, Packaged, build
 
 ALL = ["amd64", "arm64", "armhf"]
 
@@ -17,7 +18,9 @@ def architectures(long):
 
 @pytest.fixture(scope="session")
 def packages(architectures, tmp_path_factory):
-    """Two builds; the second is what people upgrade to."""
+    """Two builds; the second is what people upgrade to. PACKAGES names a folder that has them."""
+    if "PACKAGES" in os.environ:
+        return Built(Path(os.environ["PACKAGES"]))
     folder = tmp_path_factory.mktemp("packages")
     build(folder, "--arch", *architectures)
     return build(folder, "--arch", "amd64", "--revision", "2")

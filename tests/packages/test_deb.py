@@ -69,7 +69,7 @@ def test_a_port_that_is_taken_at_installation_is_named_with_what_to_do(
     with taken(daemon, daemon.port):
         said = daemon.apt_install(packages.package("deb"))
         print(said)
-        assert f"port {daemon.port} is taken by python3 (process " in said
+        assert f"port {daemon.port} is in use by python3 (process " in said
         assert "ListenStream=27701" in said
         assert NEXT_STEP in said
         daemon.add_users()

@@ -124,7 +124,7 @@ def test_the_first_sync_has_a_box_of_its_own(ours, browser):
 def test_a_wrong_address_gets_the_right_one(ours, browser, path):
     browser.open(f"http://192.0.2.10:{ours.port}/{path}")
     assert browser.evaluate(ADDRESS) == f"http://192.0.2.10:{ours.port}/"
-    assert "not quite the address" in browser.evaluate("document.body.innerText")
+    assert "does not work in Anki" in browser.evaluate("document.body.innerText")
 
 
 def test_localhost_is_said_to_be_this_computer_only(ours, browser):

@@ -158,7 +158,7 @@ def test_what_only_looks_like_a_users_folder_is_not_handed_over(as_root, place, 
         (other / "collection.anki2").mkdir()
     ended = run(as_root(base=base))
     assert ended.returncode == CONFIGURATION_ERROR
-    assert f"holds {base}/films" in ended.stderr
+    assert f"contains {base}/films" in ended.stderr
     assert owners(base) == {(0, 0)}
 
 
@@ -204,7 +204,7 @@ def test_it_cannot_write_outside_its_folder_even_where_everybody_may(
     server.start()
     if "has no Landlock" in server.log_text():
         pytest.skip("this kernel has no Landlock")
-    assert "Landlock confines writing" in server.log_text()
+    assert "Landlock restricts writing" in server.log_text()
 
     statuses = {}
     for user in places:
@@ -220,7 +220,7 @@ def test_it_cannot_write_outside_its_folder_even_where_everybody_may(
     ("run_as", "sentence"),
     [
         ("no-such-account", 'there is no account "no-such-account"'),
-        ("root", "the rights of root are still there"),
+        ("root", "still has root's rights"),
     ],
 )
 def test_it_refuses_to_serve_as_root(as_root, run_as, sentence):
@@ -241,7 +241,7 @@ def test_a_reload_that_may_not_read_the_users_keeps_them_and_says_so(as_root):
     device = Account(server)
     server.users_file.write_text("somebody:else\n")
     server.process.send_signal(signal.SIGHUP)
-    wait_for(server, "not reloaded, everything stays as it was")
+    wait_for(server, "not reloaded, so the former settings and users stay in use")
     told = next(line for line in server.log_text().splitlines() if "not reloaded" in line)
     assert str(server.users_file) in told and "Permission denied" in told
     assert device.meta()["empty"]

@@ -166,7 +166,7 @@ def test_a_folder_that_nobody_may_reach_stays_roots(as_root, place):
     collection_in(closed / "base" / "anna")
     closed.chmod(0o700)
     told = refused(as_root(run_as=None, base=closed / "base"))
-    assert f"may not enter {closed}," in told and "--allow-root" in told
+    assert f"cannot enter {closed}," in told and "--allow-root" in told
     assert owners(closed) == ROOT
 
 
@@ -183,7 +183,7 @@ def test_a_folder_of_roots_in_somebody_elses_stays_roots(as_root, account, place
     (home / "base").mkdir(parents=True)
     os.chown(home, account.uid, account.gid)
     told = refused(as_root(run_as=None, base=home / "base"))
-    assert f"{home} belongs to user number {account.uid}" in told
+    assert f"{home} belongs to the account with the number {account.uid}" in told
     assert owners(home / "base") == ROOT
 
 
@@ -197,7 +197,7 @@ def test_a_link_of_somebody_elses_leads_nowhere(as_root, account, place, chain):
         link = place / "base"
         link.symlink_to("theirs")
     told = refused(as_root(run_as=None, base=link))
-    assert f"{place}/theirs belongs to user number {account.uid}" in told
+    assert f"{place}/theirs belongs to the account with the number {account.uid}" in told
     assert owners(place / "etc") == ROOT
 
 

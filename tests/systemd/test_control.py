@@ -45,7 +45,7 @@ def test_a_request_of_another_version_is_refused_and_not_repeated(daemon):
         """s.sendall(b'{"ask":"hidden-thing"}\\n'); print(s.makefile().read())"""
     )
     answer = daemon.container.output("python3", "-c", script)
-    assert "same version" in json.loads(answer)["refused"]
+    assert "another version" in json.loads(answer)["refused"]
     assert "hidden-thing" not in daemon.log_text()
 
 

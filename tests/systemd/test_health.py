@@ -59,7 +59,7 @@ def test_one_that_cannot_start_is_not(daemon):
 
 def test_one_that_nobody_can_reach_is_not(daemon):
     daemon.listen_on(free_port())
-    is_sick(daemon, "nobody listens at", f"systemctl restart {SOCKET}")
+    is_sick(daemon, "nothing listens on", f"systemctl restart {SOCKET}")
     daemon.systemctl("stop", SOCKET)
     is_sick(daemon, f"systemctl enable --now {SOCKET}")
 

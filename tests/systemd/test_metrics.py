@@ -9,7 +9,8 @@ from harness.daemon import BACKUP, METRICS, SERVICE
 from harness.server import REPOSITORY, free_port
 
 PAGE = (REPOSITORY / "docs" / "watching.md").read_text()
-UNITS = [text for text in re.findall(r"```ini\n(.*?)```", PAGE, re.DOTALL)]
+MAIL = PAGE[PAGE.index("## A mail when something fails") :]
+UNITS = re.findall(r"```ini\n(.*?)```", MAIL, re.DOTALL)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Another port: the way that the README documents, and what says so when it is done otherwise."""
+"""Another port: the way that docs/systemd.md has it, and what says so when it is done otherwise."""
 
 import json
 import re
@@ -18,20 +18,21 @@ COMMAND = "/usr/bin/anki-syncd"
 PATIENCE = 5
 OF_THE_MACHINE = {"clock-unsynchronised", "disk-nearly-full"}
 DOCUMENTS = [
-    *["README.md", "docs/proxies.md", "packaging/anki-syncd.toml", "packaging/man/anki-syncd.8"],
-    "systemd/anki-syncd.socket",
+    *["docs/systemd.md", "docs/proxies.md", "packaging/anki-syncd.toml"],
+    *["packaging/man/anki-syncd.8", "systemd/anki-syncd.socket"],
 ]
 
 
 def recipe(port):
-    """The README's row, taken apart: the command for the editor, what to write, what to do then."""
-    (row,) = re.findall(r"^\| another port \| (.*) \|$", (REPOSITORY / "README.md").read_text(), re.M)
-    edit, *lines, restart = re.findall("`(.*?)`", row.replace("27701", str(port)))
-    as_root = [command.removeprefix("sudo ") for command in (edit, restart)]
-    return as_root[0], "".join(f"{line}\n" for line in lines), as_root[1]
+    """The page's section: the command for the editor, what to write, what to do then."""
+    page = (REPOSITORY / "docs" / "systemd.md").read_text()
+    section = page.split("\n## Another port\n")[1].split("\n## ")[0]
+    edit, lines, restart, *_ = re.findall(r"```\w+\n(.*?)```", section, re.DOTALL)
+    as_root = [command.strip().removeprefix("sudo ") for command in (edit, restart)]
+    return as_root[0], lines.replace("27701", str(port)), as_root[1]
 
 
-def follow_the_readme(daemon, port):
+def follow_the_page(daemon, port):
     edit, lines, restart = recipe(port)
     daemon.container.write("/root/lines", lines)
     editor = daemon.container.path("/root/editor")
@@ -79,7 +80,7 @@ def test_with_a_sync_under_way_it_completes_and_clients_reach_the_new_port(
     daemon.configure(idle_exit_secs=2, header_timeout_secs=2)
     before = daemon.port
     work = MidSync(daemon, new_device, new_gate)
-    done = work.during(lambda: follow_the_readme(daemon, elsewhere))
+    done = work.during(lambda: follow_the_page(daemon, elsewhere))
     assert done.returncode == 0, done.stderr
     work.syncing.wait()
     assert daemon.listening()
@@ -117,7 +118,7 @@ def test_an_upload_and_a_sync_under_way_both_complete(
 
 def test_while_it_sleeps_the_port_changes_and_nothing_is_started(daemon, elsewhere):
     before = daemon.port
-    assert follow_the_readme(daemon, elsewhere).returncode == 0
+    assert follow_the_page(daemon, elsewhere).returncode == 0
     assert daemon.state() == "inactive"
     assert refuses(before)
     daemon.move_to(elsewhere)
@@ -132,7 +133,7 @@ def test_until_the_restart_check_says_what_is_missing(daemon, elsewhere, is_runn
     daemon.listen_on(elsewhere)
     found = check(daemon)
     assert set(found) == {"socket-changed"}
-    assert f"nobody listens at [::]:{elsewhere}" in found["socket-changed"]["what"]
+    assert f"nothing listens on [::]:{elsewhere}" in found["socket-changed"]["what"]
     assert f"systemctl restart {SOCKET}" in found["socket-changed"]["remedy"]
     daemon.systemctl("restart", SOCKET)
     assert check(daemon) == {}
@@ -145,7 +146,7 @@ def test_a_server_that_still_listens_at_a_second_address(daemon, elsewhere):
     assert daemon.health() == 200
     daemon.listen_on(daemon.port)
     what = check(daemon)["socket-changed"]["what"]
-    assert f"still listens at [::]:{elsewhere}" in what
+    assert f"still listens on [::]:{elsewhere}" in what
     daemon.systemctl("restart", SOCKET)
     assert check(daemon) == {}
 
@@ -161,7 +162,7 @@ def test_a_change_that_systemd_has_not_read(daemon, elsewhere):
 def test_a_port_in_the_configuration_is_said_to_be_ignored(daemon, elsewhere):
     daemon.configure(port=elsewhere)
     assert daemon.health() == 200
-    sentence = f"port ({CONFIGURATION}, line 1) has no effect: systemd listens, at [::]:{daemon.port}"
+    sentence = f"port ({CONFIGURATION}, line 1) has no effect: systemd listens on [::]:{daemon.port}"
     (logged,) = [entry for entry in daemon.entries() if sentence in entry["MESSAGE"]]
     assert logged["PRIORITY"] == "4"
     assert f"ListenStream=27701`; then `sudo systemctl restart {SOCKET}`" in logged["MESSAGE"]
@@ -180,7 +181,7 @@ def test_a_port_that_is_taken_is_told_with_its_holder_and_users_can_be_added(
     daemon.systemctl("stop", SOCKET)
     with taken(daemon, daemon.port):
         assert daemon.container.run("systemctl", "start", SOCKET, check=False).returncode != 0
-        sentence = f"port {daemon.port} is taken by python3 (process "
+        sentence = f"port {daemon.port} is in use by python3 (process "
         added = ask(daemon, "user", "add", "dora", input="d0ra's first\n")
         assert added.returncode == 0, added.stderr
         assert sentence in added.stdout
@@ -194,7 +195,7 @@ def test_a_port_that_is_taken_is_told_with_its_holder_and_users_can_be_added(
         # It was not started, to fail again and again.
         assert daemon.state() == "inactive"
         assert daemon.show("NRestarts") == "0"
-        assert follow_the_readme(daemon, elsewhere).returncode == 0
+        assert follow_the_page(daemon, elsewhere).returncode == 0
         daemon.move_to(elsewhere)
         daemon.users["dora"] = "d0ra's first"
         new_device(daemon, "dora").login()
@@ -206,12 +207,12 @@ def test_a_new_port_that_is_taken_fails_at_once_and_the_next_choice_works(
 ):
     new_device(daemon).login()
     with taken(daemon, elsewhere):
-        assert follow_the_readme(daemon, elsewhere).returncode != 0
-        sentence = f"port {elsewhere} is taken by python3 (process "
+        assert follow_the_page(daemon, elsewhere).returncode != 0
+        sentence = f"port {elsewhere} is in use by python3 (process "
         assert sentence in ask(daemon, "status").stderr
         assert sentence in check(daemon)["socket-failed"]["what"]
         third = free_port()
-        assert follow_the_readme(daemon, third).returncode == 0
+        assert follow_the_page(daemon, third).returncode == 0
         daemon.move_to(third)
         new_device(daemon).login()
         daemon.wait_for(lambda: daemon.state() == "active")

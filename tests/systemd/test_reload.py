@@ -79,7 +79,7 @@ def test_each_changed_setting_counts_or_is_named(daemon, new_device):
     needing_a_restart = {"idle_exit_secs": 77, "max_connections": 77, "memory_megs": 77}
     daemon.configure(min_free_megs=10**9, **needing_a_restart)
     assert reload(daemon).returncode == 0
-    daemon.wait_for(lambda: daemon.show("StatusText").startswith("Stores nothing"))
+    daemon.wait_for(lambda: daemon.show("StatusText").startswith("Not storing anything"))
     named = [text for text in warnings(daemon) if "has changed" in text]
     assert {text.split()[0] for text in named} == set(needing_a_restart)
     assert len(named) == len(needing_a_restart)
@@ -122,4 +122,4 @@ def test_the_drop_in_of_earlier_versions_goes_on_working(daemon, new_device):
     daemon.drop_in(NOTIFY_RELOAD)
     new_device(daemon).login()
     assert reload(daemon).returncode == 0
-    assert any("read again" in text for text in daemon.messages())
+    assert any("have been reloaded" in text for text in daemon.messages())

@@ -130,12 +130,12 @@ def test_a_port_that_is_taken(daemon, timed):
         holder = f"python3 (process {daemon.show('MainPID', OCCUPANT)})"
         for words in (["status"], ["device", "list"], ["check"]):
             _, said = timed(*words)
-            assert f"port {port} is taken by {holder}" in said
+            assert f"port {port} is in use by {holder}" in said
         # Whose port it is cannot be seen from the unit's sandbox.
         assert_the_nightly_backup_fails(daemon, f"could not listen on port {port}")
         # A user is in the list all the same.
         status, said = timed("user", "add", "dora")
-        assert status == 0 and "next start" in said
+        assert status == 0 and "starts next" in said
         assert "dora:" in daemon.container.path(USERS_CREDENTIAL).read_text()
     finally:
         daemon.systemctl("stop", OCCUPANT)

@@ -33,7 +33,7 @@ def test_a_new_user_logs_in_within_a_second_while_others_go_on(
     began = time.monotonic()
     dora.login("d0ra's first")
     assert time.monotonic() - began < AT_ONCE
-    assert "running server knows" in told
+    assert "running server has been updated" in told
     work.complete(tmp_path)
     work.check(tmp_path)
     assert daemon.pid() == process
@@ -44,7 +44,7 @@ def test_a_new_user_is_shown_the_port_that_systemd_listens_on(daemon, operate, i
     if not is_running:
         daemon.systemctl("stop", SERVICE, CONTROL)
     told = operate("user", "add", "dora", given="d\n")
-    assert ("running server knows" in told) == is_running
+    assert ("running server has been updated" in told) == is_running
     ports = set(re.findall(r"^    http://\S+:(\d+)/$", told, re.MULTILINE))
     assert ports == {str(daemon.port)}, told
 

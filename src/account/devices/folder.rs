@@ -136,7 +136,7 @@ impl Folder {
                 let consequence = if is_revoked {
                     "the device stays revoked"
                 } else {
-                    "it is not that of a revoked device, and is written anew when the device syncs"
+                    "the device was not revoked, and the file is written again when the device syncs"
                 };
                 tracing::warn!("{} cannot be read: {error}; {consequence}", path.display());
                 let now = clock::now_secs();
@@ -244,7 +244,7 @@ impl Folder {
     fn make(&self, whatever: bool) -> io::Result<bool> {
         if is_absent(&self.base, &self.user)? {
             if whatever {
-                let what = format!("{} is missing or empty", self.users().display());
+                let what = format!("the folder {} is missing or empty", self.users().display());
                 return Err(io::Error::new(io::ErrorKind::NotFound, what));
             }
             return Ok(false);

@@ -28,7 +28,7 @@ const TAKEN_OVER: &str = "devices.db.taken-over";
 #[derive(Debug, thiserror::Error)]
 pub enum FormerError {
     /// It cannot be read, for reasons outside of it.
-    #[error("{}: {source}; it says which devices were revoked, so the server does not start without", path.display())]
+    #[error("cannot read {}: {source}. It lists the revoked devices, so the server does not start without it", path.display())]
     Read {
         /// The file.
         path: PathBuf,
@@ -36,7 +36,7 @@ pub enum FormerError {
         source: rusqlite::Error,
     },
     /// What is in it cannot be written to the users' folders.
-    #[error("what {} holds cannot be written to the users' folders: {source}", path.display())]
+    #[error("the devices listed in {} cannot be written to the users' folders: {source}", path.display())]
     Write {
         /// The file.
         path: PathBuf,
@@ -77,7 +77,7 @@ pub fn take_over(
     }
     retire(base, path).map_err(failed)?;
     tracing::info!(
-        "{taken} devices that {} lists are in the users' folders from now on; it is kept as {TAKEN_OVER}",
+        "moved {taken} devices from {} to the users' folders; the old file is kept as {TAKEN_OVER}",
         path.display()
     );
     Ok(())
@@ -103,7 +103,7 @@ fn spread(
         }
         if is_absent(base, &user)? {
             tracing::warn!(
-                "{user}'s devices stay where earlier versions have them, until the user's folder is back"
+                "{user}'s folder is missing: the list of {user}'s devices stays in the old file until the folder is back"
             );
             all = false;
             continue;
@@ -148,10 +148,10 @@ fn set_aside(path: &Path, error: &rusqlite::Error) {
     let name = path.display();
     let outcome = match fs::rename(path, &aside) {
         Ok(()) => format!("is kept as {}", Path::new(&aside).display()),
-        Err(error) => format!("cannot be set aside: {error}"),
+        Err(error) => format!("cannot be renamed: {error}"),
     };
     tracing::error!(
-        "{name} is damaged ({error}), and {outcome}. {}",
+        "{name} is damaged ({error}) and {outcome}. {}",
         super::NOT_KNOWN
     );
 }

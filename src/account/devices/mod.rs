@@ -41,18 +41,20 @@ pub use name::DeviceName;
 pub use record::{PasswordMark, Record, Sighting};
 
 /// What follows from losing what was known.
-const NOT_KNOWN: &str = "If devices were revoked, they are let in again: to be sure, give their users new passwords, which logs out all of their devices";
+const NOT_KNOWN: &str = "Devices that were revoked can sync again. To keep them out, give their users new passwords, which logs out all devices of these users";
 /// At most this long after a request the file knows of it.
 const BATCH: Duration = Duration::from_secs(5);
 /// A device was revoked, but the file could not be written.
 #[derive(Debug, thiserror::Error)]
-#[error("it is revoked until the server ends, but this could not be stored: {0}")]
+#[error(
+    "the device is logged out, but this could not be saved: {0}. After a restart of the server it can sync again"
+)]
 pub struct NotStored(String);
 
 /// Nobody knows which of a user's devices were revoked.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "the list of {user}'s devices cannot be read, and one of them may have been revoked: {reason}"
+    "the list of {user}'s devices, which says whether this one was revoked, cannot be read: {reason}"
 )]
 pub struct NotRead {
     user: UserName,
@@ -101,7 +103,7 @@ impl Devices {
         let known = own.known();
         if known.records.is_empty() && own.folder.as_ref().is_some_and(Folder::is_lost) {
             tracing::warn!(
-                "there is no list of {}'s devices, though one has logged in before. {NOT_KNOWN}",
+                "the list of {}'s devices is missing, although a device has logged in before. {NOT_KNOWN}",
                 device.user
             );
         }
@@ -213,7 +215,7 @@ impl Devices {
                 let devices = self.clone();
                 let everybody = spawn_blocking(move || devices.everybodys()).await;
                 everybody.unwrap_or_else(|panicked| {
-                    tracing::error!("panicked: {panicked}");
+                    tracing::error!("internal error: {panicked}");
                     Vec::new()
                 })
             }
@@ -310,9 +312,9 @@ impl Devices {
         let was_failing = self.0.failing.swap(error.is_some(), Ordering::Relaxed);
         match error {
             Some(error) if !was_failing => tracing::warn!(
-                "what is known of devices cannot be stored: {error}; syncing goes on, and it is tried again"
+                "the list of devices cannot be saved: {error}. Syncing goes on; the server tries again"
             ),
-            None if was_failing => tracing::info!("what is known of devices can be stored again"),
+            None if was_failing => tracing::info!("the list of devices can be saved again"),
             _ => {}
         }
     }
@@ -326,7 +328,7 @@ impl Devices {
                 continue;
             };
             if let Ok(Err(error)) = spawn_blocking(move || own.clear()).await {
-                tracing::warn!(%error, "{user}: what a crash has left is not cleared away yet");
+                tracing::warn!(%error, "{user}: temporary files that a crash left in the list of devices cannot be removed yet");
             }
         }
     }

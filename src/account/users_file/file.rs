@@ -28,7 +28,7 @@ pub enum FileError {
         source: io::Error,
     },
     /// Another command has had it for long.
-    #[error("{} is being edited by another command, such as one that asks for a password; finish that first", path.display())]
+    #[error("another anki-syncd command is editing {}, perhaps one that waits for a password: finish that one first", path.display())]
     Held {
         /// The file.
         path: PathBuf,

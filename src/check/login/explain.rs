@@ -22,29 +22,29 @@ fn explain(failure: &Failure) -> (&'static str, String, &'static str) {
         Failure::Tls(error) => explain_tls(error),
         Failure::NeedsTls => (
             "login-needs-tls",
-            "plain http is not understood there, but TLS is".to_owned(),
+            "this port accepts https only".to_owned(),
             "Write https:// in place of http://.",
         ),
         Failure::NotHttp => (
             "login-foreign",
-            "something that is no web server answers".to_owned(),
+            "something other than a web server answers".to_owned(),
             "Check the port of the address.",
         ),
         Failure::Io(error) => match error.kind() {
             io::ErrorKind::ConnectionRefused => (
                 "login-refused",
                 "nothing listens there".to_owned(),
-                "Is the server running (`anki-syncd status`), on that port and that address (`host`, or ListenStream= of the socket)?",
+                "Check that the server is running (`anki-syncd status`), and that it listens on this address and port (ListenStream= of anki-syncd.socket; without systemd, `host` and `port`).",
             ),
             io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => (
                 "login-timeout",
                 "no answer in time".to_owned(),
-                "Check the firewall and the address; if the connection is accepted and nothing comes, see the server's log.",
+                "Check the address and the firewall. If the server accepts the connection but sends no answer, see its log.",
             ),
             _ => (
                 "login-failed",
                 format!("the connection fails: {error}"),
-                "Check address and port, and https:// or http://.",
+                "Check the address and the port, and whether it has to be https:// or http://.",
             ),
         },
     }
@@ -63,18 +63,18 @@ fn explain_tls(error: &rustls::Error) -> (&'static str, String, &'static str) {
         }
         rustls::Error::AlertReceived(AlertDescription::ProtocolVersion) => (
             "login-tls-version",
-            "no version of TLS is known to both sides".to_owned(),
+            "the server supports neither TLS 1.2 nor TLS 1.3".to_owned(),
             "Allow TLS 1.2 and 1.3 in the proxy.",
         ),
         rustls::Error::InvalidMessage(_) => (
             "login-not-tls",
-            "what answers there speaks no TLS".to_owned(),
+            "this port accepts http only, not https".to_owned(),
             "Write http:// in place of https://, or put a proxy with a certificate in front.",
         ),
         other => (
             "login-tls",
             format!("TLS fails: {other}"),
-            "See the log of the proxy; most often its certificate or key is missing.",
+            "See the log of the proxy. Most often its certificate or key is missing.",
         ),
     }
 }
@@ -84,20 +84,20 @@ fn explain_certificate(reason: &CertificateError) -> (&'static str, &'static str
     match reason {
         Why::Expired | Why::ExpiredContext { .. } => (
             "the certificate has expired",
-            "Renew it, and have the proxy read it again.",
+            "Renew the certificate, then reload the proxy.",
         ),
         Why::NotValidYet | Why::NotValidYetContext { .. } => (
             "the certificate is not valid yet",
             "Check this machine's clock.",
         ),
         Why::NotValidForName | Why::NotValidForNameContext { .. } => (
-            "the certificate is for another name than this address has",
-            "Use the name that it is for in Anki, or have it issued for this one too.",
+            "the certificate is not valid for the name in this address",
+            "In Anki, use the name that the certificate is for, or get a certificate that includes this name.",
         ),
         Why::UnknownIssuer => (
-            "the certificate is not issued by anybody whom this machine trusts, as with one made by oneself",
-            "Use one of a public authority; AnkiDroid takes a private one under `Custom root certificate`, a computer among its trusted ones (SSL_CERT_FILE).",
+            "the certificate was not issued by a certificate authority that this machine trusts; perhaps it is self-signed",
+            "Use a certificate of a public authority. Or have the devices trust yours: AnkiDroid under `Custom root certificate`, a computer in its list of trusted certificates. This command reads SSL_CERT_FILE.",
         ),
-        _ => ("", "Have a new certificate issued."),
+        _ => ("", "Get a new certificate."),
     }
 }

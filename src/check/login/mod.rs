@@ -45,7 +45,7 @@ pub fn check(url: &str, login: Option<&Login>, limit: Option<u64>, findings: &mu
             "login-answered",
             url,
             "a sync server answers at this address",
-            "With --user NAME it is tried whether that user can log in.",
+            "Add --user NAME to test whether that user can log in.",
         ),
     };
 }
@@ -74,10 +74,10 @@ fn try_out(url: &str, login: Option<&Login>, limit: Option<u64>, findings: &mut 
             "url-without-slash",
             url,
             format_args!(
-                "lacks the slash at the end, so that Anki asks at {}/ instead, where a sync server answers",
+                "lacks the slash at the end. Anki therefore uses {}/ instead, where a sync server answers",
                 place.folder()
             ),
-            "Write the address with the slash, and without what stands behind it.",
+            "End the address with this slash, and remove the text after it.",
         );
     }
     let limit = limit.unwrap_or(USUAL_LIMIT);
@@ -93,8 +93,8 @@ fn try_out(url: &str, login: Option<&Login>, limit: Option<u64>, findings: &mut 
         findings.warning(
             "tls-1.2-missing",
             url,
-            "TLS 1.2 is not offered, and AnkiMobile knows no newer one",
-            "Allow TLS 1.2 beside 1.3: `ssl_protocols TLSv1.2 TLSv1.3;` in nginx.",
+            "the server does not support TLS 1.2, the newest version that AnkiMobile supports",
+            "Allow TLS 1.2 as well as 1.3: `ssl_protocols TLSv1.2 TLSv1.3;` in nginx.",
         );
     }
 }
@@ -116,8 +116,8 @@ fn address(url: &str, findings: &mut Findings) -> Option<Place> {
         findings.problem(
             "url-invalid",
             url,
-            "is no address that Anki takes",
-            "Write http:// or https://, the name or IP address, a colon and the port if need be, and a slash: http://192.168.1.10:8080/",
+            "is not an address that Anki accepts",
+            "Write it like http://192.168.1.10:8080/ : http:// or https://, the name or IP address, a colon and the port unless it is the usual one, and a slash.",
         );
         return None;
     };
@@ -162,40 +162,40 @@ fn judge(
             findings.warning(
                 "login-page",
                 url,
-                "the login is refused with a web page, which is not how a sync server does it (status 403)",
-                "Try `--user NAME`, which logs in: if that works, only the page is the proxy's. Otherwise have the proxy let all requests through.",
+                "a web page refuses the login (status 403); a sync server would not send a page",
+                "Test a login with `--user NAME`. If it works, the proxy has only replaced the error page. Otherwise configure the proxy to let all requests through.",
             );
         }
         (403, Some(login)) => {
             findings.problem(
                 "login-wrong",
                 url,
-                format_args!("the server says that {} or the password is wrong", login.user),
-                "Compare with the list of users, letter by letter; after a change there, `systemctl reload anki-syncd`.",
+                format_args!("the server says that the user name {} or the password is wrong", login.user),
+                "Compare both with the list of users, letter by letter. If you change the list, run `systemctl reload anki-syncd`.",
             );
         }
         (429, _) => {
             findings.warning(
                 "login-slowed-down",
                 url,
-                "too many logins have failed from here, so this one was not tried",
-                "Wait a minute, and check again.",
+                "too many logins from this machine have failed, so the server did not check this one",
+                "Wait a minute, then check again.",
             );
         }
         (200, Some(_)) => {
             findings.problem(
                 "login-header-lost",
                 url,
-                "the answer lacks the header anki-original-size: either something else than a sync server answers, or a proxy takes headers away",
-                "Have the proxy pass all headers on, and put no login page in front.",
+                "the answer lacks the header anki-original-size: a proxy removes headers, or this is not a sync server",
+                "Configure the proxy to pass on all headers, and to show no login page of its own.",
             );
         }
         (404, _) if place.ends_in_sync() => {
             findings.problem(
                 "url-with-sync",
                 url,
-                "ends in sync, which Anki adds itself, and no sync server answers there (status 404)",
-                "Leave that out in Anki, except for the two addresses of clients before 2.1.57.",
+                "ends in sync, which Anki adds itself; no sync server answers there (status 404)",
+                "In Anki, leave sync out. Only Anki before 2.1.57 needs it, in its two addresses.",
             );
         }
         (404, _) if place.lacks_slash() => {
@@ -203,7 +203,7 @@ fn judge(
                 "url-without-slash",
                 url,
                 format_args!(
-                    "lacks the slash at the end, so that Anki asks at {}/ instead, where no sync server answers (status 404)",
+                    "lacks the slash at the end. Anki therefore uses {}/ instead, where no sync server answers (status 404)",
                     place.folder()
                 ),
                 format_args!("Write {url}/ in Anki."),
@@ -219,18 +219,18 @@ fn unexpected(url: &str, answer: &Answer, findings: &mut Findings) {
     let (id, what, remedy) = match status {
         301 | 302 | 303 | 307 | 308 => (
             "login-redirected",
-            "the server sends clients elsewhere, whereto Anki does not follow",
-            "Type the address that it leads to, most often the same with https://, into Anki.",
+            "the server redirects, and Anki does not follow redirects",
+            "Type the address that it redirects to into Anki. Most often it is the same with https://.",
         ),
         401 => (
             "login-page",
-            "a proxy asks for a login of its own, which Anki does not know of",
-            "Take the proxy's login away from this address: the sync server has its own.",
+            "a proxy asks for a login of its own, which Anki cannot give",
+            "Remove the proxy's login from this address: the sync server has its own.",
         ),
         404 => (
             "login-not-found",
-            "no sync server is to be found under this path",
-            "Check the path of the address, its slash at the end, and how the proxy passes the path on: in nginx, `location /anki/` goes with a slash at the end of `proxy_pass`.",
+            "there is no sync server at this path",
+            "Check the path of the address and its slash at the end. Check how the proxy passes the path on: in nginx, `location /anki/` needs a slash at the end of `proxy_pass`.",
         ),
         413 => (
             "login-too-large",
@@ -239,18 +239,18 @@ fn unexpected(url: &str, answer: &Answer, findings: &mut Findings) {
         ),
         400 if !url.starts_with("https") => (
             "login-needs-tls",
-            "plain http is not understood there, which is how a port for https answers",
+            "this port probably accepts https only",
             "Write https:// in place of http://.",
         ),
         500..=599 => (
             "login-gateway",
-            "the proxy cannot reach the sync server, or it fails",
-            "See whether the server runs (`anki-syncd status`), and that the proxy has its address right.",
+            "the proxy cannot reach the sync server, or the sync server failed",
+            "Check that the server is running (`anki-syncd status`), and that the proxy has the right address of it.",
         ),
         _ => (
             "login-foreign",
-            "something else than a sync server answers",
-            "Check name, port and path of the address.",
+            "something other than a sync server answers",
+            "Check the name, port and path of the address.",
         ),
     };
     findings.problem(id, url, format_args!("{what} (status {status})"), remedy);

@@ -39,7 +39,7 @@ impl Destination {
         create_private(folder).map_err(|error| elsewhere(folder, &error))?;
         let lock = lock_file(&folder.join(".lock")).map_err(|error| elsewhere(folder, &error))?;
         lock.try_lock().map_err(|error| match error {
-            TryLockError::WouldBlock => at(folder, &"a backup is being made there"),
+            TryLockError::WouldBlock => at(folder, &"another backup to this folder is running"),
             TryLockError::Error(error) => elsewhere(folder, &error),
         })?;
         let mut destination = Self {
@@ -204,9 +204,9 @@ fn remove(folder: &Path) -> io::Result<()> {
 
 fn elsewhere(folder: &Path, error: &io::Error) -> io::Error {
     let remedy = if error.kind() == io::ErrorKind::ReadOnlyFilesystem {
-        "`systemctl daemon-reload` lets anki-syncd-backup.service write to backup_to; for another folder, it takes ReadWritePaths= (`systemctl edit anki-syncd-backup`)"
+        "run `systemctl daemon-reload`, so that anki-syncd-backup.service may write to backup_to. For another folder, add ReadWritePaths= with `systemctl edit anki-syncd-backup`"
     } else {
-        "--to, or backup_to in the settings, names another folder"
+        "choose another folder with --to, or with backup_to in the settings"
     };
     at(folder, &format!("{error}; {remedy}"))
 }

@@ -54,7 +54,7 @@ impl Fetch {
         let (all, new) = self.fetch_media(&from.folder("media")?, done)?;
         if all != expected {
             let why = format!(
-                "has {} files, {} bytes, of {} files, {} bytes",
+                "{} files ({} bytes) were copied, of {} files ({} bytes)",
                 all.files, all.bytes, expected.files, expected.bytes
             );
             return Err(at(&copy.folder.join("media"), &why));
@@ -113,7 +113,7 @@ impl Fetch {
         let reserve = self.saving.reserve;
         if free < left.saturating_add(reserve) {
             return Err(io::Error::other(format!(
-                "there is no room: {} are left to be copied, but of {} that are free, {} have to stay so (min_free_megs); make room, or --to names a folder on another disk",
+                "the disk is too full: {} remain to be copied, but only {} are free, of which {} have to stay free (min_free_megs). Free space, or choose a folder on another disk with --to",
                 HumanBytes(left),
                 HumanBytes(free),
                 HumanBytes(reserve)
@@ -295,7 +295,10 @@ mod tests {
             reserve: u64::MAX,
         };
         let error = fetch(&part(&folder, "to", None, full), &copy).unwrap_err();
-        assert!(error.to_string().contains("no room"), "{error}");
+        assert!(
+            error.to_string().contains("the disk is too full"),
+            "{error}"
+        );
         // What is on the disk already needs none.
         let source = Source::open(&copy.folder, Uid::effective()).unwrap();
         let again = part(&folder, "again", Some("former"), full);

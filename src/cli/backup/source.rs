@@ -87,7 +87,7 @@ impl Source {
         let file = beneath::open(&self.folder, name.as_ref()).map_err(|error| at(&path, &error))?;
         let metadata = self.check(&file, &path)?;
         if !metadata.is_file() {
-            return Err(at(&path, &"is no file"));
+            return Err(at(&path, &"is not a file"));
         }
         Ok(Original {
             file,
@@ -122,7 +122,7 @@ impl Source {
             Some(owner) if owner != metadata.uid() => {
                 let other = metadata.uid();
                 let why = format!(
-                    "belongs to account {other}, not to the server's, {owner}; `anki-syncd check` may say more"
+                    "belongs to account {other}, not to the server's account, {owner}; `anki-syncd check` may show more"
                 );
                 Err(at(path, &why))
             }

@@ -76,7 +76,7 @@ impl Collection {
             .is_ok_and(|metadata| metadata.len() > 0)
         {
             return Err(CommandError::Failed(format!(
-                "{0}: there is a journal beside it, {0}-wal, with what was changed last: open and close it once with `sqlite3 {0} 'pragma wal_checkpoint(truncate)'`",
+                "{0}: the latest changes are in a journal beside it, {0}-wal: merge them first with `sqlite3 {0} 'pragma wal_checkpoint(truncate)'`",
                 path.display()
             )));
         }
@@ -117,13 +117,13 @@ pub fn newest(snapshots: &[Snapshot], unasked: bool) -> Result<&Snapshot, Comman
     match snapshots.iter().rfind(whole) {
         Some(newest) if unasked && newest.why == Why::BeforeRestore => {
             Err(CommandError::Refused(format!(
-                "nothing was replaced since the last restore; to undo that one: --at {}",
+                "no upload has replaced the collection since the last restore. To undo that restore: --at {}",
                 newest.name()
             )))
         }
         Some(newest) => Ok(newest),
         None => Err(CommandError::Failed(
-            "there is no snapshot: nothing has been replaced yet".to_owned(),
+            "there is no snapshot: no upload has replaced the collection yet".to_owned(),
         )),
     }
 }
@@ -151,12 +151,12 @@ pub fn named<'a>(
             .map(|snapshot| (snapshot, Some(time)))
             .ok_or_else(|| {
                 CommandError::Failed(format!(
-                    "the collection has not been replaced since {}: what was there then is there now, or changed by syncs",
+                    "the collection has not been replaced since {}; it has only been changed by normal syncs",
                     clock::to_the_minute(time)
                 ))
             }),
         None => Err(CommandError::Refused(format!(
-            "--at {at}: that is neither a time nor one of the snapshots, which --list shows"
+            "--at {at}: neither a time nor a snapshot; --list shows the snapshots"
         ))),
     }
 }

@@ -34,7 +34,7 @@ pub fn print(places: &[String]) -> io::Result<()> {
     let Some(first) = addresses.first() else {
         return writeln!(
             out,
-            "The server listens on {} only, where other devices do not reach it: in Anki, type the address of the proxy in front of it, with a slash at the end.",
+            "The server listens only on {}, which other devices cannot reach. In Anki, type the address of the proxy in front of the server, with a slash at the end.",
             places.join(" and ")
         );
     };
@@ -42,7 +42,7 @@ pub fn print(places: &[String]) -> io::Result<()> {
         out,
         "Type this address into Anki, with the slash at the end{}:\n",
         if addresses.len() > 1 {
-            " (of these, the first that the device reaches)"
+            " (the first of these that works on the device)"
         } else {
             ""
         }
@@ -52,16 +52,19 @@ pub fn print(places: &[String]) -> io::Result<()> {
     }
     writeln!(
         out,
-        "\nIn a browser it shows a page that says where to type it on each device."
+        "\nOpen it in a browser: the page shows where to type the address on each device."
     )?;
     if CONTAINER_MARKS.iter().any(|mark| Path::new(mark).exists()) {
         writeln!(
             out,
-            "In a container with a network of its own, the address is another one: that of the computer that runs the container, with the port that it publishes."
+            "If the container has its own network, use the address of the computer that runs the container instead, and the port that it publishes."
         )?;
     }
     match qr::terminal(first).filter(|_| out.is_terminal()) {
-        Some(code) => write!(out, "A phone's camera opens that page from here:\n\n{code}"),
+        Some(code) => write!(
+            out,
+            "Point a phone's camera here to open that page:\n\n{code}"
+        ),
         None => Ok(()),
     }
 }

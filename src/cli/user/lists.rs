@@ -55,8 +55,11 @@ impl Change {
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.unknown {
-            None => f.write_str("The running server knows it."),
-            Some(why) => write!(f, "It counts from the server's next start: {why}."),
+            None => f.write_str("The running server has been updated."),
+            Some(why) => write!(
+                f,
+                "The change takes effect when the server starts next: {why}."
+            ),
         }
     }
 }
@@ -79,7 +82,7 @@ impl Lists {
         })?;
         if settings.user_lists.from_environment {
             return Err(CommandError::Refused(
-                "the users are given by SYNC_USER1 and so on in the environment, in place of any list; change them there and restart the server".to_owned(),
+                "the users are set by SYNC_USER1 and so on in the environment, which overrides any list: change them there and restart the server".to_owned(),
             ));
         }
         let named = settings.user_lists.file.iter().map(|path| List {
@@ -93,7 +96,7 @@ impl Lists {
         let files: Vec<_> = named.chain(passed).collect();
         if files.is_empty() {
             return Err(CommandError::Refused(
-                "there is no file that lists users: name one as `users_file` in the configuration file, and create it".to_owned(),
+                "there is no list of users: create a file, and set `users_file` in the configuration file to its path".to_owned(),
             ));
         }
         // It knows better, if it runs.
@@ -136,7 +139,7 @@ impl Lists {
             .is_ok()
         {
             eprintln!(
-                "anki-syncd: the running server had other users than the list; it has read it again"
+                "anki-syncd: the users of the running server differed from the list, so the server has read the list again"
             );
         }
         Ok(())
@@ -149,13 +152,13 @@ impl Lists {
     pub fn for_new(&self, name: &UserName) -> Result<&List, CommandError> {
         if let Some(place) = self.place(name) {
             return Err(CommandError::Refused(format!(
-                "there is a user {name} already: {place}"
+                "the user {name} exists already: {place}"
             )));
         }
         let mut mistakes = self.settings.users.mistakes.iter();
         if let Some(mistake) = mistakes.find(|mistake| mistake.user.as_ref() == Some(name)) {
             return Err(CommandError::Refused(format!(
-                "{name} is listed already, and kept out by a mistake. {mistake}. `anki-syncd user passwd {name}` puts a new password there"
+                "{name} is listed already, but the entry has a mistake. {mistake}. `anki-syncd user passwd {name}` sets a new password"
             )));
         }
         self.files
@@ -189,7 +192,7 @@ impl Lists {
         Err(CommandError::Refused(
             match place.or(mistake.map(|mistake| &mistake.place)) {
                 Some(place) => {
-                    format!("{name} is given by {place}; change that and restart the server")
+                    format!("{name} is set by {place}: change that and restart the server")
                 }
                 None => format!("there is no user {name}; `anki-syncd user list` shows them"),
             },
@@ -225,7 +228,7 @@ impl List {
             return Ok(());
         }
         Err(CommandError::Refused(format!(
-            "the running server has quite other users than {} lists. If it is told them in another way, such as LoadCredentialEncrypted=, change them there; if that file has been rewritten, let the server read it first: systemctl restart anki-syncd",
+            "the running server's users do not match {}. If the server gets its users in another way, such as LoadCredentialEncrypted=, change them there. If the file has been rewritten, let the server read it first: systemctl restart anki-syncd",
             self.path.display()
         )))
     }
@@ -254,7 +257,7 @@ impl List {
         let bytes = self.path.metadata().ok()?.len();
         (self.is_credential && bytes >= LONG_CREDENTIAL).then(|| {
             format!(
-                "{} has {} KB. Above 1 MB systemd does not load it (LoadCredential=), and the server does not start (status 243): name a file that the server's account can read as `users_file` in the configuration file, and move the users there.",
+                "warning: {} is {} KB large. systemd does not load a credential of more than 1 MB, and the server then does not start (exit status 243). Move the users to a file that the server's account can read, and set `users_file` in the configuration file to its path.",
                 self.path.display(),
                 bytes / 1000
             )
@@ -290,12 +293,12 @@ impl List {
             // It is in its place, and only not on the disk for certain: the server has to know
             // what everybody else reads.
             Err(error) if self.is(&file.document) => Some(format!(
-                "{} is changed, but the disk failed to make that durable: {error}. After a power cut the former list may be back, which `anki-syncd user list` shows; check the disk",
+                "{} has been changed, but the disk reported an error while saving: {error}. After a power cut, the old list may be back; `anki-syncd user list` shows it. Check the disk",
                 self.path.display()
             )),
             Err(error) => {
                 return Err(CommandError::Refused(format!(
-                    "{} cannot be replaced, and nothing is changed: {error}",
+                    "{} cannot be replaced, so nothing was changed: {error}",
                     self.path.display()
                 )));
             }
@@ -322,11 +325,11 @@ impl List {
             }
             Err(error @ (AskError::Broken(_) | AskError::Silent { .. })) => {
                 Err(CommandError::Failed(format!(
-                    "{path} is changed, but whether the running server has taken it over is not known: {error}. `anki-syncd check` compares the two; a restart has the server read the list: systemctl restart anki-syncd"
+                    "{path} has been changed, but the running server may not have read it: {error}. `anki-syncd check` compares the two. To make the server read the list: systemctl restart anki-syncd"
                 )))
             }
             Err(error) => Err(CommandError::Refused(format!(
-                "{path} is changed, but the running server goes on with the users that it had, which `anki-syncd user list` shows: {error}. Once that is put right, the next `anki-syncd user` command or a restart has it read the list"
+                "{path} has been changed, but the running server keeps its former users, which `anki-syncd user list` shows: {error}. Once that is fixed, the next `anki-syncd user` command or a restart makes the server read the list"
             ))),
         }
     }

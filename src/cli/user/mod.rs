@@ -20,22 +20,22 @@ use lists::Lists;
 pub enum Command {
     /// Add a user; asks for the password, or reads it from standard input
     Add {
-        /// Also the name of the folder with the user's data
+        /// The new user; the name is also the name of the folder with the user's data
         name: UserName,
     },
-    /// Give a user a new password, which logs all of the user's devices out
+    /// Give a user a new password, which logs out all of the user's devices
     Passwd {
-        /// Whom
+        /// The user
         name: UserName,
     },
-    /// Remove a user; the data stay unless told otherwise
+    /// Remove a user, but not the user's data
     Remove {
-        /// Whom
+        /// The user
         name: UserName,
-        /// Remove the collection, the media and all else of this user, for good
+        /// Also delete the user's collection, media and all other data, permanently
         #[arg(long)]
         delete_data: bool,
-        /// Do not ask
+        /// Skip the confirmation
         #[arg(long)]
         yes: bool,
     },
@@ -43,12 +43,12 @@ pub enum Command {
     Rename {
         /// The present name
         from: UserName,
-        /// The new one
+        /// The new name
         to: UserName,
     },
     /// List the users
     List {
-        /// For programs
+        /// Print JSON, for programs
         #[arg(long)]
         json: bool,
     },
@@ -82,13 +82,13 @@ fn add(context: &Context, name: &UserName) -> Result<(), CommandError> {
     let hash = password::ask_new(&format!("Password for {name}"))?;
     let change = list.change(context, |users| users.add(name, &hash))?;
     println!(
-        "{name} can log in, and is in {}. {change}",
+        "{name} can log in now (added to {}). {change}",
         list.path().display()
     );
     let data = lists.data_of(name);
     if data.exists() {
         println!(
-            "There are data already, in {}: they are {name}'s from now on.",
+            "{} contains data already: they belong to {name} now.",
             data.display()
         );
     }
@@ -109,7 +109,7 @@ fn passwd(context: &Context, name: &UserName) -> Result<(), CommandError> {
     let hash = password::ask_new(&format!("New password for {name}"))?;
     let change = list.change(context, |users| users.change_password(name, &hash))?;
     println!(
-        "{name} has a new password, in {}, and has to log in with it on every device. {change}",
+        "{name} has a new password (saved in {}) and has to log in with it on every device. {change}",
         list.path().display()
     );
     change.confirm()
@@ -135,7 +135,7 @@ fn remove(
     if delete_data && !yes {
         confirm(
             &format!(
-                "This removes {name} and all of {}, for good. Type the name to go on: ",
+                "This removes {name} and permanently deletes all of {}. Type the user's name to confirm: ",
                 data.display()
             ),
             name,
@@ -144,21 +144,21 @@ fn remove(
     if let Some(list) = list {
         let change = list.change(context, |users| users.remove(name))?;
         println!(
-            "{name} is not in {} any more, and is logged out on every device. {change}",
+            "{name} has been removed from {} and is logged out on every device. {change}",
             list.path().display()
         );
         change.confirm()?;
     }
     if !delete_data {
-        println!("The data stay in {}.", data.display());
+        println!("The data in {} were kept.", data.display());
         return Ok(());
     }
     let user = name.clone();
     match context.ask(&Request::RemoveData { user }) {
-        Ok(()) => println!("The data in {} are removed.", data.display()),
+        Ok(()) => println!("The data in {} have been deleted.", data.display()),
         Err(error @ (AskError::Broken(_) | AskError::Silent { .. })) => {
             return Err(CommandError::Failed(format!(
-                "{name} is removed; whether the data in {} are as well is not known: {error}. The same command once more removes what is left",
+                "{name} has been removed, but the data in {} may still be there: {error}. Run the same command again to delete the rest",
                 data.display()
             )));
         }
@@ -173,11 +173,11 @@ fn remove(
 }
 
 fn confirm(question: &str, name: &UserName) -> Result<(), CommandError> {
-    let hint = "nobody is at the terminal to be asked; --yes goes without";
+    let hint = "there is no terminal to ask on: add --yes to skip the confirmation";
     if question::ask(question, io::stdout(), hint)? == name.as_str() {
         Ok(())
     } else {
-        Err(CommandError::Refused("nothing has been changed".to_owned()))
+        Err(CommandError::Refused("nothing was changed".to_owned()))
     }
 }
 
@@ -195,7 +195,7 @@ fn rename(context: &Context, from: &UserName, to: &UserName) -> Result<(), Comma
     })?;
     let change = list.put(context, &edited, prepared)?;
     println!(
-        "{from} is {to} now, in {} and {}, and has to log in again on every device, with the new name and the same password. Nothing is uploaded or downloaded anew. {change}",
+        "{from} is called {to} now (in {}; data in {}) and has to log in again on every device, with the new name and the same password. Nothing has to be uploaded or downloaded again. {change}",
         list.path().display(),
         lists.data_of(to).display()
     );
@@ -216,7 +216,7 @@ fn list(context: &Context, json: bool) -> Result<(), CommandError> {
         return Ok(print_json(&reports)?);
     }
     if reports.is_empty() && mistakes.is_empty() {
-        println!("There are no users yet; `anki-syncd user add NAME` adds one.");
+        println!("There are no users yet: `anki-syncd user add NAME` adds one.");
         return Ok(());
     }
     let known = |report: &UserReport, what: String| match report.devices {
@@ -238,10 +238,10 @@ fn list(context: &Context, json: bool) -> Result<(), CommandError> {
     let headings = ["USER", "PASSWORD", "DEVICES", "LAST SYNC"];
     table::print(&headings, reports.iter().map(row))?;
     for mistake in mistakes {
-        println!("\nKept out: {mistake}.");
+        println!("\nCannot log in: {mistake}.");
     }
     if let Some(why) = absent {
-        println!("\nDevices and syncs are not known: {why}.");
+        println!("\nDevices and syncs are unknown: {why}.");
     }
     let plain = reports
         .iter()
@@ -249,7 +249,7 @@ fn list(context: &Context, json: bool) -> Result<(), CommandError> {
         .count();
     if plain > 0 {
         println!(
-            "\n{plain} of these passwords can be read by whoever reads the list; `anki-syncd user passwd NAME` puts a hash there."
+            "\n{plain} of these passwords are stored as plain text; `anki-syncd user passwd NAME` sets a new password and stores its hash."
         );
     }
     Ok(())

@@ -43,11 +43,11 @@ pub(super) struct Row {
 pub(super) enum RawError {
     #[error(transparent)]
     Io(#[from] io::Error),
-    #[error("is no SQLite database with UTF-8 text")]
+    #[error("is not an SQLite database with UTF-8 text")]
     NotADatabase,
     #[error("is damaged")]
     Damaged,
-    #[error("lists more tables than any collection has")]
+    #[error("has more tables than any Anki collection")]
     TooMuch,
 }
 

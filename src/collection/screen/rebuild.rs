@@ -19,7 +19,7 @@ pub enum RebuildError {
         id: String,
     },
     /// A row without a value that every row has.
-    #[error("has a row in the table {0} without a value that every row has")]
+    #[error("has a row in the table {0} that lacks a required value")]
     Incomplete(&'static str),
     /// As SQLite says.
     #[error(transparent)]

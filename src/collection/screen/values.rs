@@ -55,7 +55,7 @@ pub fn wrong_value_in_col(conn: &Connection) -> rusqlite::Result<Option<String>>
     let count: i64 = conn.query_row("select count(*) from col", [], |row| row.get(0))?;
     if count != 1 {
         return Ok(Some(format!(
-            "has {count} rows in the table col, which has to have one"
+            "has {count} rows in the table col instead of one"
         )));
     }
     let (seconds, millis) = (LAST_SECOND, LAST_SECOND * 1000);

@@ -96,7 +96,7 @@ fn schema_18_stays_as_it_is_and_unknown_versions_are_refused() {
         let err = upgrade(&mut conn, Usn(7), 0).unwrap_err();
         assert_eq!(
             err.to_string(),
-            format!("schema {version} is not supported")
+            format!("schema version {version} is not supported")
         );
     }
 }

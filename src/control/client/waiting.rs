@@ -40,7 +40,7 @@ impl Waiting {
             None if is_terminal => self.shown = Some(self.spinner()),
             None => {
                 eprintln!(
-                    "anki-syncd: the server is {}; that takes a while",
+                    "anki-syncd: the server is {}; this may take a while",
                     self.work
                 );
                 self.shown = Some(ProgressBar::hidden());
@@ -49,7 +49,7 @@ impl Waiting {
     }
 
     fn spinner(&self) -> ProgressBar {
-        let template = "{spinner} {msg}, {elapsed} so far (Ctrl-C stops waiting for it)";
+        let template = "{spinner} {msg}, {elapsed} so far (Ctrl-C stops waiting)";
         let style = ProgressStyle::with_template(template);
         ProgressBar::new_spinner()
             .with_elapsed(self.since.elapsed())

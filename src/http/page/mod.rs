@@ -24,13 +24,11 @@ use visitor::Visitor;
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 
-const ELSEWHERE: &str = "This is not quite the address: what you opened leads nowhere in Anki. Type exactly what \
-     stands below, without <code>sync/</code> or anything else behind it.";
+const ELSEWHERE: &str = "The address that you opened does not work in Anki. Type exactly the address below, without <code>sync/</code> or anything else after it.";
 const PLAIN: &str = "<strong>This address is not encrypted.</strong> That is fine at home and inside a VPN. Across \
      the internet, others can read your cards and act as you: use an address with <code>https://</code> \
      there. AnkiDroid 2.15 and older refuse this address everywhere.";
-const PROXIED: &str = "If your browser's address bar shows another beginning than this, type what is there, up to its \
-     last slash: the proxy in front of this server does not tell it under which name you came.";
+const PROXIED: &str = "If the address in your browser begins differently, type that one, up to its last slash: the proxy in front of this server does not pass on the name that you used.";
 const LOOPBACK: &str = "<strong>This address works on this computer only.</strong> On other devices, type the \
      computer's name or IP address in place of this one.";
 
@@ -153,7 +151,7 @@ mod tests {
         let response = open("/sync/", "192.0.2.1:8080");
         assert_eq!(response.status(), StatusCode::NOT_FOUND);
         let page = text(response).await;
-        assert!(page.contains("not quite the address"));
+        assert!(page.contains("does not work in Anki"));
         assert!(page.contains(">http://192.0.2.1:8080/<"));
     }
 
