@@ -13,8 +13,12 @@ UNKNOWN_KEYS = 255
 # reads it gets the same number.
 EXPONENT = re.compile(rb"(?<=\d)e\+(?=\d)")
 # An account that nobody has sent anything yet: the notetypes that ours puts there are not the
-# client's own, and fewer. Nobody merges with them, and the first upload replaces them.
-OF_A_NEW_ACCOUNT = ("notetypes", "fields", "templates", "sqlite_master", "sqlite_stat1", "sqlite_stat4")
+# client's own, and fewer; of the setting that names one of them, the reference server says that it
+# was never sent. Nobody merges with any of this, and the first upload replaces it.
+OF_A_NEW_ACCOUNT = (
+    *("notetypes", "fields", "templates"),
+    *("sqlite_master", "sqlite_stat1", "sqlite_stat4"),
+)
 VARINT, EIGHT_BYTES, LENGTH, FOUR_BYTES = 0, 1, 2, 5
 
 

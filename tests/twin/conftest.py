@@ -15,11 +15,11 @@ from twin.twin import START, TALLY, Account, Servers, Twin
 
 
 def pytest_collection_modifyitems(config, items):
-    """One in four of the cases that are many."""
+    """One in six of the cases that are many."""
     if config.getoption("--long"):
         return
     many = [item for item in items if item.get_closest_marker("sampled")]
-    left_out = [item for number, item in enumerate(many) if number % 4]
+    left_out = [item for number, item in enumerate(many) if number % 6]
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if item not in left_out]
 

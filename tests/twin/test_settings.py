@@ -32,7 +32,9 @@ def test_both_set_some(pair, meet):
 
 
 @pytest.mark.sampled
-@pytest.mark.parametrize("text", ["", "x", "{", "1 2", '{"a":1,"a":2}', " [ 1 , 2 ] ", "1e400", "-0"])
+@pytest.mark.parametrize(
+    "text", ["", "x", "{", "1 2", '{"a":1,"a":2}', " [ 1 , 2 ] ", "1e400", "-0"]
+)
 @pytest.mark.parametrize("side", ["device", "server"])
 def test_text_that_is_no_value(pair, put, text, side):
     a, b = pair
