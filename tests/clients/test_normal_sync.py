@@ -9,21 +9,11 @@ from harness import collection
 from harness.agreement import AFTER_LOST_FINISH, settle
 from harness.device import ClientError
 from harness.raw import CLIENT, Account
+from harness.sample import card, furnish
 
 BASIC = "Basic"
 REVERSED = "Basic (and reversed card)"
 CLOZE = "Cloze"
-
-
-def fill(device):
-    """Something of everything, so that what is not changed has to survive too."""
-    device.change("set_config", key="fsrs", value=True)
-    notes = [device.add_note(f"front {number}", "back", tags=["old"]) for number in range(12)]
-    device.add_note("Straße", "通り 🛣", deck="Parent::Child", tags=["verb::häufig"])
-    device.add_note("{{c1::cloze}} and {{c2::another}}", "", notetype=CLOZE)
-    device.add_note("one way", "other way", notetype=REVERSED)
-    device.change("study", deck=1, cards=4)
-    return notes
 
 
 @pytest.fixture
@@ -31,7 +21,7 @@ def pair(server, new_device):
     """Two devices with the same collection."""
     a, b = new_device(server), new_device(server)
     a.login(), b.login()
-    a.notes = b.notes = fill(a)
+    a.notes = b.notes = furnish(a)
     a.upload()
     b.download()
     return a, b
@@ -51,10 +41,6 @@ def agreed(server, inspector):
 def next_second():
     """What the client remembers of changes are whole seconds; the later one wins."""
     time.sleep(1 - time.time() % 1 + 0.01)
-
-
-def card(device, note):
-    return device.change("cards_of", note_id=note)[0]
 
 
 def values(content, table, position):

@@ -32,6 +32,31 @@ def delete_many(col, note_ids):
     col.remove_notes(note_ids)
 
 
+def replace_everywhere(col, note_ids, search, replacement):
+    col.find_and_replace(
+        note_ids=note_ids, search=search, replacement=replacement, regex=False, match_case=True
+    )
+
+
+# Tags.
+
+
+def rename_tag(col, old, new):
+    col.tags.rename(old, new)
+
+
+def move_tags(col, tags, parent):
+    col.tags.reparent(tags, parent)
+
+
+def unfold_tag(col, tag, collapsed=False):
+    col.tags.set_collapsed(tag, collapsed)
+
+
+def clear_unused_tags(col):
+    col.tags.clear_unused_tags()
+
+
 # Cards.
 
 
@@ -63,6 +88,11 @@ def flag(col, cards, flag):
     for card in found:
         card.flags = flag
     col.update_cards(found)
+
+
+def flag_quietly(col, cards, flag):
+    """By the client's own operation."""
+    col.set_user_flag_for_cards(flag, cards)
 
 
 def move(col, cards, deck):
@@ -109,6 +139,10 @@ def rename_deck(col, deck, name):
     col.decks.rename(deck, name)
 
 
+def move_decks(col, decks, parent):
+    col.decks.reparent(decks, parent)
+
+
 def remove_deck(col, deck):
     col.decks.remove([deck])
 
@@ -147,6 +181,11 @@ def use_options(col, deck, options):
     col.decks.set_config_id_for_deck_dict(found, options)
 
 
+def remove_options(col, options):
+    """Changes the schema."""
+    col.decks.remove_config(options)
+
+
 def add_filtered(col, name, search, limit=20, reschedule=True):
     """A filtered deck, filled with what the search finds; answers its id."""
     deck = col.sched.get_or_create_filtered_deck(0)
@@ -182,6 +221,12 @@ def amend_template(col, name, keys):
     col.models.update_dict(found)
 
 
+def amend_field(col, name, keys):
+    found = col.models.by_name(name)
+    found["flds"][0].update(keys)
+    col.models.update_dict(found)
+
+
 def copy_notetype(col, name, new_name):
     found = col.models.by_name(name)
     copied = col.models.copy(found, add=False)
@@ -194,6 +239,40 @@ def add_field(col, name, field):
     found = col.models.by_name(name)
     col.models.add_field(found, col.models.new_field(field))
     col.models.update_dict(found)
+
+
+def reshape(col, name):
+    """Renames the first field and makes it the last, and adds a template: changes the schema."""
+    found = col.models.by_name(name)
+    col.models.rename_field(found, found["flds"][0], "Renamed")
+    col.models.reposition_field(found, found["flds"][0], len(found["flds"]) - 1)
+    template = col.models.new_template("Another")
+    template["qfmt"] = "another {{Renamed}}"
+    col.models.add_template(found, template)
+    col.models.update_dict(found)
+
+
+def remove_field(col, name, field):
+    """Changes the schema."""
+    found = col.models.by_name(name)
+    col.models.remove_field(
+        found, next(having for having in found["flds"] if having["name"] == field)
+    )
+    col.models.update_dict(found)
+
+
+def change_notetype(col, note_ids, name):
+    """Makes the notes ones of another notetype, field by field: changes the schema."""
+    old, new = col.get_note(note_ids[0]).mid, col.models.id_for_name(name)
+    info = col.models.change_notetype_info(old_notetype_id=old, new_notetype_id=new)
+    request = info.input
+    request.note_ids.extend(note_ids)
+    col.models.change_notetype_of_notes(request)
+
+
+def remove_notetype(col, name):
+    """Changes the schema."""
+    col.models.remove(col.models.id_for_name(name))
 
 
 def notetype_json(col, name):
@@ -213,6 +292,22 @@ def get_config(col, key):
 
 def remove_config(col, key):
     col.remove_config(key)
+
+
+# The collection as a whole.
+
+
+def undo(col):
+    """Says what has been undone."""
+    return col.undo().operation
+
+
+def redo(col):
+    return col.redo().operation
+
+
+def ask_for_full_sync(col):
+    col.mod_schema(check=False)
 
 
 # Damage that only something other than the client does.

@@ -101,6 +101,7 @@ class Account:
 
     def __init__(self, server, user="anna"):
         self.server = server
+        self.user = user
         self.key = ""
         credentials = {"u": user, "p": server.users[user]}
         self.key = self.post("/sync/hostKey", credentials).json()["key"]

@@ -28,6 +28,23 @@ def fill(device):
     return first
 
 
+def furnish(device):
+    """The same for the newest client, with more: what is not changed has to survive, too. Returns
+    the notes of one kind."""
+    device.change("set_config", key="fsrs", value=True)
+    notes = [device.add_note(f"front {number}", "back", tags=["old"]) for number in range(12)]
+    device.add_note("Straße", "通り 🛣", deck="Parent::Child", tags=["verb::häufig"])
+    device.add_note("{{c1::cloze}} and {{c2::another}}", "", notetype="Cloze")
+    device.add_note("one way", "other way", notetype="Basic (and reversed card)")
+    device.change("study", deck=1, cards=4)
+    return notes
+
+
+def card(device, note):
+    """The note's first."""
+    return device.change("cards_of", note_id=note)[0]
+
+
 def let_a_second_pass():
     """Of two edits within one second, clients do not know which is the later one."""
     time.sleep(1.1)
