@@ -76,7 +76,7 @@ def test_a_reload_with_a_mistake_in_the_users_file_keeps_out_one_user(daemon, ne
         other.upload()
     assert refused.value.kind != "AUTH"
     assert daemon.state() == "active"
-    daemon.wait_for(lambda: "1 kept out" in daemon.show("StatusText"))
+    daemon.wait_for(lambda: "1 more cannot log in" in daemon.show("StatusText"))
 
 
 def test_a_mistake_in_the_credential_is_named_with_its_line_and_the_others_sync(
