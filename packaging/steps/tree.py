@@ -101,7 +101,7 @@ def build(folder, architecture, binary, completions_folder, zsh):
         tree.copy(completions_folder / name, inside.format(zsh=zsh))
     for drop_in in sorted(SYSTEMD.glob("*.conf")):
         tree.copy(drop_in, f"{DOC}/examples/{drop_in.name}")
-    for page in ("README.md", "SECURITY.md"):
+    for page in ("README.md", "CONTRIBUTING.md", "SECURITY.md"):
         tree.copy(tools.REPOSITORY / page, f"{DOC}/{page}")
     pages = (tools.REPOSITORY / "docs").rglob("*")
     for page in sorted(path for path in pages if path.is_file()):

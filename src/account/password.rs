@@ -43,7 +43,9 @@ pub enum CredentialError {
     #[error("the password is empty")]
     Empty,
     /// Comes from `echo` or an editor, and would be part of the password.
-    #[error("the password ends with a newline; write it with `printf %s` rather than `echo`")]
+    #[error(
+        "the password ends with a newline or carriage return: remove it, for example by writing the password with `printf %s` in place of `echo`"
+    )]
     Newline,
     /// Nobody can type it.
     #[error(
@@ -52,7 +54,7 @@ pub enum CredentialError {
     Control,
     /// The reference server accepts such a one and fails at the first login.
     #[error(
-        "the password is not a hash in PHC format, such as `$argon2id$v=19$m=19456,t=2,p=1$SALT$HASH`: write the hash that `anki-syncd hash-password` prints, or turn PASSWORDS_HASHED (passwords_hashed) off if passwords are plain"
+        "the password is not a hash in PHC format, such as `$argon2id$v=19$m=19456,t=2,p=1$SALT$HASH`: write the hash that `anki-syncd hash-password` prints. With PASSWORDS_HASHED (passwords_hashed) on, SYNC_USER1 and `users` need hashes"
     )]
     NotPhc,
     /// Well formed, but of an algorithm or with parameters that cannot be verified.

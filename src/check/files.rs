@@ -323,7 +323,7 @@ fn secret_length(base: &Path, findings: &mut Findings) {
                 "has {} bytes instead of {SECRET_BYTES}, so the server does not start",
                 metadata.len()
             ),
-            "Restore it from a backup. Or remove it: the server then makes a new one, and all devices have to log in again.",
+            "Put back a copy of it. Or remove it: the server then makes a new one, and all devices have to log in again.",
         );
     }
 }

@@ -187,7 +187,7 @@ fn lines(path: &Path, text: &str, findings: &mut Findings) {
         findings.warning(
             "users-file-crlf",
             path.display(),
-            "has Windows line endings. If the last line has no newline at its end, the carriage return becomes part of its password",
+            "has Windows line endings. If the last line has no newline at its end, the entry of that line cannot be used",
             format_args!("Run `sed -i 's/\\r$//' {}`.", path.display()),
         );
     }

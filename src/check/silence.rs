@@ -70,7 +70,7 @@ impl Subject {
     fn why_absent(&self) -> Option<String> {
         match &self.settings {
             Err(problems) => Some(format!(
-                "the server is not running and cannot start: {}",
+                "no server answers, and one cannot start with these settings: {}",
                 problems.in_a_line()
             )),
             Ok(settings) => {

@@ -24,7 +24,7 @@ use crate::{
     config::Settings,
     control::{BackedUp, Request, UserReport},
     media::Media,
-    service::notify,
+    service::{log, notify},
 };
 use destination::Destination;
 use fetch::{Fetch, Saving};
@@ -161,8 +161,13 @@ fn folder<'a>(arguments: &'a Arguments, settings: &'a Settings) -> Result<&'a Pa
         )));
     }
     if target::on_one_disk(folder, &settings.base) {
+        let begin = if log::is_journal() {
+            "<4>"
+        } else {
+            "anki-syncd: warning: "
+        };
         eprintln!(
-            "anki-syncd: warning: {} is on the same disk as the data: when the disk fails, the backups are lost too. Choose a folder on another disk with backup_to in the settings, or with --to",
+            "{begin}{} is on the same disk as the data: when the disk fails, the backups are lost too. Choose a folder on another disk with backup_to in the settings, or with --to",
             folder.display()
         );
     }

@@ -181,7 +181,7 @@ impl Context {
     #[must_use]
     pub fn missing_list(&self) -> Option<PathBuf> {
         match self.is_units.then(Unit::ask).flatten()?.users? {
-            UsersCredential::File(path) if !path.exists() => Some(path),
+            UsersCredential::File(path) if matches!(path.try_exists(), Ok(false)) => Some(path),
             _ => None,
         }
     }

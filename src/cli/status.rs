@@ -29,7 +29,10 @@ pub struct Arguments {
 /// [`CommandError`].
 pub fn run(context: &Context, arguments: &Arguments) -> Result<(), CommandError> {
     let mut status: Status = context.ask(&Request::Status)?;
-    if let Some(why) = context.failed_backup() {
+    // The metrics are the server's, however they are asked for.
+    if !arguments.openmetrics
+        && let Some(why) = context.failed_backup()
+    {
         let warning = format!("the last nightly backup failed: {why}");
         status.warnings.push(warning);
     }

@@ -98,7 +98,14 @@ impl Operator {
         }
         if let Some(user) = all_of {
             let own = candidates.iter().map(|device| &device.record);
-            meant.extend(own.filter(|record| record.user == user.as_str()));
+            let own: Vec<_> = own.filter(|record| record.user == user.as_str()).collect();
+            // Or whoever mistypes a name takes a lost phone to be logged out.
+            if own.is_empty() && !self.server.accounts.standing(user).is_listed() {
+                return Err(format!(
+                    "there is no user {user}; `anki-syncd user list` shows the users"
+                ));
+            }
+            meant.extend(own);
         }
         let users = meant
             .iter()

@@ -141,12 +141,14 @@ impl Entry {
         } else if error.status.is_server_error() && error.status != StatusCode::NOT_IMPLEMENTED {
             line!(error, self, ms, status; "{who}: {method} failed: {cause}");
         } else if error.status == StatusCode::CONFLICT {
-            line!(info, self, ms, status; "{who}: {method} has to be repeated: {cause}");
+            line!(info, self, ms, status; "{who}: {method} was refused, and the sync has to be repeated: {cause}");
         } else if method == "hostKey" {
             let (address, user) = (&self.place, &self.user);
             if user.parse::<UserName>().is_ok() {
                 // Read by fail2ban: the address comes before anything that a stranger chose.
                 line!(warn, self, ms, status; "login failed ip={address} user={user:?}: {cause}");
+            } else if user.is_empty() {
+                line!(info, self, ms, status; "login refused ip={address}: {cause}");
             } else {
                 line!(info, self, ms, status; "login refused (invalid user name) ip={address} user={user:?}: {cause}");
             }

@@ -46,7 +46,7 @@ pub enum BaseError {
         other: PathBuf,
     },
     /// Shortened by hand or by a full disk.
-    #[error("{} does not have 32 bytes: restore it from a backup, or remove it, so that the server makes a new one and all devices have to log in again", .0.display())]
+    #[error("{} does not have 32 bytes: put back a copy of it, or remove it, so that the server makes a new one and all devices have to log in again", .0.display())]
     Secret(PathBuf),
     /// The system's random source.
     #[error("the system has no random bytes for the host keys: {0}")]
@@ -57,6 +57,11 @@ fn remedy(error: &io::Error) -> &'static str {
     match disk::fault(error) {
         Some(Fault::Full) => "the disk is full: free space on it",
         Some(Fault::Failed) => "check the disk, and whether it is mounted read-only",
+        None if [io::ErrorKind::AlreadyExists, io::ErrorKind::NotADirectory]
+            .contains(&error.kind()) =>
+        {
+            "it has to be a folder"
+        }
         None => "the server needs to read and write there",
     }
 }

@@ -155,7 +155,7 @@ def test_nothing_is_restored_unasked(ours, studied, wrong):
         (["nobody", "--yes"], "no user"),
         (["ben", "--yes"], "no snapshot"),
         (["anna", "--at", "yesterday"], "--list"),
-        (["anna", "--at", "2100-01-01"], "not been replaced since"),
+        (["anna", "--at", "2100-01-01"], "no snapshot was made since"),
         (["anna", "--yes", "--from", "/etc/hostname"], "not an Anki collection"),
         (["anna", "--yes", "--from", "/nowhere"], "/nowhere"),
     ],

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from harness.server import REPOSITORY
 
 README = REPOSITORY / "README.md"
-PAGES = [README, *sorted((REPOSITORY / "docs").glob("*.md"))]
+PAGES = [README, REPOSITORY / "CONTRIBUTING.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
 SECURITY = REPOSITORY / "SECURITY.md"
 FENCE = re.compile(r"^ *```(\w*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 # In prose, these are to be typed; `anki-syncd …` without sudo only names a command.

@@ -126,7 +126,7 @@ def test_nothing_outside_the_folder_is_handed_over(as_root, account, place):
     assert (folder / "plain").stat().st_uid == account.uid
     assert owners(outside) == {(0, 0)}
     assert third.stat().st_uid == 1
-    assert "hardlink stays root's" in server.log_text()
+    assert "hardlink still belongs to root" in server.log_text()
 
 
 def test_a_folder_of_other_things_is_not_handed_over(as_root, place):

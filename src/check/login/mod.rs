@@ -77,7 +77,7 @@ fn try_out(url: &str, login: Option<&Login>, limit: Option<u64>, findings: &mut 
                 "lacks the slash at the end. Anki therefore uses {}/ instead, where a sync server answers",
                 place.folder()
             ),
-            "End the address with this slash, and remove the text after it.",
+            format_args!("Use {}/ as the address.", url.trim_end_matches(|c| c != '/').trim_end_matches('/')),
         );
     }
     let limit = limit.unwrap_or(USUAL_LIMIT);

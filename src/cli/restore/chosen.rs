@@ -123,7 +123,7 @@ pub fn newest(snapshots: &[Snapshot], unasked: bool) -> Result<&Snapshot, Comman
         }
         Some(newest) => Ok(newest),
         None => Err(CommandError::Failed(
-            "there is no snapshot: no upload has replaced the collection yet".to_owned(),
+            "there is no snapshot. One is kept when an upload or a restore replaces a collection that is not empty, unless snapshots_keep is 0".to_owned(),
         )),
     }
 }
@@ -151,7 +151,7 @@ pub fn named<'a>(
             .map(|snapshot| (snapshot, Some(time)))
             .ok_or_else(|| {
                 CommandError::Failed(format!(
-                    "the collection has not been replaced since {}; it has only been changed by normal syncs",
+                    "no snapshot was made since {}: no upload or restore has replaced the collection since then, or snapshots_keep was 0. --list shows the snapshots",
                     clock::to_the_minute(time)
                 ))
             }),

@@ -71,9 +71,9 @@ impl Lists {
     /// When the settings are in disorder, or users are given by other means only.
     pub fn of(context: &Context) -> Result<Self, CommandError> {
         let settings = context.settings().map_err(|problems| {
-            context
-                .missing_list()
-                .map_or(CommandError::Settings(problems), |path| {
+            // Without any list, that is the only problem there is.
+            let missing = context.missing_list().filter(|_| problems.0.iter().all(|problem| problem.setting == "SYNC_USER1"));
+            missing.map_or(CommandError::Settings(problems), |path| {
                     CommandError::Refused(format!(
                         "{0} does not exist: bring it back, or create an empty one (`install -m 600 /dev/null {0}`), then try again",
                         path.display()

@@ -238,7 +238,7 @@ fn list(context: &Context, json: bool) -> Result<(), CommandError> {
     let headings = ["USER", "PASSWORD", "DEVICES", "LAST SYNC"];
     table::print(&headings, reports.iter().map(row))?;
     for mistake in mistakes {
-        println!("\nCannot log in: {mistake}.");
+        println!("\nMistake: {mistake}.");
     }
     if let Some(why) = absent {
         println!("\nDevices and syncs are unknown: {why}.");
@@ -249,7 +249,7 @@ fn list(context: &Context, json: bool) -> Result<(), CommandError> {
         .count();
     if plain > 0 {
         println!(
-            "\n{plain} of these passwords are stored as plain text; `anki-syncd user passwd NAME` sets a new password and stores its hash."
+            "\nPasswords stored as plain text: {plain}. `anki-syncd user passwd NAME` sets a new password in the list of users and stores its hash."
         );
     }
     Ok(())
