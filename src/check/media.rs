@@ -150,6 +150,15 @@ fn tell_fault(user: &UserName, place: &str, fault: Option<Fault>, findings: &mut
             );
             false
         }
+        Some(Fault::Empty) => {
+            findings.note(
+                "media-database-empty",
+                place,
+                "has no tables yet: the disk was full when the server was about to make them",
+                "Nothing to do: the next sync of media makes them. Check again afterwards.",
+            );
+            false
+        }
         Some(Fault::Unknown(version)) => {
             findings.problem(
                 "media-database-unknown",

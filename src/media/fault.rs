@@ -18,10 +18,17 @@ pub fn database_fault(conn: &Connection) -> rusqlite::Result<Option<Fault>> {
         database::VERSION => {}
         // Upgraded when it is opened, and counted anew then.
         3 => return Ok(Some(Fault::Older)),
+        0 if is_empty(conn)? => return Ok(Some(Fault::Empty)),
         other => return Ok(Some(Fault::Unknown(other))),
     }
     let sums: bool = conn.query_row(SUMS_AGREE, [], |row| row.get(0))?;
     Ok((!sums).then_some(Fault::Sums))
+}
+
+fn is_empty(conn: &Connection) -> rusqlite::Result<bool> {
+    conn.query_row("select count(*) = 0 from sqlite_master", [], |row| {
+        row.get(0)
+    })
 }
 
 const SUMS_AGREE: &str = "select (select count(*) from meta) = 1
@@ -36,8 +43,24 @@ pub enum Fault {
     Damaged,
     /// Of the older layout, which is upgraded when it is opened.
     Older,
+    /// Without any table, as a full disk leaves one that is about to be made: the next to open
+    /// it makes them.
+    Empty,
     /// Of a layout that this server does not know.
     Unknown(i64),
     /// Its sums or its last number do not fit its entries.
     Sums,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_full_disk_leaves_of_a_new_database_is_no_unknown_one() {
+        let conn = Connection::open_in_memory().unwrap();
+        assert_eq!(database_fault(&conn).unwrap(), Some(Fault::Empty));
+        conn.pragma_update(None, "user_version", 9).unwrap();
+        assert_eq!(database_fault(&conn).unwrap(), Some(Fault::Unknown(9)));
+    }
 }
