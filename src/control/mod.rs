@@ -55,6 +55,9 @@ pub enum Request {
     Users,
     /// Where are the data? Answered by a path.
     Base,
+    /// Close the databases that no request is using just now, so that each is one file. Answered
+    /// by nothing.
+    Rest,
     /// Write down that a user is about to get another name, which no user may have yet. The data
     /// follow when the settings are next read, and the list has the new name. Answered by nothing.
     Rename {
@@ -149,6 +152,7 @@ impl Request {
         match self {
             Self::Status => "measuring the users' data".to_owned(),
             Self::Reload { .. } => "reading its settings and users".to_owned(),
+            Self::Rest => "closing databases".to_owned(),
             Self::Users | Self::Devices { .. } => "reading the list of devices".to_owned(),
             Self::Rename { from, to } => format!("preparing to rename {from} to {to}"),
             Self::RemoveData { user } => format!("removing the data of {user}"),

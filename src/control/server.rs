@@ -73,6 +73,7 @@ impl Operator {
             Request::Reload { users } => value(&self.reload(users).await?),
             Request::Users => value(&self.users().await),
             Request::Base => value(&self.base),
+            Request::Rest => value(&self.server.vaults.rest().await),
             Request::Rename { from, to } => value(&self.rename(&from, &to).await?),
             Request::RemoveData { user } => value(&self.remove_data(user).await?),
             Request::Devices { user } => value(&self.devices(user.as_ref()).await?),

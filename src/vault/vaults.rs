@@ -132,6 +132,18 @@ impl Vaults {
         }
     }
 
+    /// Closes what no request and no sync is using just now: whoever wants to look into a database
+    /// need not wait until it has been idle for long.
+    pub async fn rest(&self) {
+        for vault in self.prepared() {
+            vault
+                .collection
+                .close_if(|open, _| vault.may_close(open, IDLE))
+                .await;
+            vault.media.close_if(|_, _| true).await;
+        }
+    }
+
     /// Closes everything, with all of it brought into the main files, as soon as nobody is
     /// working on it: an upgrade or a recovery may be. A sync that is under way is rolled back;
     /// what goes on in the background is left for another time. None of it waits for another.
