@@ -74,7 +74,7 @@ def test_no_server_whose_settings_are_wrong(listed):
     for words in (["status"], ["device", "list"], ["backup"]):
         done = timed(listed, *words)
         assert done.returncode == UNAVAILABLE
-        assert "not running" in done.stderr and "prot" in done.stderr
+        assert "no server answers" in done.stderr and "prot" in done.stderr
 
 
 def test_no_server_and_another_program_on_its_port(listed):
