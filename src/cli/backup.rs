@@ -161,15 +161,10 @@ fn folder<'a>(arguments: &'a Arguments, settings: &'a Settings) -> Result<&'a Pa
         )));
     }
     if target::on_one_disk(folder, &settings.base) {
-        let begin = if log::is_journal() {
-            "<4>"
-        } else {
-            "anki-syncd: warning: "
-        };
-        eprintln!(
-            "{begin}{} is on the same disk as the data: when the disk fails, the backups are lost too. Choose a folder on another disk with backup_to in the settings, or with --to",
+        log::warning(&format!(
+            "{} is on the same disk as the data: when the disk fails, the backups are lost too. Choose a folder on another disk with backup_to in the settings, or with --to",
             folder.display()
-        );
+        ));
     }
     Ok(folder)
 }

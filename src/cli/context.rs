@@ -174,7 +174,7 @@ impl Context {
     /// Why the last nightly backup failed, if it did and this is about systemd's server.
     #[must_use]
     pub fn failed_backup(&self) -> Option<String> {
-        self.is_units.then(BackupUnit::ask).flatten()?.failure
+        self.is_units.then(BackupUnit::ask_failure).flatten()
     }
 
     /// The list of users that systemd passes to its server, if that file is not there.

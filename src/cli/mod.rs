@@ -133,15 +133,7 @@ pub fn main() -> ExitCode {
         return match command.run(&context) {
             Ok(()) => Exit::Ok.into(),
             Err(error) => {
-                if log::is_journal() {
-                    // It knows who speaks, and takes the priority of each line from there.
-                    error
-                        .to_string()
-                        .lines()
-                        .for_each(|line| eprintln!("<3>{line}"));
-                } else {
-                    eprintln!("anki-syncd: {error}");
-                }
+                log::error(&error.to_string());
                 error.exit().into()
             }
         };

@@ -32,7 +32,7 @@ use client_address::ClientAddress;
 use environment::Variables;
 use fragment::{Fragment, Given};
 use problem::Problems;
-pub use users::{NO_USERS, NO_USERS_FILE, UserLists};
+pub use users::{NO_USERS, NO_USERS_FILE, UserLists, bring_back};
 
 const MIB: u64 = 1024 * 1024;
 /// Where the unit, and a server that gives up root's rights, keep the data unless told otherwise.

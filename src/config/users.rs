@@ -25,6 +25,12 @@ pub const NO_USERS_FILE: &str = "#no-users-file";
 /// How the warning begins when nobody is listed yet.
 pub const NO_USERS: &str = "there are no users yet, so nobody can log in";
 
+/// The remedy where a list of users is missing.
+#[must_use]
+pub fn bring_back(list: &str) -> String {
+    format!("restore it, or create an empty one (`install -m 600 /dev/null {list}`)")
+}
+
 /// Where users are listed, for whoever wants to change them.
 #[derive(Debug, Default)]
 pub struct UserLists {
@@ -91,7 +97,10 @@ pub fn all(
         match text {
             Ok(text) if text.trim() == NO_USERS_FILE => reading.add(
                 name.clone(),
-                Err(Wrong::nameless("does not exist: restore it, or create an empty one (`install -m 600 /dev/null /etc/anki-syncd/users`); then `systemctl restart anki-syncd`")),
+                Err(Wrong::nameless(format!(
+                    "does not exist: {}; then `systemctl restart anki-syncd`",
+                    bring_back(CREDENTIAL_SOURCE)
+                ))),
             ),
             // One `name:password` a line; `#` begins a comment.
             Ok(text) => users_file::entries(text).for_each(|(line, entry)| {

@@ -33,25 +33,21 @@ impl BackupUnit {
         Self::parse(&service, &timer)
     }
 
+    /// Why the last backup failed, if it did, and nothing else.
+    #[must_use]
+    pub fn ask_failure() -> Option<String> {
+        let properties = "ActiveState,StatusText";
+        failure(&systemctl(&["show", "--property", properties, BACKUP])?)
+    }
+
     fn parse(service: &str, timer: &str) -> Option<Self> {
-        let value = |shown: &str, wanted: &str| {
-            let found = settings(shown).find(|(name, _)| *name == wanted);
-            found.map_or_else(String::new, |(_, value)| value.to_owned())
-        };
         if value(service, "LoadState") != "loaded" {
             return None;
         }
         let writable = words(&value(service, "ReadWritePaths"));
         let calendars = settings(timer).filter(|(name, _)| *name == "TimersCalendar");
         Some(Self {
-            failure: (value(service, "ActiveState") == "failed").then(|| {
-                let said = value(service, "StatusText");
-                if said.is_empty() {
-                    "`journalctl -u anki-syncd-backup` says why".to_owned()
-                } else {
-                    said
-                }
-            }),
+            failure: failure(service),
             is_enabled: value(timer, "ActiveState") == "active",
             goes_by_settings: words(&value(service, "ExecStart")).contains(&"--nightly".to_owned()),
             writable: writable
@@ -63,6 +59,22 @@ impl BackupUnit {
                 .collect(),
         })
     }
+}
+
+fn value(shown: &str, wanted: &str) -> String {
+    let found = settings(shown).find(|(name, _)| *name == wanted);
+    found.map_or_else(String::new, |(_, value)| value.to_owned())
+}
+
+fn failure(service: &str) -> Option<String> {
+    (value(service, "ActiveState") == "failed").then(|| {
+        let said = value(service, "StatusText");
+        if said.is_empty() {
+            "`journalctl -u anki-syncd-backup` says why".to_owned()
+        } else {
+            said
+        }
+    })
 }
 
 #[cfg(test)]

@@ -40,6 +40,25 @@ pub fn init() {
         .init();
 }
 
+/// What a command fails with.
+pub fn error(text: &str) {
+    say("<3>", "anki-syncd: ", text);
+}
+
+/// What a command warns of.
+pub fn warning(text: &str) {
+    say("<4>", "anki-syncd: warning: ", text);
+}
+
+/// The journal knows who speaks, and takes the priority of each line from its beginning.
+fn say(priority: &str, begin: &str, text: &str) {
+    if is_journal() {
+        text.lines().for_each(|line| eprintln!("{priority}{line}"));
+    } else {
+        eprintln!("{begin}{text}");
+    }
+}
+
 /// Whether standard error goes to the journal, and not to a file or pipe that a parent put there.
 #[must_use]
 pub fn is_journal() -> bool {

@@ -188,11 +188,16 @@ impl Vault {
             .unwrap_or(true)
     }
 
-    fn may_close(&self, open: &Open, idle: Duration) -> bool {
-        match &open.conversation {
-            None => idle >= IDLE,
-            Some(conversation) => self.activity.silence(conversation.device()) >= ABANDONED,
-        }
+    /// Closes each of the databases that nobody has used for so long. A sync has its collection in
+    /// use until it is given up.
+    async fn close_if_idle(&self, least: Duration) {
+        self.collection
+            .close_if(|open, idle| match &open.conversation {
+                None => idle >= least,
+                Some(conversation) => self.activity.silence(conversation.device()) >= ABANDONED,
+            })
+            .await;
+        self.media.close_if(|_, idle| idle >= least).await;
     }
 
     /// Does some work with the media. After a failure they are opened anew, which

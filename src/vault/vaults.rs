@@ -122,11 +122,7 @@ impl Vaults {
         loop {
             ticks.tick().await;
             for vault in self.prepared() {
-                vault
-                    .collection
-                    .close_if(|open, idle| vault.may_close(open, idle))
-                    .await;
-                vault.media.close_if(|_, idle| idle >= IDLE).await;
+                vault.close_if_idle(IDLE).await;
                 vault.settle_media_again();
             }
         }
@@ -136,11 +132,7 @@ impl Vaults {
     /// need not wait until it has been idle for long.
     pub async fn rest(&self) {
         for vault in self.prepared() {
-            vault
-                .collection
-                .close_if(|open, _| vault.may_close(open, IDLE))
-                .await;
-            vault.media.close_if(|_, _| true).await;
+            vault.close_if_idle(Duration::ZERO).await;
         }
     }
 

@@ -9,7 +9,7 @@ from harness import collection
 from harness.agreement import AFTER_LOST_FINISH, settle
 from harness.device import ClientError
 from harness.raw import CLIENT, Account
-from harness.sample import card, furnish
+from harness.sample import card, change_notes, furnish
 
 BASIC = "Basic"
 REVERSED = "Basic (and reversed card)"
@@ -82,13 +82,7 @@ def test_a_sync_adds_one_to_the_usn_and_takes_over_the_time_it_ended(server, pai
 
 
 def notes_and_tags(a):
-    first, second, third, *_ = a.notes
-    a.add_note("new <b>Ä</b>", "note", tags=["neu", "ünï::t"])
-    a.add_note("{{c1::eins}} {{c3::drei}}", "extra", notetype=CLOZE, deck="Parent")
-    a.edit_note(first, "edited, 日本語", "[sound:x.mp3]")
-    a.change("tag", note_ids=[first, second], tags="added")
-    a.change("untag", note_ids=[second], tags="old")
-    a.delete_note(third)
+    change_notes(a, a.notes)
 
 
 def cards_and_reviews(a):

@@ -40,6 +40,17 @@ def furnish(device):
     return notes
 
 
+def change_notes(device, notes):
+    """Some of what `furnish` made changes, one note goes, and others come."""
+    first, second, third, *_ = notes
+    device.add_note("new <b>Ä</b>", "note", tags=["neu", "ünï::t"])
+    device.add_note("{{c1::eins}} {{c3::drei}}", "extra", notetype="Cloze", deck="Parent")
+    device.edit_note(first, "edited, 日本語", "[sound:x.mp3]")
+    device.change("tag", note_ids=[first, second], tags="added")
+    device.change("untag", note_ids=[second], tags="old")
+    device.delete_note(third)
+
+
 def card(device, note):
     """The note's first."""
     return device.change("cards_of", note_id=note)[0]

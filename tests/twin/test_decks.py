@@ -4,7 +4,7 @@ import pytest
 
 from harness.agreement import settle
 from harness.sample import card
-from twin.twin import attempt
+from twin.twin import attempt, replace
 
 
 def deck_names(device):
@@ -205,12 +205,7 @@ def test_options_go_while_another_device_uses_them(pair):
     b.change("use_options", deck=1, options=options)
     b.sync()
     a.change("remove_options", options=options)
-    assert a.sync() == "FULL_SYNC"
-    a.upload()
-    b.add_note("to", "be lost")
-    assert b.sync() == "FULL_SYNC"
-    b.download()
-    settle(pair)
+    replace(pair)
 
 
 DAMAGE = [

@@ -3,7 +3,7 @@
 import pytest
 
 from harness.agreement import settle
-from harness.sample import card
+from harness.sample import card, change_notes
 
 CLOZE = "Cloze"
 
@@ -14,14 +14,9 @@ def notes(device, where):
 
 def test_added_edited_and_deleted(pair):
     a, b = pair
-    first, second, third, *_ = a.notes
-    a.add_note("new <b>Ä</b>", "note", tags=["neu", "ünï::t"])
-    a.add_note("{{c1::eins}} {{c3::drei}}", "extra", notetype=CLOZE, deck="Parent")
-    a.edit_note(first, "edited, 日本語", "[sound:x.mp3]")
-    a.change("tag", note_ids=[first, second], tags="added")
-    a.change("untag", note_ids=[second], tags="old")
+    first, _, third, *_ = a.notes
+    change_notes(a, a.notes)
     a.change("replace_everywhere", note_ids=a.notes[4:], search="front", replacement="face")
-    a.delete_note(third)
     settle(pair)
     assert notes(b, f"id = {first}") == [["edited, 日本語\x1f[sound:x.mp3]", " added old "]]
     assert notes(b, f"id = {third}") == []

@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 
 from harness import collection
+from harness.agreement import settle
 from harness.device import WORKER, ClientError, Device
 from harness.raw import Account as Login
 from harness.server import Server
@@ -226,6 +227,17 @@ class Twin(Device):
 
         with ThreadPoolExecutor(len(KINDS)) as pool:
             return dict(zip(KINDS, pool.map(outcome, KINDS)))
+
+
+def replace(pair):
+    """The first device sends all it has; the second takes that, and loses what it had not sent."""
+    a, b = pair
+    assert a.sync() == "FULL_SYNC"
+    a.upload()
+    b.add_note("to", "be lost")
+    assert b.sync() == "FULL_SYNC"
+    b.download()
+    settle(pair)
 
 
 def settled(path, into):

@@ -13,7 +13,7 @@ use crate::{
         name::UserName,
         users_file::{self, Document, EditError, UsersFile},
     },
-    config::{LONG_CREDENTIAL, Settings},
+    config::{LONG_CREDENTIAL, Settings, bring_back},
     control::{Reloaded, Request, UserReport, client::AskError},
     durable::Replacement,
 };
@@ -72,13 +72,19 @@ impl Lists {
     pub fn of(context: &Context) -> Result<Self, CommandError> {
         let settings = context.settings().map_err(|problems| {
             // Without any list, that is the only problem there is.
-            let missing = context.missing_list().filter(|_| problems.0.iter().all(|problem| problem.setting == "SYNC_USER1"));
+            let missing = context.missing_list().filter(|_| {
+                problems
+                    .0
+                    .iter()
+                    .all(|problem| problem.setting == "SYNC_USER1")
+            });
             missing.map_or(CommandError::Settings(problems), |path| {
-                    CommandError::Refused(format!(
-                        "{0} does not exist: bring it back, or create an empty one (`install -m 600 /dev/null {0}`), then try again",
-                        path.display()
-                    ))
-                })
+                CommandError::Refused(format!(
+                    "{} does not exist: {}, then try again",
+                    path.display(),
+                    bring_back(&path.display().to_string())
+                ))
+            })
         })?;
         if settings.user_lists.from_environment {
             return Err(CommandError::Refused(
