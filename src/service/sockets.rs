@@ -13,7 +13,7 @@ use std::{
 
 use listenfd::ListenFd;
 use nix::errno::Errno;
-use nix::sys::socket::{getsockopt, sockopt::AcceptConn};
+use nix::sys::socket::{Backlog, getsockopt, listen, sockopt::AcceptConn};
 
 use super::{listeners::holder, manager};
 
@@ -21,6 +21,10 @@ use super::{listeners::holder, manager};
 const CONTROL: &str = "control";
 /// That of the socket for metrics.
 const METRICS: &str = "metrics";
+/// How many connections wait until they are accepted, as with systemd's sockets. With the 128 of
+/// the standard library the kernel drops what comes in a burst, and clients try again after one,
+/// three and seven seconds.
+const WAITING: i32 = 4096;
 
 /// A socket that listens, not yet given to the runtime.
 #[derive(Debug)]
@@ -183,7 +187,7 @@ pub fn bind(host: &str, port: u16) -> Result<Vec<Socket>, SocketError> {
     let mut sockets = Vec::new();
     let mut failure = host_error(io::ErrorKind::AddrNotAvailable.into());
     for address in resolve(host, port).map_err(host_error)? {
-        match TcpListener::bind(address) {
+        match bind_one(address) {
             Ok(listener) => sockets.push(Socket::Tcp(listener)),
             Err(source) if source.raw_os_error() == Some(Errno::EAFNOSUPPORT as i32) => {
                 failure = SocketError::NoneAllowed;
@@ -199,6 +203,12 @@ pub fn bind(host: &str, port: u16) -> Result<Vec<Socket>, SocketError> {
     } else {
         Ok(sockets)
     }
+}
+
+fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
+    let listener = TcpListener::bind(address)?;
+    listen(&listener, Backlog::new(WAITING)?)?;
+    Ok(listener)
 }
 
 impl Socket {

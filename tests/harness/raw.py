@@ -36,8 +36,9 @@ class Reply:
 class Connection:
     """One connection, kept alive for as many requests as the server allows."""
 
-    def __init__(self, server, timeout=60):
-        self.socket = socket.create_connection(server.address, timeout=timeout)
+    def __init__(self, server, timeout=60, source=None):
+        source = source and (source, 0)
+        self.socket = socket.create_connection(server.address, timeout, source_address=source)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def close(self):

@@ -13,6 +13,8 @@ from harness.raw import META, Connection
 # From one login to the next. They are due at fixed times: one that waits for seconds would have
 # held up everybody who came in those seconds.
 INTERVAL = 0.25
+# Who shares the attacker's address shares what that address may have.
+ADDRESS = "127.0.2.1"
 # Of a new account.
 NOTETYPES = 3
 NOTHING = {"models": [], "decks": [[], []], "tags": []}
@@ -104,7 +106,7 @@ def sync(server, key):
 
 
 def ask(server, path, message, key=""):
-    with closing(Connection(server, timeout=60)) as connection:
+    with closing(Connection(server, timeout=60, source=ADDRESS)) as connection:
         reply = connection.post(path, message, key)
     assert reply.status == 200, f"{path}: {reply.status} {reply.body[:100]!r}"
     return json.loads(reply.body)

@@ -1,6 +1,8 @@
 """Strangers, who have no valid host key, do not keep devices out."""
 
 import json
+import os
+import signal
 import socket
 import threading
 import time
@@ -134,6 +136,21 @@ def test_two_thousand_slow_connections(direct, long, addresses):
             sync(server, account.key)
             time.sleep(0.2)
     assert server.process.poll() is None
+
+
+def test_a_burst_of_connections_waits_and_is_not_dropped(direct):
+    server = direct()
+    burst = 1000
+    os.kill(server.process.pid, signal.SIGSTOP)
+    try:
+        with ExitStack() as stack:
+            for _ in range(burst):
+                # One that is dropped would be tried again after a second.
+                peer = socket.create_connection(server.address, timeout=0.9)
+                stack.callback(peer.close)
+    finally:
+        os.kill(server.process.pid, signal.SIGCONT)
+    sync(server)
 
 
 def test_a_device_that_is_served_keeps_its_connection(direct, template, tmp_path):
