@@ -42,9 +42,6 @@ pub enum Difference {
 }
 
 /// Tells whether a name is the same in folder and database.
-///
-/// # Errors
-/// [`Error::Database`] or [`Error::Io`].
 pub fn difference(
     conn: &Connection,
     folder: &Path,
@@ -125,17 +122,11 @@ pub fn recorded(
 }
 
 /// Whether the name has an entry, also one of a removed file.
-///
-/// # Errors
-/// As `SQLite` says.
 pub fn is_recorded(conn: &Connection, name: &str) -> rusqlite::Result<bool> {
     Ok(database::entry(conn, name)?.is_some_and(|entry| entry.size > 0))
 }
 
 /// How many files are recorded.
-///
-/// # Errors
-/// As `SQLite` says.
 pub fn files(conn: &Connection) -> rusqlite::Result<i64> {
     database::files(conn)
 }
