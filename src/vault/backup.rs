@@ -3,10 +3,7 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::Arc,
 };
 
 use tempfile::TempDir;
@@ -16,6 +13,7 @@ use super::{
     Error, Vault,
     base::{create_folder, empty_folder},
     opened,
+    turns::Reading,
 };
 use crate::{
     clock,
@@ -87,37 +85,11 @@ impl Drop for Folder {
     }
 }
 
-/// Counts the backups that read a collection just now.
-#[derive(Clone, Default)]
-pub(super) struct Readers(Arc<AtomicUsize>);
-
-pub(super) struct Reading(Readers);
-
-impl Readers {
-    pub(super) fn any(&self) -> bool {
-        self.0.load(Ordering::SeqCst) > 0
-    }
-
-    pub(super) fn enter(&self) -> Reading {
-        self.0.fetch_add(1, Ordering::SeqCst);
-        Reading(self.clone())
-    }
-}
-
-impl Drop for Reading {
-    fn drop(&mut self) {
-        self.0.0.fetch_sub(1, Ordering::SeqCst);
-    }
-}
-
 impl Vault {
     /// Copies the collection as it was after some sync, and then the media. Normal syncs go
     /// on meanwhile; uploads and downloads wait for the copy of the collection. Without a
     /// collection because that is damaged, which no backup cures, there are still the media.
-    ///
-    /// # Errors
-    /// [`Error`].
-    pub async fn back_up(&self) -> Result<Backup, Error> {
+    pub async fn back_up(self: &Arc<Self>) -> Result<Backup, Error> {
         let parent = self.folder.join(FOLDER);
         // It is there, unless the user is gone.
         let folder = self
@@ -140,9 +112,6 @@ impl Vault {
     }
 
     /// Remembers that the user was backed up just now.
-    ///
-    /// # Errors
-    /// [`Error::Io`].
     pub async fn backed_up(&self) -> Result<(), Error> {
         let path = self.folder.join(LAST);
         let write = move || Ok(fs::write(path, clock::as_name(clock::now_ms()))?);
@@ -172,7 +141,7 @@ impl Vault {
     }
 
     async fn read(&self) -> Result<Option<(Reading, Reader)>, Error> {
-        let (path, readers) = (self.collection_path(), self.readers.clone());
+        let (path, turns) = (self.collection_path(), Arc::clone(&self.turns));
         if !path.try_exists()? {
             return Ok(None);
         }
@@ -180,7 +149,7 @@ impl Vault {
             // Whoever opens it first may have to change the journal's mode, alone.
             opened(open, &path)?;
             // In this turn, so that nobody takes the file away.
-            Ok(Some((readers.enter(), Reader::open(&path)?)))
+            Ok(Some((turns.read(), Reader::open(&path)?)))
         });
         reader.await
     }
@@ -202,7 +171,7 @@ impl Vault {
     }
 
     /// Nearly all of the work is done before it is the backup's turn, for which devices wait.
-    async fn copy_media_to(&self, folder: &Path) -> Result<Option<Media>, Error> {
+    async fn copy_media_to(self: &Arc<Self>, folder: &Path) -> Result<Option<Media>, Error> {
         let media = self.folder.join("media");
         if !self.folder.join("media.db").try_exists()? {
             return Ok(None);

@@ -68,9 +68,6 @@ fn remedy(error: &io::Error) -> &'static str {
 
 impl Base {
     /// Creates the folder if it is missing, and takes hold of it.
-    ///
-    /// # Errors
-    /// [`BaseError`].
     pub fn open(path: &Path) -> Result<Self, BaseError> {
         let own = path.join(OWN_FOLDER);
         create_folder(path)
@@ -128,9 +125,6 @@ impl Base {
     }
 
     /// The secret behind all host keys, drawn when there is none yet.
-    ///
-    /// # Errors
-    /// [`BaseError`].
     pub fn host_key_secret(&self) -> Result<Secret, BaseError> {
         let path = self.path.join(OWN_FOLDER).join("host-key-secret");
         let mut bytes = [0; Secret::BYTES];
@@ -156,9 +150,6 @@ impl Base {
 }
 
 /// Creates a folder that only the server may enter, with those above it.
-///
-/// # Errors
-/// As the file system says.
 pub fn create_folder(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
@@ -177,9 +168,6 @@ fn private_file() -> OpenOptions {
 }
 
 /// Removes everything in a folder, but not the folder.
-///
-/// # Errors
-/// As the file system says.
 pub fn empty_folder(path: &Path) -> io::Result<()> {
     for entry in fs::read_dir(path)? {
         let entry = entry?;
@@ -193,9 +181,6 @@ pub fn empty_folder(path: &Path) -> io::Result<()> {
 }
 
 /// Removes the new contents of files in a folder that a crash kept from their places.
-///
-/// # Errors
-/// As the file system says.
 pub(super) fn remove_unfinished(folder: &Path) -> io::Result<()> {
     for file in unfinished(folder)? {
         fs::remove_file(file)?;

@@ -14,6 +14,7 @@ pub mod hand_over;
 mod keeping;
 mod leftovers;
 pub mod lobby;
+mod media;
 mod moving;
 pub mod renames;
 mod replace;
@@ -23,6 +24,7 @@ pub mod room;
 pub mod served;
 mod slot;
 pub mod snapshot;
+mod turns;
 pub mod upkeep;
 pub mod usage;
 pub mod users_folder;
@@ -32,10 +34,7 @@ pub mod workers;
 use std::{
     io,
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -48,18 +47,20 @@ use crate::{
     collection::open::Collection,
     disk::{Bounded, Disk, Purpose, Spool},
     durable::folder_of,
-    media::{self, MediaStore},
+    media::MediaStore,
     work::to_the_end,
 };
 use activity::Activity;
-use backup::Readers;
 use base::{create_folder, empty_folder, remove_unfinished};
 use conversation::{ABANDONED, Conversation, SILENCE};
 use download::Copies;
 use keeping::Keeping;
+use media::Unsettled;
 use restored::Restores;
+use room::{Free, Room};
 use slot::Slot;
 use snapshot::Snapshots;
+use turns::Turns;
 use workers::{Share, Workers};
 
 pub use error::Error;
@@ -68,7 +69,8 @@ pub use vaults::Vaults;
 /// After this long without a request, a user's databases are closed, so that
 /// `sqlite3`, rsync and file system snapshots see plain files.
 const IDLE: Duration = Duration::from_secs(5);
-/// What is received or packed goes to a file once it is larger than this.
+/// What is received or packed goes to a file once it is larger than this: most requests then
+/// never touch the disk, and a hundred of them at once take some 50 MiB.
 const IN_MEMORY: usize = 512 * 1024;
 /// Files in passing, in the user's folder.
 const TEMPORARY: &str = ".anki-syncd/tmp";
@@ -82,13 +84,15 @@ pub struct Vault {
     folder: PathBuf,
     collection: Slot<Open>,
     media: Slot<MediaStore>,
-    /// Whether a batch of media was interrupted, and could not be settled yet.
-    unsettled: Arc<AtomicBool>,
+    unsettled: Unsettled,
+    /// Held by one of the user's requests that take much memory, before it asks for its part of
+    /// what there is for all: two that had half of what they need each would wait forever.
     turn: Mutex<()>,
     activity: Activity,
-    /// Whether the folder has another name by now, or none.
+    /// Whether the folder has another name by now, or none: a user who comes back under the old
+    /// name gets another vault.
     taken_away: AtomicBool,
-    readers: Readers,
+    turns: Arc<Turns>,
     snapshots: Snapshots,
     restores: Restores,
     copies: Copies,
@@ -118,11 +122,11 @@ impl Vault {
             folder,
             collection: Slot::default(),
             media: Slot::default(),
-            unsettled: Arc::default(),
+            unsettled: Unsettled::default(),
             turn: Mutex::default(),
             activity: Activity::default(),
             taken_away: AtomicBool::new(false),
-            readers: Readers::default(),
+            turns: Arc::default(),
             copies: Copies::default(),
             disk,
             keeping,
@@ -161,7 +165,7 @@ impl Vault {
     /// # Errors
     /// [`Error`]; [`Error::Occupied`] when another device is in a normal sync for too long.
     pub async fn collection<R: Send + 'static>(
-        &self,
+        self: &Arc<Self>,
         device: DeviceId,
         work: impl FnOnce(&Collection) -> Result<R, Error> + Send + 'static,
     ) -> Result<R, Error> {
@@ -200,55 +204,27 @@ impl Vault {
         self.media.close_if(|_, idle| idle >= least).await;
     }
 
-    /// Does some work with the media. After a failure they are opened anew, which
-    /// settles a batch that was interrupted.
+    /// Asked before anything is stored, so that what is under way has room to its end.
     ///
     /// # Errors
-    /// [`Error`].
-    pub async fn media<R: Send + 'static>(
-        &self,
-        work: impl FnOnce(&mut MediaStore) -> Result<R, media::Error> + Send + 'static,
-    ) -> Result<R, Error> {
-        let (database, folder) = (self.folder.join("media.db"), self.folder.join("media"));
-        let staging = self.folder.join(STAGING);
-        let (user, disk) = (self.folder.clone(), self.disk.clone());
-        let unsettled = Arc::clone(&self.unsettled);
-        let result = self.media.run(&self.share, move |open| {
-            let reopen = || -> Result<_, Error> {
-                served::check_is_there(&user)?;
-                let opening = || MediaStore::open(&database, folder.clone(), staging.clone());
-                Ok(to_the_end(opening)?.within(disk.clone()))
-            };
-            let worked = match open {
-                Some(store) => work(store).map_err(Error::from),
-                None => reopen().and_then(|store| Ok(work(open.insert(store))?)),
-            };
-            worked.map_err(|error| {
-                *open = None;
-                // At once, and not when there is a next time.
-                if leftovers::is_occupied(&staging) {
-                    *open = reopen().ok();
-                    unsettled.store(open.is_none(), Ordering::Relaxed);
-                }
-                error.diagnosed(&user)
-            })
-        });
-        result.await
+    /// [`Error::NearlyFull`].
+    pub async fn admit(&self, room: Room) -> Result<(), Error> {
+        let folder = self.folder.clone();
+        self.share
+            .run(move || Ok(room.admit(Free::at(&folder)?)?))
+            .await
     }
 
-    /// Tries again to settle the media, in the background, if that has failed: what a full disk
-    /// has stopped keeps its room, up to a gibibyte, until then.
-    fn settle_media_again(self: &Arc<Self>) {
-        if self.unsettled.swap(false, Ordering::Relaxed) {
-            let vault = Arc::clone(self);
-            tokio::spawn(async move { vault.media(|_| Ok(())).await });
+    /// The bytes of the collection's file; a collection that is not there yet has none.
+    pub fn collection_bytes(&self) -> Result<u64, Error> {
+        match self.collection_path().metadata() {
+            Ok(file) => Ok(file.len()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+            Err(error) => Err(error.into()),
         }
     }
 
     /// A file in the user's folder for an upload; gone when dropped.
-    ///
-    /// # Errors
-    /// As the file system says.
     pub fn upload_file(&self) -> io::Result<Bounded<NamedTempFile>> {
         self.disk.file(&self.temporary(), Purpose::Keep)
     }

@@ -1,8 +1,5 @@
 //! How much may be stored: what stays free on the disk, and what one user may fill.
 
-use std::io;
-
-use super::{Error, Vault};
 use crate::disk::MIB;
 
 pub use crate::disk::Free;
@@ -42,31 +39,6 @@ impl Room {
             });
         }
         Ok(())
-    }
-}
-
-impl Vault {
-    /// Asked before anything is stored, so that what is under way has room to its end.
-    ///
-    /// # Errors
-    /// [`Error::NearlyFull`].
-    pub async fn admit(&self, room: Room) -> Result<(), Error> {
-        let folder = self.folder.clone();
-        self.share
-            .run(move || Ok(room.admit(Free::at(&folder)?)?))
-            .await
-    }
-
-    /// The bytes of the collection's file.
-    ///
-    /// # Errors
-    /// As the file system says; a collection that is not there yet has none.
-    pub fn collection_bytes(&self) -> Result<u64, Error> {
-        match self.collection_path().metadata() {
-            Ok(file) => Ok(file.len()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
-            Err(error) => Err(error.into()),
-        }
     }
 }
 

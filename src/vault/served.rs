@@ -154,9 +154,6 @@ pub(super) fn has_data(folder: &Path) -> io::Result<bool> {
 }
 
 /// Whether a user who has been served has no data where they were, in this `SYNC_BASE`.
-///
-/// # Errors
-/// As the file system says.
 pub fn is_absent(base: &Path, user: &UserName) -> io::Result<bool> {
     let served = Served::new(base);
     Ok(served.mark_of(user).try_exists()? && !has_data(&served.folder(user))?)

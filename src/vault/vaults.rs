@@ -20,7 +20,7 @@ use crate::{
     disk::{self, Disk, Fault},
 };
 
-/// Between two requests of one sync.
+/// Between two requests of one sync: `status` would else say that nobody is syncing.
 const MOMENT: Duration = Duration::from_secs(1);
 
 /// All users' vaults.
@@ -28,11 +28,13 @@ pub struct Vaults {
     pub(super) base: Base,
     lobby: Lobby,
     pub(super) keeping: Arc<Keeping>,
-    /// Held while users are renamed.
+    /// Held while users are renamed: two renames at once could both find that a name is free.
     pub(super) moving: TurnMutex<()>,
     workers: Workers,
     pub(super) served: Served,
     disk: Disk,
+    /// Held for some instructions. The cell of each user is what others of that user wait for
+    /// while the vault is prepared, so that a slow disk of one user is not waited for by all.
     by_user: Mutex<HashMap<UserName, Arc<OnceCell<Arc<Vault>>>>>,
 }
 
@@ -153,9 +155,6 @@ impl Vaults {
     }
 
     /// What is left of the disk that they are on.
-    ///
-    /// # Errors
-    /// As the file system says.
     pub async fn free(&self) -> Result<Free, Error> {
         let folder = self.base.path().to_owned();
         Ok(spawn_blocking(move || Free::at(&folder)).await??)
