@@ -106,9 +106,6 @@ fn entry_of(path: &Path) -> io::Result<Entry> {
 }
 
 /// Every name that has a file according to the database, handed over one by one.
-///
-/// # Errors
-/// As the work or `SQLite` says.
 pub fn recorded(
     conn: &Connection,
     mut work: impl FnMut(&str) -> Result<(), Error>,
@@ -160,9 +157,6 @@ impl MediaStore {
     /// Makes the database agree with the folder about these names, and with itself. No file
     /// is removed: one with another content than recorded may be half of a good one, so it
     /// is neither spread nor kept in the way of the good one, but moved to `aside`.
-    ///
-    /// # Errors
-    /// [`Error::Database`] or [`Error::Io`]; the names are as they were then.
     pub fn settle_names(
         &mut self,
         names: &[String],

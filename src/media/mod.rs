@@ -114,18 +114,12 @@ impl MediaStore {
 
     /// What changed after a USN, of what is there: a client takes 25 files at a time, and
     /// gives up at the first that is not.
-    ///
-    /// # Errors
-    /// As [`MediaStore::look`].
     pub fn changes_after(&mut self, usn: i32) -> Result<Vec<wire::Change>, Error> {
         self.look()?;
         Ok(database::changes_after(&self.conn, usn)?)
     }
 
     /// How many files there are.
-    ///
-    /// # Errors
-    /// As [`MediaStore::look`].
     pub fn files(&mut self) -> Result<i64, Error> {
         self.look()?;
         Ok(database::files(&self.conn)?)

@@ -92,7 +92,6 @@ impl Vault {
     /// Everything before which number the device has seen, going by what it says. Without
     /// this its own objects would count as another's, which prevail over a change of its
     /// own within the same second.
-    #[must_use]
     pub fn seen_before(&self, device: DeviceId, claimed: Usn) -> Usn {
         let misjudged = self
             .activity
@@ -138,7 +137,6 @@ pub struct Attendance {
 
 impl Attendance {
     /// When the request came.
-    #[must_use]
     pub fn since(&self) -> Instant {
         self.since
     }

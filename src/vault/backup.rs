@@ -37,7 +37,6 @@ pub(super) const FOLDER: &str = ".anki-syncd/backup";
 const LAST: &str = ".anki-syncd/last-backup";
 
 /// When a user was last backed up, in seconds since 1970, as far as the server was told.
-#[must_use]
 pub fn last_of(folder: &Path) -> Option<i64> {
     let time = fs::read_to_string(folder.join(LAST)).ok()?;
     Some(clock::from_name(&time)? / 1000)
@@ -57,7 +56,6 @@ pub struct Backup {
 impl Backup {
     /// Has `collection.anki2`, `media.db` and `media/`, whose files are second names of the
     /// user's own: the server never writes to one that is there.
-    #[must_use]
     pub fn folder(&self) -> &Path {
         &self.folder.path
     }

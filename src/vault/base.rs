@@ -95,31 +95,26 @@ impl Base {
     }
 
     /// The folder itself.
-    #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
     /// The server's own folder for temporary files, which is empty at the start.
-    #[must_use]
     pub fn temporary(&self) -> PathBuf {
         self.path.join(OWN_FOLDER).join("tmp")
     }
 
     /// A user's folder.
-    #[must_use]
     pub fn user_folder(&self, user: &crate::account::name::UserName) -> PathBuf {
         self.path.join(user.as_str())
     }
 
     /// The file in which earlier versions kept what they knew of devices.
-    #[must_use]
     pub fn former_devices_file(&self) -> PathBuf {
         self.path.join(OWN_FOLDER).join("devices.db")
     }
 
     /// The file of the users that are being renamed.
-    #[must_use]
     pub fn renames_file(&self) -> PathBuf {
         self.path.join(OWN_FOLDER).join("renames")
     }

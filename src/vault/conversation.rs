@@ -63,7 +63,6 @@ pub struct Conversation {
 
 impl Conversation {
     /// One that begins; it is not under way before the vault has it.
-    #[must_use]
     pub fn new(speaker: Speaker, usn: Usn, min_usn: Usn, client_is_newer: bool) -> Self {
         Self {
             speaker,
@@ -79,7 +78,6 @@ impl Conversation {
     }
 
     /// Whose it is.
-    #[must_use]
     pub fn device(&self) -> DeviceId {
         self.speaker.device
     }
@@ -237,7 +235,6 @@ impl Vault {
 
     /// Whether the speaker's conversation is under way, as far as can be told before it is its
     /// turn: while somebody uses the collection, perhaps.
-    #[must_use]
     pub fn is_under_way(&self, speaker: &Speaker) -> bool {
         let is_theirs = |open: &Open| {
             let current = open.conversation.as_ref();

@@ -41,7 +41,6 @@ pub struct Download {
 
 impl Download {
     /// The collection's modification stamp.
-    #[must_use]
     pub fn modified(&self) -> i64 {
         self.copy.state.stamps.modified
     }

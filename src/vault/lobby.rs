@@ -78,7 +78,6 @@ impl Upload {
 
 impl Lobby {
     /// Over a folder that exists.
-    #[must_use]
     pub fn new(folder: PathBuf, disk: Disk, share: Share) -> Self {
         Self {
             folder,
@@ -90,13 +89,11 @@ impl Lobby {
     }
 
     /// The threads for what strangers send.
-    #[must_use]
     pub fn share(&self) -> &Share {
         &self.share
     }
 
     /// A file that is memory while it is small.
-    #[must_use]
     pub fn spool(&self) -> Spool {
         self.disk.spool(IN_MEMORY, &self.folder, Purpose::Keep)
     }

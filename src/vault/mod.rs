@@ -3,6 +3,11 @@
 //! A vault is the folder `SYNC_BASE/<user>` in the reference server's layout:
 //! `collection.anki2`, `media/` and `media.db`. What is ours lies in `.anki-syncd/`
 //! below it, which the reference server ignores. Users share no lock.
+//!
+//! What a [`Vault`] does is in the file of that name: [`conversation`], whose turns are those of
+//! `turns`; `media`; [`download`], `replace` and [`backup`] for the collection as a whole. What
+//! is done with users as such is [`Vaults`]': `vaults`, `moving`, [`renames`], [`upkeep`] and
+//! `leftovers`.
 
 pub mod activity;
 pub mod backup;
@@ -87,11 +92,12 @@ pub struct Vault {
     unsettled: Unsettled,
     /// Held by one of the user's requests that take much memory, before it asks for its part of
     /// what there is for all: two that had half of what they need each would wait forever.
-    turn: Mutex<()>,
+    large_request: Mutex<()>,
     activity: Activity,
     /// Whether the folder has another name by now, or none: a user who comes back under the old
     /// name gets another vault.
     taken_away: AtomicBool,
+    /// An `Arc`, since conversations hold on to it: with the vault, they would keep it alive.
     turns: Arc<Turns>,
     snapshots: Snapshots,
     restores: Restores,
@@ -123,7 +129,7 @@ impl Vault {
             collection: Slot::default(),
             media: Slot::default(),
             unsettled: Unsettled::default(),
-            turn: Mutex::default(),
+            large_request: Mutex::default(),
             activity: Activity::default(),
             taken_away: AtomicBool::new(false),
             turns: Arc::default(),
@@ -144,13 +150,11 @@ impl Vault {
     }
 
     /// The threads for this user's requests.
-    #[must_use]
     pub fn share(&self) -> &Share {
         &self.share
     }
 
     /// The user's snapshots.
-    #[must_use]
     pub fn snapshots(&self) -> &Snapshots {
         &self.snapshots
     }
@@ -177,7 +181,7 @@ impl Vault {
     /// Lets in one request that takes much memory, and then the next, in the order in which
     /// they come.
     pub async fn one_at_a_time(&self) -> MutexGuard<'_, ()> {
-        self.turn.lock().await
+        self.large_request.lock().await
     }
 
     /// A vault that is being used counts as in conversation.
@@ -205,9 +209,6 @@ impl Vault {
     }
 
     /// Asked before anything is stored, so that what is under way has room to its end.
-    ///
-    /// # Errors
-    /// [`Error::NearlyFull`].
     pub async fn admit(&self, room: Room) -> Result<(), Error> {
         let folder = self.folder.clone();
         self.share
@@ -230,19 +231,16 @@ impl Vault {
     }
 
     /// Room for anything else that is received: memory while it is small.
-    #[must_use]
     pub fn spool(&self) -> Spool {
         self.disk.spool(IN_MEMORY, &self.temporary(), Purpose::Keep)
     }
 
     /// The same, never in memory.
-    #[must_use]
     pub fn file(&self) -> Spool {
         self.disk.spool(0, &self.temporary(), Purpose::Keep)
     }
 
     /// The same for what is packed to be sent.
-    #[must_use]
     pub fn parcel(&self) -> Spool {
         self.disk.spool(IN_MEMORY, &self.temporary(), Purpose::Pass)
     }

@@ -53,9 +53,6 @@ impl Vault {
 
     /// Looks into a collection that might be restored: a private copy, which is brought up
     /// to the present schema.
-    ///
-    /// # Errors
-    /// [`Error::Upload`] when it is no use.
     pub async fn examine(&self, copy: NamedTempFile) -> Result<(NamedTempFile, Summary), Error> {
         checked(&self.operator, copy).await
     }

@@ -28,9 +28,6 @@ pub struct NearlyFull {
 
 impl Room {
     /// Whether more may be stored on a disk of which this is left.
-    ///
-    /// # Errors
-    /// [`NearlyFull`].
     pub fn admit(self, free: Free) -> Result<(), NearlyFull> {
         if free.bytes < self.reserve || free.files == Some(0) {
             return Err(NearlyFull {

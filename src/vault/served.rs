@@ -160,7 +160,6 @@ pub fn is_absent(base: &Path, user: &UserName) -> io::Result<bool> {
 }
 
 /// How a folder and its mark are called in [`is_absent`].
-#[must_use]
 pub fn places(base: &Path, user: &UserName) -> (PathBuf, PathBuf) {
     let served = Served::new(base);
     (served.folder(user), served.mark_of(user))

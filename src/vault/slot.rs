@@ -95,9 +95,6 @@ impl<T: Send + 'static> Slot<T> {
     }
 
     /// [Enters](Self::enter), and [works](Inside::run).
-    ///
-    /// # Errors
-    /// As both.
     pub async fn run<R: Send + 'static>(
         &self,
         share: &Share,

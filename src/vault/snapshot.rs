@@ -44,7 +44,6 @@ impl Why {
     const ALL: [Self; 3] = [Self::BeforeUpload, Self::BeforeRestore, Self::Damaged];
 
     /// As in names of files.
-    #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::BeforeUpload => "before-upload",
@@ -69,7 +68,6 @@ pub struct Snapshot {
 
 impl Snapshot {
     /// What people call it: its file's name without the ending.
-    #[must_use]
     pub fn name(&self) -> String {
         format!("{}-{}", clock::as_name(self.at_ms), self.why.name())
     }
@@ -103,7 +101,6 @@ pub struct Snapshots {
 
 impl Snapshots {
     /// Those in this folder, which need not exist; temporary files go to the other one.
-    #[must_use]
     pub fn new(folder: PathBuf, temporary: PathBuf, disk: Disk) -> Self {
         Self {
             folder,
@@ -142,7 +139,6 @@ impl Snapshots {
     }
 
     /// Where it is.
-    #[must_use]
     pub fn path(&self, snapshot: &Snapshot) -> PathBuf {
         self.folder.join(snapshot.file_name())
     }

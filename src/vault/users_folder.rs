@@ -20,7 +20,6 @@ const MOST_PAGES: usize = 256;
 
 /// Whether something may be one: enough for looking into it, not for giving it away. One that
 /// may not be looked into is taken for one, and reported.
-#[must_use]
 pub fn may_be_users_folder(folder: &Path) -> bool {
     let has = |part: &str| match fs::symlink_metadata(folder.join(part)) {
         Ok(_) => true,
@@ -34,7 +33,6 @@ pub fn may_be_users_folder(folder: &Path) -> bool {
 ///
 /// Called with root's rights on what may be another account's: links are not followed, and of
 /// the databases nothing is evaluated.
-#[must_use]
 pub fn is_users_folder(folder: &Path) -> bool {
     let Ok(folder) = File::open(folder) else {
         return false;

@@ -40,7 +40,6 @@ pub struct Vaults {
 
 impl Vaults {
     /// The vaults in this folder, none of them open yet.
-    #[must_use]
     pub fn new(base: Base, retention: Retention) -> Self {
         let workers = Workers::default();
         let disk = Disk::new(base.path().to_owned());
@@ -57,19 +56,16 @@ impl Vaults {
     }
 
     /// Room for what comes from clients that are not known yet.
-    #[must_use]
     pub fn lobby(&self) -> &Lobby {
         &self.lobby
     }
 
     /// The threads for work on users' data.
-    #[must_use]
     pub fn workers(&self) -> &Workers {
         &self.workers
     }
 
     /// The disk that they are on.
-    #[must_use]
     pub fn disk(&self) -> &Disk {
         &self.disk
     }
@@ -161,7 +157,6 @@ impl Vaults {
     }
 
     /// How many devices are syncing: in a conversation or a request, or were a moment ago.
-    #[must_use]
     pub fn devices(&self) -> usize {
         self.prepared()
             .iter()
@@ -170,13 +165,11 @@ impl Vaults {
     }
 
     /// Whether snapshots are being compressed.
-    #[must_use]
     pub fn is_tidying(&self) -> bool {
         self.keeping.is_busy()
     }
 
     /// Whether a normal sync is under way whose device has not fallen silent.
-    #[must_use]
     pub fn is_in_conversation(&self) -> bool {
         self.prepared()
             .iter()
@@ -184,7 +177,6 @@ impl Vaults {
     }
 
     /// A user's vault, if anybody has used it since the start.
-    #[must_use]
     pub fn in_use(&self, user: &UserName) -> Option<Arc<Vault>> {
         self.lock().get(user)?.get().cloned()
     }

@@ -144,7 +144,6 @@ impl Default for Workers {
 
 impl Workers {
     /// For a user.
-    #[must_use]
     pub fn share(&self) -> Share {
         let own = Arc::new(Semaphore::new(threads_of_a_user()));
         // Only one of several uploads can count anyway.
@@ -156,13 +155,11 @@ impl Workers {
     }
 
     /// For all who have not shown a host key, together.
-    #[must_use]
     pub fn strangers(&self) -> Share {
         self.share_of(vec![Arc::clone(&self.0.strangers)], Vec::new())
     }
 
     /// For the operator's commands, which wait for no user's devices.
-    #[must_use]
     pub fn operator(&self) -> Share {
         self.share_of(vec![Arc::clone(&self.0.operator)], Vec::new())
     }
@@ -189,7 +186,6 @@ impl Workers {
     }
 
     /// Whether work that cannot be interrupted has all threads of users.
-    #[must_use]
     pub fn are_stuck(&self) -> bool {
         let running = self.0.running();
         running.values().filter(|job| job.is_stuck()).count() >= USERS
