@@ -15,7 +15,7 @@ use super::{
     turns::{Ending, Place, Wish},
 };
 use crate::{
-    account::host_key::DeviceId,
+    account::DeviceId,
     collection::{self, chunk::PendingIds, open::Collection},
     disk,
     wire::Usn,

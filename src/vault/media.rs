@@ -11,8 +11,9 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{Error, STAGING, Vault, leftovers::is_occupied, served::check_is_there};
+use super::{Error, Vault, leftovers::is_occupied, served::check_is_there};
 use crate::{
+    layout,
     media::{self, MediaStore},
     work::to_the_end,
 };
@@ -93,8 +94,8 @@ impl Vault {
 
     /// Settles what was interrupted, to the end even if the client has left.
     fn open_media(&self) -> Result<MediaStore, Error> {
-        let [database, folder, staging] =
-            ["media.db", "media", STAGING].map(|part| self.folder.join(part));
+        let [database, folder, staging] = [layout::MEDIA_DATABASE, layout::MEDIA, layout::STAGING]
+            .map(|part| self.folder.join(part));
         let opened = check_is_there(&self.folder)
             .and_then(|()| Ok(to_the_end(|| MediaStore::open(&database, folder, staging))?));
         self.unsettled
@@ -103,7 +104,7 @@ impl Vault {
     }
 
     fn has_staged_media(&self) -> bool {
-        is_occupied(&self.folder.join(STAGING))
+        is_occupied(&self.folder.join(layout::STAGING))
     }
 
     /// Tries again to settle the media, in the background, when it is time to.

@@ -26,13 +26,12 @@ mod replace;
 mod restored;
 pub mod retention;
 pub mod room;
-pub mod served;
+mod served;
 mod slot;
 pub mod snapshot;
 mod turns;
 pub mod upkeep;
 pub mod usage;
-pub mod users_folder;
 mod vaults;
 pub mod workers;
 
@@ -47,16 +46,18 @@ use tempfile::NamedTempFile;
 use tokio::sync::{Mutex, MutexGuard};
 
 use crate::{
-    account::host_key::DeviceId,
+    account::DeviceId,
     clock,
     collection::open::Collection,
     disk::{Bounded, Disk, Purpose, Spool},
     durable::folder_of,
+    files::{create_private, if_there},
+    layout,
     media::MediaStore,
     work::to_the_end,
 };
 use activity::Activity;
-use base::{create_folder, empty_folder, remove_unfinished};
+use base::{empty_folder, remove_unfinished};
 use conversation::{ABANDONED, Conversation, SILENCE};
 use download::Copies;
 use keeping::Keeping;
@@ -77,12 +78,6 @@ const IDLE: Duration = Duration::from_secs(5);
 /// What is received or packed goes to a file once it is larger than this: most requests then
 /// never touch the disk, and a hundred of them at once take some 50 MiB.
 const IN_MEMORY: usize = 512 * 1024;
-/// Files in passing, in the user's folder.
-const TEMPORARY: &str = ".anki-syncd/tmp";
-/// Where a batch of media is prepared, in the user's folder.
-const STAGING: &str = ".anki-syncd/media";
-/// What was replaced, in the user's folder.
-const SNAPSHOTS: &str = ".anki-syncd/snapshots";
 
 /// One user's data.
 pub struct Vault {
@@ -121,9 +116,9 @@ impl Vault {
         keeping: Arc<Keeping>,
         workers: &Workers,
     ) -> Result<Self, Error> {
-        let temporary = folder.join(TEMPORARY);
+        let temporary = folder.join(layout::TEMPORARY);
         let vault = Self {
-            snapshots: Snapshots::new(folder.join(SNAPSHOTS), temporary, disk.clone()),
+            snapshots: Snapshots::new(folder.join(layout::SNAPSHOTS), temporary, disk.clone()),
             restores: Restores::new(&folder),
             folder,
             collection: Slot::default(),
@@ -139,7 +134,7 @@ impl Vault {
             share: workers.share(),
             operator: workers.operator(),
         };
-        create_folder(&vault.temporary())?;
+        create_private(&vault.temporary())?;
         empty_folder(&vault.temporary())?;
         for folder in leftovers::PLACES {
             remove_unfinished(&vault.folder.join(folder))?;
@@ -218,11 +213,8 @@ impl Vault {
 
     /// The bytes of the collection's file; a collection that is not there yet has none.
     pub fn collection_bytes(&self) -> Result<u64, Error> {
-        match self.collection_path().metadata() {
-            Ok(file) => Ok(file.len()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
-            Err(error) => Err(error.into()),
-        }
+        let file = if_there(self.collection_path().metadata())?;
+        Ok(file.map_or(0, |file| file.len()))
     }
 
     /// A file in the user's folder for an upload; gone when dropped.
@@ -246,11 +238,11 @@ impl Vault {
     }
 
     fn temporary(&self) -> PathBuf {
-        self.folder.join(TEMPORARY)
+        self.folder.join(layout::TEMPORARY)
     }
 
     fn collection_path(&self) -> PathBuf {
-        self.folder.join("collection.anki2")
+        self.folder.join(layout::COLLECTION)
     }
 }
 

@@ -10,7 +10,7 @@ use super::{
     workers::Share,
 };
 use crate::{
-    account::host_key::DeviceId,
+    account::DeviceId,
     clock,
     collection::{
         file::{Summary, accept_upload, stamp_restored, summary},
@@ -18,6 +18,8 @@ use crate::{
         upload::{CheckError, Refusal},
     },
     durable::sync_folder,
+    files::if_there,
+    sqlite::{WAL, WAL_INDEX, beside},
     work::{self, Interrupted},
 };
 
@@ -151,11 +153,8 @@ impl Vault {
     }
 
     fn put(&self, new: NamedTempFile) -> Result<(), Error> {
-        for journal in ["collection.anki2-wal", "collection.anki2-shm"] {
-            match fs::remove_file(self.folder.join(journal)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
-                _ => {}
-            }
+        for journal in [WAL, WAL_INDEX] {
+            if_there(fs::remove_file(beside(&self.collection_path(), journal)))?;
         }
         // Or a power cut might leave the old journal beside the new file.
         sync_folder(&self.folder)?;

@@ -20,7 +20,7 @@ use std::{
 
 use tokio::sync::{Notify, futures::Notified};
 
-use crate::account::host_key::DeviceId;
+use crate::account::DeviceId;
 
 /// Shared by what ends somewhere else than in the vault, and is heard of all the same.
 #[derive(Debug, Default)]

@@ -6,9 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{Error, Vaults, fold};
 use crate::{
-    account::{host_key::DeviceId, name::UserName},
+    account::{DeviceId, name::UserName},
     clock,
     collection::examine::number_unsent,
+    layout,
     media::examine::Settled,
 };
 
@@ -67,7 +68,7 @@ impl Vaults {
         match mend {
             Mend::Media(names) => {
                 // Files with another content than recorded are not destroyed.
-                let aside = vault.folder.join(".anki-syncd/set-aside");
+                let aside = vault.folder.join(layout::SET_ASIDE);
                 let settled =
                     vault.media(move |store| store.settle_names(&names, &aside, clock::now_secs()));
                 settled.await.map(Mended::Media)

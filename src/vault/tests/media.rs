@@ -9,7 +9,7 @@ use super::*;
 /// The staging folder, with a file that a batch has left, and something in the place of the media
 /// folder, of which no folder can be made.
 fn interrupt(vault: &Vault) -> [PathBuf; 3] {
-    let parts = [STAGING, "media", "media.db"].map(|part| vault.folder.join(part));
+    let parts = [layout::STAGING, "media", "media.db"].map(|part| vault.folder.join(part));
     fs::create_dir(&parts[0]).unwrap();
     fs::write(parts[0].join("0"), "staged").unwrap();
     fs::write(&parts[1], "").unwrap();
@@ -52,7 +52,7 @@ async fn what_cannot_be_settled_is_tried_again_once_at_a_time_and_ever_more_seld
 async fn the_folders_of_media_are_for_the_servers_eyes_only() {
     let (_folder, _vaults, vault) = vault().await;
     vault.media(|_| Ok(())).await.unwrap();
-    for part in ["media", STAGING] {
+    for part in ["media", layout::STAGING] {
         let mode = vault.folder.join(part).metadata().unwrap().permissions();
         assert_eq!(mode.mode() & 0o777, 0o700, "{part}");
     }

@@ -30,7 +30,7 @@ async fn a_backup_is_gone_when_it_is_no_longer_needed() {
     let keeping = Arc::clone(&vaults.keeping);
     let (folder, disk) = (vault.folder.clone(), vault.disk.clone());
     let vault = Vault::prepare(folder, disk, keeping, vaults.workers()).unwrap();
-    assert!(names(&vault.folder.join(backup::FOLDER)).is_empty());
+    assert!(names(&vault.folder.join(layout::BACKUP)).is_empty());
 }
 
 #[tokio::test]
@@ -87,7 +87,7 @@ async fn media_are_linked_while_a_device_has_its_turn_with_them() {
     let (_folder, _vaults, vault) = vault().await;
     vault.media(MediaStore::files).await.unwrap();
     fs::write(vault.folder.join("media/one"), "a").unwrap();
-    let copies = vault.folder.join(backup::FOLDER);
+    let copies = vault.folder.join(layout::BACKUP);
     let turn = vault.media(move |_| {
         let deadline = std::time::Instant::now() + Duration::from_secs(20);
         let is_there = || {
