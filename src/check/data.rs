@@ -14,7 +14,7 @@ use super::{
     media,
     subject::{Account, Subject, users_folders},
 };
-use crate::{account::name::UserName, control::Request, vault::served};
+use crate::{account::name::UserName, control::ask, vault::served};
 
 /// The command of a process that looks.
 const COMMAND: &str = "look-at-data";
@@ -39,7 +39,7 @@ pub(super) fn check(subject: &Subject, base: &Path, findings: &mut Findings) {
     if subject.running.is_some() {
         // Or each database that was in use lately would have to be waited for. A server that was
         // not upgraded yet does not know this.
-        let _ = subject.ask::<()>(&Request::Rest);
+        let _ = subject.ask(ask::Rest {});
     }
     let data = Data {
         base: base.to_owned(),

@@ -25,7 +25,7 @@ use super::{
 use crate::{
     account::name::UserName,
     beneath,
-    control::Request,
+    control::ask,
     vault::{
         Vaults,
         base::Base,
@@ -64,7 +64,7 @@ pub fn carry_out(
     match who(subject) {
         Ok(Who::Server) => {
             for (user, mend) in data {
-                let answer = subject.ask::<Mended>(&Request::Mend {
+                let answer = subject.ask(ask::Mend {
                     user: user.clone(),
                     mend,
                 });

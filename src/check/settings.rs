@@ -10,7 +10,7 @@ use super::{
 use crate::{
     account::{compare, password::Credential},
     config::{LONG_CREDENTIAL, NO_USERS, Settings, client_address::ClientAddress},
-    control::{Request, client::AskError},
+    control::{ask, client::AskError},
     service::socket_unit::SocketUnit,
 };
 
@@ -302,7 +302,7 @@ fn same_users(subject: &Subject, findings: &mut Findings) {
     let salt = hex::encode(salt);
     let digest = compare::digest(&settings.users.able, &salt);
     // An answer that is missing was told of with the server's state.
-    if let Ok(false) = subject.ask::<bool>(&Request::SameUsers { salt, digest }) {
+    if let Ok(false) = subject.ask(ask::SameUsers { salt, digest }) {
         findings.warning(
             "users-not-taken-over",
             "users",

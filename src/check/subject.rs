@@ -7,13 +7,13 @@ use std::{
 };
 
 use nix::unistd::{Gid, Uid, User};
-use serde::de::DeserializeOwned;
 
 use crate::{
     account::{name::UserName, users_file},
     config::{Settings, Sources, problem::Problems},
     control::{
-        Request, Status,
+        Status,
+        ask::{self, Ask},
         client::{self, Address, AskError},
     },
     service::unit::{Unit, UsersCredential},
@@ -127,7 +127,7 @@ impl Subject {
     ///
     /// # Errors
     /// [`AskError`].
-    pub fn ask<A: DeserializeOwned>(&self, request: &Request) -> Result<A, AskError> {
+    pub fn ask<A: Ask>(&self, request: A) -> Result<A::Answer, AskError> {
         let address = Address {
             base: self.base.clone(),
             is_units: self.unit.as_ref().is_some_and(Unit::is_running),
@@ -140,7 +140,7 @@ impl Subject {
             is_units: base.is_none() && self.unit.as_ref().is_some_and(Unit::is_running),
             base,
         };
-        let status = |at| client::ask::<Status>(&at, &Request::Status);
+        let status = |at| client::ask(&at, ask::Status {});
         // Its own socket is in the folder, whatever the folder is called where the server
         // runs, in a container for instance.
         let met = match status(address(self.base.clone())) {

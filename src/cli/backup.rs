@@ -22,7 +22,7 @@ use crate::{
     clock,
     collection::file::Summary,
     config::Settings,
-    control::{BackedUp, Request, UserReport},
+    control::ask,
     media::Media,
     service::{log, notify},
 };
@@ -124,7 +124,7 @@ fn make(context: &Context, arguments: &Arguments) -> Result<(), CommandError> {
     let users = match &arguments.user {
         Some(user) => vec![user.clone()],
         None => {
-            let users: Vec<UserReport> = context.ask(&Request::Users)?;
+            let users = context.ask(ask::Users {})?;
             users.into_iter().map(|user| user.name).collect()
         }
     };
@@ -202,7 +202,7 @@ fn back_up(
         return Ok(report);
     }
     report.folder = Some(destination.complete()?);
-    if let Err(error) = context.ask::<()>(&Request::BackupDone {
+    if let Err(error) = context.ask(ask::BackupDone {
         users: report.with_collection(),
     }) {
         let line = format!("the server could not record this backup: {error}");
@@ -225,8 +225,8 @@ fn save(
     part: &Fetch,
     user: &UserName,
 ) -> Result<(Saved, Option<String>), CommandError> {
-    let request = Request::BackUp { user: user.clone() };
-    let (copy, held): (BackedUp, _) = context.ask_and_hold(&request, io::empty())?;
+    let request = ask::BackUp { user: user.clone() };
+    let (copy, held) = context.ask_and_hold(request, io::empty())?;
     let media = copy.media.unwrap_or_default();
     let bar = progress(user.as_str(), media.files);
     let source = Source::open(&copy.folder, held.server);
