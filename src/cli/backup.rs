@@ -5,11 +5,11 @@ mod fetch;
 mod source;
 
 use std::{
-    io::{self, IsTerminal},
+    io,
     path::{Path, PathBuf},
 };
 
-use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
+use indicatif::HumanBytes;
 use serde::Serialize;
 
 use super::{
@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     account::name::UserName,
-    check::target,
+    check::{progress, target},
     clock,
     collection::file::Summary,
     config::Settings,
@@ -29,6 +29,8 @@ use crate::{
 use destination::Destination;
 use fetch::{Fetch, Saving};
 use source::Source;
+
+const BAR: &str = "{msg} [{bar:30}] {pos}/{len} media files";
 
 /// Of whom, and where to.
 #[derive(clap::Args)]
@@ -114,8 +116,7 @@ impl Report {
 
 /// Makes the backup and shows what is in it.
 ///
-/// # Errors
-/// [`CommandError`]; also when it lacks a user. Those whose turn went well are in it.
+/// Fails also when the backup lacks a user. Those whose turn went well are in it.
 pub fn run(context: &Context, arguments: &Arguments) -> Result<(), CommandError> {
     make(context, arguments).inspect_err(|error| notify::failed(&error.to_string()))
 }
@@ -228,7 +229,7 @@ fn save(
     let request = ask::BackUp { user: user.clone() };
     let (copy, held) = context.ask_and_hold(request, io::empty())?;
     let media = copy.media.unwrap_or_default();
-    let bar = progress(user.as_str(), media.files);
+    let bar = progress::bar(BAR, media.files, user.to_string());
     let source = Source::open(&copy.folder, held.server);
     let new = source.and_then(|source| part.fetch(&copy, &source, &|| bar.inc(1)));
     bar.finish_and_clear();
@@ -257,17 +258,6 @@ fn lack(destination: &Destination, saved: &Saved) -> io::Result<Option<String>> 
             former.display()
         )
     }))
-}
-
-/// Only for somebody who looks on.
-fn progress(user: &str, files: u64) -> ProgressBar {
-    if !io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let style = ProgressStyle::with_template("{msg} [{bar:30}] {pos}/{len} media files");
-    ProgressBar::new(files)
-        .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
-        .with_message(user.to_owned())
 }
 
 fn print(report: &Report) -> io::Result<()> {

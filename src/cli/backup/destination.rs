@@ -3,9 +3,9 @@
 
 use std::{
     collections::HashMap,
-    fs::{self, DirBuilder, File, OpenOptions, TryLockError},
+    fs::{self, File, OpenOptions, TryLockError},
     io,
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
@@ -15,7 +15,7 @@ use super::{
     fetch::{Fetch, Saving},
     source::at,
 };
-use crate::{account::name::UserName, clock, durable::sync_folder};
+use crate::{account::name::UserName, clock, durable::sync_folder, vault::base::create_folder};
 
 /// What is not complete, under a name that no backup has.
 const PARTIAL: &str = ".partial";
@@ -33,10 +33,9 @@ impl Destination {
     /// Takes hold of the folder, which is created if need be, and begins a backup. What a
     /// former one left undone is removed.
     ///
-    /// # Errors
-    /// As the file system says, and when another backup is being made there.
+    /// Fails also when another backup is being made there.
     pub fn open(folder: &Path, now_ms: i64) -> io::Result<Self> {
-        create_private(folder).map_err(|error| elsewhere(folder, &error))?;
+        create_folder(folder).map_err(|error| elsewhere(folder, &error))?;
         let lock = lock_file(&folder.join(".lock")).map_err(|error| elsewhere(folder, &error))?;
         lock.try_lock().map_err(|error| match error {
             TryLockError::WouldBlock => at(folder, &"another backup to this folder is running"),
@@ -52,14 +51,11 @@ impl Destination {
         let after = newest.map_or(now_ms, |(ms, _)| now_ms.max(ms + 1));
         destination.name = clock::as_name(after);
         remove(&destination.partial())?;
-        create_private(&destination.partial())?;
+        create_folder(&destination.partial())?;
         Ok(destination)
     }
 
     /// What it takes to make a user's part of the backup.
-    ///
-    /// # Errors
-    /// As the file system says.
     pub fn part_of(&self, user: &UserName, saving: Saving) -> io::Result<Fetch> {
         let media = Path::new(user.as_str()).join("media");
         let former = self.newest_with(&media)?;
@@ -71,25 +67,18 @@ impl Destination {
     }
 
     /// The newest backup that has a collection of this user's.
-    ///
-    /// # Errors
-    /// As the file system says.
     pub fn newest_of(&self, user: &UserName) -> io::Result<Option<PathBuf>> {
         self.newest_with(&Path::new(user.as_str()).join(COLLECTION))
     }
 
     /// Leaves a user out.
-    ///
-    /// # Errors
-    /// As the file system says.
     pub fn forget(&self, user: &UserName) -> io::Result<()> {
         remove(&self.partial().join(user.as_str()))
     }
 
     /// Gives the backup its name, once all of it is on the disk. Answers where it is.
     ///
-    /// # Errors
-    /// As the file system says; there is no new backup then.
+    /// If that fails, there is no new backup.
     pub fn complete(&self) -> io::Result<PathBuf> {
         syncfs(File::open(self.partial())?)?;
         let complete = self.folder.join(&self.name);
@@ -100,9 +89,6 @@ impl Destination {
 
     /// Removes backups that are not among the newest `keep` of any of these users, and have
     /// nothing of anybody else; never the newest one. Tells of each in `removed`.
-    ///
-    /// # Errors
-    /// As the file system says.
     pub fn prune(
         &self,
         keep: u32,
@@ -181,14 +167,6 @@ fn lock_file(path: &Path) -> io::Result<File> {
         .mode(0o600)
         .custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits())
         .open(path)
-}
-
-/// A folder for its owner's eyes only.
-///
-/// # Errors
-/// As the file system says.
-pub fn create_private(folder: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
 fn is_empty(folder: &Path) -> bool {

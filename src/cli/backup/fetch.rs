@@ -10,11 +10,12 @@ use std::{
 
 use indicatif::HumanBytes;
 
-use super::{
-    destination::create_private,
-    source::{Original, Source, at},
+use super::source::{Original, Source, at};
+use crate::{
+    control::BackedUp,
+    media::Media,
+    vault::{base::create_folder, room::Free},
 };
-use crate::{control::BackedUp, media::Media, vault::room::Free};
 
 /// How room on the disk is dealt with.
 #[derive(Debug, Clone, Copy)]
@@ -37,13 +38,12 @@ impl Fetch {
     /// Copies all that the server says it has prepared of a user, and nothing less. Answers
     /// what is new of the media. `done` is called for each of them.
     ///
-    /// # Errors
-    /// As the file system says, and when there is no room.
+    /// Fails also when there is no room.
     pub fn fetch(&self, copy: &BackedUp, from: &Source, done: &dyn Fn()) -> io::Result<Media> {
         if copy.collection.is_none() && copy.media.is_none() {
             return Ok(Media::default());
         }
-        create_private(&self.to)?;
+        create_folder(&self.to)?;
         if copy.collection.is_some() {
             self.copy_database(from, "collection.anki2")?;
         }
@@ -70,7 +70,7 @@ impl Fetch {
     /// Answers what there is, and what is new of it.
     fn fetch_media(&self, from: &Source, done: &dyn Fn()) -> io::Result<(Media, Media)> {
         let to = self.to.join("media");
-        create_private(&to)?;
+        create_folder(&to)?;
         let (mut all, mut new) = (Media::default(), Media::default());
         let mut names = Vec::new();
         for name in from.names()? {
