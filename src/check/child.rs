@@ -14,7 +14,6 @@ use super::subject::Account;
 
 /// Runs a command of this program as the account, gives it the input, and hands over what
 /// it says line by line.
-///
 /// Fails also when the process does not end well.
 pub fn run(
     account: &Account,

@@ -27,7 +27,6 @@ impl Backups {
         }
     }
 
-    /// How many names a file has in backups.
     pub fn names_of(&self, file: &Metadata) -> u64 {
         let names = self.names.get_or_init(|| {
             let mut names = HashMap::new();

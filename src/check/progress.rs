@@ -1,9 +1,6 @@
 //! Bars for work that takes long.
 
-use std::{
-    borrow::Cow,
-    io::{self, IsTerminal},
-};
+use std::{borrow::Cow, io, io::IsTerminal};
 
 use indicatif::{ProgressBar, ProgressStyle};
 

@@ -87,7 +87,6 @@ pub fn carry_out(
     }
 }
 
-/// Who repairs users' data.
 enum Who<'a> {
     Server,
     Ourselves(&'a Path),

@@ -32,7 +32,6 @@ const SILENT: &str = "the server does not answer";
 /// Why a command got no answer.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum AskError {
-    /// No server of this data folder, and none of systemd's.
     #[error("{}", why.as_deref().unwrap_or(NOT_RUNNING))]
     NotRunning {
         /// What keeps it from running, as a sentence, once that is known.
@@ -43,16 +42,13 @@ pub enum AskError {
     Silent {
         /// The process that listens, which may be systemd.
         listener: Option<i32>,
-        /// What keeps it from answering, as a sentence, once that is known.
         why: Option<String>,
     },
-    /// The socket is not for everybody.
     #[error("only root and the server's account may do that: try again with sudo")]
     Forbidden,
     /// systemd started the server for this command, in vain.
     #[error("the server cannot start: {0}")]
     CannotStart(String),
-    /// The server says no.
     #[error("{0}")]
     Refused(String),
     /// The connection broke, or something else answers there.
@@ -75,7 +71,6 @@ impl Held {
     }
 }
 
-/// Which server is meant.
 #[derive(Debug, Clone, Default)]
 pub struct Address {
     /// Its data folder, where it has a socket of its own unless systemd passes it one.

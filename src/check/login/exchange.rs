@@ -44,9 +44,7 @@ type Body = Either<Full<Bytes>, StreamBody<Pending<Result<Frame<Bytes>, Infallib
 pub enum Failure {
     /// The name leads to no address.
     Unknown(io::Error),
-    /// The connection.
     Io(io::Error),
-    /// What secures it.
     Tls(rustls::Error),
     /// TLS is spoken where plain HTTP was tried.
     NeedsTls,
@@ -124,11 +122,8 @@ impl Place {
             return false;
         }
         match self.secured().connect(ALL_VERSIONS).await {
-            Ok(_) => true,
             Err(Failure::Tls(error)) => !matches!(error, rustls::Error::InvalidMessage(_)),
-            Err(Failure::Unknown(_) | Failure::Io(_) | Failure::NeedsTls | Failure::NotHttp) => {
-                false
-            }
+            connected => connected.is_ok(),
         }
     }
 

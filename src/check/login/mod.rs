@@ -22,7 +22,6 @@ const CLIENT: &str = "26.09.3,anki-syncd-check,linux";
 /// What a client needs to be able to upload when nothing else is known.
 const USUAL_LIMIT: u64 = 100 * 1024 * 1024;
 
-/// Who logs in.
 pub struct Login {
     pub user: String,
     pub password: String,

@@ -59,8 +59,6 @@ impl fmt::Display for Change {
 }
 
 impl Lists {
-    /// Those that the settings name.
-    ///
     /// Fails when the settings are in disorder, or users are given by other means only.
     pub fn of(context: &Context) -> Result<Self, CommandError> {
         let settings = context.settings().map_err(|problems| {
