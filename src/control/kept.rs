@@ -34,7 +34,7 @@ impl Operator {
         });
         let answer = BackedUp {
             folder: backup.folder().to_owned(),
-            collection: backup.collection.clone(),
+            collection: backup.collection,
             damage,
             media: backup.media,
         };
