@@ -5,7 +5,7 @@ use std::{fmt, fs, path::Path};
 use super::{
     clock::TOLERANCE_SECS,
     data::Data,
-    database::{JOURNALS, beside},
+    database::JOURNALS,
     finding::{Findings, Id, Repair, of_user, some_of},
     locks::{self, Holder},
     progress,
@@ -18,25 +18,25 @@ use crate::{
         examine::{Examined, Kind, examine},
         screen::{self, ListError, Objection},
     },
+    disk::MIB,
+    layout::COLLECTION,
+    sqlite::beside,
     vault::upkeep::Mend,
 };
-
-const FILE: &str = "collection.anki2";
-const MIB: u64 = 1024 * 1024;
 
 pub(super) fn check(data: &Data, findings: &mut Findings) {
     let users = data.users();
     let bar = progress::bar(progress::WIDE, users.len() as u64, "collections");
     for (user, folder) in users {
         bar.set_message(format!("collection of {user}"));
-        one(data, &user, &folder.join(FILE), findings);
+        one(data, &user, &folder.join(COLLECTION), findings);
         bar.inc(1);
     }
     bar.finish_and_clear();
 }
 
 fn one(data: &Data, user: &UserName, path: &Path, findings: &mut Findings) {
-    let place = of_user(user, FILE);
+    let place = of_user(user, COLLECTION);
     match fs::metadata(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return,
         Err(error) => return QuietError::Io(error).tell(place, findings),
@@ -123,7 +123,7 @@ fn journal(user: &UserName, path: &Path, findings: &mut Findings) {
             Id::JournalLeft,
             user,
             format_args!(
-                "{FILE}{} was left by a program that did not end properly. It contains a part of the collection that a copy of {FILE} alone would lack",
+                "{COLLECTION}{} was left by a program that did not end properly. It contains a part of the collection that a copy of {COLLECTION} alone would lack",
                 some_of(&left)
             ),
         )

@@ -1,11 +1,10 @@
 //! The files of a database.
 
 use std::{
-    ffi::OsString,
     fs::{File, OpenOptions},
     io,
     os::unix::fs::OpenOptionsExt,
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use nix::libc::O_NONBLOCK;
@@ -22,11 +21,4 @@ pub fn open_plain(path: &Path) -> io::Result<File> {
     } else {
         Err(io::Error::other("is not a plain file"))
     }
-}
-
-/// A file's journal.
-pub fn beside(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = OsString::from(path);
-    name.push(suffix);
-    name.into()
 }

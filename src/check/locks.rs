@@ -8,7 +8,8 @@ use nix::{
 };
 use procfs::process::Process;
 
-use super::database::{beside, open_plain};
+use super::database::open_plain;
+use crate::sqlite::beside;
 
 /// Where `SQLite` puts its locks: in the main file, and in the `-shm` of one with a log.
 const IN_FILE: (off_t, off_t) = (0x4000_0000, 512);

@@ -18,7 +18,7 @@ use rusqlite::{Connection, OpenFlags};
 use tempfile::TempDir;
 
 use super::{
-    database::{JOURNALS, beside, open_plain},
+    database::{JOURNALS, open_plain},
     finding::{Findings, Id},
     locks,
 };
@@ -26,6 +26,7 @@ use crate::{
     collection::open::{distrust, immutable_uri},
     disk::{self, Fault},
     media,
+    sqlite::beside,
 };
 
 /// A server closes what is idle after five seconds.

@@ -16,8 +16,8 @@ use crate::{
         ask::{self, Ask},
         client::{self, Address, AskError},
     },
+    layout::users_folder::may_be_users_folder,
     service::unit::{Unit, UsersCredential},
-    vault::users_folder::may_be_users_folder,
 };
 
 const SETTINGS_PREFIXES: [&str; 3] = ["SYNC_", "PASSWORDS_HASHED", "MAX_SYNC_PAYLOAD_MEGS"];

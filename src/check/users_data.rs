@@ -11,7 +11,7 @@ use super::{
     media,
     subject::{Account, Subject},
 };
-use crate::{control::ask, vault::served};
+use crate::{control::ask, layout};
 
 /// The command of a process that looks.
 const COMMAND: &str = "look-at-data";
@@ -68,10 +68,11 @@ pub fn look(data: &Data, findings: &mut Findings) {
 
 fn absent(data: &Data, findings: &mut Findings) {
     for user in &data.named {
-        match served::is_absent(&data.base, user) {
+        match layout::is_absent(&data.base, user.as_str()) {
             Ok(false) => {}
             Ok(true) => {
-                let (folder, mark) = served::places(&data.base, user);
+                let folder = layout::user_folder(&data.base, user.as_str());
+                let mark = layout::mark(&data.base, user.as_str());
                 findings.advise(
                     Id::DataMissing,
                     folder.display(),
@@ -84,7 +85,10 @@ fn absent(data: &Data, findings: &mut Findings) {
                     ),
                 );
             }
-            Err(error) => findings.unseen(data.base.join(user.as_str()).display(), error),
+            Err(error) => {
+                let folder = layout::user_folder(&data.base, user.as_str());
+                findings.unseen(folder.display(), error);
+            }
         }
     }
 }

@@ -1,5 +1,6 @@
 use std::fmt::Display;
 
+use crate::sqlite::is_environment;
 use crate::wire::stream::Unreadable;
 use crate::work::Interrupted;
 
@@ -83,27 +84,6 @@ impl Error {
             _ => false,
         }
     }
-}
-
-/// Whether SQLite fails because of the disk, the memory, a lock or an interruption, and not of
-/// what it reads.
-#[must_use]
-pub fn is_environment(error: &rusqlite::Error) -> bool {
-    use rusqlite::ffi::ErrorCode as Code;
-    matches!(
-        error.sqlite_error_code(),
-        Some(
-            Code::DatabaseBusy
-                | Code::DatabaseLocked
-                | Code::OutOfMemory
-                | Code::PermissionDenied
-                | Code::ReadOnly
-                | Code::SystemIoFailure
-                | Code::DiskFull
-                | Code::CannotOpen
-                | Code::OperationInterrupted
-        )
-    )
 }
 
 /// Says in which row something failed.

@@ -24,7 +24,8 @@ use std::{
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use crate::{
-    account::{host_key::Secret, users::Users},
+    account::{Secret, users::Users},
+    disk::MIB,
     vault::{retention::Retention, room::Room},
 };
 use backups::Backups;
@@ -34,7 +35,6 @@ use fragment::{Fragment, Given};
 use problem::Problems;
 pub use users::{NO_USERS, NO_USERS_FILE, UserLists, bring_back};
 
-const MIB: u64 = 1024 * 1024;
 /// Where the unit, and a server that gives up root's rights, keep the data unless told otherwise.
 pub const SYSTEM_STATE: &str = "/var/lib/anki-syncd";
 /// Bytes of a list of users from which on the limit of systemd's credentials, 1 MB, is near.

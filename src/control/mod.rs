@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::layout;
 pub use answer::{
     BackedUp, DeviceReport, DeviceState, Preview, Reloaded, Source, Status, UserReport, UserStatus,
 };
@@ -32,7 +33,7 @@ pub const SYSTEM_SOCKET: &str = "/run/anki-syncd/control";
 /// Where a server that systemd passes no such socket has its own.
 #[must_use]
 pub fn own_socket(base: &Path) -> PathBuf {
-    base.join(".anki-syncd").join("control")
+    base.join(layout::CONTROL)
 }
 
 /// What the server answers.

@@ -15,12 +15,16 @@ use super::{
     fetch::{Fetch, Saving},
     source::at,
 };
-use crate::{account::name::UserName, clock, durable::sync_folder, vault::base::create_folder};
+use crate::{
+    account::name::UserName,
+    clock,
+    durable::sync_folder,
+    files::{create_private, if_there},
+    layout,
+};
 
 /// What is not complete, under a name that no backup has.
 const PARTIAL: &str = ".partial";
-/// Without it, a user's folder is no backup of a user.
-const COLLECTION: &str = "collection.anki2";
 
 /// The folder, and a backup in it that is being made.
 pub struct Destination {
@@ -35,7 +39,7 @@ impl Destination {
     ///
     /// Fails also when another backup is being made there.
     pub fn open(folder: &Path, now_ms: i64) -> io::Result<Self> {
-        create_folder(folder).map_err(|error| elsewhere(folder, &error))?;
+        create_private(folder).map_err(|error| elsewhere(folder, &error))?;
         let lock = lock_file(&folder.join(".lock")).map_err(|error| elsewhere(folder, &error))?;
         lock.try_lock().map_err(|error| match error {
             TryLockError::WouldBlock => at(folder, &"another backup to this folder is running"),
@@ -51,13 +55,13 @@ impl Destination {
         let after = newest.map_or(now_ms, |(ms, _)| now_ms.max(ms + 1));
         destination.name = clock::as_name(after);
         remove(&destination.partial())?;
-        create_folder(&destination.partial())?;
+        create_private(&destination.partial())?;
         Ok(destination)
     }
 
     /// What it takes to make a user's part of the backup.
     pub fn part_of(&self, user: &UserName, saving: Saving) -> io::Result<Fetch> {
-        let media = Path::new(user.as_str()).join("media");
+        let media = Path::new(user.as_str()).join(layout::MEDIA);
         let former = self.newest_with(&media)?;
         Ok(Fetch {
             to: self.partial().join(user.as_str()),
@@ -68,7 +72,7 @@ impl Destination {
 
     /// The newest backup that has a collection of this user's.
     pub fn newest_of(&self, user: &UserName) -> io::Result<Option<PathBuf>> {
-        self.newest_with(&Path::new(user.as_str()).join(COLLECTION))
+        self.newest_with(&Path::new(user.as_str()).join(layout::COLLECTION))
     }
 
     /// Leaves a user out.
@@ -105,7 +109,7 @@ impl Destination {
                     .to_str()
                     .and_then(|user| newer.get_mut(user))
                 {
-                    Some(newer) if entry.path().join(COLLECTION).exists() => {
+                    Some(newer) if entry.path().join(layout::COLLECTION).exists() => {
                         needed |= *newer < keep;
                         *newer += 1;
                     }
@@ -174,10 +178,7 @@ fn is_empty(folder: &Path) -> bool {
 }
 
 fn remove(folder: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
+    if_there(fs::remove_dir_all(folder)).map(drop)
 }
 
 fn elsewhere(folder: &Path, error: &io::Error) -> io::Error {

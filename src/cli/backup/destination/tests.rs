@@ -1,6 +1,7 @@
 use std::os::unix::fs::{MetadataExt, symlink};
 
 use super::*;
+use crate::layout::COLLECTION;
 
 const ALICE: &str = "alice";
 
@@ -10,7 +11,7 @@ fn backups(folder: &Path, users: &[&[(&str, bool)]]) -> Vec<PathBuf> {
         let to = Destination::open(folder, day * 86_400_000).unwrap();
         for (user, whole) in *users {
             let part = to.partial().join(user);
-            create_folder(&part).unwrap();
+            create_private(&part).unwrap();
             if *whole {
                 fs::write(part.join(COLLECTION), "cards").unwrap();
             }
@@ -35,7 +36,7 @@ fn only_what_is_complete_has_a_name_and_one_backup_is_made_at_a_time() {
     let to = folder.path().join("to");
     let first = Destination::open(&to, 0).unwrap();
     assert!(Destination::open(&to, 0).is_err());
-    create_folder(&first.partial().join(ALICE)).unwrap();
+    create_private(&first.partial().join(ALICE)).unwrap();
     assert!(first.newest_first().unwrap().is_empty());
     drop(first);
     fs::create_dir(to.join(PARTIAL)).unwrap();
@@ -107,7 +108,7 @@ fn the_newest_stays_newest_when_the_clock_was_set_back() {
     let folder = tempfile::tempdir().unwrap();
     let made = backups(folder.path(), &[&[(ALICE, true)], &[(ALICE, true)]]);
     let to = Destination::open(folder.path(), 7).unwrap();
-    create_folder(&to.partial().join(ALICE)).unwrap();
+    create_private(&to.partial().join(ALICE)).unwrap();
     fs::write(to.partial().join(ALICE).join(COLLECTION), "new").unwrap();
     let newest = to.complete().unwrap();
     assert!(newest > made[1]);
