@@ -5,7 +5,6 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use jiff::Timestamp;
 
 /// Milliseconds since 1970, as the collection's stamps are.
-#[must_use]
 pub fn now_ms() -> i64 {
     let since_1970 = SystemTime::now()
         .duration_since(UNIX_EPOCH)
@@ -14,26 +13,22 @@ pub fn now_ms() -> i64 {
 }
 
 /// Seconds since 1970.
-#[must_use]
 pub fn now_secs() -> i64 {
     now_ms() / 1000
 }
 
 /// For people, to the minute: `2026-11-21 14:38 UTC`.
-#[must_use]
 pub fn to_the_minute(ms: i64) -> String {
     timestamp(ms).strftime("%Y-%m-%d %H:%M UTC").to_string()
 }
 
 /// For names of files: sorts by time, and has no colon, which rsync takes for a host's.
 /// `2026-11-21T14-38-02.123Z`.
-#[must_use]
 pub fn as_name(ms: i64) -> String {
     timestamp(ms).strftime("%Y-%m-%dT%H-%M-%S.%3fZ").to_string()
 }
 
 /// Reads what [`as_name`] writes.
-#[must_use]
 pub fn from_name(name: &str) -> Option<i64> {
     let (date, time) = name.split_once('T')?;
     let time = time.replace('-', ":");
@@ -43,7 +38,6 @@ pub fn from_name(name: &str) -> Option<i64> {
 
 /// Milliseconds since 1970 of a time that a person wrote, such as `2026-11-21 14:38`;
 /// UTC unless it says otherwise.
-#[must_use]
 pub fn parse(text: &str) -> Option<i64> {
     let timestamp = match text.parse::<Timestamp>() {
         Ok(timestamp) => timestamp,

@@ -1,16 +1,16 @@
 //! anki-syncd: a sync server for Anki flashcards.
 //!
 //! Data flows one way: socket → envelope → method → the user's vault → `SQLite`
-//! or files → reply. The modules, from the top down; each uses only modules below it, but for
-//! one use that runs upward:
+//! or files → reply. The modules, from the top down; each uses only modules below it:
 //!
 //! - [`cli`][]: arguments, and one file per operator's command.
 //! - [`check`][]: what is wrong with a server's settings, files and data, and putting it right.
 //! - [`metrics`][]: the state of the server, for Prometheus.
 //! - [`control`][]: what the operator's commands ask of the running server, and its answers.
-//! - [`service`][]: everything that knows systemd or the process: sockets, state, log, signals, reload, rights.
+//! - [`service`][]: everything that knows systemd or the process: sockets, status line, log, signals, reload, rights.
 //! - [`http`][]: connections, limits and time-outs, the two envelopes, routing, replies, the page at `/`.
 //! - [`sync`][]: the sync methods, each a function over a vault.
+//! - [`state`][]: what the running server is made of: users, data, policy, counts.
 //! - [`config`][]: the settings, from file and environment, read once and validated whole.
 //! - [`vault`][]: one user's data: opening, turns, closing when idle, replacing, snapshots, backups, recovery.
 //! - [`account`][]: who may sync: the users file, passwords, host keys, devices, throttling.
@@ -24,6 +24,7 @@
 //! - [`beneath`][]: opening files in folders of another account without following links.
 //! - [`clock`][]: the time of day.
 //! - [`files`][]: folders for their owner only, and files that may be missing.
+//! - [`listener`][]: where connections come from: TCP or a unix socket.
 //! - [`qr`][]: QR codes of addresses.
 //! - [`seldom`][]: log lines that come once a minute.
 //! - [`spelling`][]: names that differ in upper and lower case only.
@@ -46,6 +47,7 @@ pub mod durable;
 pub mod files;
 pub mod http;
 pub mod layout;
+pub mod listener;
 pub mod media;
 pub mod metrics;
 pub mod qr;
@@ -53,6 +55,7 @@ pub mod seldom;
 pub mod service;
 pub mod spelling;
 pub mod sqlite;
+pub mod state;
 pub mod sync;
 pub mod vault;
 pub mod wire;

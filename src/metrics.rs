@@ -27,9 +27,6 @@ type Count = fn(&UserStatus) -> u64;
 type Gauge = fn(&UserStatus) -> Option<u64>;
 
 /// The metrics as text.
-///
-/// # Errors
-/// Never, since it is written to memory.
 pub fn text(status: Status) -> Result<String, fmt::Error> {
     let mut registry = Registry::with_prefix("anki_syncd");
     let version = vec![("version", status.version.clone())];

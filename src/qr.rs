@@ -12,7 +12,6 @@ const COLOURS: &str = "\x1b[38;5;16;48;5;231m";
 const NO_COLOURS: &str = "\x1b[0m";
 
 /// As an element of a page; none if the text is too long.
-#[must_use]
 pub fn svg(text: &str) -> Option<String> {
     let drawn = code(text)?.render::<svg::Color>().build();
     let (_, element) = drawn.split_once("?>")?;
@@ -24,7 +23,6 @@ pub fn svg(text: &str) -> Option<String> {
 }
 
 /// As lines of a terminal; none if the text is too long.
-#[must_use]
 pub fn terminal(text: &str) -> Option<String> {
     let drawn = code(text)?.render::<Dense1x2>().build();
     let lines = drawn.lines();

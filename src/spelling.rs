@@ -7,7 +7,6 @@ use unicode_normalization::UnicodeNormalization;
 
 /// What all spellings of a name have in common: other cases, and other bytes for the same
 /// characters.
-#[must_use]
 pub fn caseless(name: &str) -> String {
     let composed: String = name.nfc().collect();
     composed.to_uppercase().nfc().collect()
@@ -15,7 +14,6 @@ pub fn caseless(name: &str) -> String {
 
 /// Whether the file system of this folder takes names in other cases for the same, as exFAT
 /// does. Found out by the folder's own name, so that nothing is written.
-#[must_use]
 pub fn is_ignored_at(folder: &Path) -> bool {
     let Some(name) = folder.file_name().and_then(|name| name.to_str()) else {
         return false;

@@ -12,8 +12,6 @@ use regex::Regex;
 
 const MAP: &str = include_str!("../docs/architecture.md");
 const FRONT_PAGE: &str = include_str!("../src/lib.rs");
-/// What marks a use of a module that stands above.
-const UPWARD: &str = "↑";
 /// Where sources and pages may be; other paths that pages name are not the repository's.
 const FOLDERS: [&str; 8] = [
     "benches",
@@ -30,8 +28,7 @@ const FOLDERS: [&str; 8] = [
 struct Module {
     name: String,
     job: String,
-    /// With whether it is marked as upward.
-    uses: BTreeMap<String, bool>,
+    uses: BTreeSet<String>,
 }
 
 /// Every match of the first group.
@@ -49,14 +46,7 @@ fn map() -> Vec<Module> {
     let modules = row.captures_iter(MAP).map(|cells| Module {
         name: cells[1].to_owned(),
         job: cells[2].to_owned(),
-        uses: cells[3]
-            .split(", ")
-            .filter(|used| *used != "nothing")
-            .map(|used| {
-                let name = found("^`([a-z]+)`", used).remove(0);
-                (name, used.ends_with(UPWARD))
-            })
-            .collect(),
+        uses: found("`([a-z]+)`", &cells[3]).into_iter().collect(),
     });
     modules.collect()
 }
@@ -170,16 +160,15 @@ fn every_module_uses_what_the_map_says() {
             .filter(|used| used != name)
             .map(str::to_owned)
             .collect();
-        let allowed: BTreeSet<_> = module.uses.keys().cloned().collect();
         assert_eq!(
-            used, allowed,
+            used, module.uses,
             "left what `{name}` uses, right what docs/architecture.md lets it use"
         );
-        for (used, is_marked) in &module.uses {
-            let is_above = order.iter().position(|other| other == used) < Some(place);
-            assert_eq!(
-                is_above, *is_marked,
-                "`{name}` uses `{used}`: {UPWARD} marks what stands above in the map"
+        for used in &module.uses {
+            let is_below = order.iter().position(|other| other == used) > Some(place);
+            assert!(
+                is_below,
+                "`{name}` uses `{used}`, which stands above it in the map"
             );
         }
     }

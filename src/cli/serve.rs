@@ -1,5 +1,7 @@
 //! The daemon, from its settings to its end.
 
+mod last_words;
+
 use std::{io, os::unix::net::UnixListener, path::Path, sync::Arc, time::Duration};
 
 use tokio::time::timeout;
@@ -17,13 +19,13 @@ use crate::{
     collection::open::bound_memory,
     config::{Settings, Sources, problem::Problems},
     control::{self, Operator},
-    http::{self, Policy, Server},
+    http::{self, Frontend},
     metrics,
     service::{
         account::{self, Choice},
         exit::Exit,
         fixed::Fixed,
-        last_words, log, notify,
+        log, notify,
         privileges::{self, PrivilegeError},
         reload::{Reloader, log_warnings},
         rest, sandbox,
@@ -31,6 +33,7 @@ use crate::{
         sockets::{self, Passed, Socket, SocketError},
         status, watch, watchdog,
     },
+    state::{Policy, Server},
     vault::{
         self, Vaults,
         base::{Base, BaseError},
@@ -215,7 +218,8 @@ async fn serve(
         .map(Socket::into_listener)
         .collect::<io::Result<Vec<_>>>()?;
     let stop = CancellationToken::new();
-    let mut helpers = spawn_helpers(&server, &reloader);
+    let frontend = Arc::new(Frontend::new(Arc::clone(&server)));
+    let mut helpers = spawn_helpers(&server, &frontend, &reloader);
     let operator = Arc::new(operator);
     if let Some(socket) = sockets.metrics {
         tracing::info!("metrics on {}", socket.place());
@@ -227,7 +231,7 @@ async fn serve(
         let listener = tokio::net::UnixListener::from_std(listener)?;
         helpers.spawn(control::serve(operator, listener));
     }
-    let serving = tokio::spawn(http::serve(Arc::clone(&server), listeners, stop.clone()));
+    let serving = tokio::spawn(http::serve(Arc::clone(&frontend), listeners, stop.clone()));
     notify::ready();
     let idle = async {
         match idle_exit {
@@ -258,7 +262,7 @@ async fn serve(
         tracing::warn!("some syncs did not end in time and are rolled back");
     }
     // What went wrong is in the log.
-    server.log_last_visits();
+    frontend.log_last_visits();
     let _ = server.accounts.devices.store().await;
     drop(helpers);
     tracing::info!("stopped");
@@ -274,7 +278,11 @@ fn reload_beside(reloader: &Arc<Reloader>) {
 }
 
 /// What goes on beside serving, also while the last requests are finished.
-fn spawn_helpers(server: &Arc<Server>, reloader: &Arc<Reloader>) -> tokio::task::JoinSet<()> {
+fn spawn_helpers(
+    server: &Arc<Server>,
+    frontend: &Arc<Frontend>,
+    reloader: &Arc<Reloader>,
+) -> tokio::task::JoinSet<()> {
     let mut helpers = tokio::task::JoinSet::new();
     let (closing, watched) = (Arc::clone(server), Arc::clone(server));
     let devices = server.accounts.devices.clone();
@@ -288,7 +296,7 @@ fn spawn_helpers(server: &Arc<Server>, reloader: &Arc<Reloader>) -> tokio::task:
         clearing.accounts.devices.clear_leftovers().await;
     });
     helpers.spawn(async move { status::run(&watched).await });
-    let visited = Arc::clone(server);
+    let visited = Arc::clone(frontend);
     helpers.spawn(async move { visited.log_visits().await });
     if let Some(limit) = notify::watchdog() {
         helpers.spawn(watchdog::run(limit, server.vaults.workers().clone()));

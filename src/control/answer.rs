@@ -10,8 +10,8 @@ use crate::{
         name::UserName,
     },
     collection::file::Summary,
-    http::pulse::Counts,
     media::Media,
+    state::pulse::Counts,
     vault::usage::Usage,
 };
 

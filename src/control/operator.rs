@@ -5,8 +5,8 @@ use std::{path::PathBuf, sync::Arc};
 use super::{Reloaded, ask, refusal::Refusal};
 use crate::{
     clock,
-    http::{Server, pulse::Counted},
     service::reload::Reloader,
+    state::{Server, pulse::Counted},
     vault::upkeep::Mended,
 };
 

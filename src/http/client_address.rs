@@ -4,13 +4,11 @@ use std::net::{IpAddr, SocketAddr};
 
 use hyper::HeaderMap;
 
-use super::Policy;
-use crate::config::client_address::ClientAddress;
+use crate::{config::client_address::ClientAddress, state::Policy};
 
 /// The client's address: from the header that the settings name, if it comes from a proxy that
 /// is trusted, or else the connection's. A header that is missing or unreadable is passed over:
 /// a wrong setting must not stop syncs. None is known over a unix socket without one.
-#[must_use]
 pub fn client_address(
     policy: &Policy,
     headers: &HeaderMap,
@@ -20,7 +18,6 @@ pub fn client_address(
 }
 
 /// The client's address as a trusted proxy names it.
-#[must_use]
 pub fn forwarded(policy: &Policy, headers: &HeaderMap, peer: Option<IpAddr>) -> Option<IpAddr> {
     let named = policy
         .trusts(peer)
@@ -70,7 +67,6 @@ fn forwarded_for(element: &str) -> Option<IpAddr> {
 
 /// One parameter of an element of `Forwarded` (RFC 7239): `for=192.0.2.1;proto=https`,
 /// `for="[2001:db8::1]:4711"`.
-#[must_use]
 pub fn parameter_of<'a>(element: &'a str, parameter: &str) -> Option<&'a str> {
     element.split(';').find_map(|pair| {
         let (name, value) = pair.trim().split_once('=')?;

@@ -29,7 +29,6 @@ const SHARE: usize = 4;
 /// How often to warn that connections had to make room.
 const WARN_EVERY: Duration = Duration::from_secs(60);
 
-/// The open connections.
 pub struct Connections {
     table: Mutex<Table>,
     places: Arc<Semaphore>,
@@ -78,11 +77,10 @@ pub struct Guest {
 }
 
 /// A request under way, to the end of its answer.
+#[must_use]
 pub struct Served(Arc<Guest>);
 
 impl Connections {
-    /// None open yet.
-    #[must_use]
     pub fn new(capacity: usize) -> Arc<Self> {
         Arc::new(Self {
             table: Mutex::default(),
@@ -260,7 +258,6 @@ impl Guest {
     }
 
     /// Holds what the request under way has been granted, until its answer has been sent.
-    #[must_use]
     pub fn served(self: &Arc<Self>) -> Served {
         Served(Arc::clone(self))
     }

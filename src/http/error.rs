@@ -16,9 +16,11 @@ use crate::{
     collection,
     disk::{self, Fault},
     media, sync, vault,
-    wire::{Malformed, header::HeaderError, stream::Unreadable},
+    wire::{Malformed, stream::Unreadable},
     work::Interrupted,
 };
+
+const FAILED: &str = "the server failed; its log says why";
 
 /// A request that failed.
 #[derive(Debug)]
@@ -46,6 +48,14 @@ impl HttpError {
         }
     }
 
+    /// A failure whose cause is nobody's business.
+    fn hidden(status: StatusCode, public: &str, cause: impl std::fmt::Display) -> Self {
+        Self {
+            public: public.to_owned(),
+            ..Self::new(status, cause)
+        }
+    }
+
     fn interrupted(interrupted: Interrupted) -> Self {
         Self {
             is_parting: interrupted != Interrupted::Exhausted,
@@ -56,40 +66,26 @@ impl HttpError {
     /// A failure of ours, whose cause is nobody's business; but a full disk is told as one.
     fn internal(cause: &(dyn Error + 'static)) -> Self {
         match disk::fault(cause) {
-            Some(Fault::Full) => Self {
-                status: StatusCode::INSUFFICIENT_STORAGE,
-                public: "the server's disk is full; nothing was stored".to_owned(),
-                cause: format!("{cause}; nothing was stored: free space on the disk"),
-                is_parting: false,
-            },
-            fault => Self {
-                status: StatusCode::INTERNAL_SERVER_ERROR,
-                public: "the server failed; its log says why".to_owned(),
-                cause: match fault {
-                    Some(_) => {
-                        format!("the disk failed: {cause}; the kernel's log (dmesg) shows more")
-                    }
-                    None => cause.to_string(),
-                },
-                is_parting: false,
-            },
+            Some(Fault::Full) => Self::hidden(
+                StatusCode::INSUFFICIENT_STORAGE,
+                "the server's disk is full; nothing was stored",
+                format_args!("{cause}; nothing was stored: free space on the disk"),
+            ),
+            Some(Fault::Failed) => Self::hidden(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                FAILED,
+                format_args!("the disk failed: {cause}; the kernel's log (dmesg) shows more"),
+            ),
+            None => Self::hidden(StatusCode::INTERNAL_SERVER_ERROR, FAILED, cause),
         }
     }
 
-    /// The answer.
-    #[must_use]
     pub fn into_response(self) -> Response<ReplyBody> {
         let mut response = Response::new(whole(self.public + "\n"));
         *response.status_mut() = self.status;
         let text = HeaderValue::from_static("text/plain; charset=utf-8");
         response.headers_mut().insert(CONTENT_TYPE, text);
         response
-    }
-}
-
-impl From<HeaderError> for HttpError {
-    fn from(error: HeaderError) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, error)
     }
 }
 
@@ -122,6 +118,9 @@ impl From<BodyError> for HttpError {
             BodyError::Empty
             | BodyError::Malformed
             | BodyError::Multipart(_)
+            | BodyError::NoEnvelope(_)
+            | BodyError::Header(_)
+            | BodyError::NoKey
             | BodyError::Connection(_) => Self::new(StatusCode::BAD_REQUEST, error),
             BodyError::Interrupted(interrupted) => Self::interrupted(interrupted),
             BodyError::Crowded => Self::new(StatusCode::SERVICE_UNAVAILABLE, error),
@@ -135,19 +134,17 @@ impl From<KeyError> for HttpError {
         match error {
             // What makes clients ask their people to log in again.
             KeyError::Invalid | KeyError::Revoked(_) => Self::new(StatusCode::FORBIDDEN, error),
-            KeyError::Unknown(error) => Self {
-                status: StatusCode::SERVICE_UNAVAILABLE,
-                public: "the server cannot read its list of devices; its log says why".to_owned(),
-                cause: error.to_string(),
-                is_parting: false,
-            },
+            KeyError::Unknown(error) => Self::hidden(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the server cannot read its list of devices; its log says why",
+                error,
+            ),
             // Not one that has clients forget their login.
-            KeyError::KeptOut(_) => Self {
-                status: StatusCode::SERVICE_UNAVAILABLE,
-                public: "the server's list of users has a mistake; its log says which".to_owned(),
-                cause: error.to_string(),
-                is_parting: false,
-            },
+            KeyError::KeptOut(_) => Self::hidden(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the server's list of users has a mistake; its log says which",
+                error,
+            ),
         }
     }
 }
@@ -211,7 +208,17 @@ impl From<vault::Error> for HttpError {
             vault::Error::NearlyFull(_) | vault::Error::Media(media::Error::OverQuota { .. }) => {
                 Self::new(StatusCode::INSUFFICIENT_STORAGE, error)
             }
-            _ => Self::internal(&error),
+            vault::Error::Open(_)
+            | vault::Error::Database(_)
+            | vault::Error::Collection(_)
+            | vault::Error::Upload(_)
+            | vault::Error::Rebuild(_)
+            | vault::Error::Media(
+                media::Error::Database(_) | media::Error::Io(_) | media::Error::Copy(_),
+            )
+            | vault::Error::Copy(_)
+            | vault::Error::Io(_)
+            | vault::Error::Panicked(_) => Self::internal(&error),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::{net::IpAddr, time::Instant};
 use hyper::StatusCode;
 use indicatif::HumanBytes;
 
-use super::{error::HttpError, visits::Visit};
+use super::error::HttpError;
 use crate::account::{
     Device,
     devices::{DeviceName, Sighting, version_and_platform},
@@ -15,17 +15,17 @@ use crate::account::{
 /// What is known of a request, as it becomes known.
 #[derive(Clone)]
 pub struct Entry {
-    method: &'static str,
+    pub(super) method: &'static str,
     address: Option<IpAddr>,
     /// The address for people.
-    place: String,
+    pub(super) place: String,
     began: Instant,
     /// The name that was given at a login, or the user that the host key belongs to.
     pub user: String,
     /// Which device; empty before one is known.
     pub device: String,
     /// What people call it.
-    device_name: Option<DeviceName>,
+    pub(super) device_name: Option<DeviceName>,
     /// The same for people.
     short: String,
     /// The user whose device it is.
@@ -53,8 +53,9 @@ macro_rules! line {
     };
 }
 
+pub(super) use line;
+
 impl Entry {
-    /// Begins one.
     pub fn new(method: &'static str, address: Option<IpAddr>) -> Self {
         Self {
             method,
@@ -71,17 +72,14 @@ impl Entry {
         }
     }
 
-    /// Where the request comes from.
     pub fn address(&self) -> Option<IpAddr> {
         self.address
     }
 
-    /// The user whose device it is, once that is certain.
     pub fn owner(&self) -> Option<&UserName> {
         self.owner.as_ref()
     }
 
-    /// What is remembered of its device.
     pub fn sighting(&self) -> Sighting<'_> {
         Sighting {
             client: &self.client,
@@ -107,21 +105,6 @@ impl Entry {
         } else {
             line!(debug, self, ms; "{who}: {method}");
         }
-    }
-
-    /// Logs what a device has done, of which this was a request.
-    pub fn visited(&self, visit: &Visit) {
-        let who = self.who();
-        let (sent, received) = visit.objects();
-        let (media_sent, media_received) = (visit.sent.files, visit.received.files);
-        let media_removed = visit.removed;
-        let (bytes_in, bytes_out) = (visit.traffic.received, visit.traffic.sent);
-        let ms = millis(visit.took());
-        line!(
-            info, self, sent, received, media_sent, media_received, media_removed,
-            bytes_in, bytes_out, ms;
-            "{who}: {visit}"
-        );
     }
 
     /// Logs that a device has not received all of the collection.
@@ -169,7 +152,7 @@ impl Entry {
 
     /// `alice (Anna's phone, 26.09.3, linux, 1f0c9a3e, from 192.168.1.20)`, without the name if
     /// it has none.
-    fn who(&self) -> String {
+    pub(super) fn who(&self) -> String {
         let user = if self.user.is_empty() {
             "someone"
         } else {
@@ -191,6 +174,6 @@ pub fn place(address: Option<IpAddr>) -> String {
     address.map_or_else(|| "unix-socket".to_owned(), |address| address.to_string())
 }
 
-fn millis(duration: std::time::Duration) -> u64 {
+pub(super) fn millis(duration: std::time::Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use hyper::Request;
 
-use super::{direct::HEADER, log::place, route::lacks_slash};
+use super::{body::direct::HEADER, log::place};
 use crate::{account::subscriber::network, seldom::Seldom};
 
 /// How a TLS connection begins: a record of a handshake, in any version.
@@ -21,9 +21,9 @@ pub struct Lost(Seldom<(Option<IpAddr>, &'static str)>);
 impl Lost {
     /// A request for something that is not there. What other programs than Anki look for is
     /// nobody's concern.
-    pub fn request<B>(&self, address: Option<IpAddr>, request: &Request<B>) {
+    pub fn request<B>(&self, address: Option<IpAddr>, request: &Request<B>, lacks_slash: bool) {
         let path = request.uri().path();
-        let remedy = if lacks_slash(path) {
+        let remedy = if lacks_slash {
             NO_SLASH
         } else if request.headers().contains_key(HEADER) {
             UNKNOWN

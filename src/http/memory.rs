@@ -38,8 +38,6 @@ pub struct Share<'a> {
 }
 
 impl Memory {
-    /// A budget of so many bytes.
-    #[must_use]
     pub fn new(bytes: u64) -> Self {
         let all = u32::try_from(bytes / UNIT)
             .unwrap_or(u32::MAX)
@@ -53,9 +51,6 @@ impl Memory {
     /// For storing what a body of this length holds, object by object.
     ///
     /// The body has arrived: nobody keeps a share by being slow.
-    ///
-    /// # Errors
-    /// 503 when it takes too long.
     pub async fn for_storing<'v>(
         &self,
         vault: &'v Vault,
@@ -66,9 +61,6 @@ impl Memory {
     }
 
     /// For sending a portion of a normal sync.
-    ///
-    /// # Errors
-    /// 503 when it takes too long.
     pub async fn for_chunk<'v>(&self, vault: &'v Vault) -> Result<Share<'v>, HttpError> {
         self.share(vault, CHUNK).await
     }

@@ -2,62 +2,49 @@
 //!
 //! A listener comes from outside, so that tests and systemd can hand one in.
 
+#![deny(
+    clippy::wildcard_enum_match_arm,
+    reason = "a new method must not be answered as another one, a new error not as an internal one"
+)]
+
 mod body;
 mod client_address;
 mod connections;
-#[doc(hidden)]
-pub mod decode;
-mod direct;
-mod envelope;
+mod deed;
 mod error;
+mod frontend;
 mod handler;
-pub mod listener;
 mod log;
 mod lost;
 mod memory;
-mod multipart;
+mod method;
 mod paced;
 mod page;
 mod present;
-pub mod pulse;
 mod refuse;
 mod reply;
 mod route;
 mod sending;
-mod spool;
 mod tracked;
 mod visits;
 
-use std::{
-    convert::Infallible,
-    net::IpAddr,
-    pin::Pin,
-    sync::{Arc, PoisonError, RwLock},
-    time::Duration,
-};
+use std::{convert::Infallible, pin::Pin, sync::Arc, time::Duration};
 
 use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use ipnet::IpNet;
 use nix::sys::resource::{Resource, getrlimit};
 use tokio::time::{sleep, timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use connections::{Connections, Guest};
-use listener::{Listener, Stream};
-use lost::Lost;
-use memory::Memory;
 use paced::Paced;
-use pulse::Pulse;
 use tracked::Tracked;
-use visits::Visits;
 
-use crate::{
-    account::{Accounts, DeviceId},
-    config::{Limits, Settings, client_address::ClientAddress},
-    seldom::Seldom,
-    vault::{Vaults, room::Room},
-};
+use crate::listener::{Listener, Stream};
+
+#[doc(hidden)]
+pub use body::decode;
+pub use frontend::Frontend;
 
 /// How long to wait before accepting again when the system is out of something.
 const BACK_OFF: Duration = Duration::from_millis(500);
@@ -68,96 +55,13 @@ const GRACE: Duration = Duration::from_secs(5);
 /// What a connection buffers of what it is sent: without a limit, half a megabyte each.
 const BUFFER: usize = 32 * 1024;
 
-/// What every request needs.
-pub struct Server {
-    /// Who may sync.
-    pub accounts: Accounts,
-    /// Their data.
-    pub vaults: Vaults,
-    /// What their requests may hold in memory, all together.
-    memory: Memory,
-    /// What they may ask, and whose word is taken about where they are.
-    policy: RwLock<Arc<Policy>>,
-    /// What has happened, for whoever watches.
-    pub pulse: Pulse,
-    /// What devices are doing, each of which gets a line in the log.
-    visits: Visits,
-    /// Which revoked devices have been logged of late.
-    revoked: Seldom<DeviceId>,
-    /// Which wrong addresses have been logged of late.
-    lost: Lost,
-}
-
-/// What may change while the server runs.
-#[derive(Debug, Clone)]
-pub struct Policy {
-    /// What a client may ask.
-    pub limits: Limits,
-    /// How much may be stored.
-    pub room: Room,
-    /// Where its address is to be found.
-    pub client_address: ClientAddress,
-    /// From whom that is believed.
-    pub trusted_proxies: Vec<IpNet>,
-}
-
-impl From<&Settings> for Policy {
-    fn from(settings: &Settings) -> Self {
-        Self {
-            limits: settings.limits,
-            room: settings.room,
-            client_address: settings.client_address,
-            trusted_proxies: settings.trusted_proxies.clone(),
-        }
-    }
-}
-
-impl Policy {
-    /// Whether what the other end of a connection says about clients is believed; over a unix
-    /// socket, which has no address, it is.
-    #[must_use]
-    pub fn trusts(&self, peer: Option<IpAddr>) -> bool {
-        peer.is_none_or(|peer| self.trusted_proxies.iter().any(|net| net.contains(&peer)))
-    }
-}
-
-impl Server {
-    /// One that has not served anything yet.
-    #[must_use]
-    pub fn new(accounts: Accounts, vaults: Vaults, policy: Policy) -> Self {
-        vaults.disk().keep_free(policy.room.reserve);
-        Self {
-            accounts,
-            vaults,
-            memory: Memory::new(policy.limits.memory),
-            policy: RwLock::new(Arc::new(policy)),
-            pulse: Pulse::default(),
-            visits: Visits::default(),
-            revoked: Seldom::default(),
-            lost: Lost::default(),
-        }
-    }
-
-    /// What holds now.
-    #[must_use]
-    pub fn policy(&self) -> Arc<Policy> {
-        Arc::clone(&self.policy.read().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// What holds from now on, for requests that come.
-    pub fn change_policy(&self, policy: Policy) {
-        self.vaults.disk().keep_free(policy.room.reserve);
-        *self.policy.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(policy);
-    }
-}
-
 /// Serves until told to stop; then finishes the requests under way and returns.
-pub async fn serve(server: Arc<Server>, listeners: Vec<Listener>, stop: CancellationToken) {
+pub async fn serve(frontend: Arc<Frontend>, listeners: Vec<Listener>, stop: CancellationToken) {
     let connections = TaskTracker::new();
-    let open = Connections::new(affordable(server.policy().limits.connections));
+    let open = Connections::new(affordable(frontend.server.policy().limits.connections));
     for listener in listeners {
         let accepting = accept(
-            Arc::clone(&server),
+            Arc::clone(&frontend),
             listener,
             Arc::clone(&open),
             connections.clone(),
@@ -186,7 +90,7 @@ fn affordable(wished: usize) -> usize {
 }
 
 async fn accept(
-    server: Arc<Server>,
+    frontend: Arc<Frontend>,
     listener: Listener,
     open: Arc<Connections>,
     connections: TaskTracker,
@@ -195,11 +99,11 @@ async fn accept(
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
-                let policy = server.policy();
+                let policy = frontend.server.policy();
                 let most = policy.limits.connections_per_address;
                 let guest = open.enter(peer, policy.trusts(peer), most).await;
-                let server = Arc::clone(&server);
-                connections.spawn(connection(server, stream, Arc::new(guest), stop.clone()));
+                let frontend = Arc::clone(&frontend);
+                connections.spawn(connection(frontend, stream, Arc::new(guest), stop.clone()));
             }
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
@@ -212,11 +116,12 @@ async fn accept(
 }
 
 async fn connection(
-    server: Arc<Server>,
+    frontend: Arc<Frontend>,
     stream: Stream,
     guest: Arc<Guest>,
     stop: CancellationToken,
 ) {
+    let server = &frontend.server;
     let limits = server.policy().limits;
     let _connected = server.pulse.connected();
     // Reads have time-outs of their own, which depend on what is being read.
@@ -224,11 +129,11 @@ async fn connection(
     // A token lives from a request's head to the end of its answer.
     let requests = TaskTracker::new();
     let service = service_fn(|request: Request<Incoming>| {
-        let (server, token) = (Arc::clone(&server), requests.token());
+        let (frontend, token) = (Arc::clone(&frontend), requests.token());
         let guest = Arc::clone(&guest);
         async move {
             let under_way = (token, server.pulse.requested(), guest.served());
-            let response = handler::handle(server, &guest, request).await;
+            let response = handler::handle(frontend, &guest, request).await;
             Ok::<_, Infallible>(response.map(|body| Tracked::new(body, under_way)))
         }
     });
@@ -255,7 +160,7 @@ async fn connection(
         tracing::debug!(%error, peer = ?guest.peer, "a connection was interrupted");
         if error.is_parse() {
             let unread = connection.into_parts().read_buf;
-            server.lost.connection(guest.peer, &unread);
+            frontend.lost.connection(guest.peer, &unread);
         }
     }
 }

@@ -34,7 +34,6 @@ struct Waiting {
 }
 
 impl<S> Paced<S> {
-    /// With so much patience at most.
     pub fn new(stream: S, patience: Duration) -> Self {
         Self {
             stream,

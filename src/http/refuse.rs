@@ -24,13 +24,11 @@ pub async fn refuse(
     response
 }
 
-/// No such path.
 pub fn not_found() -> Response<ReplyBody> {
     let hint = "there is nothing here; in Anki, type this server's address without sync/ and with a slash at the end";
     HttpError::new(StatusCode::NOT_FOUND, hint).into_response()
 }
 
-/// The path exists for other verbs.
 pub fn wrong_verb(verbs: &'static str) -> Response<ReplyBody> {
     let hint = format!("this address accepts only {verbs}");
     let mut response = HttpError::new(StatusCode::METHOD_NOT_ALLOWED, hint).into_response();

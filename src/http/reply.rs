@@ -37,24 +37,15 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// An object as JSON.
-    ///
-    /// # Errors
-    /// Never for the types of [`crate::wire`].
     pub fn json(value: &impl Serialize) -> serde_json::Result<Self> {
         Ok(Self::bytes(serde_json::to_vec(value)?))
     }
 
-    /// Bare text.
-    #[must_use]
     pub fn text(text: impl Into<String>) -> Self {
         Self::bytes(text.into().into_bytes())
     }
 
     /// The whole of a file that is memory while it is small.
-    ///
-    /// # Errors
-    /// As the file system says.
     pub fn spooled(file: Spool) -> io::Result<Self> {
         let in_memory = file.is_in_memory();
         Ok(Self {
@@ -64,9 +55,6 @@ impl Reply {
     }
 
     /// The whole of a file, wherever it stands.
-    ///
-    /// # Errors
-    /// As the file system says.
     pub fn file(mut file: impl Read + Seek + Send + 'static) -> io::Result<Self> {
         let length = file.seek(SeekFrom::End(0))?;
         file.rewind()?;
@@ -78,7 +66,6 @@ impl Reply {
     }
 
     /// How long it is before compression.
-    #[must_use]
     pub fn length(&self) -> u64 {
         self.length
     }
@@ -97,9 +84,6 @@ impl Reply {
     }
 
     /// As direct-post clients expect it: zstd, with the original size in a header.
-    ///
-    /// # Errors
-    /// When the content cannot be read.
     pub fn into_zstd(self, share: &Share) -> io::Result<Response<ReplyBody>> {
         let small = self.is_small();
         let content = BufReader::with_capacity(PIECE, self.content);
@@ -115,9 +99,6 @@ impl Reply {
     }
 
     /// As older clients expect it.
-    ///
-    /// # Errors
-    /// When the content cannot be read.
     pub fn into_plain(self, share: &Share) -> io::Result<Response<ReplyBody>> {
         let small = self.is_small();
         let mut response = respond(self.content, small, share)?;
@@ -156,7 +137,6 @@ fn respond(
     Ok(Response::new(StreamBody::new(pieces).boxed_unsync()))
 }
 
-/// A body that is there already.
 pub fn whole(bytes: impl Into<Bytes>) -> ReplyBody {
     Full::new(bytes.into())
         .map_err(|never| match never {})

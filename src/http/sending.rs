@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{log::Entry, present::Present, visits::Cards};
+use super::{deed::Cards, log::Entry, present::Present};
 use crate::vault::download::Download;
 
 /// A download that is noted at its end, whichever that is.
@@ -17,10 +17,6 @@ pub struct Sending {
 }
 
 impl Sending {
-    /// One for this request.
-    ///
-    /// # Errors
-    /// As the file system says.
     pub fn new(mut content: Download, present: Arc<Present>, entry: Entry) -> io::Result<Self> {
         let length = content.seek(SeekFrom::End(0))?;
         content.rewind()?;

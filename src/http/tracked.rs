@@ -18,7 +18,6 @@ pub struct Tracked<T> {
 }
 
 impl<T> Tracked<T> {
-    /// Ties the two together.
     pub fn new(body: ReplyBody, until_sent: T) -> Self {
         Self {
             body,

@@ -14,10 +14,14 @@ use std::{
 use indicatif::HumanBytes;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use super::{Server, log::Entry, route::Method};
+use super::{
+    deed::{Cards, MediaDeed, Step},
+    log::{Entry, line, millis},
+};
 use crate::{
     account::{Device, DeviceId},
-    media::{Media, Taken},
+    media::Media,
+    state::Server,
     vault::conversation::ABANDONED,
 };
 
@@ -27,30 +31,6 @@ const QUIET: Duration = Duration::from_secs(5);
 const PERIOD: Duration = Duration::from_secs(1);
 /// Devices at a time. Beyond that, the line of the one that has been silent longest is written.
 const MOST: usize = 1000;
-
-/// What a device has done with its collection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cards {
-    /// Asked, and had the server's state already.
-    Unchanged,
-    /// A normal sync, of so many objects as the device sees it.
-    Synced { sent: usize, received: usize },
-    /// Replaced the server's.
-    Uploaded { bytes: u64 },
-    /// Replaced its own.
-    Downloaded { bytes: u64 },
-}
-
-/// What a device has done with its media.
-#[derive(Debug, Clone, Copy)]
-pub enum MediaDeed {
-    /// Sent a batch of new and removed files.
-    Sent(Taken),
-    /// Received a batch of files.
-    Received(Media),
-    /// Compared, and has what the server has: the media sync is over.
-    Compared,
-}
 
 /// Bytes of requests, decompressed, and of answers, before compression.
 #[derive(Debug, Clone, Copy, Default)]
@@ -65,9 +45,9 @@ pub struct Visit {
     /// The request that the line is about.
     entry: Option<Entry>,
     cards: Option<Cards>,
-    pub sent: Media,
-    pub received: Media,
-    pub removed: u64,
+    sent: Media,
+    received: Media,
+    removed: u64,
     pub traffic: Traffic,
     began: Instant,
     /// When it last did something.
@@ -95,20 +75,20 @@ pub struct Visits(Mutex<HashMap<DeviceId, Visit>>);
 
 impl Visits {
     /// A request begins. Returns the visits that are over with it.
-    pub(super) fn enter(&self, device: &Device, method: Method) -> Vec<Visit> {
+    pub(super) fn enter(&self, device: &Device, step: Step) -> Vec<Visit> {
         let mut visits = self.lock();
         let mut over = Vec::new();
         let visit = visits
             .entry(device.id)
             .or_insert_with(|| Visit::new(device));
-        if method.begins_collection_sync() && visit.has_changed_cards() {
+        if step.begins_collection_sync() && visit.has_changed_cards() {
             let next = Visit {
                 requests: visit.requests,
                 ..Visit::new(device)
             };
             over.push(std::mem::replace(visit, next));
         }
-        visit.enter(method);
+        visit.enter(step);
         if visits.len() > MOST {
             let silent = visits.iter().filter(|(_, visit)| visit.requests == 0);
             let oldest = silent.min_by_key(|(_, visit)| visit.last);
@@ -121,6 +101,25 @@ impl Visits {
     pub(super) fn with(&self, device: DeviceId, change: impl FnOnce(&mut Visit)) {
         if let Some(visit) = self.lock().get_mut(&device) {
             change(visit);
+        }
+    }
+
+    /// Logs what each device has done when it is done, for as long as it is polled.
+    pub(super) async fn log(&self, server: &Server) {
+        let mut ticks = interval(PERIOD);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            for visit in self.take_over() {
+                visit.write(server);
+            }
+        }
+    }
+
+    /// Logs what is still to be logged, when the server ends.
+    pub(super) fn log_last(&self, server: &Server) {
+        for visit in self.take(|_| true) {
+            visit.write(server);
         }
     }
 
@@ -139,27 +138,6 @@ impl Visits {
 
     fn lock(&self) -> MutexGuard<'_, HashMap<DeviceId, Visit>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Server {
-    /// Logs what each device has done when it is done, for as long as it is polled.
-    pub async fn log_visits(&self) {
-        let mut ticks = interval(PERIOD);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            ticks.tick().await;
-            for visit in self.visits.take_over() {
-                visit.write(self);
-            }
-        }
-    }
-
-    /// Logs what is still to be logged, when the server ends.
-    pub fn log_last_visits(&self) {
-        for visit in self.visits.take(|_| true) {
-            visit.write(self);
-        }
     }
 }
 
@@ -182,19 +160,19 @@ impl Visit {
         }
     }
 
-    fn enter(&mut self, method: Method) {
+    fn enter(&mut self, step: Step) {
         self.requests += 1;
-        if method.begins_collection_sync() {
+        if step.begins_collection_sync() {
             // It is none without a change.
             self.cards = None;
         }
-        if method.begins_operation() && !self.has_changed_cards() && !self.has_moved_media() {
+        if step.begins_operation() && !self.has_changed_cards() && !self.has_moved_media() {
             self.began = Instant::now();
         }
-        self.stage = match self.stage {
-            _ if method == Method::Start || method.continues_sync() => Stage::Conversing,
-            Stage::Conversing if method.is_medias() => Stage::Conversing,
-            _ => Stage::Open,
+        self.stage = match step {
+            Step::Begin | Step::Continue => Stage::Conversing,
+            Step::BeginMedia | Step::Media if self.stage == Stage::Conversing => Stage::Conversing,
+            Step::BeginMedia | Step::Media | Step::Ask | Step::Abort | Step::Replace => Stage::Open,
         };
     }
 
@@ -258,8 +236,22 @@ impl Visit {
             remember(server, &self.device, entry, Cards::Unchanged, None);
         }
         if self.is_worth_a_line() {
-            entry.visited(&self);
+            self.log(entry);
         }
+    }
+
+    fn log(&self, entry: &Entry) {
+        let who = entry.who();
+        let (sent, received) = self.objects();
+        let (media_sent, media_received) = (self.sent.files, self.received.files);
+        let media_removed = self.removed;
+        let (bytes_in, bytes_out) = (self.traffic.received, self.traffic.sent);
+        let ms = millis(self.took());
+        line!(
+            info, entry, sent, received, media_sent, media_received, media_removed,
+            bytes_in, bytes_out, ms;
+            "{who}: {self}"
+        );
     }
 
     fn is_worth_a_line(&self) -> bool {
@@ -267,15 +259,17 @@ impl Visit {
     }
 
     /// From its first request that mattered to the last.
-    pub fn took(&self) -> Duration {
+    fn took(&self) -> Duration {
         self.ended - self.began
     }
 
     /// Objects that the device has sent and received.
-    pub fn objects(&self) -> (usize, usize) {
+    fn objects(&self) -> (usize, usize) {
         match self.cards {
             Some(Cards::Synced { sent, received }) => (sent, received),
-            _ => (0, 0),
+            None | Some(Cards::Unchanged | Cards::Uploaded { .. } | Cards::Downloaded { .. }) => {
+                (0, 0)
+            }
         }
     }
 }
@@ -303,21 +297,6 @@ impl fmt::Display for Visit {
             write!(f, "media: {}; ", parts.join(", "))?;
         }
         write!(f, "{:.1} s", self.took().as_secs_f32())
-    }
-}
-
-impl fmt::Display for Cards {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unchanged => f.write_str("nothing new"),
-            Self::Synced { sent, received } => write!(f, "sent {sent}, received {received}"),
-            Self::Uploaded { bytes } => {
-                write!(f, "uploaded the collection ({})", HumanBytes(*bytes))
-            }
-            Self::Downloaded { bytes } => {
-                write!(f, "downloaded the collection ({})", HumanBytes(*bytes))
-            }
-        }
     }
 }
 

@@ -14,7 +14,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{sync::Semaphore, task::JoinSet, time::sleep};
 
 use super::text;
-use crate::{control::Operator, http::listener::Listener};
+use crate::{control::Operator, listener::Listener};
 
 const FORMAT: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 /// Connections at a time; others wait.

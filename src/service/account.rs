@@ -68,7 +68,6 @@ impl Account {
     }
 
     /// What to log of it.
-    #[must_use]
     pub fn describe(&self, base: &Path) -> String {
         let (name, base) = (&self.name, base.display());
         match self.choice {
@@ -84,9 +83,6 @@ impl Account {
 }
 
 /// The account to become, if started as root. Nothing is changed yet.
-///
-/// # Errors
-/// [`PrivilegeError`].
 pub fn choose(
     run_as: Option<&str>,
     allow_root: bool,

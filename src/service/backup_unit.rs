@@ -24,7 +24,6 @@ pub struct BackupUnit {
 
 impl BackupUnit {
     /// Asks systemd; none where there is no such unit.
-    #[must_use]
     pub fn ask() -> Option<Self> {
         let properties = "LoadState,ActiveState,StatusText,ExecStart,ReadWritePaths";
         let service = systemctl(&["show", "--property", properties, BACKUP])?;
@@ -34,7 +33,6 @@ impl BackupUnit {
     }
 
     /// Why the last backup failed, if it did, and nothing else.
-    #[must_use]
     pub fn ask_failure() -> Option<String> {
         let properties = "ActiveState,StatusText";
         failure(&systemctl(&["show", "--property", properties, BACKUP])?)

@@ -20,7 +20,6 @@ pub struct Fixed {
 
 impl Fixed {
     /// Of a server with these settings, and sockets at these places if systemd passes them.
-    #[must_use]
     pub fn new(settings: &Settings, passed: Option<Vec<String>>) -> Self {
         Self {
             passed,
@@ -34,7 +33,6 @@ impl Fixed {
     }
 
     /// What is different in these settings and does not count, a sentence each.
-    #[must_use]
     pub fn remarks(&self, now: &Settings) -> Vec<String> {
         let address = (now.host.clone(), now.port);
         let changed = [
@@ -63,7 +61,6 @@ impl Fixed {
 }
 
 /// That the settings name another address than those at which systemd listens.
-#[must_use]
 pub fn ignored_address(settings: &Settings, places: &[String]) -> Option<String> {
     if settings.address_given_by.is_empty() || places.is_empty() {
         return None;

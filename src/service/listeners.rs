@@ -11,7 +11,6 @@ use procfs::{
 pub const SYSTEMD: i32 = 1;
 
 /// The TCP sockets that listen, each with its number in the kernel.
-#[must_use]
 pub fn listening() -> Vec<(SocketAddr, u64)> {
     // Without IPv6 there is no such table.
     let tables = [tcp(), tcp6()];
@@ -24,7 +23,6 @@ pub fn listening() -> Vec<(SocketAddr, u64)> {
 
 /// Whether somebody listens at a place, as systemd writes it: an address or a path. One that is
 /// neither is taken to be listened at.
-#[must_use]
 pub fn is_listened_at(place: &str) -> bool {
     if let Ok(wanted) = place.parse::<SocketAddr>() {
         return listening()
@@ -42,14 +40,12 @@ pub fn is_listened_at(place: &str) -> bool {
 
 /// Whether both addresses are the same, where every IPv4 and every IPv6 address are one: on a
 /// machine without IPv6, `[::]` becomes `0.0.0.0`.
-#[must_use]
 pub fn is_same(one: SocketAddr, other: SocketAddr) -> bool {
     let are_unspecified = one.ip().is_unspecified() && other.ip().is_unspecified();
     one.port() == other.port() && (are_unspecified || one.ip() == other.ip())
 }
 
 /// Who listens on that port, such as `nginx (process 812)`; none if nobody does.
-#[must_use]
 pub fn holder(port: u16) -> Option<String> {
     let listening = listening();
     let sockets: Vec<_> = listening

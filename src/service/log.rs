@@ -60,7 +60,6 @@ fn say(priority: &str, begin: &str, text: &str) {
 }
 
 /// Whether standard error goes to the journal, and not to a file or pipe that a parent put there.
-#[must_use]
 pub fn is_journal() -> bool {
     let Some(stream) = manager::journal_stream() else {
         return false;

@@ -3,19 +3,16 @@
 use std::{env, path::PathBuf};
 
 /// The folder of the unit's credentials.
-#[must_use]
 pub fn credentials() -> Option<PathBuf> {
     folder("CREDENTIALS_DIRECTORY")
 }
 
 /// The folder that the unit's `StateDirectory=` keeps for our data.
-#[must_use]
 pub fn state() -> Option<PathBuf> {
     folder("STATE_DIRECTORY")
 }
 
 /// Whether systemd runs this process beside the unit's own, for `ExecReload=` say.
-#[must_use]
 pub fn is_beside_main() -> bool {
     env::var_os("MAINPID").is_some()
 }

@@ -5,7 +5,6 @@ pub mod account;
 pub mod backup_unit;
 pub mod exit;
 pub mod fixed;
-pub mod last_words;
 pub mod listeners;
 pub mod log;
 pub mod manager;

@@ -53,7 +53,6 @@ pub fn extend_timeout(by: Duration) {
 }
 
 /// How often systemd wants to hear that the daemon is alive.
-#[must_use]
 pub fn watchdog() -> Option<Duration> {
     sd_notify::watchdog_enabled()
 }

@@ -61,9 +61,7 @@ pub enum PrivilegeError {
 
 /// Becomes that account: groups, group, user, and with them all capabilities. To be called
 /// before there are threads.
-///
-/// # Errors
-/// [`PrivilegeError`], also when anything is left of root's rights.
+/// Fails also when anything is left of root's rights.
 pub fn drop_to(account: &Account) -> Result<(), PrivilegeError> {
     let (uid, gid) = (account.uid, account.gid);
     if account.has_groups {

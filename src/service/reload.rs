@@ -11,7 +11,7 @@ use super::{fixed::Fixed, notify, watch::Stamp};
 use crate::{
     account::{changes::Moved, users::Standing},
     config::{Settings, Sources, UserLists, problem::Problems},
-    http::Server,
+    state::Server,
 };
 
 /// Logs what works, but is probably not meant, and who is kept out by a mistake.
@@ -33,7 +33,6 @@ pub struct Reloader {
 
 impl Reloader {
     /// For a server whose settings came from there, with these warnings and lists of users.
-    #[must_use]
     pub fn new(
         server: Arc<Server>,
         sources: Sources,
@@ -51,14 +50,12 @@ impl Reloader {
     }
 
     /// What in the settings in force is probably not meant.
-    #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         let warnings = self.warnings.lock();
         warnings.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The users file, if there is one, as it was when it was last read.
-    #[must_use]
     pub fn users_file(&self) -> Option<(PathBuf, Option<Stamp>)> {
         let users_file = self.users_file.lock();
         users_file.unwrap_or_else(PoisonError::into_inner).clone()
@@ -66,9 +63,7 @@ impl Reloader {
 
     /// Takes over users and policy, if all settings are valid; where to listen and where the
     /// data are stays as it was at the start.
-    ///
-    /// # Errors
-    /// Everything that is wrong with them; all stays as it was then. It is logged as well.
+    /// Whatever is wrong with them is logged as well, and all stays as it was.
     pub async fn reload(&self) -> Result<(), Problems> {
         let sources = self.sources.lock().await;
         self.apply(&sources).await
@@ -76,9 +71,7 @@ impl Reloader {
 
     /// The same, with this text in place of the credential that lists the users, now and at
     /// every later reload: systemd passes a new one only to a new process.
-    ///
-    /// # Errors
-    /// As [`Reloader::reload`]; also when this server takes its users from elsewhere.
+    /// Refused when this server takes its users from elsewhere.
     pub async fn replace_users(&self, text: String) -> Result<(), Problems> {
         let mut sources = self.sources.lock().await;
         let present = sources.clone();

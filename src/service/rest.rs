@@ -6,7 +6,7 @@ use std::{pin::pin, time::Duration};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::notify;
-use crate::http::Server;
+use crate::state::Server;
 
 /// Below the unit's `TimeoutStopSec=`.
 const LONGEST_DRAIN: Duration = Duration::from_secs(75);

@@ -11,9 +11,7 @@ use landlock::{
 const ABI_WANTED: ABI = ABI::V5;
 
 /// Forbids the process to change anything outside the folder. To be called before there are threads.
-///
-/// # Errors
-/// When the folder cannot be opened, or a kernel that knows Landlock refuses.
+/// Fails when the folder cannot be opened, or a kernel that knows Landlock refuses.
 pub fn confine(base: &Path) -> Result<(), Box<dyn std::error::Error>> {
     let status = restrict(base)?;
     match status {

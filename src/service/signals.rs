@@ -13,9 +13,6 @@ pub struct Signals {
 
 impl Signals {
     /// Begins to heed them.
-    ///
-    /// # Errors
-    /// As the system says.
     pub fn listen() -> io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,

@@ -30,7 +30,6 @@ pub struct SocketUnit {
 
 impl SocketUnit {
     /// Asks systemd; none where there is no systemd, or no such unit, or a masked one.
-    #[must_use]
     pub fn ask() -> Option<Self> {
         let properties = "LoadState,ActiveState,Result,Listen,NeedDaemonReload";
         Self::parse(&systemctl(&["show", "--property", properties, SOCKET])?)
@@ -55,32 +54,27 @@ impl SocketUnit {
     }
 
     /// Whether systemd holds its sockets, unless its files have changed since.
-    #[must_use]
     pub fn is_active(&self) -> bool {
         self.state == "active"
     }
 
     /// Whether it could not be started, or has given up.
-    #[must_use]
     pub fn has_failed(&self) -> bool {
         self.state == "failed"
     }
 
     /// Whether it has failed since it could not listen, and not with its service.
-    #[must_use]
     pub fn cannot_listen(&self) -> bool {
         self.has_failed() && self.result == "resources"
     }
 
     /// Where nobody listens, although the unit names it and is active.
-    #[must_use]
     pub fn deserted(&self) -> Vec<&str> {
         let places = self.places.iter().map(String::as_str);
         places.filter(|place| !is_listened_at(place)).collect()
     }
 
     /// Why it has failed: the ports that others have, if that is the reason.
-    #[must_use]
     pub fn failure(&self) -> String {
         let taken = self.ports().filter_map(|port| {
             let holder = holder(port)?;
@@ -98,7 +92,6 @@ impl SocketUnit {
     }
 
     /// What to do about that.
-    #[must_use]
     pub fn remedy(&self) -> String {
         if self.ports().any(|port| holder(port).is_some()) {
             format!(
@@ -119,7 +112,6 @@ impl SocketUnit {
 
 /// Whether systemd's server cannot be started for whoever asks for it, since its socket unit cannot
 /// listen. The service without its sockets could serve nobody, and would fail as well.
-#[must_use]
 pub fn prevents_start() -> bool {
     // It may still have the sockets from before.
     SocketUnit::ask().is_some_and(|unit| unit.cannot_listen()) && !is_active(SERVICE)

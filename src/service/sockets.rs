@@ -94,9 +94,6 @@ impl Socket {
 
 impl Passed {
     /// The same sockets once more.
-    ///
-    /// # Errors
-    /// As the system says.
     pub fn duplicate(&self) -> io::Result<Self> {
         let serving = self.serving.iter().map(Socket::try_clone);
         Ok(Self {
@@ -112,9 +109,6 @@ impl Passed {
 }
 
 /// Takes the sockets that systemd passes. To be called once, before there are threads.
-///
-/// # Errors
-/// [`SocketError::Foreign`].
 pub fn inherited() -> Result<Passed, SocketError> {
     let names = manager::socket_names();
     let mut descriptors = ListenFd::from_env();
@@ -132,9 +126,6 @@ pub fn inherited() -> Result<Passed, SocketError> {
 
 /// Listens for the operator's commands where only the daemon's own user may connect: the
 /// folder has to be that user's alone.
-///
-/// # Errors
-/// As the system says.
 pub fn bind_control(path: &Path) -> io::Result<UnixListener> {
     // Of a process that is gone: the folder is ours alone.
     match fs::remove_file(path) {
@@ -164,9 +155,6 @@ fn take(passed: &mut ListenFd, number: usize) -> Result<Socket, SocketError> {
 }
 
 /// The addresses that a host stands for: a name, or an address with or without brackets.
-///
-/// # Errors
-/// When the name does not resolve.
 pub fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     let bare = host
         .strip_prefix('[')
@@ -176,9 +164,6 @@ pub fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
 }
 
 /// Listens on every address that the host name stands for.
-///
-/// # Errors
-/// [`SocketError`].
 pub fn bind(host: &str, port: u16) -> Result<Vec<Socket>, SocketError> {
     let host_error = |source| SocketError::Host {
         host: host.to_owned(),
@@ -213,11 +198,8 @@ fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
 
 impl Socket {
     /// Gives it to the runtime, which must be running.
-    ///
-    /// # Errors
-    /// As the system says.
-    pub fn into_listener(self) -> io::Result<crate::http::listener::Listener> {
-        use crate::http::listener::Listener;
+    pub fn into_listener(self) -> io::Result<crate::listener::Listener> {
+        use crate::listener::Listener;
         match self {
             Self::Tcp(listener) => {
                 listener.set_nonblocking(true)?;
@@ -233,7 +215,6 @@ impl Socket {
     }
 
     /// Where it listens, for the log.
-    #[must_use]
     pub fn place(&self) -> String {
         let place = match self {
             Self::Tcp(listener) => listener.local_addr().map(|address| address.to_string()),

@@ -7,7 +7,7 @@ use tokio::time::interval;
 
 use super::notify;
 use crate::{
-    http::{Server, pulse::LastSync},
+    state::{Server, pulse::LastSync},
     vault::room::NearlyFull,
 };
 

@@ -54,7 +54,6 @@ pub enum UsersCredential {
 
 impl Unit {
     /// Asks systemd; none where there is no systemd, or no such unit.
-    #[must_use]
     pub fn ask() -> Option<Self> {
         let properties = "LoadState,ActiveState,Result,ExecMainStatus,MainPID,StatusText,User,StateDirectory,Environment,ExecStart";
         let shown = systemctl(&["show", "--property", properties, SERVICE])?;
@@ -111,33 +110,28 @@ impl Unit {
     }
 
     /// Whether its process is there or just being started.
-    #[must_use]
     pub fn is_running(&self) -> bool {
         ["active", "activating", "reloading"].contains(&self.state.as_str())
             && self.result != "exit-code"
     }
 
     /// Whether its variables list the users, in place of all other lists.
-    #[must_use]
     pub fn has_users_in_variables(&self) -> bool {
         let mut names = self.variables.iter().map(|(name, _)| name);
         names.any(|name| name.starts_with("SYNC_USER"))
     }
 
     /// Whether its socket is being listened on.
-    #[must_use]
     pub fn is_listening(&self) -> bool {
         self.socket.as_ref().is_some_and(SocketUnit::is_active)
     }
 
     /// Whether it is just being started, and has not failed with that yet.
-    #[must_use]
     pub fn is_starting(&self) -> bool {
         self.state == "activating" && self.result == "success"
     }
 
     /// Whether it was started and ended badly.
-    #[must_use]
     pub fn has_failed(&self) -> bool {
         self.state == "failed" || (self.state != "active" && self.result != "success")
     }

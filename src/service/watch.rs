@@ -30,7 +30,6 @@ pub struct Stamp {
 
 impl Stamp {
     /// None if there is no such file, or it cannot be seen from here.
-    #[must_use]
     pub fn of(path: &Path) -> Option<Self> {
         let file = fs::metadata(path).ok()?;
         Some(Self {

@@ -24,9 +24,7 @@ pub enum Schema {
 }
 
 /// Replaces the collection, whose modification stamp it answers, or says in a sentence why not.
-///
-/// # Errors
-/// [`Error`] for failures of ours; what is wrong with the file is an answer.
+/// Errors are failures of ours; what is wrong with the file is an answer.
 pub async fn upload(
     vault: &Arc<Vault>,
     device: DeviceId,
@@ -48,9 +46,6 @@ pub async fn upload(
 }
 
 /// The collection as a file, in the schema that the client reads.
-///
-/// # Errors
-/// [`Error`].
 pub async fn download(
     vault: &Arc<Vault>,
     device: DeviceId,

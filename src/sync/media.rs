@@ -16,9 +16,6 @@ use crate::{
 };
 
 /// Where the media stand. The session key of old is the host key.
-///
-/// # Errors
-/// [`Error`].
 pub async fn begin(vault: &Arc<Vault>, host_key: String) -> Result<Begin, Error> {
     Ok(Begin {
         usn: vault.media(|media| media.last_usn()).await?,
@@ -27,9 +24,6 @@ pub async fn begin(vault: &Arc<Vault>, host_key: String) -> Result<Begin, Error>
 }
 
 /// What changed since the client was here.
-///
-/// # Errors
-/// [`Error`].
 pub async fn changes(vault: &Arc<Vault>, request: ChangesRequest) -> Result<Vec<Change>, Error> {
     Ok(vault
         .media(move |media| media.changes_after(request.last_usn))
@@ -38,9 +32,7 @@ pub async fn changes(vault: &Arc<Vault>, request: ChangesRequest) -> Result<Vec<
 
 /// Takes a zip of new, changed and removed files, which fill what the collection leaves of
 /// the quota.
-///
-/// # Errors
-/// [`Error`]; nothing of the batch is applied then.
+/// After an error, nothing of the batch is applied.
 pub async fn upload(
     vault: &Arc<Vault>,
     zip: impl Read + Seek + Send + 'static,
@@ -56,9 +48,7 @@ pub async fn upload(
 }
 
 /// Packs files into a zip, and tells what they are.
-///
-/// # Errors
-/// [`Error`], also when a file is not there.
+/// Fails when one is not there.
 pub async fn download<W>(
     vault: &Arc<Vault>,
     request: DownloadRequest,
@@ -73,9 +63,6 @@ where
 }
 
 /// Compares how many files there are on both sides.
-///
-/// # Errors
-/// [`Error`].
 pub async fn sanity(vault: &Arc<Vault>, request: &SanityRequest) -> Result<Sanity, Error> {
     let files = vault.media(MediaStore::files).await?;
     Ok(if files == request.local {

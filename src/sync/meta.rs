@@ -20,9 +20,6 @@ use crate::{
 ///
 /// A collection that has outgrown the upload limit is reported as it is. The reference
 /// server then forces a one-way sync, whose upload it refuses: there is no way out.
-///
-/// # Errors
-/// [`Error`].
 pub async fn meta(
     vault: &Arc<Vault>,
     device: DeviceId,

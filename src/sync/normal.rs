@@ -29,9 +29,7 @@ use crate::{
 };
 
 /// Begins a sync, and answers with what was deleted since the client was here.
-///
-/// # Errors
-/// [`Error`]; nothing is under way then.
+/// After an error, nothing is under way.
 pub async fn start(
     vault: &Arc<Vault>,
     speaker: Speaker,
@@ -61,9 +59,6 @@ pub async fn start(
 }
 
 /// Deletes what the client has deleted.
-///
-/// # Errors
-/// [`Error`].
 pub async fn apply_graves(
     vault: &Arc<Vault>,
     speaker: Speaker,
@@ -80,9 +75,6 @@ pub async fn apply_graves(
 }
 
 /// Exchanges notetypes, decks, deck configs, tags and settings. The answer goes `to` a file.
-///
-/// # Errors
-/// [`Error`].
 pub async fn apply_changes<W: Write + Send + 'static>(
     vault: &Arc<Vault>,
     speaker: Speaker,
@@ -100,9 +92,6 @@ pub async fn apply_changes<W: Write + Send + 'static>(
 }
 
 /// Sends the next portion of notes, cards and review log entries. The answer goes `to` a file.
-///
-/// # Errors
-/// [`Error`].
 pub async fn chunk<W: Write + Send + 'static>(
     vault: &Arc<Vault>,
     speaker: Speaker,
@@ -128,9 +117,6 @@ fn written<W: Write>(to: BufWriter<W>) -> std::io::Result<W> {
 }
 
 /// Takes a portion from the client.
-///
-/// # Errors
-/// [`Error`].
 pub async fn apply_chunk(
     vault: &Arc<Vault>,
     speaker: Speaker,
@@ -144,9 +130,6 @@ pub async fn apply_chunk(
 }
 
 /// Compares the counts of both sides; when they differ, the sync is rolled back at once.
-///
-/// # Errors
-/// [`Error`].
 pub async fn sanity_check(
     vault: &Arc<Vault>,
     speaker: Speaker,
@@ -179,9 +162,6 @@ pub struct Finished {
 }
 
 /// Makes everything count.
-///
-/// # Errors
-/// [`Error`].
 pub async fn finish(vault: &Arc<Vault>, speaker: Speaker) -> Result<Finished, Error> {
     let finished = vault.converse(speaker, |conn, conversation| {
         let modified = clock::now_ms();
@@ -201,9 +181,6 @@ pub async fn finish(vault: &Arc<Vault>, speaker: Speaker) -> Result<Finished, Er
 }
 
 /// Ends this device's sync, if one is under way, and rolls it back.
-///
-/// # Errors
-/// [`Error`].
 pub async fn abort(vault: &Vault, speaker: Speaker, asked: Instant) -> Result<(), Error> {
     Ok(vault.abort(speaker.device, asked).await?)
 }

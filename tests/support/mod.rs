@@ -6,7 +6,9 @@ use std::{collections::HashMap, net::SocketAddr, sync::Arc, time::Duration};
 use anki_syncd::{
     account::{Accounts, devices::Devices, password::Credential},
     config::{Limits, client_address::ClientAddress},
-    http::{Policy, Server, listener::Listener, serve},
+    http::{Frontend, serve},
+    listener::Listener,
+    state::{Policy, Server},
     vault::{Vaults, base::Base, retention::Retention, room::Room},
 };
 use tempfile::TempDir;
@@ -58,7 +60,7 @@ pub async fn start() -> Running {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
     let serving = tokio::spawn(serve(
-        Arc::new(server),
+        Arc::new(Frontend::new(Arc::new(server))),
         vec![Listener::Tcp(listener)],
         stop.clone(),
     ));

@@ -51,7 +51,6 @@ pub enum Host {
 
 impl Address {
     /// From what the client asked for; what a proxy adds is for proxies that may be believed.
-    #[must_use]
     pub fn of<B>(request: &Request<B>, is_proxy_trusted: bool) -> Self {
         let told = Told {
             headers: is_proxy_trusted.then_some(request.headers()),

@@ -46,7 +46,6 @@ static POLICY: LazyLock<Option<HeaderValue>> = LazyLock::new(|| {
 
 /// The page for whoever opens any address that is no method's. Its status is 404 unless the
 /// address is one to type.
-#[must_use]
 pub fn page<B>(request: &Request<B>, is_proxy_trusted: bool) -> Response<ReplyBody> {
     let address = Address::of(request, is_proxy_trusted);
     let visitor = Visitor::of(request.headers());

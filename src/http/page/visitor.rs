@@ -15,8 +15,6 @@ pub enum Visitor {
 }
 
 impl Visitor {
-    /// From the headers of a request.
-    #[must_use]
     pub fn of(headers: &HeaderMap) -> Self {
         let named = headers.get(USER_AGENT).and_then(|it| it.to_str().ok());
         let says = |word| named.is_some_and(|named| named.contains(word));

@@ -1,7 +1,11 @@
 use tokio::time::advance;
 
 use super::*;
-use crate::account::PasswordMark;
+use crate::{
+    account::PasswordMark,
+    http::method::{self, Full, Keyed, Normal},
+    media::Taken,
+};
 
 fn device(number: u8) -> Device {
     Device {
@@ -25,9 +29,9 @@ struct World {
 
 impl World {
     /// A request that takes a tenth of a second.
-    async fn ask(&mut self, number: u8, method: Method, change: impl FnOnce(&mut Visit)) {
+    async fn ask(&mut self, number: u8, method: Keyed, change: impl FnOnce(&mut Visit)) {
         let (device, began) = (device(number), Instant::now());
-        let over = self.visits.enter(&device, method);
+        let over = self.visits.enter(&device, method.rules().step);
         self.write(over);
         advance(Duration::from_millis(100)).await;
         self.visits.with(device.id, |visit| {
@@ -50,21 +54,22 @@ impl World {
     }
 
     async fn normal_sync(&mut self, number: u8, sent: usize) {
-        self.ask(number, Method::Meta, |_| {}).await;
-        self.ask(number, Method::Start, |_| {}).await;
-        self.ask(number, Method::Chunk, |_| {}).await;
+        self.ask(number, Keyed::Meta, |_| {}).await;
+        self.ask(number, Keyed::Normal(Normal::Start), |_| {}).await;
+        self.ask(number, Keyed::Normal(Normal::Chunk), |_| {}).await;
         let cards = Cards::Synced { sent, received: 0 };
-        self.ask(number, Method::Finish, |visit| {
+        self.ask(number, Keyed::Normal(Normal::Finish), |visit| {
             visit.did_cards(entry(), cards);
         })
         .await;
     }
 
     async fn media_sync(&mut self, number: u8) {
-        self.ask(number, Method::MediaChanges, |_| {}).await;
+        self.ask(number, Keyed::Media(method::Media::Changes), |_| {})
+            .await;
         for _ in 0..2 {
             let deed = MediaDeed::Received(files(25));
-            self.ask(number, Method::MediaDownload, |visit| {
+            self.ask(number, Keyed::Media(method::Media::Download), |visit| {
                 visit.did_media(entry(), deed);
             })
             .await;
@@ -74,12 +79,12 @@ impl World {
             removed: 1,
         };
         let deed = MediaDeed::Sent(taken);
-        self.ask(number, Method::MediaUpload, |visit| {
+        self.ask(number, Keyed::Media(method::Media::Upload), |visit| {
             visit.did_media(entry(), deed);
         })
         .await;
         let deed = MediaDeed::Compared;
-        self.ask(number, Method::MediaSanity, |visit| {
+        self.ask(number, Keyed::Media(method::Media::Sanity), |visit| {
             visit.did_media(entry(), deed);
         })
         .await;
@@ -127,20 +132,20 @@ async fn a_sync_without_media_is_a_line_after_a_silence_or_before_the_next_sync(
 async fn nothing_new_is_a_line_unless_there_is_something_after_all() {
     let mut world = World::default();
     let asked = |visit: &mut Visit| visit.did_cards(entry(), Cards::Unchanged);
-    world.ask(1, Method::Meta, asked).await;
+    world.ask(1, Keyed::Meta, asked).await;
     world.wait(5).await;
     assert_eq!(world.lines, ["nothing new; 0.1 s"]);
     // Changes of its own, which are then refused.
-    world.ask(1, Method::Meta, asked).await;
-    world.ask(1, Method::Start, |_| {}).await;
-    world.ask(1, Method::Abort, |_| {}).await;
+    world.ask(1, Keyed::Meta, asked).await;
+    world.ask(1, Keyed::Normal(Normal::Start), |_| {}).await;
+    world.ask(1, Keyed::Normal(Normal::Abort), |_| {}).await;
     world.wait(5).await;
     assert_eq!(world.lines.len(), 1);
-    world.ask(1, Method::Meta, asked).await;
+    world.ask(1, Keyed::Meta, asked).await;
     world.media_sync(1).await;
     assert!(world.lines[1].starts_with("media: "), "{:?}", world.lines);
     // Who is not told of a state that it has does nothing by asking.
-    world.ask(1, Method::Meta, |_| {}).await;
+    world.ask(1, Keyed::Meta, |_| {}).await;
     world.wait(5).await;
     assert_eq!(world.lines.len(), 2);
 }
@@ -149,7 +154,9 @@ async fn nothing_new_is_a_line_unless_there_is_something_after_all() {
 async fn a_device_that_thinks_for_long_in_the_middle_is_waited_for() {
     let mut world = World::default();
     world
-        .ask(1, Method::Start, |visit| visit.traffic.received += 7)
+        .ask(1, Keyed::Normal(Normal::Start), |visit| {
+            visit.traffic.received += 7;
+        })
         .await;
     world.wait(50).await;
     let cards = Cards::Synced {
@@ -157,14 +164,14 @@ async fn a_device_that_thinks_for_long_in_the_middle_is_waited_for() {
         received: 0,
     };
     world
-        .ask(1, Method::Finish, |visit| {
+        .ask(1, Keyed::Normal(Normal::Finish), |visit| {
             assert_eq!(visit.traffic.received, 7);
             visit.did_cards(entry(), cards);
         })
         .await;
     world.wait(5).await;
     assert_eq!(world.lines, ["sent 1, received 0; 50.2 s"]);
-    world.ask(1, Method::Start, |_| {}).await;
+    world.ask(1, Keyed::Normal(Normal::Start), |_| {}).await;
     world.wait(ABANDONED.as_secs()).await;
     assert!(world.visits.lock().is_empty());
 }
@@ -180,7 +187,9 @@ async fn many_devices_at_once_fill_no_memory() {
             id: id.into(),
             ..device(0)
         };
-        let over = world.visits.enter(&device, Method::Upload);
+        let over = world
+            .visits
+            .enter(&device, Keyed::Full(Full::Upload).rules().step);
         world.write(over);
         let cards = Cards::Uploaded { bytes: 2048 };
         world.visits.with(device.id, |visit| {

@@ -1,4 +1,4 @@
-//! Where connections come from: TCP or a unix socket.
+//! Where connections come from: TCP or a unix socket. Devices and Prometheus use both.
 
 use std::{io, net::IpAddr};
 
@@ -19,9 +19,6 @@ pub type Stream = Either<TcpStream, UnixStream>;
 
 impl Listener {
     /// The next connection, with the address it comes from; none over a unix socket.
-    ///
-    /// # Errors
-    /// As the system says.
     pub async fn accept(&self) -> io::Result<(Stream, Option<IpAddr>)> {
         match self {
             Self::Tcp(listener) => {

@@ -5,12 +5,12 @@ use std::io::{Seek, Write};
 use bytes::{Bytes, BytesMut};
 
 use super::{
-    body::{BodyError, BodyLimits},
-    connections::Guest,
+    BodyError, BodyLimits,
     decode::{copy, gunzip},
 };
 use crate::{
     disk,
+    http::connections::Guest,
     vault::{
         lobby::{Lobby, Place},
         workers::Share,
@@ -29,19 +29,10 @@ pub enum Data {
     /// Larger than the limit as sent.
     TooLarge,
     /// As it came.
-    Kept {
-        /// The bytes.
-        file: disk::Spool,
-        /// Whether they are gzip.
-        gzip: bool,
-    },
+    Kept { file: disk::Spool, gzip: bool },
 }
 
 impl Data {
-    /// Decodes into `to`.
-    ///
-    /// # Errors
-    /// [`BodyError`].
     pub async fn decode<W: Write + Send + 'static>(
         self,
         to: W,
@@ -79,8 +70,6 @@ pub struct Spool<'a> {
 }
 
 impl<'a> Spool<'a> {
-    /// An empty one.
-    #[must_use]
     pub fn new(lobby: &'a Lobby, guest: &'a Guest, limits: BodyLimits) -> Self {
         Self {
             lobby,
@@ -95,9 +84,7 @@ impl<'a> Spool<'a> {
 
     /// Keeps a piece. `known` says whether its sender has shown a valid host key: one who has
     /// not waits for a place as soon as it is more than a little, and then has to be quick.
-    ///
-    /// # Errors
-    /// [`BodyError`]; being larger than the limit is none.
+    /// Being larger than the limit is no error.
     pub async fn add(&mut self, piece: &Bytes, known: bool) -> Result<(), BodyError> {
         self.sent += piece.len() as u64;
         if self.sent > self.limits.sent {
@@ -116,9 +103,6 @@ impl<'a> Spool<'a> {
     }
 
     /// What has been taken in.
-    ///
-    /// # Errors
-    /// When it cannot be written.
     pub async fn into_data(mut self, gzip: bool) -> Result<Data, BodyError> {
         self.flush().await?;
         let Some(mut file) = self.file else {

@@ -10,18 +10,17 @@ use std::sync::{
 
 use bytes::Bytes;
 use futures_util::{Stream, stream};
-use hyper::{StatusCode, body::Incoming, header::HeaderValue};
+use hyper::{body::Incoming, header::HeaderValue};
 use multer::{Field, Multipart};
 use tokio::task::yield_now;
 
 use super::{
-    Server,
-    body::{BodyError, BodyLimits, discard, next},
-    connections::Guest,
-    envelope::Caller,
-    error::HttpError,
+    BodyError, BodyLimits,
+    caller::Caller,
+    discard, next,
     spool::{Data, Spool},
 };
+use crate::{http::connections::Guest, state::Server};
 
 /// The envelope does not tell its version; this is what all clients still in use speak.
 const VERSION: u8 = 10;
@@ -31,43 +30,25 @@ const TEXT: usize = 4096;
 const BETWEEN: u64 = 1024 * 1024;
 
 /// What separates the parts.
-///
-/// # Errors
-/// When the request is not a multipart form.
-pub fn boundary(content_type: Option<&HeaderValue>) -> Result<String, HttpError> {
+pub fn boundary(content_type: Option<&HeaderValue>) -> Result<String, BodyError> {
     let content_type = content_type.and_then(|value| value.to_str().ok());
-    multer::parse_boundary(content_type.unwrap_or_default()).map_err(|error| {
-        HttpError::new(
-            StatusCode::BAD_REQUEST,
-            format_args!(
-                "not a request of Anki, since there is neither an anki-sync header nor a multipart form: {error}"
-            ),
-        )
-    })
+    multer::parse_boundary(content_type.unwrap_or_default())
+        .map_err(|error| BodyError::NoEnvelope(error.to_string()))
 }
 
 /// Who asks with `GET /msync/begin?k=…&v=…`.
-///
-/// # Errors
-/// When the key is missing.
-pub fn caller_in_query(query: &str) -> Result<Caller, HttpError> {
+pub fn caller_in_query(query: &str) -> Result<Caller, BodyError> {
     let mut parts = Texts::default();
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {
         parts.take(&name, value.into_owned());
     }
-    if parts.key.is_none() {
-        return Err(HttpError::new(
-            StatusCode::BAD_REQUEST,
-            "the query has no parameter k",
-        ));
+    match parts.key {
+        Some(_) => Ok(parts.into_caller()),
+        None => Err(BodyError::NoKey),
     }
-    Ok(parts.into_caller())
 }
 
 /// Reads the whole body. Whatever is wrong with `data` is for later.
-///
-/// # Errors
-/// [`BodyError`] when it is no form, or never ends.
 pub async fn read(
     server: &Server,
     guest: &Guest,
@@ -228,11 +209,11 @@ fn one_at_a_time(
 }
 
 fn failure(error: multer::Error) -> BodyError {
-    match error {
-        multer::Error::StreamReadFailed(error) => match error.downcast() {
-            Ok(error) => *error,
-            Err(error) => BodyError::Multipart(error.to_string()),
-        },
-        error => BodyError::Multipart(error.to_string()),
+    let multer::Error::StreamReadFailed(error) = error else {
+        return BodyError::Multipart(error.to_string());
+    };
+    match error.downcast() {
+        Ok(error) => *error,
+        Err(error) => BodyError::Multipart(error.to_string()),
     }
 }

@@ -48,6 +48,7 @@ pub struct Counts {
 }
 
 /// Something under way, counted until this is dropped.
+#[must_use]
 pub struct Counted(Arc<AtomicUsize>);
 
 impl Counted {
@@ -65,13 +66,11 @@ impl Drop for Counted {
 
 impl Pulse {
     /// Counts a connection.
-    #[must_use]
     pub fn connected(&self) -> Counted {
         Counted::new(&self.connections)
     }
 
     /// Counts a request, from its head to the end of its answer.
-    #[must_use]
     pub fn requested(&self) -> Counted {
         Counted::new(&self.requests)
     }

@@ -36,9 +36,6 @@ pub enum DecodeError {
 
 impl<W: Write> Inflate<W> {
     /// Decodes to `to`, at most `limit` bytes.
-    ///
-    /// # Errors
-    /// When there is no memory for a decoder.
     pub fn new(to: W, limit: u64) -> io::Result<Self> {
         let mut decoder = Decoder::new()?;
         decoder.set_parameter(DParameter::WindowLogMax(WINDOW_LOG_MAX))?;
@@ -52,9 +49,7 @@ impl<W: Write> Inflate<W> {
     }
 
     /// Decodes a piece of the body.
-    ///
-    /// # Errors
-    /// [`DecodeError`]; the rest of the body is then not worth decoding.
+    /// After an error, the rest of the body is not worth decoding.
     pub fn feed(&mut self, piece: &[u8]) -> Result<(), DecodeError> {
         let mut input = InBuffer::around(piece);
         loop {
@@ -85,9 +80,6 @@ impl<W: Write> Inflate<W> {
     }
 
     /// Gives back what was written to, if the body was whole.
-    ///
-    /// # Errors
-    /// [`DecodeError::Malformed`] when the frame was cut off.
     pub fn finish(self) -> Result<W, DecodeError> {
         if self.frame_ended {
             Ok(self.to)
@@ -98,9 +90,6 @@ impl<W: Write> Inflate<W> {
 }
 
 /// Writes what one gzip member holds to `to`, at most `limit` bytes.
-///
-/// # Errors
-/// [`DecodeError`].
 pub fn gunzip<W: Write>(from: impl Read, to: W, limit: u64) -> Result<W, DecodeError> {
     let mut decoder = GzDecoder::new(BufReader::new(from));
     let to = copy(&mut decoder, to, limit)?;
@@ -112,9 +101,6 @@ pub fn gunzip<W: Write>(from: impl Read, to: W, limit: u64) -> Result<W, DecodeE
 }
 
 /// Writes everything to `to`, at most `limit` bytes.
-///
-/// # Errors
-/// [`DecodeError`].
 pub fn copy<W: Write>(mut from: impl Read, mut to: W, limit: u64) -> Result<W, DecodeError> {
     let mut buffer = vec![0; DCtx::out_size()];
     let mut room = limit;

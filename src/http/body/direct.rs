@@ -6,9 +6,10 @@ use bytes::BytesMut;
 use hyper::{HeaderMap, body::Incoming};
 
 use super::{
-    body::{BodyError, BodyLimits, Pace, next},
+    BodyError, BodyLimits, Pace,
+    caller::Caller,
     decode::{DecodeError, Inflate},
-    envelope::Caller,
+    next,
 };
 use crate::{
     disk::Spool,
@@ -23,9 +24,6 @@ pub const HEADER: &str = "anki-sync";
 const PIECE: usize = 64 * 1024;
 
 /// Who asks, by the header; none when there is no such header.
-///
-/// # Errors
-/// [`HeaderError`].
 pub fn caller(headers: &HeaderMap) -> Result<Option<Caller>, HeaderError> {
     let Some(value) = headers.get(HEADER) else {
         return Ok(None);
@@ -42,9 +40,6 @@ pub fn caller(headers: &HeaderMap) -> Result<Option<Caller>, HeaderError> {
 
 /// Decodes a body into `to`. Whatever is wrong with it, it is read to its end: a client
 /// that is answered before it has sent everything sees a broken connection instead.
-///
-/// # Errors
-/// [`BodyError`].
 pub async fn receive<W: Write + Send + 'static>(
     mut body: Incoming,
     to: W,
@@ -112,7 +107,6 @@ struct Intake<W> {
 /// A decoder takes up to some 8 MiB, for as long as the body may take. So there are few that stay,
 /// and other bodies are decoded once they are there: no longer than it takes a thread.
 enum State<W> {
-    /// As it came.
     Keeping(Spool, W),
     /// Decoded as far as it has come.
     Decoding(Inflate<W>, Decoding),

@@ -1,4 +1,12 @@
-//! What a request body may be, why it is refused, and reading it to its end.
+//! Requests' bodies and the two envelopes around them: what a body may be, why it is refused, and
+//! reading it to its end.
+
+pub mod caller;
+pub mod decode;
+pub mod direct;
+pub mod envelope;
+mod multipart;
+mod spool;
 
 use std::time::Duration;
 
@@ -10,8 +18,8 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::decode::DecodeError;
-use crate::{config::Limits, work::Interrupted};
+use crate::{config::Limits, wire::header::HeaderError, work::Interrupted};
+use decode::DecodeError;
 
 /// What is read of a body that nobody has a right to send, so that the sender sees the answer.
 const UNWANTED: u64 = 1024 * 1024;
@@ -32,9 +40,7 @@ const FORM_SLACK: Duration = Duration::from_secs(30);
 /// What a body may be.
 #[derive(Debug, Clone, Copy)]
 pub struct BodyLimits {
-    /// Bytes as sent.
     pub sent: u64,
-    /// Bytes once decoded.
     pub decoded: u64,
     /// How long it may stand still.
     pub stall: Duration,
@@ -44,14 +50,28 @@ pub struct BodyLimits {
     pub form_pace: Pace,
 }
 
-impl From<&Limits> for BodyLimits {
-    fn from(limits: &Limits) -> Self {
+impl BodyLimits {
+    /// Of a method that is called with a host key and reads so many bytes.
+    pub fn of_device(limits: &Limits, largest: u64) -> Self {
         Self {
             sent: limits.sent,
-            decoded: limits.decoded,
+            decoded: limits.decoded.min(largest),
             stall: limits.body_timeout,
             pace: Pace::device(limits.body_timeout),
             form_pace: Pace::form(limits.body_timeout),
+        }
+    }
+
+    /// Of a method that anybody may call. It alone is decoded before there is a key, so what is
+    /// sent counts as well, and it has to come at once.
+    pub fn of_stranger(limits: &Limits, largest: u64) -> Self {
+        let limits = Self::of_device(limits, largest);
+        let pace = Pace::stranger(limits.stall);
+        Self {
+            sent: limits.decoded,
+            pace,
+            form_pace: pace,
+            ..limits
         }
     }
 }
@@ -70,20 +90,17 @@ pub struct Pace {
 
 impl Pace {
     /// For someone who has shown a valid host key.
-    #[must_use]
-    pub fn device(stall: Duration) -> Self {
+    fn device(stall: Duration) -> Self {
         Self::new(stall, DEVICE_SLACK, Duration::from_secs(1) / DEVICE_RATE)
     }
 
     /// For a form, whose key comes at its end.
-    #[must_use]
-    pub fn form(stall: Duration) -> Self {
+    fn form(stall: Duration) -> Self {
         Self::new(stall, FORM_SLACK, Duration::from_secs(1) / FORM_RATE)
     }
 
     /// For everybody else.
-    #[must_use]
-    pub fn stranger(stall: Duration) -> Self {
+    fn stranger(stall: Duration) -> Self {
         Self::new(stall, STRANGER, Duration::ZERO)
     }
 
@@ -126,6 +143,17 @@ pub enum BodyError {
     /// Not multipart/form-data as its head says.
     #[error("the request body is not a multipart form: {0}")]
     Multipart(String),
+    /// In neither of the two envelopes.
+    #[error(
+        "not a request of Anki, since there is neither an anki-sync header nor a multipart form: {0}"
+    )]
+    NoEnvelope(String),
+    /// In the newer envelope, but not as clients write it.
+    #[error(transparent)]
+    Header(#[from] HeaderError),
+    /// In an address instead of a body.
+    #[error("the query has no parameter k")]
+    NoKey,
     /// No byte for too long, or too few.
     #[error("the request body stalled or arrived too slowly")]
     Stalled,
@@ -172,9 +200,6 @@ pub async fn discard(body: &mut Incoming, stall: Duration) -> bool {
 }
 
 /// The next piece, however small; none at the end.
-///
-/// # Errors
-/// [`BodyError::Stalled`], or when the client went away.
 pub async fn next(body: &mut Incoming, pace: &mut Pace) -> Result<Option<Bytes>, BodyError> {
     loop {
         let Some(frame) = pace.wait(body.frame()).await? else {

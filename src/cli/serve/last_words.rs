@@ -6,13 +6,15 @@
 
 use std::{
     io::{self, BufRead, BufReader, Read, Write},
-    net::{Shutdown, TcpStream},
-    os::unix::net::UnixStream,
+    net::Shutdown,
+    os::{fd::OwnedFd, unix::net::UnixStream},
     time::{Duration, Instant},
 };
 
-use super::sockets::{Passed, Socket};
-use crate::control::Reply;
+use crate::{
+    control::Reply,
+    service::sockets::{Passed, Socket},
+};
 
 /// With all of them together; those who are left then are answered by closing.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -52,60 +54,41 @@ pub fn say(passed: &Passed, reason: &str) {
             && let Ok(stream) = accept(socket)
         {
             if is_time_left() {
-                let _ = stream.answer_device();
+                let _ = answer_device(stream);
             }
         }
     }
 }
 
-enum Stream {
-    Tcp(TcpStream),
-    Unix(UnixStream),
+/// A connection of either kind. What is done with it here is the same for both, as it is for the
+/// system; the standard library has it once for each.
+fn accept(socket: &Socket) -> io::Result<UnixStream> {
+    let stream: OwnedFd = match socket {
+        Socket::Tcp(listener) => listener.accept()?.0.into(),
+        Socket::Unix(listener) => listener.accept()?.0.into(),
+    };
+    Ok(stream.into())
 }
 
-fn accept(socket: &Socket) -> io::Result<Stream> {
-    match socket {
-        Socket::Tcp(listener) => Ok(Stream::Tcp(listener.accept()?.0)),
-        Socket::Unix(listener) => Ok(Stream::Unix(listener.accept()?.0)),
-    }
-}
-
-impl Stream {
-    fn answer_device(self) -> io::Result<()> {
-        match self {
-            Self::Tcp(stream) => {
-                stream.set_nonblocking(false)?;
-                stream.set_read_timeout(Some(PAUSE))?;
-                stream.set_write_timeout(Some(PAUSE))?;
-                answer(&stream, || stream.shutdown(Shutdown::Write))
-            }
-            Self::Unix(stream) => {
-                stream.set_nonblocking(false)?;
-                stream.set_read_timeout(Some(PAUSE))?;
-                stream.set_write_timeout(Some(PAUSE))?;
-                answer(&stream, || stream.shutdown(Shutdown::Write))
-            }
-        }
-    }
+fn be_brief(stream: &UnixStream) -> io::Result<()> {
+    stream.set_nonblocking(false)?;
+    stream.set_read_timeout(Some(PAUSE))?;
+    stream.set_write_timeout(Some(PAUSE))
 }
 
 /// What a client still sends is read, or it would not see the answer.
-fn answer<S>(mut stream: S, shutdown: impl FnOnce() -> io::Result<()>) -> io::Result<()>
-where
-    S: Read + Write,
-{
+fn answer_device(mut stream: UnixStream) -> io::Result<()> {
+    be_brief(&stream)?;
     let until = Instant::now() + PAUSE;
     stream.write_all(ANSWER.as_bytes())?;
-    shutdown()?;
+    stream.shutdown(Shutdown::Write)?;
     let mut rest = [0; 4096];
     while Instant::now() < until && stream.read(&mut rest)? > 0 {}
     Ok(())
 }
 
 fn answer_command(mut stream: UnixStream, reason: &str) -> io::Result<()> {
-    stream.set_nonblocking(false)?;
-    stream.set_read_timeout(Some(PAUSE))?;
-    stream.set_write_timeout(Some(PAUSE))?;
+    be_brief(&stream)?;
     let mut request = Vec::new();
     BufReader::new(&stream)
         .take(LONGEST_REQUEST)
@@ -117,7 +100,11 @@ fn answer_command(mut stream: UnixStream, reason: &str) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::{net::TcpListener, os::unix::net::UnixListener, thread};
+    use std::{
+        net::{TcpListener, TcpStream},
+        os::unix::net::UnixListener,
+        thread,
+    };
 
     use super::*;
 
