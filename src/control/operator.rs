@@ -39,7 +39,6 @@ impl Operator {
     }
 
     /// Counts somebody who asks, so that the server does not end meanwhile.
-    #[must_use]
     pub fn connected(&self) -> Counted {
         self.server.pulse.connected()
     }
