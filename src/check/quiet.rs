@@ -21,7 +21,7 @@ use tempfile::TempDir;
 
 use super::finding::Findings;
 use crate::{
-    collection::open::{distrust, immutable_uri},
+    collection::distrust::{distrust, immutable_uri},
     disk::{self, Fault},
     media,
 };

@@ -1,7 +1,6 @@
 use std::fmt::Display;
 
-use crate::wire::stream::Unreadable;
-use crate::work::Interrupted;
+use crate::{wire::stream::Unreadable, work::Interrupted};
 
 /// Why a collection could not be read or changed.
 ///
@@ -114,10 +113,10 @@ pub(super) trait InRow<T> {
 
 impl<T, E: Display> InRow<T> for Result<T, E> {
     fn in_row(self, table: &'static str, id: impl Display) -> Result<T, Error> {
-        self.map_err(|err| Error::Undecodable {
+        self.map_err(|error| Error::Undecodable {
             table,
             id: id.to_string(),
-            reason: err.to_string(),
+            reason: error.to_string(),
         })
     }
 }

@@ -6,9 +6,9 @@ use rusqlite::{Connection, OpenFlags};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Error, Result, downgrade,
-    open::{distrust, open_untouched},
-    sanity, schema, screen, upgrade,
+    Error, Result,
+    distrust::{distrust, open_untouched},
+    downgrade, sanity, schema, screen, upgrade,
     upload::{self, CheckError, Checked, Fault, Refusal},
 };
 use crate::wire::Usn;

@@ -3,9 +3,7 @@
 //! Clients compute the same from the same field. Two that disagree find different duplicates, so the order of steps
 //! and every corner of them is as theirs.
 
-use std::borrow::Cow;
-use std::ops::Range;
-use std::sync::LazyLock;
+use std::{borrow::Cow, ops::Range, sync::LazyLock};
 
 use regex::{Captures, Regex};
 use sha1::{Digest, Sha1};

@@ -5,8 +5,9 @@ use std::path::Path;
 use rusqlite::{Connection, ffi::ErrorCode};
 
 use super::{
+    distrust::open_untouched,
     is_upgradable,
-    open::{open_untouched, version},
+    open::version,
     schema,
     screen::{self, Foreign, ListError, Objection, RebuildError},
 };
