@@ -40,6 +40,15 @@ impl Problems {
         problems.join(separator)
     }
 
+    /// What was made, if nothing is wrong.
+    pub(super) fn or<T>(self, made: T) -> Result<T, Self> {
+        if self.0.is_empty() {
+            Ok(made)
+        } else {
+            Err(self)
+        }
+    }
+
     /// Adds one.
     pub fn add(&mut self, setting: impl Into<String>, what: impl fmt::Display) {
         self.0.push(Problem {
