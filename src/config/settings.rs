@@ -139,7 +139,10 @@ impl Written {
         let users = users::Written::read(&mut keys, &sources.variables, &mut warnings);
         let settings = Settings {
             base: PathBuf::new(),
-            address_given_by: place(&host).into_iter().chain(place(&port)).collect(),
+            address_given_by: [place(host.as_ref()), place(port.as_ref())]
+                .into_iter()
+                .flatten()
+                .collect(),
             host: value(host).unwrap_or_else(|| "0.0.0.0".to_owned()),
             port: value(port).unwrap_or(8080),
             client_address: ClientAddress::read(&mut keys),
@@ -193,8 +196,8 @@ fn value<T>(given: Option<Given<T>>) -> Option<T> {
     given.map(|given| given.value)
 }
 
-fn place<T>(given: &Option<Given<T>>) -> Option<String> {
-    given.as_ref().map(|given| given.setting.clone())
+fn place<T>(given: Option<&Given<T>>) -> Option<String> {
+    given.map(|given| given.setting.clone())
 }
 
 fn idle_exit(keys: &mut Keys) -> Option<Duration> {

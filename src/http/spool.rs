@@ -53,7 +53,7 @@ impl Data {
             Self::TooLarge => return Err(BodyError::TooLarge),
             Self::Kept { file, gzip } => (file, gzip),
         };
-        let decoded = share.run(move || {
+        let decoded = share.run_in_background(move || {
             file.rewind()?;
             Ok(if gzip {
                 gunzip(file, to, limit)?

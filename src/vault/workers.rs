@@ -13,7 +13,9 @@ use std::{
     time::Duration,
 };
 
+use rustix::process::setpriority_process;
 use tokio::{
+    runtime::{Builder, Runtime},
     sync::{OwnedSemaphorePermit, Semaphore},
     task::{JoinError, spawn_blocking},
     time::sleep,
@@ -24,7 +26,7 @@ use crate::work::{Budget, Interrupted, Job, Stop};
 
 /// Threads for all users together.
 const USERS: usize = 16;
-/// Of these for one user, whatever the user's devices do.
+/// Of these at most for one user, whatever the user's devices do.
 const USER: usize = USERS / 4;
 /// Bodies that are decoded while they come, each with up to some 8 MiB of memory.
 const DECODERS: usize = 8;
@@ -41,6 +43,46 @@ const MARGIN: Duration = Duration::from_millis(500);
 /// All of them.
 pub const THREADS: usize = USERS + STRANGERS + OPERATOR + RESERVED;
 
+fn processors() -> usize {
+    available_parallelism().map_or(1, usize::from)
+}
+
+/// More threads at work than there are processors would hold up everybody else's short requests;
+/// two, so that a device is not kept waiting while another one's upload is checked.
+fn threads_of_a_user() -> usize {
+    processors().clamp(2, USER)
+}
+
+/// Threads for work that takes a processor for long: the system interrupts them for everybody's
+/// short requests.
+struct Background(Option<Runtime>);
+
+impl Background {
+    /// A tenth of the usual share: enough for an upload beside another program that keeps the
+    /// processors busy.
+    const NICE: i32 = 10;
+
+    fn new() -> Self {
+        let runtime = Builder::new_current_thread()
+            .max_blocking_threads(THREADS)
+            .on_thread_start(|| {
+                if let Err(error) = setpriority_process(None, Self::NICE) {
+                    tracing::debug!(%error, "work on whole files has the priority of everything else");
+                }
+            })
+            .build();
+        Self(runtime.ok())
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
 /// All threads.
 #[derive(Clone)]
 pub struct Workers(Arc<Threads>);
@@ -52,6 +94,7 @@ struct Threads {
     /// Looking through whole files takes a processor for long.
     files: Arc<Semaphore>,
     decoders: Arc<Semaphore>,
+    background: Background,
     stop: Stop,
     stopping: CancellationToken,
     running: Mutex<BTreeMap<u64, Arc<Job>>>,
@@ -77,13 +120,13 @@ pub struct Decoding {
 
 impl Default for Workers {
     fn default() -> Self {
-        let processors = available_parallelism().map_or(1, usize::from);
         Self(Arc::new(Threads {
             users: Arc::new(Semaphore::new(USERS)),
             strangers: Arc::new(Semaphore::new(STRANGERS)),
             operator: Arc::new(Semaphore::new(OPERATOR)),
-            files: Arc::new(Semaphore::new((processors / 2).max(2))),
+            files: Arc::new(Semaphore::new((processors() / 2).max(2))),
             decoders: Arc::new(Semaphore::new(DECODERS)),
+            background: Background::new(),
             stop: Stop::default(),
             stopping: CancellationToken::new(),
             running: Mutex::default(),
@@ -96,7 +139,7 @@ impl Workers {
     /// For a user.
     #[must_use]
     pub fn share(&self) -> Share {
-        let own = Arc::new(Semaphore::new(USER));
+        let own = Arc::new(Semaphore::new(threads_of_a_user()));
         // Only one of several uploads can count anyway.
         let file = Arc::new(Semaphore::new(1));
         self.share_of(
@@ -199,7 +242,22 @@ impl Share {
         R: Send + 'static,
         E: From<Interrupted> + From<JoinError> + Send + 'static,
     {
-        self.job(Budget::REQUEST, &[], work).await
+        self.job(Budget::REQUEST, &[], false, work).await
+    }
+
+    /// As [`Share::run`], for work on one large body, which takes a processor for long.
+    ///
+    /// # Errors
+    /// As [`Share::run`].
+    pub async fn run_in_background<R, E>(
+        &self,
+        work: impl FnOnce() -> Result<R, E> + Send + 'static,
+    ) -> Result<R, E>
+    where
+        R: Send + 'static,
+        E: From<Interrupted> + From<JoinError> + Send + 'static,
+    {
+        self.job(Budget::REQUEST, &[], true, work).await
     }
 
     /// As [`Share::run`], for work on a whole file of this size that came from outside.
@@ -215,7 +273,7 @@ impl Share {
         R: Send + 'static,
         E: From<Interrupted> + From<JoinError> + Send + 'static,
     {
-        self.job(Budget::of_file(bytes), &self.file_turns, work)
+        self.job(Budget::of_file(bytes), &self.file_turns, true, work)
             .await
     }
 
@@ -224,6 +282,7 @@ impl Share {
         &self,
         budget: Budget,
         first: &[Arc<Semaphore>],
+        is_long: bool,
         work: impl FnOnce() -> Result<R, E> + Send + 'static,
     ) -> Result<R, E>
     where
@@ -237,7 +296,7 @@ impl Share {
             sleep(job.grace() + MARGIN).await;
         };
         let worked = tokio::select! {
-            worked = self.in_turn(&job, first, work) => worked,
+            worked = self.in_turn(&job, first, is_long, work) => worked,
             () = cut_off => Err(Interrupted::Stopping.into()),
         };
         drop(client);
@@ -248,6 +307,7 @@ impl Share {
         &self,
         job: &Arc<Job>,
         first: &[Arc<Semaphore>],
+        is_long: bool,
         work: impl FnOnce() -> Result<R, E> + Send + 'static,
     ) -> Result<R, E>
     where
@@ -267,10 +327,14 @@ impl Share {
         };
         let running = (occupied.number, Arc::clone(&job));
         self.threads.running().insert(running.0, running.1);
-        let worked = spawn_blocking(move || {
+        let work = move || {
             let _occupied = occupied;
             job.run(work)
-        });
+        };
+        let worked = match &self.threads.background.0 {
+            Some(background) if is_long => background.spawn_blocking(work),
+            _ => spawn_blocking(work),
+        };
         worked.await?
     }
 }

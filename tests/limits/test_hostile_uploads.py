@@ -3,6 +3,7 @@
 import signal
 import time
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -64,6 +65,14 @@ def test_work_ends_when_the_client_leaves(ours, template, tmp_path):
         time.sleep(2)
         assert not hostile.comes_to_rest(ours, within=4)
     assert hostile.comes_to_rest(ours, within=20)
+
+
+def test_the_check_of_an_upload_gives_way_to_short_requests(ours, template):
+    assert Account(ours).upload(template).text() == "OK"
+    threads = Path(f"/proc/{ours.process.pid}/task").glob("*/stat")
+    # Field 19, of which the two first are the number and the name.
+    niceness = [int(thread.read_text().rpartition(")")[2].split()[16]) for thread in threads]
+    assert set(niceness) == {0, 10}
 
 
 def test_what_takes_too_long_is_refused_with_a_sentence_and_one_line_in_the_log(

@@ -99,6 +99,7 @@ NOT_TYPED = {
     "is what runs this test, or a part of it": [
         "tests/run",
         "tests/run --only venv",
+        "tests/run --quick",
         "tests/run --only fmt clippy test",
         "tests/run --long",
         "cargo test --lib retention",

@@ -69,6 +69,14 @@ def test_it_would_work_outside_the_sandbox(outcomes_outside, name):
     assert outcomes_outside[name]["refused"] is None
 
 
+def test_the_check_of_an_upload_gives_way_in_the_sandbox_too(daemon, new_device):
+    device = new_device(daemon)
+    device.login()
+    device.upload()
+    shown = daemon.container.output("ps", "-L", "-o", "ni=", "-p", str(daemon.pid()))
+    assert set(shown.split()) == {"0", "10"}
+
+
 def test_with_another_base_that_one_and_no_other_can_be_written_to(installed, opened):
     installed.reset()
     inside = installed.container

@@ -39,18 +39,18 @@ async fn until_running(workers: &Workers, number: usize) {
 }
 
 #[tokio::test]
-async fn a_user_has_a_quarter_of_the_threads_and_who_waits_takes_none() {
+async fn a_user_has_few_of_the_threads_and_who_waits_takes_none() {
     let workers = Workers::default();
     let (greedy, other) = (workers.share(), workers.share());
     let (began, _all) = mpsc::channel();
     let jobs: Vec<Running> = (0..40).map(|_| endless(&greedy, &began)).collect();
-    until_running(&workers, USER).await;
+    until_running(&workers, threads_of_a_user()).await;
     let answer = other.run(|| Ok::<_, Error>(7));
     assert_eq!(timeout(SOON, answer).await.unwrap().unwrap(), 7);
     let stranger = workers.strangers();
     let answer = stranger.run(|| Ok::<_, Error>(8));
     assert_eq!(timeout(SOON, answer).await.unwrap().unwrap(), 8);
-    assert_eq!(running(&workers), USER);
+    assert_eq!(running(&workers), threads_of_a_user());
     workers.stop();
     for job in jobs {
         let ended = timeout(SOON, job).await.unwrap().unwrap();
@@ -68,7 +68,7 @@ async fn all_users_together_leave_threads_for_strangers_and_the_server() {
     let users: Vec<Share> = (0..16).map(|_| workers.share()).collect();
     let jobs = users
         .iter()
-        .flat_map(|user| (0..USER).map(|_| endless(user, &began)));
+        .flat_map(|user| (0..threads_of_a_user()).map(|_| endless(user, &began)));
     let jobs: Vec<Running> = jobs.collect();
     until_running(&workers, USERS).await;
     let answer = workers.strangers().run(|| Ok::<_, Error>(8)).await;
