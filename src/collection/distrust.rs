@@ -54,9 +54,6 @@ pub(crate) fn distrust(conn: &mut Connection) -> rusqlite::Result<()> {
 /// Bounds what `SQLite` holds in memory for all connections of this process together: near the
 /// lower limit, caches stop growing; beyond the upper one, a query fails, and with it one request
 /// instead of the server.
-///
-/// # Errors
-/// As `SQLite` says.
 pub fn bound_memory() -> rusqlite::Result<()> {
     let conn = Connection::open_in_memory()?;
     for (limit, bytes) in [

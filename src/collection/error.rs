@@ -74,7 +74,6 @@ pub enum Error {
 impl Error {
     /// Whether neither request nor collection is at fault, but the disk, the memory, a lock or
     /// an interruption.
-    #[must_use]
     pub fn is_environment(&self) -> bool {
         match self {
             Self::Sql(error) => is_environment(error),
@@ -86,7 +85,6 @@ impl Error {
 
 /// Whether SQLite fails because of the disk, the memory, a lock or an interruption, and not of
 /// what it reads.
-#[must_use]
 pub fn is_environment(error: &rusqlite::Error) -> bool {
     use rusqlite::ffi::ErrorCode as Code;
     matches!(

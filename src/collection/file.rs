@@ -116,17 +116,11 @@ pub struct Summary {
 }
 
 /// Looks into a collection of the present schema that nobody has open.
-///
-/// # Errors
-/// As `SQLite` says.
 pub fn summary(path: &Path) -> rusqlite::Result<Summary> {
     summary_of(&open_untouched(path)?)
 }
 
 /// The same through a connection.
-///
-/// # Errors
-/// As `SQLite` says.
 pub fn summary_of(conn: &Connection) -> rusqlite::Result<Summary> {
     conn.query_row(
         "select (select count() from cards), (select count() from notes), \

@@ -95,9 +95,6 @@ impl Collection {
     }
 
     /// The stamps that `meta` reports.
-    ///
-    /// # Errors
-    /// As `SQLite` says.
     pub fn stamps(&self) -> rusqlite::Result<Stamps> {
         self.conn.query_row(
             "select mod, scm, usn, not exists (select 1 from cards) from col",
@@ -115,9 +112,6 @@ impl Collection {
 
     /// What a download does to the collection: its USN grows by one and it is modified now,
     /// so that every other device syncs with it next time.
-    ///
-    /// # Errors
-    /// As `SQLite` says.
     pub fn stamp_download(&self, now_ms: i64) -> rusqlite::Result<()> {
         self.conn
             .execute("update col set usn = usn + 1, mod = ?1", [now_ms])
@@ -125,7 +119,6 @@ impl Collection {
     }
 
     /// Whether anything would be missed if this were gone; if it cannot be told, yes.
-    #[must_use]
     pub fn is_worth_keeping(&self) -> bool {
         let anything = "select exists (select 1 from notes) or exists (select 1 from cards) \
                         or exists (select 1 from revlog)";
@@ -135,23 +128,16 @@ impl Collection {
     }
 
     /// The connection, for what happens inside a transaction.
-    #[must_use]
     pub fn connection(&self) -> &Connection {
         &self.conn
     }
 
     /// Begins a transaction that may write, so that it cannot fail later for want of the lock.
-    ///
-    /// # Errors
-    /// As `SQLite` says.
     pub fn begin(&self) -> rusqlite::Result<()> {
         self.conn.execute_batch("begin immediate")
     }
 
     /// Makes the transaction durable and visible.
-    ///
-    /// # Errors
-    /// As `SQLite` says.
     pub fn commit(&self) -> rusqlite::Result<()> {
         self.conn.execute_batch("commit")
     }
@@ -171,9 +157,6 @@ impl Collection {
     }
 
     /// Brings everything into the main file. False while another program reads an older state.
-    ///
-    /// # Errors
-    /// As `SQLite` says.
     pub fn checkpoint(&self) -> rusqlite::Result<bool> {
         self.conn
             .query_row("pragma wal_checkpoint(truncate)", [], |row| {
@@ -191,9 +174,6 @@ pub struct Reader {
 
 impl Reader {
     /// Of a collection that somebody has open.
-    ///
-    /// # Errors
-    /// As `SQLite` says.
     pub fn open(path: &Path) -> rusqlite::Result<Self> {
         // Not read-only: whoever closes it last has to bring the journal in.
         let mut conn = Connection::open_with_flags(
@@ -210,7 +190,6 @@ impl Reader {
     }
 
     /// What sees that state.
-    #[must_use]
     pub fn connection(&self) -> &Connection {
         &self.conn
     }

@@ -9,7 +9,6 @@ use regex::{Captures, Regex};
 use sha1::{Digest, Sha1};
 
 /// The text of a field: tags become the names of their media files or vanish, and entities become characters.
-#[must_use]
 pub fn strip(field: &str) -> Cow<'_, str> {
     if !field.contains('<') {
         return decode_entities(Cow::Borrowed(field));
@@ -22,7 +21,6 @@ pub fn strip(field: &str) -> Cow<'_, str> {
 }
 
 /// The number by which duplicates of a first field are found, from what [`strip`] left of it.
-#[must_use]
 pub fn checksum(stripped: &str) -> u32 {
     let digest = Sha1::digest(stripped);
     digest

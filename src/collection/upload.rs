@@ -108,9 +108,6 @@ pub(super) struct Checked {
 /// are ordered as Anki orders them, with the tables of a collection, and nothing in it that
 /// computes. What an older schema should hold is left for its upgrade to find out. Returns
 /// the schema version.
-///
-/// # Errors
-/// [`CheckError`].
 pub fn check_upload(path: &Path) -> Result<i64, CheckError> {
     Ok(check(path)?.version)
 }

@@ -55,7 +55,6 @@ impl Backups {
     }
 
     /// Whether somebody chose the folder, who has made it.
-    #[must_use]
     pub fn is_chosen(&self) -> bool {
         self.to != Path::new(BACKUPS)
     }

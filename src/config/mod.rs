@@ -46,7 +46,6 @@ pub struct Sources {
 
 impl Sources {
     /// The credential that lists users, if one was passed.
-    #[must_use]
     pub fn credential(&self) -> Option<PathBuf> {
         let path = self.credentials.as_ref()?.join(users::CREDENTIAL);
         path.exists().then_some(path)

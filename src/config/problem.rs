@@ -30,7 +30,6 @@ impl fmt::Display for Problems {
 
 impl Problems {
     /// For where there is but one line.
-    #[must_use]
     pub fn in_a_line(&self) -> String {
         self.joined("; ")
     }

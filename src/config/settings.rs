@@ -73,9 +73,6 @@ impl Settings {
     }
 
     /// The same for a server, which does not start if no entry of its users can be used.
-    ///
-    /// # Errors
-    /// As [`Settings::load`].
     pub fn load_to_serve(sources: &Sources) -> Result<Self, Problems> {
         let settings = Self::load(sources)?;
         let users = &settings.users;
@@ -94,7 +91,6 @@ impl Settings {
     }
 
     /// What works, but is probably not meant, and who is kept out by a mistake.
-    #[must_use]
     pub fn all_warnings(&self) -> Vec<String> {
         self.users.warnings().chain(self.warnings.clone()).collect()
     }

@@ -27,7 +27,6 @@ pub const NO_USERS_FILE: &str = "#no-users-file";
 pub const NO_USERS: &str = "there are no users yet, so nobody can log in";
 
 /// The remedy where a list of users is missing.
-#[must_use]
 pub fn bring_back(list: &str) -> String {
     format!("restore it, or create an empty one (`install -m 600 /dev/null {list}`)")
 }
