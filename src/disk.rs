@@ -5,7 +5,6 @@
 //! what others have been promised and have not written yet counts as taken.
 
 use std::{
-    error::Error,
     fs::File,
     io::{self, ErrorKind, Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
@@ -15,13 +14,15 @@ use std::{
     },
 };
 
-use nix::{errno::Errno, sys::statvfs::statvfs};
-use rusqlite::ffi::ErrorCode;
+use nix::sys::statvfs::statvfs;
 use tempfile::NamedTempFile;
 
 use self::spooled::Spooled;
 
+mod fault;
 mod spooled;
+
+pub use fault::{Fault, fault, probe};
 
 pub(crate) const MIB: u64 = 1024 * 1024;
 /// How much of a growing file is asked for at a time.
@@ -41,9 +42,6 @@ pub struct Free {
 
 impl Free {
     /// Of the disk that this folder is on.
-    ///
-    /// # Errors
-    /// As the file system says.
     #[allow(
         clippy::useless_conversion,
         reason = "32 bits wide on some architectures"
@@ -107,7 +105,6 @@ impl Budget {
 
 impl Disk {
     /// The disk that a folder is on, all of which may be filled.
-    #[must_use]
     pub fn new(folder: PathBuf) -> Self {
         Self {
             folder,
@@ -158,7 +155,6 @@ impl Disk {
     }
 
     /// A file that is memory up to so many bytes.
-    #[must_use]
     pub fn spool(&self, in_memory: usize, folder: &Path, purpose: Purpose) -> Spool {
         Bounded {
             inner: Spooled::new(in_memory, folder),
@@ -172,9 +168,6 @@ impl Disk {
     }
 
     /// A file that has a name, and is gone when dropped.
-    ///
-    /// # Errors
-    /// As the file system says.
     pub fn file(&self, folder: &Path, purpose: Purpose) -> io::Result<Bounded<NamedTempFile>> {
         Ok(Bounded {
             inner: NamedTempFile::new_in(folder)?,
@@ -277,7 +270,6 @@ impl<W> Bounded<W> {
 
 impl Spool {
     /// Whether it takes memory, and nothing of the disk.
-    #[must_use]
     pub fn is_in_memory(&self) -> bool {
         self.inner.file().is_none()
     }
@@ -325,49 +317,6 @@ impl<W: Seek> Seek for Bounded<W> {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
         self.inner.seek(to)
     }
-}
-
-/// What is wrong with a disk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
-    /// It is full, or a quota of the file system is.
-    Full,
-    /// It does not work, or `SQLite` thinks so.
-    Failed,
-}
-
-/// Whether a disk is at the bottom of an error.
-#[must_use]
-pub fn fault(error: &(dyn Error + 'static)) -> Option<Fault> {
-    if let Some(error) = error.downcast_ref::<io::Error>() {
-        match error.kind() {
-            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => return Some(Fault::Full),
-            ErrorKind::ReadOnlyFilesystem => return Some(Fault::Failed),
-            _ if error.raw_os_error() == Some(Errno::EIO as i32) => return Some(Fault::Failed),
-            _ => {}
-        }
-    }
-    match error
-        .downcast_ref::<rusqlite::ffi::Error>()
-        .map(|error| error.code)
-    {
-        Some(ErrorCode::DiskFull) => Some(Fault::Full),
-        Some(ErrorCode::SystemIoFailure) => Some(Fault::Failed),
-        _ => error.source().and_then(fault),
-    }
-}
-
-/// Finds out by writing a little whether the disk is full: what `SQLite` says about a
-/// failure does not always tell a full disk from a broken one.
-///
-/// # Errors
-/// What the file system answers to somebody who writes in this folder.
-pub fn probe(folder: &Path) -> io::Result<()> {
-    // As much as SQLite's index of a journal takes at first.
-    const PROBE: usize = 32 * 1024;
-    let mut file = tempfile::tempfile_in(folder)?;
-    file.write_all(&vec![1; PROBE])?;
-    file.sync_all()
 }
 
 #[cfg(test)]

@@ -19,9 +19,6 @@ const PAGES_PER_STEP: i32 = 4096;
 const UNFINISHED: &str = ".tmp";
 
 /// Makes names that were added to or removed from a folder durable.
-///
-/// # Errors
-/// As the file system says.
 pub fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
@@ -62,9 +59,6 @@ impl Replacement {
     }
 
     /// Puts it into place: whole or not at all, also when the power fails.
-    ///
-    /// # Errors
-    /// As the file system says.
     pub fn commit(self) -> io::Result<()> {
         self.new.persist(&self.path)?;
         sync_folder(folder_of(&self.path))
@@ -73,7 +67,6 @@ impl Replacement {
 
 /// Whether a file's name is that of a new content, or copy, that is not in its place yet.
 /// Whoever owns the folder removes it when nobody can be at work on it any more.
-#[must_use]
 pub fn is_unfinished(name: &OsStr) -> bool {
     name.as_encoded_bytes().starts_with(UNFINISHED.as_bytes())
 }
@@ -85,7 +78,6 @@ fn unfinished_in(folder: &Path) -> io::Result<NamedTempFile> {
 }
 
 /// The folder that a file is in.
-#[must_use]
 pub fn folder_of(path: &Path) -> &Path {
     match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,

@@ -2,7 +2,7 @@
 //!
 //! Data flows one way: socket → envelope → method → the user's vault → `SQLite`
 //! or files → reply. The modules, from the top down; each uses only modules below it, but for
-//! two uses that run upward:
+//! one use that runs upward:
 //!
 //! - [`cli`][]: arguments, and one file per operator's command.
 //! - [`check`][]: what is wrong with a server's settings, files and data, and putting it right.
@@ -19,12 +19,15 @@
 //! - [`wire`][]: the protocol's messages as plain types; parses and writes bytes.
 //! - [`disk`][]: how much of the disk may still be filled, by everybody together.
 //! - [`durable`][]: writing what has to survive a power cut.
+//! - [`layout`][]: every path and file name under `SYNC_BASE`, and by what a user's folder is known.
 //! - [`work`][]: work that ends when its client leaves, the server stops, or its budget is used up.
 //! - [`beneath`][]: opening files in folders of another account without following links.
 //! - [`clock`][]: the time of day.
+//! - [`files`][]: folders for their owner only, and files that may be missing.
 //! - [`qr`][]: QR codes of addresses.
 //! - [`seldom`][]: log lines that come once a minute.
 //! - [`spelling`][]: names that differ in upper and lower case only.
+//! - [`sqlite`][]: what SQLite's errors mean, and its files beside a database.
 //!
 //! `docs/architecture.md` says who may use whom, which way a request takes, what each lock protects
 //! and in which order files are written. `docs/protocol.md` has the wire, `docs/storage.md` the
@@ -40,13 +43,16 @@ pub mod config;
 pub mod control;
 pub mod disk;
 pub mod durable;
+pub mod files;
 pub mod http;
+pub mod layout;
 pub mod media;
 pub mod metrics;
 pub mod qr;
 pub mod seldom;
 pub mod service;
 pub mod spelling;
+pub mod sqlite;
 pub mod sync;
 pub mod vault;
 pub mod wire;

@@ -85,29 +85,37 @@ fn is_of_rust(path: impl AsRef<Path>) -> bool {
         .is_some_and(|ending| ending == "rs")
 }
 
-/// The paths that the code of each module names, such as `crate::vault::Vault` and `std::fs`;
-/// without comments and tests.
-fn paths() -> BTreeMap<String, BTreeSet<String>> {
+/// The files below `src/` that are no tests, without comments and the tests in them.
+fn production() -> Vec<(PathBuf, String)> {
     let comment = Regex::new("//.*").unwrap();
+    let files = files(Path::new("src")).into_iter().filter(|file| {
+        let mut parts = file.iter().map(|part| part.to_str().unwrap());
+        is_of_rust(file) && !parts.any(|part| ["tests", "tests.rs", "testing.rs"].contains(&part))
+    });
+    files
+        .map(|file| {
+            let text = fs::read_to_string(&file).unwrap();
+            let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+            let code = comment.replace_all(code, "").into_owned();
+            (file, code)
+        })
+        .collect()
+}
+
+/// The paths that the code of each module names, such as `crate::vault::Vault` and `std::fs`.
+fn paths() -> BTreeMap<String, BTreeSet<String>> {
     // `use crate::{account::{Accounts, name::UserName}, vault};` and the like.
     let import = Regex::new(r"(?s)\buse ([^;]+);").unwrap();
     let in_line = ["([a-z_]+::[a-z_]+)", "([a-z_]+)::"]
         .map(|path| Regex::new(&format!("(?:^|[^:A-Za-z0-9_]){path}")).unwrap());
     let mut modules: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for file in files(Path::new("src")) {
+    for (file, code) in production() {
         let below = file.strip_prefix("src").unwrap();
-        let is_code = is_of_rust(&file);
-        let is_test = below
-            .iter()
-            .any(|part| ["tests", "tests.rs", "testing.rs"].contains(&part.to_str().unwrap()));
         let module = below.iter().next().unwrap().to_str().unwrap();
         let module = module.trim_end_matches(".rs");
-        if !is_code || is_test || ["lib", "main"].contains(&module) {
+        if ["lib", "main"].contains(&module) {
             continue;
         }
-        let text = fs::read_to_string(&file).unwrap();
-        let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
-        let code = comment.replace_all(code, "");
         let named = modules.entry(module.to_owned()).or_default();
         for tree in all(&import, &code) {
             expand("", &tree, named);
@@ -199,6 +207,39 @@ fn every_crate_has_the_homes_that_the_map_says() {
         rows += 1;
     }
     assert!(rows > 0);
+}
+
+/// Prose may name them: a path has no blanks. What is joined to a path is one in any case; elsewhere
+/// the short ones, such as `media`, mean many things.
+#[test]
+fn only_the_layout_spells_out_names_under_sync_base() {
+    const LAYOUT: &str = include_str!("../src/layout.rs");
+    let names: BTreeSet<_> = found(r#"pub const [A-Z_]+: &str = "([^"]+)";"#, LAYOUT)
+        .iter()
+        .flat_map(|path| path.split('/'))
+        .map(regex::escape)
+        .collect();
+    assert!(names.contains("media") && names.contains("host\\-key\\-secret"));
+    let names = Vec::from_iter(names).join("|");
+    let spelt = [
+        r#""((?:[^"\s]*/)?\.anki-syncd(?:/[^"\s]*)?)""#.to_owned(),
+        r#""([^"\s]*(?:collection\.anki2|media\.db|devices\.db)[^"\s]*)""#.to_owned(),
+        format!(r#"(?:join|ends_with|with_file_name)\(\s*"((?:{names})(?:/[^"]*)?)""#),
+    ]
+    .map(|pattern| Regex::new(&pattern).unwrap());
+    for (file, code) in production() {
+        if file.starts_with("src/layout") || file == Path::new("src/layout.rs") {
+            continue;
+        }
+        for pattern in &spelt {
+            let spelt = all(pattern, &code);
+            assert!(
+                spelt.is_empty(),
+                "{} spells out {spelt:?}, which src/layout.rs has names for",
+                file.display()
+            );
+        }
+    }
 }
 
 #[test]

@@ -1,4 +1,5 @@
 //! Runs what is fuzzed over the inputs that are kept in `fuzz/corpus`, without a fuzzer.
+#![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::{
     fs,

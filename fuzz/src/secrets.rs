@@ -1,10 +1,7 @@
 //! What a client says of itself, and what passwords are compared with.
 
 use anki_syncd::{
-    account::{
-        host_key::{HostKey, Secret},
-        password::Credential,
-    },
+    account::{Secret, host_key::HostKey, password::Credential},
     wire::header::{SyncHeader, VERSIONS},
 };
 use serde_json::json;

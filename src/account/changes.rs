@@ -7,7 +7,6 @@ use super::{
     password::Credential,
     users::{Standing, Users},
 };
-use crate::vault::renames::Moved;
 
 /// One change, of one user.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,6 +24,15 @@ pub enum UserChange {
     NewPassword(UserName),
     /// Somebody who cannot log in any more.
     Removed(UserName),
+}
+
+/// Data that have another name now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Moved {
+    /// The name that they had.
+    pub from: UserName,
+    /// The name that they have.
+    pub to: UserName,
 }
 
 /// All changes from one list to another, with those who may have been renamed. Whoever is or was
@@ -60,7 +68,6 @@ pub(super) fn between(former: &Users, present: &Users, renamed: &[Moved]) -> Vec
 
 impl UserChange {
     /// Whose change it is, by the present name.
-    #[must_use]
     pub fn user(&self) -> &UserName {
         match self {
             Self::Added(user)

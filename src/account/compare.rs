@@ -7,7 +7,6 @@ use sha2::{Digest, Sha256};
 use super::{Accounts, name::UserName, password::Credential};
 
 /// A digest of users and passwords, which says nothing except that two lists are the same.
-#[must_use]
 pub fn digest<S: BuildHasher>(users: &HashMap<UserName, Credential, S>, salt: &str) -> String {
     let mut sorted: Vec<_> = users.iter().collect();
     sorted.sort_by(|one, other| one.0.cmp(other.0));
@@ -26,7 +25,6 @@ pub fn digest<S: BuildHasher>(users: &HashMap<UserName, Credential, S>, salt: &s
 
 impl Accounts {
     /// Whether the users that can log in now are those of this digest.
-    #[must_use]
     pub fn are_those_of(&self, salt: &str, of: &str) -> bool {
         digest(&self.table().users.able, salt) == of
     }

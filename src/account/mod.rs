@@ -2,48 +2,41 @@
 
 pub mod changes;
 pub mod compare;
+mod device;
 pub mod devices;
 pub mod hint;
 pub mod host_key;
 pub mod name;
 pub mod password;
+mod secret;
 pub mod subscriber;
+mod table;
 pub mod throttle;
 pub mod users;
 pub mod users_file;
 
 use std::{
-    collections::HashMap,
     net::IpAddr,
     sync::{Arc, PoisonError, RwLock},
 };
 
 use tokio::sync::Semaphore;
 
-use changes::UserChange;
-use devices::{Devices, NotRead, PasswordMark, Record};
+use changes::{Moved, UserChange};
+use devices::{Devices, NotRead, Record};
 use hint::Hint;
-use host_key::{DeviceId, HostKey, Secret};
+use host_key::HostKey;
 use name::{NameError, UserName};
 use password::Credential;
+use table::Table;
 use throttle::{Refusal, Throttle};
 use users::{Standing, Users};
 
-use crate::vault::renames::Moved;
+pub use device::{Device, DeviceId};
+pub use secret::{PasswordMark, Secret};
 
 /// Verifications at a time: each may take 19 MiB and a core.
 const VERIFICATIONS: usize = 2;
-
-/// One device of one user, known by its host key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Device {
-    /// Whose.
-    pub user: UserName,
-    /// Which.
-    pub id: DeviceId,
-    /// Which password its host key depends on.
-    pub password: PasswordMark,
-}
 
 /// Why a host key is of no use.
 #[derive(Debug, thiserror::Error)]
@@ -86,50 +79,6 @@ pub enum LoginError {
     Failed(String),
 }
 
-/// The users, in a table that is replaced whole.
-struct Table {
-    users: Users,
-    /// In a fixed order, for [`Secret::pick`].
-    order: Vec<UserName>,
-    /// By their caseless forms; none where one stands for several names.
-    caseless: HashMap<String, Option<UserName>>,
-}
-
-impl Table {
-    fn new(users: Users) -> Arc<Self> {
-        let mut order: Vec<_> = users.able.keys().cloned().collect();
-        order.sort();
-        let kept_out = users
-            .mistakes
-            .iter()
-            .filter_map(|wrong| wrong.user.as_ref());
-        let mut caseless: HashMap<String, Option<UserName>> = HashMap::new();
-        for user in order.iter().chain(kept_out) {
-            caseless
-                .entry(user.caseless())
-                .and_modify(|other| *other = other.take().filter(|other| other == user))
-                .or_insert_with(|| Some(user.clone()));
-        }
-        Arc::new(Self {
-            users,
-            order,
-            caseless,
-        })
-    }
-
-    /// Who is meant by a name as it was typed: the user of exactly that name, or else the only
-    /// one whose name differs in upper and lower case only, since phones capitalise.
-    fn meant_by(&self, typed: &UserName) -> Option<&UserName> {
-        let listed = match self.users.standing(typed) {
-            Standing::Able => Some(typed),
-            Standing::KeptOut => None,
-            _ => self.caseless.get(&typed.caseless())?.as_ref(),
-        };
-        let (user, _) = self.users.able.get_key_value(listed?)?;
-        Some(user)
-    }
-}
-
 /// Whose login it is to be.
 struct Claim {
     /// The user of that name; none if there is nobody.
@@ -152,7 +101,6 @@ pub struct Accounts {
 
 impl Accounts {
     /// The users of the settings, with the secret that their host keys depend on.
-    #[must_use]
     pub fn new(users: impl Into<Users>, secret: Secret, devices: Devices) -> Self {
         Self {
             devices,
@@ -174,26 +122,22 @@ impl Accounts {
     }
 
     /// Whether there is such a user.
-    #[must_use]
     pub fn contains(&self, user: &UserName) -> bool {
         self.standing(user) == Standing::Able
     }
 
     /// What the lists of users say of this name.
-    #[must_use]
     pub fn standing(&self, user: &UserName) -> Standing {
         self.table().users.standing(user)
     }
 
     /// How many entries of the lists keep somebody out.
-    #[must_use]
     pub fn kept_out(&self) -> usize {
         self.table().users.kept_out()
     }
 
     /// Everybody in the order of their names, with the kind of password; also those who are
     /// kept out by a mistake.
-    #[must_use]
     pub fn users(&self) -> Vec<(UserName, String)> {
         let table = self.table();
         let mut users: Vec<_> = table.users.named().collect();
@@ -205,18 +149,16 @@ impl Accounts {
     }
 
     /// Whether a device's host key works, as far as the password goes.
-    #[must_use]
     pub fn is_current(&self, record: &Record) -> bool {
         let table = self.table();
         let user = record.user.parse().ok();
         user.and_then(|user| Some((table.users.able.get(&user)?, user)))
             .is_some_and(|(credential, user)| {
-                self.secret.mark(&user, credential) == record.password
+                self.secret.has_made(record.password, &user, credential)
             })
     }
 
     /// How many users there are.
-    #[must_use]
     pub fn count(&self) -> usize {
         self.table().order.len()
     }
@@ -294,9 +236,6 @@ impl Accounts {
     }
 
     /// The device that a host key belongs to.
-    ///
-    /// # Errors
-    /// [`KeyError`].
     pub async fn authenticate(&self, key: &str) -> Result<Device, KeyError> {
         let Some(device) = self.genuine(key) else {
             return Err(self.ingenuine(key).await);

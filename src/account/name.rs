@@ -35,14 +35,12 @@ pub enum NameError {
 
 impl UserName {
     /// The name as text.
-    #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
     /// What it has in common with names that differ from it in upper and lower case only, or
     /// in the bytes by which the same characters are written.
-    #[must_use]
     pub fn caseless(&self) -> String {
         spelling::caseless(&self.0)
     }

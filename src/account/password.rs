@@ -20,9 +20,6 @@ pub struct Credential {
 
 /// Makes an argon2id hash in PHC format, with the crate's parameters, which are OWASP's:
 /// 19 MiB, so that a Raspberry Pi with 512 MB can verify a few at a time.
-///
-/// # Errors
-/// [`CredentialError::Empty`]; [`CredentialError::Long`]; [`CredentialError::Random`].
 pub fn hash(password: &str) -> Result<String, CredentialError> {
     if password.is_empty() {
         return Err(CredentialError::Empty);
@@ -107,9 +104,6 @@ impl Credential {
     }
 
     /// Either, as a line of a users file may have it: what begins like a hash is one.
-    ///
-    /// # Errors
-    /// As the two others.
     pub fn plain_or_hashed(text: &str) -> Result<Self, CredentialError> {
         let looks_hashed = ["$argon2", "$pbkdf2", "$scrypt"]
             .iter()
@@ -123,7 +117,6 @@ impl Credential {
 
     /// Whether this is the password. Costs whatever the hash costs, so it belongs
     /// on a blocking thread; plain ones are compared in constant time.
-    #[must_use]
     pub fn matches(&self, password: &str) -> bool {
         let password = password.as_bytes();
         match &self.hash {
@@ -142,19 +135,16 @@ impl Credential {
     }
 
     /// Whether it is stored in the same words. Two hashes of the same password are not.
-    #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
         self.stored == other.stored
     }
 
     /// Whether it begins or ends with a blank, as far as that can be told.
-    #[must_use]
     pub fn has_blank_at_an_end(&self) -> bool {
         self.hash.is_none() && self.stored.trim() != self.stored
     }
 
     /// What it is, for people: `plain`, or the algorithm of its hash.
-    #[must_use]
     pub fn kind(&self) -> &str {
         match &self.hash {
             None => "plain",
@@ -163,7 +153,6 @@ impl Credential {
     }
 
     /// What host keys are bound to, so that a changed password logs devices out.
-    #[must_use]
     pub fn fingerprint_input(&self) -> &[u8] {
         self.stored.as_bytes()
     }

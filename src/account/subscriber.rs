@@ -8,7 +8,6 @@ use ipnet::Ipv6Net;
 const SUBSCRIBER: u8 = 64;
 
 /// What one subscriber has.
-#[must_use]
 pub fn network(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,

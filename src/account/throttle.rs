@@ -107,9 +107,6 @@ impl Throttle {
     /// Waits as long as this attempt deserves. `password` is anything that is the same for the
     /// same password compared with the same credential, and for no other. None is the address
     /// over a unix socket.
-    ///
-    /// # Errors
-    /// [`Refusal`].
     pub async fn attempt(
         &self,
         address: Option<IpAddr>,

@@ -48,7 +48,6 @@ pub enum Standing {
 
 impl Standing {
     /// Whether there is such a user for certain.
-    #[must_use]
     pub fn is_listed(self) -> bool {
         matches!(self, Self::Able | Self::KeptOut)
     }
@@ -56,13 +55,11 @@ impl Standing {
 
 impl Users {
     /// The kind of a user's password, or that it cannot be used.
-    #[must_use]
     pub fn kind(&self, user: &UserName) -> &str {
         self.able.get(user).map_or("unusable", Credential::kind)
     }
 
     /// What the lists say of this name.
-    #[must_use]
     pub fn standing(&self, user: &UserName) -> Standing {
         let is_named = |mistake: &Mistake| mistake.user.as_ref() == Some(user);
         if self.able.contains_key(user) {
@@ -85,7 +82,6 @@ impl Users {
     }
 
     /// How many entries keep somebody out.
-    #[must_use]
     pub fn kept_out(&self) -> usize {
         let mistakes = self.mistakes.iter();
         mistakes

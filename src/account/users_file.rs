@@ -36,7 +36,6 @@ pub struct Wrong {
 
 impl Wrong {
     /// One that nobody's name can be read in.
-    #[must_use]
     pub fn nameless(what: impl Into<String>) -> Self {
         Self {
             user: None,
@@ -46,9 +45,6 @@ impl Wrong {
 }
 
 /// Reads `name:password`; a password may have colons.
-///
-/// # Errors
-/// [`Wrong`].
 pub fn entry(text: &str, read: ReadPassword) -> Result<(UserName, Credential), Wrong> {
     let Some((name, password)) = text.split_once(':') else {
         return Err(Wrong::nameless("has no colon: write name:password"));
@@ -91,9 +87,6 @@ fn is_entry(line: &str) -> bool {
 
 /// Reads a users file, in which some lines may be in another encoding: these cannot be used,
 /// the others can.
-///
-/// # Errors
-/// As the file system says.
 pub fn read(path: &Path) -> io::Result<String> {
     let bytes = fs::read(path)?;
     Ok(String::from_utf8(bytes)
@@ -140,28 +133,22 @@ struct Line {
 
 impl Document {
     /// Reads the bytes of a file.
-    #[must_use]
     pub fn parse(bytes: &[u8]) -> Self {
         let lines = bytes.split_inclusive(|byte| *byte == b'\n');
         Self(lines.map(Line::parse).collect())
     }
 
     /// All of it, as it is to be written.
-    #[must_use]
     pub fn bytes(&self) -> Vec<u8> {
         self.0.iter().flat_map(|line| line.bytes.clone()).collect()
     }
 
     /// Whether there is such a user.
-    #[must_use]
     pub fn contains(&self, name: &UserName) -> bool {
         self.0.iter().any(|line| line.is_of(name))
     }
 
     /// Adds a user at the end.
-    ///
-    /// # Errors
-    /// [`EditError`].
     pub fn add(&mut self, name: &UserName, hash: &str) -> Result<(), EditError> {
         self.check_new(name)?;
         if let Some(last) = self.0.last_mut()
@@ -174,9 +161,6 @@ impl Document {
     }
 
     /// Gives a user another password.
-    ///
-    /// # Errors
-    /// [`EditError::Unknown`].
     pub fn change_password(&mut self, name: &UserName, hash: &str) -> Result<(), EditError> {
         let line = self.line(name)?;
         *line = Line::new(name, hash.as_bytes(), line.ending());
@@ -184,9 +168,6 @@ impl Document {
     }
 
     /// Takes a user out.
-    ///
-    /// # Errors
-    /// [`EditError::Unknown`].
     pub fn remove(&mut self, name: &UserName) -> Result<(), EditError> {
         self.line(name)?;
         self.0.retain(|line| !line.is_of(name));
@@ -194,9 +175,6 @@ impl Document {
     }
 
     /// Gives a user another name.
-    ///
-    /// # Errors
-    /// [`EditError`].
     pub fn rename(&mut self, from: &UserName, to: &UserName) -> Result<(), EditError> {
         if !self.line(from)?.is_usable {
             return Err(EditError::Wrong(from.clone()));

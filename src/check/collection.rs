@@ -17,11 +17,11 @@ use crate::{
         examine::{Examined, Kind, examine},
         screen::{self, ListError, Objection},
     },
+    disk::MIB,
+    layout::COLLECTION,
     vault::upkeep::Mend,
 };
 
-const FILE: &str = "collection.anki2";
-const MIB: u64 = 1024 * 1024;
 const BROKEN: &str = "Restore a snapshot or a backup with `anki-syncd restore`. If there is none: stop the server, move the file and its -wal and -shm files away, start the server, and choose Upload on the device with the complete collection.";
 
 pub(super) fn check(data: &Data, findings: &mut Findings) {
@@ -29,14 +29,14 @@ pub(super) fn check(data: &Data, findings: &mut Findings) {
     let bar = progress(users.len() as u64, "collections");
     for (user, folder) in users {
         bar.set_message(format!("collection of {user}"));
-        one(data, &user, &folder.join(FILE), findings);
+        one(data, &user, &folder.join(COLLECTION), findings);
         bar.inc(1);
     }
     bar.finish_and_clear();
 }
 
 fn one(data: &Data, user: &UserName, path: &Path, findings: &mut Findings) {
-    let place = of_user(user, FILE);
+    let place = of_user(user, COLLECTION);
     match fs::metadata(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return,
         Err(error) => return QuietError::Io(error).tell(place, findings),
@@ -125,7 +125,7 @@ fn journal(user: &UserName, path: &Path, findings: &mut Findings) {
             "journal-left",
             user,
             format_args!(
-                "{FILE}{} was left by a program that did not end properly. It contains a part of the collection that a copy of {FILE} alone would lack",
+                "{COLLECTION}{} was left by a program that did not end properly. It contains a part of the collection that a copy of {COLLECTION} alone would lack",
                 some_of(&left)
             ),
             "Keep the files together. The next sync, or `check --repair`, merges them.",

@@ -14,7 +14,11 @@ use super::{
     media,
     subject::{Account, Subject, users_folders},
 };
-use crate::{account::name::UserName, control::Request, vault::served};
+use crate::{
+    account::name::UserName,
+    control::Request,
+    layout::{self, is_absent},
+};
 
 /// The command of a process that looks.
 const COMMAND: &str = "look-at-data";
@@ -87,10 +91,11 @@ impl Data {
 
     fn check_absent(&self, findings: &mut Findings) {
         for user in &self.users {
-            match served::is_absent(&self.base, user) {
+            match is_absent(&self.base, user.as_str()) {
                 Ok(false) => {}
                 Ok(true) => {
-                    let (folder, mark) = served::places(&self.base, user);
+                    let folder = layout::user_folder(&self.base, user.as_str());
+                    let mark = layout::mark(&self.base, user.as_str());
                     findings.problem(
                         "data-missing",
                         folder.display(),
@@ -98,7 +103,10 @@ impl Data {
                         format_args!("Mount its disk, or restore the folder from a backup. If the data are lost for good, remove {} and restart the server: the first device to sync then uploads its collection.", mark.display()),
                     );
                 }
-                Err(error) => findings.unseen(self.base.join(user.as_str()).display(), error),
+                Err(error) => findings.unseen(
+                    layout::user_folder(&self.base, user.as_str()).display(),
+                    error,
+                ),
             }
         }
     }

@@ -78,7 +78,7 @@ pub(super) fn tell_owners(
 
 /// Reports what follows if names in other cases are taken for the same.
 pub(super) fn tell_case(subject: &Subject, base: &Path, findings: &mut Findings) {
-    if !is_ignored_at(&base.join(crate::vault::base::OWN_FOLDER)) {
+    if !is_ignored_at(&base.join(crate::layout::OWN)) {
         return;
     }
     findings.note(

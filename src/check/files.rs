@@ -15,13 +15,13 @@ use super::{
 };
 use crate::{
     account::users::Standing,
-    vault::{base::OWN_FOLDER, users_folder::may_be_users_folder},
+    layout::{
+        COLLECTION, HOST_KEY_SECRET, OF_FILE_SYSTEMS, OWN, TEMPORARY,
+        users_folder::may_be_users_folder,
+    },
 };
 
-const SECRET: &str = ".anki-syncd/host-key-secret";
 const SECRET_BYTES: u64 = 32;
-/// What file systems and their snapshots have in a folder where they are mounted.
-const OF_FILE_SYSTEMS: [&str; 2] = ["lost+found", ".snapshots"];
 /// No upload takes this long.
 const OLD: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -112,7 +112,7 @@ fn itself(walk: &Walk, metadata: &Metadata, seen: &mut Seen, findings: &mut Find
                     "the data folder also contains {}, which does not belong to the server. So the folder's owner and permissions, which do not suit the server's account, {name}, are left as they are",
                     other.display()
                 ),
-                format_args!("Set SYNC_BASE (base) to a folder that contains nothing else, and move the users' folders and {OWN_FOLDER} there."),
+                format_args!("Set SYNC_BASE (base) to a folder that contains nothing else, and move the users' folders and {OWN} there."),
             );
         }
         return;
@@ -144,7 +144,7 @@ fn shared_with(base: &Path) -> Option<PathBuf> {
 }
 
 fn is_servers(path: &Path) -> bool {
-    path.ends_with(OWN_FOLDER) || may_be_users_folder(path)
+    path.ends_with(OWN) || may_be_users_folder(path)
 }
 
 fn is_of_file_system(path: &Path) -> bool {
@@ -210,7 +210,7 @@ impl Walk<'_> {
     fn is_left_over(&self, path: &Path, metadata: &Metadata) -> bool {
         let is_temporary = path
             .parent()
-            .is_some_and(|parent| parent.ends_with(".anki-syncd/tmp"));
+            .is_some_and(|parent| parent.ends_with(TEMPORARY));
         let age = metadata
             .modified()
             .ok()
@@ -294,31 +294,31 @@ fn tell(seen: Seen, account: &Account, findings: &mut Findings) {
 }
 
 fn secret_mode(base: &Path, findings: &mut Findings) {
-    let Ok(metadata) = fs::metadata(base.join(SECRET)) else {
+    let Ok(metadata) = fs::metadata(base.join(HOST_KEY_SECRET)) else {
         return;
     };
     if metadata.mode() & 0o077 != 0 {
         findings
             .problem(
                 "secret-open",
-                SECRET,
+                HOST_KEY_SECRET,
                 "accounts other than the server's can read the secret behind the devices' keys, and so sync as any user",
                 "Run `chmod 600` on it. If somebody may have read it, remove it and restart the server; all devices then have to log in again.",
             )
             .with(Repair::SetMode {
-                paths: vec![PathBuf::from(SECRET)],
+                paths: vec![PathBuf::from(HOST_KEY_SECRET)],
             });
     }
 }
 
 fn secret_length(base: &Path, findings: &mut Findings) {
-    let Ok(metadata) = fs::metadata(base.join(SECRET)) else {
+    let Ok(metadata) = fs::metadata(base.join(HOST_KEY_SECRET)) else {
         return;
     };
     if metadata.len() != SECRET_BYTES {
         findings.problem(
             "secret-damaged",
-            SECRET,
+            HOST_KEY_SECRET,
             format_args!(
                 "has {} bytes instead of {SECRET_BYTES}, so the server does not start",
                 metadata.len()
@@ -338,7 +338,7 @@ fn strangers(subject: &Subject, findings: &mut Findings) {
     }
     for (user, folder) in subject.users() {
         let is_strangers = settings.users.standing(&user) == Standing::Stranger;
-        if is_strangers && folder.join("collection.anki2").exists() {
+        if is_strangers && folder.join(COLLECTION).exists() {
             findings.note(
                 "folder-without-user",
                 &user,

@@ -10,34 +10,34 @@ use super::{
 };
 use crate::{
     account::name::UserName,
-    collection::is_environment,
+    layout::{BATCH_JOURNAL, MEDIA, MEDIA_DATABASE, STAGING},
     media::{
         Error,
         examine::{Difference, difference, files, is_recorded, recorded},
         fault::{Fault, database_fault},
     },
     spelling,
+    sqlite::is_environment,
     vault::upkeep::Mend,
 };
 
 const AGAIN: Duration = Duration::from_secs(1);
-const JOURNAL: &str = ".anki-syncd/media/journal.json";
 
 type Differences = BTreeMap<String, Difference>;
 
 pub(super) fn check(data: &Data, findings: &mut Findings) {
     for (user, folder) in data.users() {
-        if !folder.join("media.db").exists() {
+        if !folder.join(MEDIA_DATABASE).exists() {
             without_database(&user, &folder, findings);
         } else if let Err(error) = one(data, &user, &folder, findings) {
-            error.tell(of_user(&user, "media"), findings);
+            error.tell(of_user(&user, MEDIA), findings);
         }
     }
 }
 
 /// Then every file is an extra one.
 fn without_database(user: &UserName, folder: &Path, findings: &mut Findings) {
-    let names: Vec<_> = fs::read_dir(folder.join("media"))
+    let names: Vec<_> = fs::read_dir(folder.join(MEDIA))
         .into_iter()
         .flatten()
         .flatten()
@@ -47,7 +47,7 @@ fn without_database(user: &UserName, folder: &Path, findings: &mut Findings) {
         findings
             .problem(
                 "media-database-missing",
-                of_user(user, "media.db"),
+                of_user(user, MEDIA_DATABASE),
                 format_args!("is missing, so devices do not receive the {} files in media", names.len()),
                 "`check --repair` records them again. Then log out and in on every device, so that it compares all its media.",
             )
@@ -61,8 +61,8 @@ fn one(
     folder: &Path,
     findings: &mut Findings,
 ) -> Result<(), QuietError> {
-    let (database, media) = (folder.join("media.db"), folder.join("media"));
-    let place = of_user(user, "media.db");
+    let (database, media) = (folder.join(MEDIA_DATABASE), folder.join(MEDIA));
+    let place = of_user(user, MEDIA_DATABASE);
     match quiet::read(&database, database_fault) {
         Ok(fault) => {
             if !tell_fault(user, &place, fault, findings) {
@@ -75,11 +75,11 @@ fn one(
         }
         Err(error) => return Err(error),
     }
-    if folder.join(JOURNAL).exists() && data.server.is_none() {
+    if folder.join(STAGING).join(BATCH_JOURNAL).exists() && data.server.is_none() {
         findings
             .note(
                 "media-batch-interrupted",
-                of_user(user, "media"),
+                of_user(user, MEDIA),
                 "a batch of media was interrupted, so the folder was not compared with media.db",
                 "Nothing to do: the next sync of media, or `check --repair`, completes or undoes the batch.",
             )
@@ -116,7 +116,7 @@ fn tell_clashes(user: &UserName, clashing: &[String], findings: &mut Findings) {
     if !clashing.is_empty() {
         findings.problem(
             "media-differ-in-case",
-            of_user(user, "media"),
+            of_user(user, MEDIA),
             format_args!(
                 "names differ only in upper and lower case, so on this file system they are one file: {}",
                 some_of(clashing)
@@ -237,7 +237,7 @@ fn tell(user: &UserName, found: Differences, findings: &mut Findings) {
     for (name, difference) in found {
         by_kind.entry(difference).or_default().push(name);
     }
-    let place = of_user(user, "media");
+    let place = of_user(user, MEDIA);
     for (difference, names) in by_kind {
         let which = format!("{} ({})", names.len(), some_of(&names));
         match difference {
@@ -320,7 +320,7 @@ fn not_text(user: &UserName, media: &Path, findings: &mut Findings) {
     if !names.is_empty() {
         findings.warning(
             "media-name",
-            of_user(user, "media"),
+            of_user(user, MEDIA),
             format_args!(
                 "files have names that are not UTF-8 and cannot be sent to devices: {}",
                 some_of(&names)

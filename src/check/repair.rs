@@ -26,6 +26,7 @@ use crate::{
     account::name::UserName,
     beneath,
     control::Request,
+    layout,
     vault::{
         Vaults,
         base::Base,
@@ -237,7 +238,7 @@ fn set_rights(file: &File, path: &Path) -> io::Result<()> {
         (0o600, 0o040)
     };
     // The group may have been let in on purpose, but not to what is the server's own.
-    let is_own = path.iter().any(|part| part == ".anki-syncd");
+    let is_own = path.iter().any(|part| part == layout::OWN);
     let kept = if is_own { 0 } else { metadata.mode() & group };
     Ok(fchmod(file, Mode::from_bits_truncate(owner | kept))?)
 }

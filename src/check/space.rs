@@ -8,9 +8,12 @@ use super::{
     finding::{Findings, of_user},
     subject::Subject,
 };
-use crate::vault::{room::Free, usage::Usage};
+use crate::{
+    disk::MIB,
+    layout::COLLECTION,
+    vault::{room::Free, usage::Usage},
+};
 
-const MIB: u64 = 1024 * 1024;
 /// An upload, the collection that it replaces, and a copy for a download.
 const COPIES: u64 = 3;
 const FEW_FILES: u64 = 1000;
@@ -40,7 +43,7 @@ pub(super) fn check(subject: &Subject, base: &Path, findings: &mut Findings) {
 
 fn room(subject: &Subject, base: &Path, free: Free, findings: &mut Findings) {
     let sizes = subject.users().into_iter().filter_map(|(user, folder)| {
-        let metadata = folder.join("collection.anki2").metadata().ok()?;
+        let metadata = folder.join(COLLECTION).metadata().ok()?;
         Some((metadata.len(), user))
     });
     let largest = sizes.max();
@@ -59,7 +62,7 @@ fn room(subject: &Subject, base: &Path, free: Free, findings: &mut Findings) {
             format_args!(
                 "{} MiB are free, but an upload of the largest collection, {} with {} MiB, may need {} MiB temporarily",
                 free.bytes / MIB,
-                of_user(&user, "collection.anki2"),
+                of_user(&user, COLLECTION),
                 size / MIB,
                 size * COPIES / MIB
             ),

@@ -16,8 +16,8 @@ use crate::{
         Request, Status,
         client::{self, Address, AskError},
     },
+    layout::users_folder::may_be_users_folder,
     service::unit::{Unit, UsersCredential},
-    vault::users_folder::may_be_users_folder,
 };
 
 /// The server that is checked, running or not.

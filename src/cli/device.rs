@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     account::{
-        devices::{DeviceName, Record},
+        devices::{DeviceName, Record, version_and_platform},
         name::UserName,
     },
     control::{DeviceReport, DeviceState, Request},
@@ -123,7 +123,7 @@ fn list(context: &Context, arguments: List) -> Result<(), CommandError> {
 }
 
 fn row(record: &Record) -> Vec<String> {
-    let (version, platform) = client(record);
+    let (version, platform) = version_and_platform(&record.client);
     let last_sync = match &record.last_action {
         Some(action) => format!("{}: {action}", table::ago(record.last_sync)),
         None => table::ago(record.last_sync),
@@ -150,13 +150,6 @@ fn state(state: DeviceState) -> &'static str {
         DeviceState::LoggedOut => "logged out",
         DeviceState::Revoked => "revoked",
     }
-}
-
-/// Of version, build and platform the first and the last.
-fn client(record: &Record) -> (&str, &str) {
-    let mut parts = record.client.split(',');
-    let version = parts.next().unwrap_or_default();
-    (version, parts.nth(1).unwrap_or_default())
 }
 
 fn revoke(context: &Context, arguments: Revoke) -> Result<(), CommandError> {
@@ -188,7 +181,7 @@ fn name(context: &Context, arguments: Name) -> Result<(), CommandError> {
 
 /// `1a2b3c4d of anna (26.09.3, linux)`.
 fn described(record: &Record) -> String {
-    let (version, platform) = client(record);
+    let (version, platform) = version_and_platform(&record.client);
     format!(
         "{} of {} ({}, {})",
         record.id.short(),

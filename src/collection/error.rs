@@ -1,6 +1,6 @@
 use std::fmt::Display;
 
-use crate::{wire::stream::Unreadable, work::Interrupted};
+use crate::{sqlite::is_environment, wire::stream::Unreadable, work::Interrupted};
 
 /// Why a collection could not be read or changed.
 ///
@@ -81,26 +81,6 @@ impl Error {
             _ => false,
         }
     }
-}
-
-/// Whether SQLite fails because of the disk, the memory, a lock or an interruption, and not of
-/// what it reads.
-pub fn is_environment(error: &rusqlite::Error) -> bool {
-    use rusqlite::ffi::ErrorCode as Code;
-    matches!(
-        error.sqlite_error_code(),
-        Some(
-            Code::DatabaseBusy
-                | Code::DatabaseLocked
-                | Code::OutOfMemory
-                | Code::PermissionDenied
-                | Code::ReadOnly
-                | Code::SystemIoFailure
-                | Code::DiskFull
-                | Code::CannotOpen
-                | Code::OperationInterrupted
-        )
-    )
 }
 
 /// Says in which row something failed.

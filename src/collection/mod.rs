@@ -42,7 +42,7 @@ pub mod upload;
 
 pub use create::create;
 pub use downgrade::downgrade;
-pub use error::{Error, is_environment};
+pub use error::Error;
 pub use upgrade::{is_upgradable, upgrade};
 
 /// What the functions of this module return.

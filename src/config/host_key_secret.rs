@@ -3,7 +3,7 @@
 use std::{fs, io, path::Path};
 
 use super::problem::Problems;
-use crate::account::host_key::Secret;
+use crate::account::Secret;
 
 /// The credential that holds it.
 const CREDENTIAL: &str = "host-key-secret";

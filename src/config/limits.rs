@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::keys::Keys;
+use crate::disk::MIB;
 
-pub(super) const MIB: u64 = 1024 * 1024;
 /// As the reference server: the decoded limit follows from the one as sent.
 const DECODED_PER_SENT: u64 = 3;
 

@@ -14,12 +14,12 @@ use super::{
     client_address::{ClientAddress, trusted_proxies},
     file, host_key_secret,
     keys::{Given, Keys},
-    limits::MIB,
     problem::Problems,
     users,
 };
 use crate::{
-    account::{host_key::Secret, users::Users},
+    account::{Secret, users::Users},
+    disk::MIB,
     vault::{retention::Retention, room::Room},
 };
 

@@ -3,8 +3,8 @@ mod users;
 
 use std::{ffi::OsString, io::Write, path::Path};
 
-use super::{client_address::ClientAddress, limits::MIB, problem::Problems, *};
-use crate::account::name::UserName;
+use super::{client_address::ClientAddress, problem::Problems, *};
+use crate::{account::name::UserName, disk::MIB};
 
 fn variables(given: &[(&str, &str)]) -> Variables {
     let mut variables: Variables = given

@@ -23,6 +23,7 @@ use crate::{
     },
     collection::file::Summary,
     http::pulse::Counts,
+    layout,
     media::Media,
     vault::upkeep::Mend,
     vault::usage::Usage,
@@ -36,7 +37,7 @@ pub const SYSTEM_SOCKET: &str = "/run/anki-syncd/control";
 /// Where a server that systemd passes no such socket has its own.
 #[must_use]
 pub fn own_socket(base: &Path) -> PathBuf {
-    base.join(".anki-syncd").join("control")
+    base.join(layout::CONTROL)
 }
 
 /// What a command asks.

@@ -28,7 +28,7 @@ use super::{
     visits::{Cards, MediaDeed},
 };
 use crate::{
-    account::{Accounts, KeyError, host_key::DeviceId},
+    account::{Accounts, DeviceId, KeyError},
     collection::upload::Refusal,
     disk::Spool,
     sync::{full, media, meta, normal},

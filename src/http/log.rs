@@ -8,7 +8,7 @@ use indicatif::HumanBytes;
 use super::{error::HttpError, visits::Visit};
 use crate::account::{
     Device,
-    devices::{DeviceName, Sighting},
+    devices::{DeviceName, Sighting, version_and_platform},
     name::UserName,
 };
 
@@ -175,9 +175,7 @@ impl Entry {
         } else {
             &self.user
         };
-        let mut client = self.client.split(',');
-        let version = client.next().unwrap_or_default();
-        let platform = client.nth(1).unwrap_or_default();
+        let (version, platform) = version_and_platform(&self.client);
         // Whoever has no valid key may have put anything there.
         let known = [version, platform, &self.short].map(|part| part.escape_debug().to_string());
         let place = format!("from {}", self.place);

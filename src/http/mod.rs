@@ -53,7 +53,7 @@ use tracked::Tracked;
 use visits::Visits;
 
 use crate::{
-    account::{Accounts, host_key::DeviceId},
+    account::{Accounts, DeviceId},
     config::{Limits, Settings, client_address::ClientAddress},
     seldom::Seldom,
     vault::{Vaults, room::Room},

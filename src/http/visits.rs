@@ -16,7 +16,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::{Server, log::Entry, route::Method};
 use crate::{
-    account::{Device, host_key::DeviceId},
+    account::{Device, DeviceId},
     media::{Media, Taken},
     vault::conversation::ABANDONED,
 };

@@ -5,10 +5,13 @@ use std::{
     io::{self, Read, Seek, Write},
 };
 
-use sha1::{Digest, Sha1};
 use zip::{CompressionMethod, ZipArchive, ZipWriter, result::ZipError, write::SimpleFileOptions};
 
-use super::{Error, Refusal, database::Entry, name::MediaName};
+use super::{
+    Error, Refusal,
+    database::{Entry, entry_of},
+    name::MediaName,
+};
 use crate::wire::media::{FILE_BYTES, FILES_PER_BATCH, META_BYTES, UploadEntry};
 
 const META: &str = "_meta";
@@ -68,31 +71,20 @@ impl<R: Read + Seek> Upload<R> {
     /// [`Refusal`] for a file that is not there, empty, too large or damaged; or a failure to write.
     pub fn extract(&mut self, name_in_zip: &str, mut to: impl Write) -> Result<Entry, Error> {
         let mut file = self.0.by_name(name_in_zip).map_err(blame)?;
-        let declared = file.size();
-        let mut digest = Sha1::new();
-        let mut size = 0u64;
-        let mut buffer = vec![0; 64 * 1024];
-        loop {
-            // The crate compares the checksum at the end; whatever it complains of is the zip's fault.
-            let read = file.read(&mut buffer).map_err(|_| Refusal::Zip)?;
-            let piece = buffer.get(..read).unwrap_or_default();
-            if piece.is_empty() {
-                break;
-            }
-            size += piece.len() as u64;
-            if size > declared {
-                return Err(Refusal::Zip.into());
-            }
-            digest.update(piece);
-            to.write_all(piece)?;
-        }
-        if size == 0 {
+        let mut left = file.size();
+        // The crate compares the checksum at the end; whatever it complains of is the zip's fault.
+        let entry = entry_of(
+            &mut file,
+            |_| Refusal::Zip.into(),
+            |piece| {
+                left = left.checked_sub(piece.len() as u64).ok_or(Refusal::Zip)?;
+                Ok::<_, Error>(to.write_all(piece)?)
+            },
+        )?;
+        if entry.size == 0 {
             return Err(Refusal::Nothing.into());
         }
-        Ok(Entry {
-            checksum: digest.finalize().into(),
-            size,
-        })
+        Ok(entry)
     }
 }
 

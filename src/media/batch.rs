@@ -17,9 +17,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::name::MediaName;
-use crate::durable::sync_folder;
-
-const JOURNAL: &str = "journal.json";
+use crate::{durable::sync_folder, files::if_there, layout::BATCH_JOURNAL};
 
 /// What is to become of one name.
 #[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
@@ -62,11 +60,8 @@ impl Folders {
     /// # Errors
     /// As the file system says.
     pub fn changed(&self) -> io::Result<Option<SystemTime>> {
-        match fs::metadata(&self.media) {
-            Ok(folder) => folder.modified().map(Some),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        }
+        let folder = if_there(fs::metadata(&self.media))?;
+        folder.map(|folder| folder.modified()).transpose()
     }
 
     /// Begins a batch, which leaves no staged file behind unless it is [intended](Self::intend).
@@ -140,23 +135,21 @@ impl Folders {
     }
 
     fn carry_out(&self, path: &Path, change: &Change) -> io::Result<()> {
-        match change {
+        let done = match change {
             // Missing when this was interrupted after the move.
-            Change::Put(number) => ignore_missing(fs::rename(self.staged(*number), path)),
-            Change::Remove => ignore_missing(fs::remove_file(path)),
-        }
+            Change::Put(number) => fs::rename(self.staged(*number), path),
+            Change::Remove => fs::remove_file(path),
+        };
+        if_there(done).map(drop)
     }
 
     fn read_journal(&self) -> io::Result<Option<Journal>> {
-        match fs::read(self.journal()) {
-            Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        }
+        let bytes = if_there(fs::read(self.journal()))?;
+        Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
     }
 
     fn journal(&self) -> PathBuf {
-        self.staging.join(JOURNAL)
+        self.staging.join(BATCH_JOURNAL)
     }
 
     fn staged(&self, number: usize) -> PathBuf {
@@ -178,13 +171,6 @@ impl Drop for Batch<'_> {
         {
             tracing::warn!(%error, "temporary media files cannot be removed yet");
         }
-    }
-}
-
-fn ignore_missing(result: io::Result<()>) -> io::Result<()> {
-    match result {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        result => result,
     }
 }
 

@@ -1,8 +1,13 @@
 //! `media.db`: what the reference server records of each media file.
 
-use std::{path::Path, time::Duration};
+use std::{
+    io::{self, Read},
+    path::Path,
+    time::Duration,
+};
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use sha1::{Digest, Sha1};
 
 use crate::wire::media::{CHANGES_PER_REPLY, Change};
 
@@ -19,6 +24,30 @@ pub struct Entry {
     pub checksum: Checksum,
     /// Bytes; 0 when the file was removed.
     pub size: u64,
+}
+
+/// What is to be recorded of a content, each piece of which is also handed over.
+///
+/// # Errors
+/// As `piece` says, or `unreadable` of a failure to read.
+pub fn entry_of<E>(
+    mut content: impl Read,
+    unreadable: impl Fn(io::Error) -> E,
+    mut piece: impl FnMut(&[u8]) -> Result<(), E>,
+) -> Result<Entry, E> {
+    let (mut digest, mut size) = (Sha1::new(), 0);
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        let read = content.read(&mut buffer).map_err(&unreadable)?;
+        let read = buffer.get(..read).unwrap_or_default();
+        if read.is_empty() {
+            let checksum = digest.finalize().into();
+            return Ok(Entry { checksum, size });
+        }
+        size += read.len() as u64;
+        digest.update(read);
+        piece(read)?;
+    }
 }
 
 /// Opens the database, and creates or upgrades it as needed.

@@ -3,7 +3,7 @@
 use std::{
     fmt,
     fs::{self, OpenOptions},
-    io::{self, Read},
+    io,
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::Path,
 };
@@ -11,11 +11,10 @@ use std::{
 use nix::libc::{O_NOFOLLOW, O_NONBLOCK};
 use rusqlite::{Connection, Transaction};
 use serde::{Deserialize, Serialize};
-use sha1::{Digest, Sha1};
 
 use super::{
     Error, MediaStore,
-    database::{self, Entry},
+    database::{self, Entry, entry_of},
     name::{MediaName, NameError},
 };
 use crate::{durable::sync_folder, wire::media::FILE_BYTES};
@@ -71,7 +70,7 @@ pub fn difference(
     }
     Ok(match recorded {
         Some(recorded) if recorded.size != metadata.len() => Some(Difference::Changed),
-        Some(recorded) => (entry_of(&path)? != recorded).then_some(Difference::Changed),
+        Some(recorded) => (entry_at(&path)? != recorded).then_some(Difference::Changed),
         None => Some(kind_of_extra(checked.err(), name, metadata.len())),
     })
 }
@@ -86,26 +85,12 @@ fn kind_of_extra(wrong: Option<NameError>, name: &str, size: u64) -> Difference 
     }
 }
 
-fn entry_of(path: &Path) -> io::Result<Entry> {
+fn entry_at(path: &Path) -> io::Result<Entry> {
     // It was a file a moment ago; what has come in its place must not make us wait.
     let mut options = OpenOptions::new();
     let flags = O_NONBLOCK | O_NOFOLLOW;
-    let mut file = options.read(true).custom_flags(flags).open(path)?;
-    let mut digest = Sha1::new();
-    let mut size = 0;
-    let mut buffer = vec![0; 64 * 1024];
-    loop {
-        let read = file.read(&mut buffer)?;
-        if read == 0 {
-            break;
-        }
-        size += read as u64;
-        digest.update(buffer.get(..read).unwrap_or_default());
-    }
-    Ok(Entry {
-        checksum: digest.finalize().into(),
-        size,
-    })
+    let file = options.read(true).custom_flags(flags).open(path)?;
+    entry_of(file, |error| error, |_| Ok(()))
 }
 
 /// Every name that has a file according to the database, handed over one by one.
@@ -188,7 +173,7 @@ impl MediaStore {
                     settled.forgotten += 1;
                 }
                 Some(Difference::Extra) => {
-                    let entry = entry_of(&media.join(name))?;
+                    let entry = entry_at(&media.join(name))?;
                     database::record(&transaction, name, entry, now_secs)?;
                     settled.recorded += 1;
                 }

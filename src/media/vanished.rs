@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, fs, io, path::Path};
 
 use super::{Error, MediaStore, database, examine::recorded};
+use crate::files::if_there;
 
 /// When none of at least so many files is there, their disk is missing rather than they:
 /// nobody removes all of them by hand, while a single one may well be all there is.
@@ -60,12 +61,7 @@ impl MediaStore {
 }
 
 fn cross_off(folder: &Path, names: &mut BTreeSet<String>) -> io::Result<()> {
-    let entries = match fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(error),
-    };
-    for entry in entries {
+    for entry in if_there(fs::read_dir(folder))?.into_iter().flatten() {
         let entry = entry?;
         let name = entry.file_name();
         let Some(name) = name.to_str().filter(|name| names.contains(*name)) else {

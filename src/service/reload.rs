@@ -9,10 +9,9 @@ use tokio::{sync::Mutex, task::spawn_blocking};
 
 use super::{fixed::Fixed, notify, watch::Stamp};
 use crate::{
-    account::users::Standing,
+    account::{changes::Moved, users::Standing},
     config::{Settings, Sources, UserLists, problem::Problems},
     http::Server,
-    vault::renames::Moved,
 };
 
 /// Logs what works, but is probably not meant, and who is kept out by a mistake.

@@ -4,7 +4,7 @@ use tempfile::NamedTempFile;
 
 use super::Error;
 use crate::{
-    account::host_key::DeviceId,
+    account::DeviceId,
     collection::upload::{CheckError, Refusal},
     vault::{self, Vault, download::Download, room::Room},
 };

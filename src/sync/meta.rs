@@ -4,7 +4,7 @@ use rusqlite::Connection;
 
 use super::Error;
 use crate::{
-    account::host_key::DeviceId,
+    account::DeviceId,
     clock,
     collection::{self, config},
     vault::Vault,

@@ -9,7 +9,7 @@ use std::{
 use tokio::time::Instant;
 
 use super::{Vault, conversation::ABANDONED};
-use crate::{account::host_key::DeviceId, wire::Usn};
+use crate::{account::DeviceId, wire::Usn};
 
 /// A request counts for as long as it takes, since a body may be long under way.
 #[derive(Clone, Default)]

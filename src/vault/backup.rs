@@ -12,11 +12,7 @@ use std::{
 use tempfile::TempDir;
 use tokio::runtime::Handle;
 
-use super::{
-    Error, Vault,
-    base::{create_folder, empty_folder},
-    opened,
-};
+use super::{Error, Vault, base::empty_folder, opened};
 use crate::{
     clock,
     collection::{
@@ -26,22 +22,18 @@ use crate::{
     },
     disk::Purpose,
     durable::copy_database,
+    files::{create_private, if_there},
+    layout,
     media::{
         Media,
         mirror::{count, mirror},
     },
 };
 
-/// Where copies are while somebody fetches them, in the user's folder.
-pub(super) const FOLDER: &str = ".anki-syncd/backup";
-
-/// Holds the time of the last backup, in the user's folder.
-const LAST: &str = ".anki-syncd/last-backup";
-
 /// When a user was last backed up, in seconds since 1970, as far as the server was told.
 #[must_use]
 pub fn last_of(folder: &Path) -> Option<i64> {
-    let time = fs::read_to_string(folder.join(LAST)).ok()?;
+    let time = fs::read_to_string(folder.join(layout::LAST_BACKUP)).ok()?;
     Some(clock::from_name(&time)? / 1000)
 }
 
@@ -118,14 +110,14 @@ impl Vault {
     /// # Errors
     /// [`Error`].
     pub async fn back_up(&self) -> Result<Backup, Error> {
-        let parent = self.folder.join(FOLDER);
+        let parent = self.folder.join(layout::BACKUP);
         // It is there, unless the user is gone.
         let folder = self
             .share
             .run(move || Ok::<_, Error>(tempfile::tempdir_in(parent)?));
         let folder = folder.await?;
         let folder = Folder::from(folder);
-        let copied = self.copy_collection_to(folder.path.join("collection.anki2"));
+        let copied = self.copy_collection_to(folder.path.join(layout::COLLECTION));
         let (collection, damage) = match copied.await {
             Ok(collection) => (collection, None),
             Err(error) if error.is_damage() => (None, Some(error)),
@@ -144,7 +136,7 @@ impl Vault {
     /// # Errors
     /// [`Error::Io`].
     pub async fn backed_up(&self) -> Result<(), Error> {
-        let path = self.folder.join(LAST);
+        let path = self.folder.join(layout::LAST_BACKUP);
         let write = move || Ok(fs::write(path, clock::as_name(clock::now_ms()))?);
         self.operator.run(write).await
     }
@@ -203,17 +195,18 @@ impl Vault {
 
     /// Nearly all of the work is done before it is the backup's turn, for which devices wait.
     async fn copy_media_to(&self, folder: &Path) -> Result<Option<Media>, Error> {
-        let media = self.folder.join("media");
-        if !self.folder.join("media.db").try_exists()? {
+        let media = self.folder.join(layout::MEDIA);
+        if !self.folder.join(layout::MEDIA_DATABASE).try_exists()? {
             return Ok(None);
         }
-        let (database, copy) = (folder.join("media.db"), folder.join("media"));
+        let (database, copy) = (
+            folder.join(layout::MEDIA_DATABASE),
+            folder.join(layout::MEDIA),
+        );
         let mirrored = self.operator.run(move || {
             fs::create_dir(&copy)?;
-            match mirror(&media, &copy) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::Io(error)),
-                _ => Ok(copy),
-            }
+            if_there(mirror(&media, &copy))?;
+            Ok::<_, Error>(copy)
         });
         let copy = mirrored.await?;
         let in_turn = self.media(move |media| {
@@ -226,8 +219,8 @@ impl Vault {
 
     /// Makes room for copies, and removes those that nobody has fetched when the server ended.
     pub(super) fn prepare_backups(folder: &Path) -> io::Result<()> {
-        let copies = folder.join(FOLDER);
-        create_folder(&copies)?;
+        let copies = folder.join(layout::BACKUP);
+        create_private(&copies)?;
         empty_folder(&copies)
     }
 }

@@ -1,20 +1,19 @@
 //! `SYNC_BASE`: the folder of the users' folders, and of the server's own one.
 
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions, TryLockError},
+    fs::{self, File, OpenOptions, TryLockError},
     io::{self, Read},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
 use crate::{
-    account::host_key::Secret,
+    account::Secret,
     disk::{self, Fault},
     durable::{Replacement, is_unfinished},
+    files::{create_private, if_there},
+    layout,
 };
-
-/// A name that no user can have; the reference server ignores it.
-pub const OWN_FOLDER: &str = ".anki-syncd";
 
 /// The folder, held by this process alone.
 #[derive(Debug)]
@@ -68,15 +67,12 @@ fn remedy(error: &io::Error) -> &'static str {
 
 impl Base {
     /// Creates the folder if it is missing, and takes hold of it.
-    ///
-    /// # Errors
-    /// [`BaseError`].
     pub fn open(path: &Path) -> Result<Self, BaseError> {
-        let own = path.join(OWN_FOLDER);
-        create_folder(path)
-            .and_then(|()| create_folder(&own))
+        let own = path.join(layout::OWN);
+        create_private(path)
+            .and_then(|()| create_private(&own))
             .map_err(|source| failed(path, source))?;
-        let lock_path = own.join("lock");
+        let lock_path = path.join(layout::LOCK);
         let lock = private_file()
             .open(&lock_path)
             .map_err(|source| failed(&lock_path, source))?;
@@ -90,7 +86,7 @@ impl Base {
             _lock: lock,
         };
         let temporary = base.temporary();
-        create_folder(&temporary)
+        create_private(&temporary)
             .and_then(|()| empty_folder(&temporary))
             .and_then(|()| remove_unfinished(&own))
             .map_err(|source| failed(&temporary, source))?;
@@ -98,41 +94,33 @@ impl Base {
     }
 
     /// The folder itself.
-    #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
     /// The server's own folder for temporary files, which is empty at the start.
-    #[must_use]
     pub fn temporary(&self) -> PathBuf {
-        self.path.join(OWN_FOLDER).join("tmp")
+        self.path.join(layout::TEMPORARY)
     }
 
     /// A user's folder.
-    #[must_use]
     pub fn user_folder(&self, user: &crate::account::name::UserName) -> PathBuf {
-        self.path.join(user.as_str())
+        layout::user_folder(&self.path, user.as_str())
     }
 
     /// The file in which earlier versions kept what they knew of devices.
-    #[must_use]
     pub fn former_devices_file(&self) -> PathBuf {
-        self.path.join(OWN_FOLDER).join("devices.db")
+        self.path.join(layout::FORMER_DEVICES)
     }
 
     /// The file of the users that are being renamed.
-    #[must_use]
     pub fn renames_file(&self) -> PathBuf {
-        self.path.join(OWN_FOLDER).join("renames")
+        self.path.join(layout::RENAMES)
     }
 
     /// The secret behind all host keys, drawn when there is none yet.
-    ///
-    /// # Errors
-    /// [`BaseError`].
     pub fn host_key_secret(&self) -> Result<Secret, BaseError> {
-        let path = self.path.join(OWN_FOLDER).join("host-key-secret");
+        let path = self.path.join(layout::HOST_KEY_SECRET);
         let mut bytes = [0; Secret::BYTES];
         match File::open(&path) {
             Ok(mut file) => {
@@ -155,14 +143,6 @@ impl Base {
     }
 }
 
-/// Creates a folder that only the server may enter, with those above it.
-///
-/// # Errors
-/// As the file system says.
-pub fn create_folder(path: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(path)
-}
-
 pub(super) fn failed(path: &Path, source: io::Error) -> BaseError {
     BaseError::Io {
         path: path.to_owned(),
@@ -177,9 +157,6 @@ fn private_file() -> OpenOptions {
 }
 
 /// Removes everything in a folder, but not the folder.
-///
-/// # Errors
-/// As the file system says.
 pub fn empty_folder(path: &Path) -> io::Result<()> {
     for entry in fs::read_dir(path)? {
         let entry = entry?;
@@ -193,9 +170,6 @@ pub fn empty_folder(path: &Path) -> io::Result<()> {
 }
 
 /// Removes the new contents of files in a folder that a crash kept from their places.
-///
-/// # Errors
-/// As the file system says.
 pub(super) fn remove_unfinished(folder: &Path) -> io::Result<()> {
     for file in unfinished(folder)? {
         fs::remove_file(file)?;
@@ -208,9 +182,8 @@ pub(super) fn remove_unfinished(folder: &Path) -> io::Result<()> {
 /// # Errors
 /// As the file system says; a folder that is not there has none.
 pub(super) fn unfinished(folder: &Path) -> io::Result<Vec<PathBuf>> {
-    let entries = match fs::read_dir(folder) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries?,
+    let Some(entries) = if_there(fs::read_dir(folder))? else {
+        return Ok(Vec::new());
     };
     let mut unfinished = Vec::new();
     for entry in entries {
@@ -272,7 +245,7 @@ mod tests {
         let renames = folder.path().join(".anki-syncd/renames");
         // As one who is killed leaves it.
         std::mem::forget(Replacement::prepare(&renames, b"half").unwrap());
-        let own = folder.path().join(OWN_FOLDER);
+        let own = folder.path().join(layout::OWN);
         assert_eq!(unfinished(&own).unwrap().len(), 1);
         Base::open(folder.path()).unwrap();
         assert!(!leftover.exists() && !removed.exists());

@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{Error, Open, Vault, opened};
 use crate::{
-    account::host_key::DeviceId,
+    account::DeviceId,
     collection::{self, chunk::PendingIds, open::Collection},
     disk,
     wire::Usn,

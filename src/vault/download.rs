@@ -18,7 +18,7 @@ use tempfile::NamedTempFile;
 
 use super::{Error, IN_MEMORY, Vault, fold, opened, restored::Restores};
 use crate::{
-    account::host_key::DeviceId,
+    account::DeviceId,
     clock,
     collection::{file::downgrade_copy, open::Stamps},
     disk::{Promise, Purpose},

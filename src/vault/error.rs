@@ -8,12 +8,13 @@ use std::{
 use rusqlite::ffi::ErrorCode;
 use tokio::task::JoinError;
 
-use super::{TEMPORARY, room::NearlyFull};
+use super::room::NearlyFull;
 use crate::{
-    collection::{self, is_environment, open::OpenError, screen::RebuildError, upload::CheckError},
+    collection::{self, open::OpenError, screen::RebuildError, upload::CheckError},
     disk::{self, Fault},
     durable::CopyError,
-    media,
+    layout, media,
+    sqlite::is_environment,
     work::Interrupted,
 };
 
@@ -86,7 +87,7 @@ impl Error {
         if disk::fault(&self) != Some(Fault::Failed) {
             return self;
         }
-        match disk::probe(&folder.join(TEMPORARY)) {
+        match disk::probe(&folder.join(layout::TEMPORARY)) {
             Err(error) if disk::fault(&error) == Some(Fault::Full) => {
                 io::Error::new(ErrorKind::StorageFull, self.to_string()).into()
             }

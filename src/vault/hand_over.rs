@@ -26,13 +26,14 @@ use nix::{
     unistd::{Gid, Uid, fchownat},
 };
 
-use super::{
-    base::{BaseError, OWN_FOLDER, create_folder, failed},
-    users_folder::is_users_folder,
+use super::base::{BaseError, failed};
+use crate::{
+    files::create_private,
+    layout::{LOST_AND_FOUND, OWN, users_folder::is_users_folder},
 };
 
 /// What else may be there: the last where a file system is mounted.
-const BESIDE_USERS: [&str; 2] = [OWN_FOLDER, "lost+found"];
+const BESIDE_USERS: [&str; 2] = [OWN, LOST_AND_FOUND];
 const ROOT: u32 = 0;
 
 /// Creates the folder if it is missing, and gives it to the account with all in it that is
@@ -70,7 +71,7 @@ fn create_for(base: &Path, uid: Uid, gid: Gid) -> io::Result<()> {
         .ancestors()
         .take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists())
         .collect();
-    create_folder(base)?;
+    create_private(base)?;
     missing
         .into_iter()
         .try_for_each(|folder| lchown(folder, Some(uid.as_raw()), Some(gid.as_raw())))

@@ -5,14 +5,14 @@ use std::{fs, io, path::Path};
 
 use tokio::task::spawn_blocking;
 
-use super::{
-    Error, SNAPSHOTS, STAGING, TEMPORARY, Vaults, backup,
-    base::{OWN_FOLDER, unfinished},
+use super::{Error, Vaults, base::unfinished};
+use crate::{
+    account::name::UserName,
+    layout::{BACKUP, OWN, SNAPSHOTS, STAGING, TEMPORARY},
 };
-use crate::account::name::UserName;
 
 /// Where files are replaced, in a user's folder.
-pub(super) const PLACES: [&str; 2] = [OWN_FOLDER, SNAPSHOTS];
+pub(super) const PLACES: [&str; 2] = [OWN, SNAPSHOTS];
 
 impl Vaults {
     /// Clears it away, user by user. A batch of media that was committed is completed.
@@ -51,7 +51,7 @@ fn with_leftovers(base: &Path) -> io::Result<Vec<UserName>> {
     for entry in fs::read_dir(base)? {
         let entry = entry?;
         let (name, folder) = (entry.file_name(), entry.path());
-        let left = [TEMPORARY, backup::FOLDER, STAGING];
+        let left = [TEMPORARY, BACKUP, STAGING];
         let unfinished = |place| unfinished(&folder.join(place)).is_ok_and(|left| !left.is_empty());
         if (left.iter().any(|left| is_occupied(&folder.join(left)))
             || PLACES.into_iter().any(unfinished))

@@ -20,12 +20,11 @@ mod replace;
 mod restored;
 pub mod retention;
 pub mod room;
-pub mod served;
+mod served;
 mod slot;
 pub mod snapshot;
 pub mod upkeep;
 pub mod usage;
-pub mod users_folder;
 mod vaults;
 pub mod workers;
 
@@ -43,17 +42,19 @@ use tempfile::NamedTempFile;
 use tokio::sync::{Mutex, MutexGuard};
 
 use crate::{
-    account::host_key::DeviceId,
+    account::DeviceId,
     clock,
     collection::open::Collection,
     disk::{Bounded, Disk, Purpose, Spool},
     durable::folder_of,
+    files::create_private,
+    layout,
     media::{self, MediaStore},
     work::to_the_end,
 };
 use activity::Activity;
 use backup::Readers;
-use base::{create_folder, empty_folder, remove_unfinished};
+use base::{empty_folder, remove_unfinished};
 use conversation::{ABANDONED, Conversation, SILENCE};
 use download::Copies;
 use keeping::Keeping;
@@ -70,12 +71,6 @@ pub use vaults::Vaults;
 const IDLE: Duration = Duration::from_secs(5);
 /// What is received or packed goes to a file once it is larger than this.
 const IN_MEMORY: usize = 512 * 1024;
-/// Files in passing, in the user's folder.
-const TEMPORARY: &str = ".anki-syncd/tmp";
-/// Where a batch of media is prepared, in the user's folder.
-const STAGING: &str = ".anki-syncd/media";
-/// What was replaced, in the user's folder.
-const SNAPSHOTS: &str = ".anki-syncd/snapshots";
 
 /// One user's data.
 pub struct Vault {
@@ -111,9 +106,9 @@ impl Vault {
         keeping: Arc<Keeping>,
         workers: &Workers,
     ) -> Result<Self, Error> {
-        let temporary = folder.join(TEMPORARY);
+        let temporary = folder.join(layout::TEMPORARY);
         let vault = Self {
-            snapshots: Snapshots::new(folder.join(SNAPSHOTS), temporary, disk.clone()),
+            snapshots: Snapshots::new(folder.join(layout::SNAPSHOTS), temporary, disk.clone()),
             restores: Restores::new(&folder),
             folder,
             collection: Slot::default(),
@@ -129,7 +124,7 @@ impl Vault {
             share: workers.share(),
             operator: workers.operator(),
         };
-        create_folder(&vault.temporary())?;
+        create_private(&vault.temporary())?;
         empty_folder(&vault.temporary())?;
         for folder in leftovers::PLACES {
             remove_unfinished(&vault.folder.join(folder))?;
@@ -209,8 +204,11 @@ impl Vault {
         &self,
         work: impl FnOnce(&mut MediaStore) -> Result<R, media::Error> + Send + 'static,
     ) -> Result<R, Error> {
-        let (database, folder) = (self.folder.join("media.db"), self.folder.join("media"));
-        let staging = self.folder.join(STAGING);
+        let (database, folder) = (
+            self.folder.join(layout::MEDIA_DATABASE),
+            self.folder.join(layout::MEDIA),
+        );
+        let staging = self.folder.join(layout::STAGING);
         let (user, disk) = (self.folder.clone(), self.disk.clone());
         let unsettled = Arc::clone(&self.unsettled);
         let result = self.media.run(&self.share, move |open| {
@@ -272,11 +270,11 @@ impl Vault {
     }
 
     fn temporary(&self) -> PathBuf {
-        self.folder.join(TEMPORARY)
+        self.folder.join(layout::TEMPORARY)
     }
 
     fn collection_path(&self) -> PathBuf {
-        self.folder.join("collection.anki2")
+        self.folder.join(layout::COLLECTION)
     }
 }
 

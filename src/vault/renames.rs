@@ -17,9 +17,10 @@ use tokio::task::spawn_blocking;
 
 use super::{Error, Vaults};
 use crate::{
-    account::{name::UserName, users::Standing},
+    account::{changes::Moved, name::UserName, users::Standing},
     clock,
     durable::Replacement,
+    files::if_there,
 };
 
 /// Also a list that comes back in a power cut is followed for so long.
@@ -32,15 +33,6 @@ struct Rename {
     to: UserName,
     /// In seconds since 1970.
     begun: i64,
-}
-
-/// Data that have another name now.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Moved {
-    /// The name that they had.
-    pub from: UserName,
-    /// The name that they have.
-    pub to: UserName,
 }
 
 /// What has come of following the list of users.
@@ -237,9 +229,8 @@ async fn is_there(path: PathBuf) -> Result<bool, Error> {
 
 /// A damaged list is as good as none: it was of use for an hour only.
 fn read(path: &Path) -> io::Result<Vec<Rename>> {
-    let bytes = match fs::read(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        read => read?,
+    let Some(bytes) = if_there(fs::read(path))? else {
+        return Ok(Vec::new());
     };
     Ok(serde_json::from_slice(&bytes).unwrap_or_else(|error| {
         tracing::error!("{} is damaged and is ignored: {error}", path.display());

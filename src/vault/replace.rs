@@ -1,6 +1,6 @@
 //! Putting another collection in the place of the present one, which is kept.
 
-use std::{fs, io, path::PathBuf};
+use std::{fs, path::PathBuf};
 
 use tempfile::NamedTempFile;
 
@@ -11,7 +11,7 @@ use super::{
     workers::Share,
 };
 use crate::{
-    account::host_key::DeviceId,
+    account::DeviceId,
     clock,
     collection::{
         file::{Summary, accept_upload, stamp_restored, summary},
@@ -19,6 +19,8 @@ use crate::{
         upload::{CheckError, Refusal},
     },
     durable::sync_folder,
+    files::if_there,
+    sqlite::{WAL, WAL_INDEX, beside},
     work::{self, Interrupted},
 };
 
@@ -181,11 +183,8 @@ impl Place {
     }
 
     fn put(&self, new: NamedTempFile) -> Result<(), Error> {
-        for journal in ["collection.anki2-wal", "collection.anki2-shm"] {
-            match fs::remove_file(self.folder.join(journal)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
-                _ => {}
-            }
+        for journal in [WAL, WAL_INDEX] {
+            if_there(fs::remove_file(beside(&self.collection, journal)))?;
         }
         // Or a power cut might leave the old journal beside the new file.
         sync_folder(&self.folder)?;

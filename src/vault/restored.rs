@@ -11,13 +11,13 @@ use serde::{Deserialize, Serialize};
 
 use super::{Error, Vault};
 use crate::{
-    account::host_key::DeviceId,
+    account::DeviceId,
     clock,
     collection::upload::{CheckError, Refusal},
     durable::{Replacement, folder_of, sync_folder},
+    files::if_there,
+    layout,
 };
-
-const FILE: &str = ".anki-syncd/restored.json";
 
 /// A collection that was restored, or that came after it, as it is on disk.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -37,7 +37,7 @@ pub(super) struct Restores(Arc<Mutex<PathBuf>>);
 
 impl Restores {
     pub(super) fn new(folder: &Path) -> Self {
-        Self(Arc::new(Mutex::new(folder.join(FILE))))
+        Self(Arc::new(Mutex::new(folder.join(layout::RESTORED))))
     }
 
     /// Notes that a restored collection takes the place of the one with the other stamp.
@@ -95,11 +95,10 @@ impl Restores {
 
     fn forget(&self) -> io::Result<bool> {
         let file = self.lock();
-        match fs::remove_file(&*file) {
-            Ok(()) => sync_folder(folder_of(&file)).map(|()| true),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(error),
+        if if_there(fs::remove_file(&*file))?.is_none() {
+            return Ok(false);
         }
+        sync_folder(folder_of(&file)).map(|()| true)
     }
 
     fn lock(&self) -> MutexGuard<'_, PathBuf> {
@@ -108,10 +107,8 @@ impl Restores {
 }
 
 fn read(file: &Path) -> io::Result<Vec<Restored>> {
-    let bytes = match fs::read(file) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(error),
+    let Some(bytes) = if_there(fs::read(file))? else {
+        return Ok(Vec::new());
     };
     Ok(serde_json::from_slice(&bytes).unwrap_or_else(|error| {
         // It is written whole; whoever has changed it is not to be stopped by it.

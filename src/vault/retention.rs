@@ -1,6 +1,7 @@
 //! Which snapshots stay, as a pure function of what there is.
 
-const MIB: u64 = 1024 * 1024;
+use crate::disk::MIB;
+
 const MS_PER_DAY: i64 = 24 * 60 * 60 * 1000;
 
 /// How many snapshots a user's collection gets.

@@ -1,9 +1,7 @@
 //! How much may be stored: what stays free on the disk, and what one user may fill.
 
-use std::io;
-
 use super::{Error, Vault};
-use crate::disk::MIB;
+use crate::{disk::MIB, files::if_there};
 
 pub use crate::disk::Free;
 
@@ -62,11 +60,8 @@ impl Vault {
     /// # Errors
     /// As the file system says; a collection that is not there yet has none.
     pub fn collection_bytes(&self) -> Result<u64, Error> {
-        match self.collection_path().metadata() {
-            Ok(file) => Ok(file.len()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
-            Err(error) => Err(error.into()),
-        }
+        let file = if_there(self.collection_path().metadata())?;
+        Ok(file.map_or(0, |file| file.len()))
     }
 }
 

@@ -17,14 +17,13 @@ use std::{
 
 use nix::unistd::syncfs;
 
-use super::{
-    Error, TEMPORARY,
-    base::{OWN_FOLDER, create_folder},
+use super::Error;
+use crate::{
+    account::name::UserName,
+    durable::sync_folder,
+    files::{create_private, if_there},
+    layout::{self, OWN, SERVED, TEMPORARY, has_data},
 };
-use crate::{account::name::UserName, durable::sync_folder};
-
-/// Below `SYNC_BASE`.
-const FOLDER: &str = ".anki-syncd/served";
 
 /// The marks of the users under one `SYNC_BASE`.
 #[derive(Debug, Clone)]
@@ -37,7 +36,7 @@ impl Served {
     pub(super) fn new(base: &Path) -> Self {
         Self {
             base: base.to_owned(),
-            marks: base.join(FOLDER),
+            marks: base.join(SERVED),
         }
     }
 
@@ -63,8 +62,8 @@ impl Served {
         }
         // Before the mark, or a power cut could leave the mark alone, and lock a new user out.
         let folder = self.folder(user);
-        if folder.join(OWN_FOLDER).try_exists()? {
-            sync_folder(&folder.join(OWN_FOLDER))?;
+        if folder.join(OWN).try_exists()? {
+            sync_folder(&folder.join(OWN))?;
         }
         sync_folder(&folder)?;
         self.mark_all(&[user])
@@ -97,7 +96,7 @@ impl Served {
     fn mark_all(&self, users: &[&UserName]) -> io::Result<()> {
         sync_folder(&self.base)?;
         if !self.marks.try_exists()? {
-            create_folder(&self.marks)?;
+            create_private(&self.marks)?;
             self.marks.parent().map_or(Ok(()), sync_folder)?;
         }
         for user in users {
@@ -108,20 +107,15 @@ impl Served {
 
     /// Forgets a user whose data are gone for good, or are another one's.
     pub(super) fn forget(&self, user: &UserName) -> io::Result<()> {
-        match fs::remove_file(self.mark_of(user)) {
-            Ok(()) => sync_folder(&self.marks),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(error),
+        match if_there(fs::remove_file(self.mark_of(user)))? {
+            Some(()) => sync_folder(&self.marks),
+            None => Ok(()),
         }
     }
 
     /// Forgets who is no user any more and has no folder: one who gets that name later is new.
     pub(super) fn forget_others(&self, is_user: impl Fn(&UserName) -> bool) -> io::Result<()> {
-        let marks = match fs::read_dir(&self.marks) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            marks => marks?,
-        };
-        for mark in marks {
+        for mark in if_there(fs::read_dir(&self.marks))?.into_iter().flatten() {
             let name = mark?.file_name();
             let user = name.to_str().and_then(|name| name.parse().ok());
             if let Some(user) = user.filter(|user| !is_user(user))
@@ -134,39 +128,12 @@ impl Served {
     }
 
     fn folder(&self, user: &UserName) -> PathBuf {
-        self.base.join(user.as_str())
+        layout::user_folder(&self.base, user.as_str())
     }
 
     fn mark_of(&self, user: &UserName) -> PathBuf {
-        self.marks.join(user.as_str())
+        layout::mark(&self.base, user.as_str())
     }
-}
-
-/// Whether a folder is one that a user was served from: more than what a disk is mounted on,
-/// and more than what was written there of devices while the disk was not.
-pub(super) fn has_data(folder: &Path) -> io::Result<bool> {
-    for part in ["collection.anki2", "media.db", TEMPORARY] {
-        if folder.join(part).try_exists()? {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
-
-/// Whether a user who has been served has no data where they were, in this `SYNC_BASE`.
-///
-/// # Errors
-/// As the file system says.
-pub fn is_absent(base: &Path, user: &UserName) -> io::Result<bool> {
-    let served = Served::new(base);
-    Ok(served.mark_of(user).try_exists()? && !has_data(&served.folder(user))?)
-}
-
-/// How a folder and its mark are called in [`is_absent`].
-#[must_use]
-pub fn places(base: &Path, user: &UserName) -> (PathBuf, PathBuf) {
-    let served = Served::new(base);
-    (served.folder(user), served.mark_of(user))
 }
 
 /// What a vault's folder has as long as it is there; one is made no more than once.
@@ -182,7 +149,7 @@ fn absent(folder: &Path) -> Error {
     let name = folder.file_name().unwrap_or_default();
     Error::Absent {
         folder: folder.to_owned(),
-        mark: folder.with_file_name(FOLDER).join(name),
+        mark: folder.with_file_name(SERVED).join(name),
     }
 }
 
@@ -201,7 +168,7 @@ mod tests {
         let (base, served, anna) = place();
         let folder = base.path().join("anna");
         served.admit(&anna).unwrap();
-        create_folder(&folder.join(TEMPORARY)).unwrap();
+        create_private(&folder.join(TEMPORARY)).unwrap();
         served.note(&anna).unwrap();
         served.admit(&anna).unwrap();
         fs::rename(&folder, base.path().join("away")).unwrap();
@@ -222,13 +189,13 @@ mod tests {
     #[test]
     fn what_is_known_of_devices_alone_does_not_make_a_user_served() {
         let (base, served, anna) = place();
-        create_folder(&base.path().join("anna/.anki-syncd/devices")).unwrap();
+        create_private(&base.path().join("anna/.anki-syncd/devices")).unwrap();
         served.note_those_with_data([&anna]).unwrap();
         served.admit(&anna).unwrap();
         // A backup of damaged data has the media only.
         fs::write(base.path().join("anna/media.db"), "").unwrap();
         served.note_those_with_data([&anna]).unwrap();
-        assert!(base.path().join(FOLDER).join("anna").exists());
+        assert!(base.path().join(SERVED).join("anna").exists());
         served.admit(&anna).unwrap();
     }
 
@@ -237,7 +204,7 @@ mod tests {
         let (base, served, anna) = place();
         let ben: UserName = "ben".parse().unwrap();
         for user in [&anna, &ben] {
-            create_folder(&base.path().join(user.as_str()).join(TEMPORARY)).unwrap();
+            create_private(&base.path().join(user.as_str()).join(TEMPORARY)).unwrap();
             served.note(user).unwrap();
         }
         fs::remove_dir_all(base.path().join("anna")).unwrap();
@@ -245,6 +212,6 @@ mod tests {
         assert!(served.admit(&anna).is_err());
         served.forget_others(|_| false).unwrap();
         served.admit(&anna).unwrap();
-        assert!(base.path().join(FOLDER).join("ben").exists());
+        assert!(base.path().join(SERVED).join("ben").exists());
     }
 }

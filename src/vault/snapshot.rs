@@ -15,14 +15,13 @@ use std::{
 use serde::{Deserialize, Serialize};
 use tempfile::NamedTempFile;
 
-use super::{
-    base::create_folder,
-    retention::{Candidate, Retention},
-};
+use super::retention::{Candidate, Retention};
 use crate::{
     clock,
     disk::{Disk, Purpose},
     durable::{link, sync_folder},
+    files::{create_private, if_there},
+    sqlite::{WAL, beside},
 };
 
 /// Fast, and on real collections hardly larger than what takes several times as long.
@@ -31,7 +30,6 @@ const BLOCK: usize = 256 * 1024;
 /// Of a file as it was, and once it is compressed.
 const RAW: &str = ".anki2";
 const COMPRESSED: &str = ".anki2.zst";
-const JOURNAL: &str = "-wal";
 
 /// Why a snapshot was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -131,10 +129,8 @@ impl Snapshots {
     }
 
     fn files(&self) -> io::Result<Vec<Snapshot>> {
-        let entries = match fs::read_dir(&self.folder) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(error),
+        let Some(entries) = if_there(fs::read_dir(&self.folder))? else {
+            return Ok(Vec::new());
         };
         let mut snapshots = Vec::new();
         for entry in entries {
@@ -163,7 +159,7 @@ impl Snapshots {
     /// As the file system says; there is no new snapshot then.
     pub fn keep(&self, collection: &Path, why: Why) -> io::Result<Snapshot> {
         if !self.folder.exists() {
-            create_folder(&self.folder)?;
+            create_private(&self.folder)?;
             self.folder.parent().map_or(Ok(()), sync_folder)?;
         }
         let newest = self.list()?.last().map(|newest| newest.at_ms);
@@ -177,7 +173,7 @@ impl Snapshots {
         let kept = self.path(&snapshot);
         if why == Why::Damaged {
             // First, since without it the file itself may be worth nothing.
-            ignore_missing(link(&journal(collection), &journal(&kept)))?;
+            if_there(link(&journal(collection), &journal(&kept)))?;
         }
         link(collection, &kept)
             .and_then(|()| sync_folder(&self.folder))
@@ -194,7 +190,7 @@ impl Snapshots {
         // A full disk may refuse a new name, and so only what has a journal is to need one.
         if kept.why == Why::Damaged && !journal(collection).exists() {
             let kept = journal(&self.path(kept));
-            ignore_missing(fs::rename(kept, journal(collection)))?;
+            if_there(fs::rename(kept, journal(collection)))?;
         }
         self.discard(kept);
         Ok(())
@@ -204,7 +200,7 @@ impl Snapshots {
     pub fn discard(&self, snapshot: &Snapshot) {
         let path = self.path(snapshot);
         for path in [journal(&path), path] {
-            if let Err(error) = ignore_missing(fs::remove_file(&path)) {
+            if let Err(error) = if_there(fs::remove_file(&path)) {
                 tracing::warn!(%error, "{} cannot be removed", path.display());
             }
         }
@@ -363,18 +359,8 @@ impl Snapshots {
     }
 }
 
-fn ignore_missing(result: io::Result<()>) -> io::Result<()> {
-    result.or_else(|error| match error.kind() {
-        io::ErrorKind::NotFound => Ok(()),
-        _ => Err(error),
-    })
-}
-
-/// `SQLite`'s journal of a database.
 fn journal(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(JOURNAL);
-    name.into()
+    beside(path, WAL)
 }
 
 #[cfg(test)]

@@ -6,9 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{Error, Vault, Vaults, fold};
 use crate::{
-    account::{host_key::DeviceId, name::UserName},
+    account::{DeviceId, name::UserName},
     clock,
     collection::examine::number_unsent,
+    layout,
     media::examine::Settled,
 };
 
@@ -76,7 +77,7 @@ impl Vaults {
 impl Vault {
     /// Files with another content than recorded go to `.anki-syncd/set-aside`.
     async fn settle_media(&self, names: Vec<String>) -> Result<Settled, Error> {
-        let aside = self.folder.join(".anki-syncd/set-aside");
+        let aside = self.folder.join(layout::SET_ASIDE);
         self.media(move |store| store.settle_names(&names, &aside, clock::now_secs()))
             .await
     }

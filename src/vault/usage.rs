@@ -4,6 +4,8 @@ use std::{fs, io, path::Path};
 
 use serde::{Deserialize, Serialize};
 
+use crate::{files::if_there, layout};
+
 /// Bytes on disk, as file sizes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
@@ -26,14 +28,14 @@ impl Usage {
     pub fn of(folder: &Path) -> io::Result<Self> {
         let mut usage = Self::default();
         for (name, bytes) in files(folder)? {
-            if name.starts_with("collection.anki2") {
+            if name.starts_with(layout::COLLECTION) {
                 usage.collection_bytes += bytes;
             }
         }
-        let media = files(&folder.join("media"))?;
+        let media = files(&folder.join(layout::MEDIA))?;
         usage.media_files = media.len() as u64;
         usage.media_bytes = media.iter().map(|(_, bytes)| bytes).sum();
-        usage.own_bytes = tree_bytes(&folder.join(".anki-syncd"))?;
+        usage.own_bytes = tree_bytes(&folder.join(layout::OWN))?;
         Ok(usage)
     }
 }
@@ -62,11 +64,10 @@ fn tree_bytes(folder: &Path) -> io::Result<u64> {
 }
 
 fn entries(folder: &Path) -> io::Result<Vec<fs::DirEntry>> {
-    match fs::read_dir(folder) {
-        Ok(entries) => entries.collect(),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-        Err(error) => Err(error),
-    }
+    if_there(fs::read_dir(folder))?
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ impl Usn {
     }
 
     /// The one after it.
+    #[must_use]
     pub fn next(self) -> Self {
         Self(self.0.saturating_add(1))
     }

@@ -6,24 +6,26 @@
 
 use std::{
     collections::HashMap,
-    fs::{self, DirBuilder, File, OpenOptions},
+    fs::{self, File, OpenOptions},
     io::{self, Read, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
 use nix::errno::Errno;
 use serde::{Deserialize, Serialize};
 
-use super::{PasswordMark, Record};
+use super::record::Record;
 use crate::{
-    account::{host_key::DeviceId, name::UserName},
+    account::{device::DeviceId, name::UserName, secret::PasswordMark},
     clock,
     durable::sync_folder,
-    vault::served::is_absent,
+    files::{create_private, if_there},
+    layout::{self, is_absent},
 };
 
-const BELOW_A_USER: &str = ".anki-syncd/devices";
+/// What follows from losing what was known.
+pub(super) const NOT_KNOWN: &str = "Devices that were revoked can sync again. To keep them out, give their users new passwords, which logs out all devices of these users";
 const REVOKED: &str = ".revoked";
 /// A file until it has its own name.
 const NEW: &str = ".new";
@@ -33,6 +35,8 @@ const LONGEST: u64 = 64 * 1024;
 /// The devices of one user, on disk.
 pub(super) struct Folder {
     path: PathBuf,
+    /// The user's folder, which this one is in.
+    users: PathBuf,
     base: PathBuf,
     user: UserName,
 }
@@ -64,8 +68,10 @@ struct Content {
 
 impl Folder {
     pub(super) fn of(base: &Path, user: &UserName) -> Self {
+        let users = layout::user_folder(base, user.as_str());
         Self {
-            path: base.join(user.as_str()).join(BELOW_A_USER),
+            path: users.join(layout::DEVICES),
+            users,
             base: base.to_owned(),
             user: user.clone(),
         }
@@ -78,12 +84,12 @@ impl Folder {
 
     /// Whether the user has data here, but no list of devices.
     pub(super) fn is_lost(&self) -> bool {
-        self.users().is_dir() && !self.path.exists()
+        self.users.is_dir() && !self.path.exists()
     }
 
     /// Whether the user has a folder.
     pub(super) fn has_user(&self) -> bool {
-        self.users().is_dir()
+        self.users.is_dir()
     }
 
     /// Whether there is a file of this device, and none that says that it was revoked.
@@ -99,9 +105,8 @@ impl Folder {
     /// When the names cannot be read: then nobody knows who was revoked. When the system is
     /// short of something, which will pass, and is no reason to write a file anew.
     pub(super) fn read(&self, user: &UserName) -> io::Result<Vec<Record>> {
-        let entries = match fs::read_dir(&self.path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            entries => entries?,
+        let Some(entries) = if_there(fs::read_dir(&self.path))? else {
+            return Ok(Vec::new());
         };
         let mut records: HashMap<DeviceId, Record> = HashMap::new();
         for entry in entries {
@@ -166,9 +171,6 @@ impl Folder {
     }
 
     /// Writes a record, and makes it durable if it is a revocation.
-    ///
-    /// # Errors
-    /// As the file system says.
     pub(super) fn write(&self, record: &Record) -> io::Result<Written> {
         let is_revoked = record.is_revoked();
         if !self.make(is_revoked)? {
@@ -200,9 +202,6 @@ impl Folder {
     }
 
     /// Removes those, while nobody writes.
-    ///
-    /// # Errors
-    /// As the file system says.
     pub(super) fn remove_unfinished(&self) -> io::Result<()> {
         self.unfinished()?.iter().try_for_each(|path| remove(path))
     }
@@ -223,28 +222,17 @@ impl Folder {
     }
 
     /// Forgets a device that was not revoked.
-    ///
-    /// # Errors
-    /// As the file system says.
     pub(super) fn remove(&self, id: DeviceId) -> io::Result<()> {
         remove(&self.path.join(id.to_string()))
-    }
-
-    fn users(&self) -> PathBuf {
-        self.path
-            .ancestors()
-            .nth(2)
-            .unwrap_or(&self.base)
-            .to_owned()
     }
 
     /// Makes the folder, in the user's. A user's own folder is made for a revocation only,
     /// which has to be somewhere: else one that is missing would look like one that is empty.
     /// Below a folder that a disk is yet to be mounted on, nobody would find it again.
     fn make(&self, whatever: bool) -> io::Result<bool> {
-        if is_absent(&self.base, &self.user)? {
+        if is_absent(&self.base, self.user.as_str())? {
             if whatever {
-                let what = format!("the folder {} is missing or empty", self.users().display());
+                let what = format!("the folder {} is missing or empty", self.users.display());
                 return Err(io::Error::new(io::ErrorKind::NotFound, what));
             }
             return Ok(false);
@@ -252,10 +240,7 @@ impl Folder {
         if !whatever && !self.has_user() {
             return Ok(false);
         }
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&self.path)?;
+        create_private(&self.path)?;
         Ok(true)
     }
 
@@ -283,10 +268,7 @@ fn write_new(path: &Path, content: &Content, durably: bool) -> io::Result<()> {
 }
 
 fn remove(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        removed => removed,
-    }
+    if_there(fs::remove_file(path)).map(drop)
 }
 
 fn is_passing(error: &io::Error) -> bool {

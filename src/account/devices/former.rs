@@ -9,20 +9,22 @@ use std::{
 };
 
 use nix::unistd::syncfs;
-use rusqlite::{Connection, OpenFlags, Row};
-
-use super::{PasswordMark, Record, folder::Folder};
-use crate::{
-    account::name::UserName,
-    clock,
-    collection::is_environment,
-    durable::{folder_of, sync_folder},
-    vault::served::is_absent,
+use rusqlite::{
+    Connection, OpenFlags, Row,
+    types::{FromSql, FromSqlError, FromSqlResult, ValueRef},
 };
 
-/// Where an earlier version that is started again does not find it, and so warns that
-/// revocations may be lost.
-const TAKEN_OVER: &str = "devices.db.taken-over";
+use super::{
+    folder::{Folder, NOT_KNOWN},
+    record::Record,
+};
+use crate::{
+    account::{device::DeviceId, name::UserName, secret::PasswordMark},
+    clock,
+    durable::{folder_of, sync_folder},
+    layout::{self, is_absent},
+    sqlite::is_environment,
+};
 
 /// The earlier versions' file cannot be taken over.
 #[derive(Debug, thiserror::Error)]
@@ -75,10 +77,11 @@ pub fn take_over(
     if !spread(base, records, is_user).map_err(failed)? {
         return Ok(());
     }
-    retire(base, path).map_err(failed)?;
+    let kept = retire(base, path).map_err(failed)?;
     tracing::info!(
-        "moved {taken} devices from {} to the users' folders; the old file is kept as {TAKEN_OVER}",
-        path.display()
+        "moved {taken} devices from {} to the users' folders; the old file is kept as {}",
+        path.display(),
+        kept.file_name().unwrap_or_default().display()
     );
     Ok(())
 }
@@ -101,7 +104,7 @@ fn spread(
         if !folder.has_user() && !is_user(&user) {
             continue;
         }
-        if is_absent(base, &user)? {
+        if is_absent(base, user.as_str())? {
             tracing::warn!(
                 "{user}'s folder is missing: the list of {user}'s devices stays in the old file until the folder is back"
             );
@@ -135,10 +138,12 @@ fn merged(known: Option<&Record>, record: Record) -> Record {
 }
 
 /// All of it is on disk before the file that it came from is out of the way.
-fn retire(base: &Path, path: &Path) -> io::Result<()> {
+fn retire(base: &Path, path: &Path) -> io::Result<PathBuf> {
+    let kept = base.join(layout::FORMER_DEVICES_KEPT);
     syncfs(File::open(base)?)?;
-    fs::rename(path, path.with_file_name(TAKEN_OVER))?;
-    sync_folder(folder_of(path))
+    fs::rename(path, &kept)?;
+    sync_folder(folder_of(path))?;
+    Ok(kept)
 }
 
 /// Whoever was revoked is not known any more; nobody else is kept from syncing for that.
@@ -150,10 +155,7 @@ fn set_aside(path: &Path, error: &rusqlite::Error) {
         Ok(()) => format!("is kept as {}", Path::new(&aside).display()),
         Err(error) => format!("cannot be renamed: {error}"),
     };
-    tracing::error!(
-        "{name} is damaged ({error}) and {outcome}. {}",
-        super::NOT_KNOWN
-    );
+    tracing::error!("{name} is damaged ({error}) and {outcome}. {NOT_KNOWN}");
 }
 
 /// None if there is no file.
@@ -185,4 +187,11 @@ fn record(row: &Row) -> rusqlite::Result<Record> {
         modified: None,
         password: PasswordMark(row.get(9)?),
     })
+}
+
+impl FromSql for DeviceId {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        let digits = value.as_str()?;
+        digits.parse().map_err(FromSqlError::other)
+    }
 }

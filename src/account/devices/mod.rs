@@ -11,39 +11,42 @@
 
 mod folder;
 pub mod former;
+mod loaded;
 mod name;
 mod own;
 mod record;
 
 use std::{
     collections::HashMap,
-    fs, io,
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
 
 use tokio::{
-    sync::OnceCell,
     task::spawn_blocking,
     time::{MissedTickBehavior, interval},
 };
 
-use super::{Device, host_key::DeviceId, name::UserName};
+use super::{
+    device::{Device, DeviceId},
+    name::UserName,
+};
 use crate::clock;
-use folder::Folder;
+use folder::{Folder, NOT_KNOWN};
+use loaded::Loaded;
 use own::Own;
 
+pub use loaded::NotRead;
 pub use name::DeviceName;
-pub use record::{PasswordMark, Record, Sighting};
+pub use record::{Record, Sighting, version_and_platform};
 
-/// What follows from losing what was known.
-const NOT_KNOWN: &str = "Devices that were revoked can sync again. To keep them out, give their users new passwords, which logs out all devices of these users";
 /// At most this long after a request the file knows of it.
 const BATCH: Duration = Duration::from_secs(5);
+
 /// A device was revoked, but the file could not be written.
 #[derive(Debug, thiserror::Error)]
 #[error(
@@ -51,53 +54,35 @@ const BATCH: Duration = Duration::from_secs(5);
 )]
 pub struct NotStored(String);
 
-/// Nobody knows which of a user's devices were revoked.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "the list of {user}'s devices, which says whether this one was revoked, cannot be read: {reason}"
-)]
-pub struct NotRead {
-    user: UserName,
-    reason: String,
-}
-
 /// All devices of all users.
 #[derive(Clone)]
 pub struct Devices(Arc<Inner>);
 
 struct Inner {
-    /// The folder of the users' folders; none where nothing is to be kept.
-    base: Option<PathBuf>,
-    users: Mutex<HashMap<UserName, Arc<OnceCell<Arc<Own>>>>>,
+    loaded: Loaded,
     /// Whether the log has been told that files cannot be written.
     failing: AtomicBool,
 }
 
 impl Devices {
     /// Those of the users whose folders are in this one.
-    #[must_use]
     pub fn below(base: &Path) -> Self {
         Self::new(Some(base.to_owned()))
     }
 
     /// Nobody yet, and nothing is kept on disk.
-    #[must_use]
     pub fn in_memory() -> Self {
         Self::new(None)
     }
 
     fn new(base: Option<PathBuf>) -> Self {
         Self(Arc::new(Inner {
-            base,
-            users: Mutex::default(),
+            loaded: Loaded::new(base),
             failing: AtomicBool::new(false),
         }))
     }
 
     /// Whether this device was revoked, of which the key is genuine.
-    ///
-    /// # Errors
-    /// [`NotRead`].
     pub async fn is_revoked(&self, device: &Device) -> Result<bool, NotRead> {
         let own = self.of(&device.user).await?;
         let known = own.known();
@@ -121,18 +106,14 @@ impl Devices {
                 .get(&id)
                 .is_some_and(|device| !device.is_revoked());
         }
-        let Some(base) = &self.0.base else {
+        let Some(folder) = self.0.loaded.folder(user) else {
             return false;
         };
-        let folder = Folder::of(base, user);
         let listed = spawn_blocking(move || folder.lists(id)).await;
         listed.unwrap_or(false)
     }
 
     /// Reads what is known of a user's devices, unless that was done before.
-    ///
-    /// # Errors
-    /// [`NotRead`].
     pub async fn prepare(&self, user: &UserName) -> Result<(), NotRead> {
         self.of(user).await.map(drop)
     }
@@ -159,7 +140,6 @@ impl Devices {
     }
 
     /// What a device was named, as far as its user's devices have been read.
-    #[must_use]
     pub fn name(&self, device: &Device) -> Option<DeviceName> {
         let own = self.loaded(&device.user)?;
         let known = own.known();
@@ -182,7 +162,6 @@ impl Devices {
     }
 
     /// Whether a device has the collection with this modification stamp since its last sync.
-    #[must_use]
     pub fn has(&self, device: &Device, modified: i64) -> bool {
         self.loaded(&device.user).is_some_and(|own| {
             let known = own.known();
@@ -213,7 +192,7 @@ impl Devices {
             Some(user) => self.of(user).await?.records(),
             None => {
                 let devices = self.clone();
-                let everybody = spawn_blocking(move || devices.everybodys()).await;
+                let everybody = spawn_blocking(move || devices.0.loaded.everybodys()).await;
                 everybody.unwrap_or_else(|panicked| {
                     tracing::error!("internal error: {panicked}");
                     Vec::new()
@@ -222,28 +201,6 @@ impl Devices {
         };
         records.sort_by_key(|record| (-record.last_seen, record.id.to_string()));
         Ok(records)
-    }
-
-    /// Of those who have not come since the start, nothing is kept in memory.
-    fn everybodys(&self) -> Vec<Record> {
-        let loaded: HashMap<UserName, Arc<Own>> = self.all_loaded().collect();
-        let mut records: Vec<_> = loaded.values().flat_map(|own| own.records()).collect();
-        let Some(base) = &self.0.base else {
-            return records;
-        };
-        let folders = fs::read_dir(base).into_iter().flatten().flatten();
-        let others = folders
-            .filter_map(|folder| folder.file_name().into_string().ok()?.parse().ok())
-            .filter(|user| !loaded.contains_key(user));
-        for user in others {
-            match Folder::of(base, &user).read(&user) {
-                Ok(read) => records.extend(read),
-                // What is beside the users' folders.
-                Err(error) if error.kind() == io::ErrorKind::NotADirectory => {}
-                Err(error) => tracing::warn!("{user}: the devices cannot be read: {error}"),
-            }
-        }
-        records
     }
 
     /// Revokes devices: from now on none of their requests is granted, for good.
@@ -269,7 +226,7 @@ impl Devices {
 
     /// Forgets what is in memory of a user whose folder has been moved or removed.
     pub fn forget(&self, user: &UserName) {
-        self.users().remove(user);
+        self.0.loaded.forget(user);
     }
 
     /// Keeps the files up to date, for as long as it is polled.
@@ -288,7 +245,7 @@ impl Devices {
     /// # Errors
     /// As the file system says. What was not written stays to be written.
     pub async fn store(&self) -> Result<(), String> {
-        self.write(self.all_loaded().collect()).await
+        self.write(self.0.loaded.all()).await
     }
 
     async fn write(&self, users: Vec<(UserName, Arc<Own>)>) -> Result<(), String> {
@@ -322,7 +279,7 @@ impl Devices {
     /// Removes what a crash has left beside the files: its user may never come back.
     pub async fn clear_leftovers(&self) {
         let devices = self.clone();
-        let found = spawn_blocking(move || devices.with_leftovers()).await;
+        let found = spawn_blocking(move || devices.0.loaded.with_leftovers()).await;
         for user in found.unwrap_or_default() {
             let Ok(own) = self.of(&user).await else {
                 continue;
@@ -333,57 +290,12 @@ impl Devices {
         }
     }
 
-    fn with_leftovers(&self) -> Vec<UserName> {
-        let Some(base) = &self.0.base else {
-            return Vec::new();
-        };
-        let folders = fs::read_dir(base).into_iter().flatten().flatten();
-        folders
-            .filter_map(|folder| folder.file_name().into_string().ok()?.parse().ok())
-            .filter(|user| Folder::of(base, user).has_unfinished())
-            .collect()
-    }
-
     async fn of(&self, user: &UserName) -> Result<Arc<Own>, NotRead> {
-        let failed = |reason: &dyn std::fmt::Display| NotRead {
-            user: user.clone(),
-            reason: reason.to_string(),
-        };
-        let cell = Arc::clone(self.users().entry(user.clone()).or_default());
-        let own = cell.get_or_try_init(|| async {
-            let folder = self.0.base.as_ref().map(|base| Folder::of(base, user));
-            let name = user.clone();
-            let read = spawn_blocking(move || Own::read(&name, folder)).await;
-            match read {
-                Ok(own) => own.map(Arc::new).map_err(|error| failed(&error)),
-                Err(panicked) => Err(failed(&panicked)),
-            }
-        });
-        let own = Arc::clone(own.await?);
-        if own.is_behind() {
-            let (late, name) = (Arc::clone(&own), user.clone());
-            let caught_up = spawn_blocking(move || late.catch_up(&name)).await;
-            caught_up
-                .map_err(|panicked| failed(&panicked))?
-                .map_err(|error| failed(&error))?;
-        }
-        Ok(own)
+        self.0.loaded.of(user).await
     }
 
     fn loaded(&self, user: &UserName) -> Option<Arc<Own>> {
-        self.users().get(user)?.get().cloned()
-    }
-
-    fn all_loaded(&self) -> impl Iterator<Item = (UserName, Arc<Own>)> + use<> {
-        let users = self.users();
-        let loaded = users
-            .iter()
-            .filter_map(|(user, own)| Some((user.clone(), Arc::clone(own.get()?))));
-        loaded.collect::<Vec<_>>().into_iter()
-    }
-
-    fn users(&self) -> MutexGuard<'_, HashMap<UserName, Arc<OnceCell<Arc<Own>>>>> {
-        self.0.users.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.loaded.get(user)
     }
 }
 

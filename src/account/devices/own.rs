@@ -14,7 +14,10 @@ use super::{
     name::DeviceName,
     record::Record,
 };
-use crate::account::{Device, host_key::DeviceId, name::UserName};
+use crate::account::{
+    device::{Device, DeviceId},
+    name::UserName,
+};
 
 /// Of each user; programs that log in anew for every sync would fill the list up.
 pub(super) const MOST: usize = 200;

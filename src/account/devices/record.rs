@@ -3,7 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::name::DeviceName;
-use crate::account::{Device, host_key::DeviceId};
+use crate::account::{
+    device::{Device, DeviceId},
+    secret::PasswordMark,
+};
 
 const DAY_SECS: i64 = 24 * 60 * 60;
 /// One that logged in and never synced is forgotten when it has not been seen for so long.
@@ -41,10 +44,6 @@ pub struct Record {
     #[serde(skip)]
     pub(in crate::account) password: PasswordMark,
 }
-
-/// Stands for a user's stored password without telling anything of it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct PasswordMark(pub(in crate::account) i64);
 
 /// What a request tells of its device.
 #[derive(Debug, Clone, Copy)]
@@ -98,4 +97,11 @@ impl Record {
             UNUSED_SECS
         }
     }
+}
+
+/// Of version, build and platform, as a client says them, the first and the last.
+pub fn version_and_platform(client: &str) -> (&str, &str) {
+    let mut parts = client.split(',');
+    let version = parts.next().unwrap_or_default();
+    (version, parts.nth(1).unwrap_or_default())
 }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::Document;
-use crate::durable::Replacement;
+use crate::{durable::Replacement, files::if_there};
 
 /// With another command that edits the same file.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -46,9 +46,6 @@ pub struct UsersFile {
 
 impl UsersFile {
     /// Waits until nobody else edits it, and reads it; one that is not there is empty.
-    ///
-    /// # Errors
-    /// [`FileError`].
     pub fn open(path: &Path) -> Result<Self, FileError> {
         let failed = |source| FileError::Io {
             path: path.to_owned(),
@@ -71,9 +68,6 @@ impl UsersFile {
     }
 
     /// Writes what is to be in it beside it; only committing that takes effect.
-    ///
-    /// # Errors
-    /// [`FileError::Io`].
     pub fn prepare(&self) -> Result<Replacement, FileError> {
         let bytes = self.document.bytes();
         Replacement::prepare(&self.path, &bytes).map_err(|source| FileError::Io {
@@ -107,8 +101,6 @@ fn lock(path: &Path) -> io::Result<Option<File>> {
 
 fn is_still(path: &Path, file: &File) -> io::Result<bool> {
     let identity = |metadata: Metadata| (metadata.dev(), metadata.ino());
-    match fs::metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        found => Ok(identity(found?) == identity(file.metadata()?)),
-    }
+    let present = if_there(fs::metadata(path))?.map(identity);
+    Ok(present == Some(identity(file.metadata()?)))
 }

@@ -3,9 +3,9 @@
 
 use std::{
     collections::HashMap,
-    fs::{self, DirBuilder, File, OpenOptions, TryLockError},
+    fs::{self, File, OpenOptions, TryLockError},
     io,
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
@@ -15,12 +15,16 @@ use super::{
     fetch::{Fetch, Saving},
     source::at,
 };
-use crate::{account::name::UserName, clock, durable::sync_folder};
+use crate::{
+    account::name::UserName,
+    clock,
+    durable::sync_folder,
+    files::{create_private, if_there},
+    layout,
+};
 
 /// What is not complete, under a name that no backup has.
 const PARTIAL: &str = ".partial";
-/// Without it, a user's folder is no backup of a user.
-const COLLECTION: &str = "collection.anki2";
 
 /// The folder, and a backup in it that is being made.
 pub struct Destination {
@@ -61,7 +65,7 @@ impl Destination {
     /// # Errors
     /// As the file system says.
     pub fn part_of(&self, user: &UserName, saving: Saving) -> io::Result<Fetch> {
-        let media = Path::new(user.as_str()).join("media");
+        let media = Path::new(user.as_str()).join(layout::MEDIA);
         let former = self.newest_with(&media)?;
         Ok(Fetch {
             to: self.partial().join(user.as_str()),
@@ -75,7 +79,7 @@ impl Destination {
     /// # Errors
     /// As the file system says.
     pub fn newest_of(&self, user: &UserName) -> io::Result<Option<PathBuf>> {
-        self.newest_with(&Path::new(user.as_str()).join(COLLECTION))
+        self.newest_with(&Path::new(user.as_str()).join(layout::COLLECTION))
     }
 
     /// Leaves a user out.
@@ -119,7 +123,7 @@ impl Destination {
                     .to_str()
                     .and_then(|user| newer.get_mut(user))
                 {
-                    Some(newer) if entry.path().join(COLLECTION).exists() => {
+                    Some(newer) if entry.path().join(layout::COLLECTION).exists() => {
                         needed |= *newer < keep;
                         *newer += 1;
                     }
@@ -183,23 +187,12 @@ fn lock_file(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
-/// A folder for its owner's eyes only.
-///
-/// # Errors
-/// As the file system says.
-pub fn create_private(folder: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(folder)
-}
-
 fn is_empty(folder: &Path) -> bool {
     fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none())
 }
 
 fn remove(folder: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
+    if_there(fs::remove_dir_all(folder)).map(drop)
 }
 
 fn elsewhere(folder: &Path, error: &io::Error) -> io::Error {

@@ -10,11 +10,14 @@ use std::{
 
 use indicatif::HumanBytes;
 
-use super::{
-    destination::create_private,
-    source::{Original, Source, at},
+use super::source::{Original, Source, at};
+use crate::{
+    control::BackedUp,
+    files::create_private,
+    layout::{COLLECTION, MEDIA, MEDIA_DATABASE},
+    media::Media,
+    vault::room::Free,
 };
-use crate::{control::BackedUp, media::Media, vault::room::Free};
 
 /// How room on the disk is dealt with.
 #[derive(Debug, Clone, Copy)]
@@ -45,19 +48,19 @@ impl Fetch {
         }
         create_private(&self.to)?;
         if copy.collection.is_some() {
-            self.copy_database(from, "collection.anki2")?;
+            self.copy_database(from, COLLECTION)?;
         }
         let Some(expected) = copy.media else {
             return Ok(Media::default());
         };
-        self.copy_database(from, "media.db")?;
-        let (all, new) = self.fetch_media(&from.folder("media")?, done)?;
+        self.copy_database(from, MEDIA_DATABASE)?;
+        let (all, new) = self.fetch_media(&from.folder(MEDIA)?, done)?;
         if all != expected {
             let why = format!(
                 "{} files ({} bytes) were copied, of {} files ({} bytes)",
                 all.files, all.bytes, expected.files, expected.bytes
             );
-            return Err(at(&copy.folder.join("media"), &why));
+            return Err(at(&copy.folder.join(MEDIA), &why));
         }
         Ok(new)
     }
@@ -69,7 +72,7 @@ impl Fetch {
 
     /// Answers what there is, and what is new of it.
     fn fetch_media(&self, from: &Source, done: &dyn Fn()) -> io::Result<(Media, Media)> {
-        let to = self.to.join("media");
+        let to = self.to.join(MEDIA);
         create_private(&to)?;
         let (mut all, mut new) = (Media::default(), Media::default());
         let mut names = Vec::new();

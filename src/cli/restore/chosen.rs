@@ -11,6 +11,8 @@ use crate::{
     cli::context::CommandError,
     clock,
     control::Source,
+    layout,
+    sqlite::{WAL, beside},
     vault::snapshot::{Snapshot, Why},
 };
 
@@ -65,13 +67,11 @@ impl Collection {
     /// # Errors
     /// [`CommandError`], with the path.
     pub fn open(path: &Path, user: &UserName) -> Result<Self, CommandError> {
-        let in_backup = path.join(user.as_str()).join("collection.anki2");
+        let in_backup = path.join(user.as_str()).join(layout::COLLECTION);
         let path = if path.is_dir() { &in_backup } else { path };
         let failed =
             |error: io::Error| CommandError::Failed(format!("{}: {error}", path.display()));
-        let mut journal = path.as_os_str().to_owned();
-        journal.push("-wal");
-        if Path::new(&journal)
+        if beside(path, WAL)
             .metadata()
             .is_ok_and(|metadata| metadata.len() > 0)
         {

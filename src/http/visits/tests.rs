@@ -1,7 +1,7 @@
 use tokio::time::advance;
 
 use super::*;
-use crate::account::devices::PasswordMark;
+use crate::account::PasswordMark;
 
 fn device(number: u8) -> Device {
     Device {

@@ -207,7 +207,7 @@ fn a_clock_that_was_set_back_does_not_change_the_order() {
         bytes: 0,
         compressed: false,
     };
-    create_folder(&place.snapshots.folder).unwrap();
+    create_private(&place.snapshots.folder).unwrap();
     fs::write(place.snapshots.path(&future), "earlier").unwrap();
     place.replace("second", Why::BeforeUpload);
     assert_eq!(place.contents(), ["earlier", "first"]);

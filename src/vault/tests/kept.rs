@@ -228,7 +228,7 @@ mod backups {
         let keeping = Arc::clone(&vaults.keeping);
         let (folder, disk) = (vault.folder.clone(), vault.disk.clone());
         let vault = Vault::prepare(folder, disk, keeping, vaults.workers()).unwrap();
-        assert!(names(&vault.folder.join(backup::FOLDER)).is_empty());
+        assert!(names(&vault.folder.join(layout::BACKUP)).is_empty());
     }
 
     #[tokio::test]
@@ -285,7 +285,7 @@ mod backups {
         let (_folder, _vaults, vault) = vault().await;
         vault.media(MediaStore::files).await.unwrap();
         fs::write(vault.folder.join("media/one"), "a").unwrap();
-        let copies = vault.folder.join(backup::FOLDER);
+        let copies = vault.folder.join(layout::BACKUP);
         let turn = vault.media(move |_| {
             let deadline = std::time::Instant::now() + Duration::from_secs(20);
             let is_there = || {

@@ -1,6 +1,7 @@
 use std::os::unix::fs::{MetadataExt, symlink};
 
 use super::*;
+use crate::layout::COLLECTION;
 
 const ALICE: &str = "alice";
 

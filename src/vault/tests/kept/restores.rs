@@ -118,7 +118,10 @@ async fn a_restore_that_fails_leaves_the_one_before_in_force() {
     assert!(refused(&replace(&vault, other(), 5).await));
     // And where it fails later, or the power does.
     vault.keeping.done().await;
-    let (snapshots, aside) = (vault.folder.join(SNAPSHOTS), vault.folder.join("aside"));
+    let (snapshots, aside) = (
+        vault.folder.join(layout::SNAPSHOTS),
+        vault.folder.join("aside"),
+    );
     let snapshot = vault.snapshots.list().unwrap().remove(1);
     let (copy, _) = look(&vault, &snapshot).await;
     fs::rename(&snapshots, &aside).unwrap();

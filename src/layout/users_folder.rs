@@ -7,12 +7,9 @@ use std::{
     path::Path,
 };
 
-use super::base::OWN_FOLDER;
+use super::{COLLECTION, MEDIA, MEDIA_DATABASE, OWN};
 use crate::beneath;
 
-const COLLECTION: &str = "collection.anki2";
-const MEDIA_DATABASE: &str = "media.db";
-const MEDIA: &str = "media";
 const MAGIC: &[u8] = b"SQLite format 3\0";
 const HEADER: usize = 100;
 /// Of the table that lists a database's tables; Anki's take a few.
@@ -20,13 +17,12 @@ const MOST_PAGES: usize = 256;
 
 /// Whether something may be one: enough for looking into it, not for giving it away. One that
 /// may not be looked into is taken for one, and reported.
-#[must_use]
 pub fn may_be_users_folder(folder: &Path) -> bool {
     let has = |part: &str| match fs::symlink_metadata(folder.join(part)) {
         Ok(_) => true,
         Err(error) => error.kind() == io::ErrorKind::PermissionDenied,
     };
-    has(COLLECTION) || has(OWN_FOLDER) || has(MEDIA_DATABASE) && has(MEDIA)
+    has(COLLECTION) || has(OWN) || has(MEDIA_DATABASE) && has(MEDIA)
 }
 
 /// Whether it is one for certain. Many programs have a folder called `media`; so only our own
@@ -34,7 +30,6 @@ pub fn may_be_users_folder(folder: &Path) -> bool {
 ///
 /// Called with root's rights on what may be another account's: links are not followed, and of
 /// the databases nothing is evaluated.
-#[must_use]
 pub fn is_users_folder(folder: &Path) -> bool {
     let Ok(folder) = File::open(folder) else {
         return false;
@@ -46,7 +41,7 @@ pub fn is_users_folder(folder: &Path) -> bool {
             .filter(|file| has_kind(file, fs::Metadata::is_file))
             .is_some_and(|file| has_tables(&file, tables))
     };
-    is_folder(OWN_FOLDER)
+    is_folder(OWN)
         || has_tables(COLLECTION, &["col"])
         || has_tables(MEDIA_DATABASE, &["media", "meta"]) && is_folder(MEDIA)
 }
@@ -147,7 +142,7 @@ mod tests {
         let late = format!("{many} create table col (id integer primary key, crt integer);");
         let media = "create table media (fname text); create table meta (usn int);";
         for known in [
-            folder(|folder| fs::create_dir(folder.join(OWN_FOLDER)).unwrap()),
+            folder(|folder| fs::create_dir(folder.join(OWN)).unwrap()),
             folder(|folder| database(&folder.join(COLLECTION), "create table col (id)")),
             folder(|folder| database(&folder.join(COLLECTION), &late)),
             folder(|folder| {
@@ -185,9 +180,9 @@ mod tests {
             folder(|folder| database(&folder.join(COLLECTION), "create table cols (id)")),
             folder(|folder| {
                 symlink(elsewhere.path().join("db"), folder.join(COLLECTION)).unwrap();
-                symlink(elsewhere.path(), folder.join(OWN_FOLDER)).unwrap();
+                symlink(elsewhere.path(), folder.join(OWN)).unwrap();
             }),
-            folder(|folder| fs::write(folder.join(OWN_FOLDER), "").unwrap()),
+            folder(|folder| fs::write(folder.join(OWN), "").unwrap()),
         ] {
             assert!(!is_users_folder(other.path()));
         }

@@ -1,0 +1,107 @@
+//! The secret behind all host keys, and what is made of it.
+
+use std::fmt;
+
+use hmac::{Hmac, KeyInit, Mac, digest::Key};
+use sha2::Sha256;
+
+use super::{name::UserName, password::Credential};
+
+/// How a length is written into what a MAC is over. Earlier versions wrote it as wide as the
+/// machine's own numbers, so that a key from a 32-bit machine would be void on any other one,
+/// and after an upgrade on the same one.
+#[derive(Clone, Copy)]
+pub(super) enum Lengths {
+    /// In eight bytes, as everything is made now.
+    Wide,
+    /// In four.
+    Narrow,
+}
+
+impl Lengths {
+    pub(super) const ALL: [Self; 2] = [Self::Wide, Self::Narrow];
+}
+
+/// The server's 32 random bytes that every host key depends on.
+#[derive(Clone)]
+pub struct Secret([u8; Secret::BYTES]);
+
+impl Secret {
+    /// Its length.
+    pub const BYTES: usize = 32;
+
+    /// Takes bytes that came from a file or the system's random source.
+    pub fn new(bytes: [u8; Self::BYTES]) -> Self {
+        Self(bytes)
+    }
+
+    /// A MAC over parts, each preceded by its length, so that no two lists of parts look alike.
+    pub(super) fn mac(&self, lengths: Lengths, parts: &[&[u8]]) -> Hmac<Sha256> {
+        // HMAC fills a shorter key up with zeros.
+        let mut key = Key::<Hmac<Sha256>>::default();
+        key[..Self::BYTES].copy_from_slice(&self.0);
+        let mut mac = <Hmac<Sha256> as KeyInit>::new(&key);
+        for part in parts {
+            let length = (part.len() as u64).to_be_bytes();
+            mac.update(match lengths {
+                Lengths::Wide => &length,
+                Lengths::Narrow => &length[4..],
+            });
+            mac.update(part);
+        }
+        mac
+    }
+
+    /// Stands for a user's stored password without telling anything of it.
+    pub fn mark(&self, user: &UserName, credential: &Credential) -> PasswordMark {
+        self.mark_with(Lengths::Wide, user, credential)
+    }
+
+    /// Whether a mark stands for this password, whatever machine it is from.
+    pub fn has_made(&self, mark: PasswordMark, user: &UserName, credential: &Credential) -> bool {
+        Lengths::ALL
+            .map(|lengths| self.mark_with(lengths, user, credential))
+            .contains(&mark)
+    }
+
+    fn mark_with(
+        &self,
+        lengths: Lengths,
+        user: &UserName,
+        credential: &Credential,
+    ) -> PasswordMark {
+        let parts = [
+            b"password",
+            user.as_str().as_bytes(),
+            credential.fingerprint_input(),
+        ];
+        let digest = self.mac(lengths, &parts).finalize().into_bytes();
+        let mut number = [0; 8];
+        number.copy_from_slice(&digest[..8]);
+        PasswordMark(i64::from_be_bytes(number))
+    }
+
+    /// A number below `below`, always the same for the same name: which of the
+    /// users an unknown name is verified as, so that both cost the same.
+    pub fn pick(&self, name: &str, below: usize) -> usize {
+        let digest = self
+            .mac(Lengths::Wide, &[b"decoy", name.as_bytes()])
+            .finalize()
+            .into_bytes();
+        let (first, _) = digest.split_at(8);
+        let number = first
+            .iter()
+            .fold(0u64, |sum, byte| sum << 8 | u64::from(*byte));
+        usize::try_from(number % below.max(1) as u64).unwrap_or(0)
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret")
+    }
+}
+
+/// Stands for a user's stored password without telling anything of it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PasswordMark(pub(super) i64);
