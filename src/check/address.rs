@@ -2,7 +2,10 @@
 
 use std::net::SocketAddr;
 
-use super::{finding::Findings, subject::Subject};
+use super::{
+    finding::{Findings, Id},
+    subject::Subject,
+};
 use crate::service::{
     fixed::ignored_address,
     listeners::is_same,
@@ -17,26 +20,31 @@ pub(super) fn check(subject: &Subject, findings: &mut Findings) {
         return;
     };
     if socket.has_failed() {
-        findings.problem(
-            "socket-failed",
+        findings.advise(
+            Id::SocketFailed,
             PLACE,
             format_args!("nobody can sync: {}", socket.failure()),
             format_args!("{}.", socket.remedy()),
         );
     } else if socket.is_outdated {
-        findings.warning(
-            "socket-outdated",
+        findings.advise(
+            Id::SocketOutdated,
             PLACE,
             "the unit file has been changed, but systemd has not read it again",
             format_args!("Run `systemctl daemon-reload`, then {RESTART}"),
         );
     } else if let Some(what) = difference(subject, socket) {
-        findings.problem("socket-changed", PLACE, what, format_args!("Run {RESTART}"));
+        findings.advise(
+            Id::SocketChanged,
+            PLACE,
+            what,
+            format_args!("Run {RESTART}"),
+        );
     }
     let settings = subject.settings.as_ref().ok();
     if let Some(ignored) = settings.and_then(|settings| ignored_address(settings, &socket.places)) {
-        findings.warning(
-            "address-ignored",
+        findings.advise(
+            Id::AddressIgnored,
             "settings",
             ignored,
             format_args!("Remove the setting. To listen on another port: {ANOTHER_PORT}."),

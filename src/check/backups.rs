@@ -1,7 +1,7 @@
 //! The nightly backup: whether the last one went well, and the next one can.
 
 use super::{
-    finding::Findings,
+    finding::{Findings, Id},
     subject::Subject,
     target::{on_one_disk, unmounted},
 };
@@ -15,11 +15,10 @@ pub(super) fn check(subject: &Subject, findings: &mut Findings) {
         return;
     };
     if let Some(why) = &unit.failure {
-        findings.problem(
-            "backup-failed",
+        findings.add(
+            Id::BackupFailed,
             "anki-syncd-backup.service",
             format_args!("the last backup failed: {why}"),
-            "Fix that, then run `systemctl start anki-syncd-backup`.",
         );
     }
     // With a command of its own, the unit goes by that.
@@ -29,15 +28,10 @@ pub(super) fn check(subject: &Subject, findings: &mut Findings) {
     let backups = &settings.backups;
     let place = backups.to.display();
     if let Some(why) = unmounted(&backups.to) {
-        findings.problem(
-            "backup-unmounted",
-            place,
-            why,
-            "Mount it. Until then, backups fail.",
-        );
+        findings.add(Id::BackupUnmounted, place, why);
     } else if backups.is_chosen() && !backups.to.is_dir() {
-        findings.problem(
-            "backup-folder-missing",
+        findings.advise(
+            Id::BackupFolderMissing,
             &place,
             "the folder for backups (backup_to) does not exist, so backups fail",
             format_args!(
@@ -45,11 +39,10 @@ pub(super) fn check(subject: &Subject, findings: &mut Findings) {
             ),
         );
     } else if on_one_disk(&backups.to, &settings.base) {
-        findings.warning(
-            "backup-same-disk",
+        findings.add(
+            Id::BackupSameDisk,
             place,
             "the backups are on the same disk as the data: when the disk fails, both are lost",
-            "Set backup_to to a folder on another disk.",
         );
     }
     if !unit
@@ -57,10 +50,13 @@ pub(super) fn check(subject: &Subject, findings: &mut Findings) {
         .iter()
         .any(|path| backups.to.starts_with(path))
     {
-        findings.problem(
-            "backup-not-allowed",
+        findings.advise(
+            Id::BackupNotAllowed,
             "anki-syncd-backup.service",
-            format_args!("is not allowed to write to {} (backup_to), so backups fail", backups.to.display()),
+            format_args!(
+                "is not allowed to write to {} (backup_to), so backups fail",
+                backups.to.display()
+            ),
             format_args!(
                 "Run `systemctl daemon-reload`. If the server was not installed from a package, run `systemctl edit anki-syncd-backup` and add the lines `[Service]` and `ReadWritePaths=-{}`.",
                 backups.to.display()
@@ -68,11 +64,10 @@ pub(super) fn check(subject: &Subject, findings: &mut Findings) {
         );
     }
     if !unit.times.iter().any(|time| time.contains(&backups.at)) {
-        findings.warning(
-            "backup-time",
+        findings.add(
+            Id::BackupTime,
             "anki-syncd-backup.timer",
             format_args!("does not start at {} (backup_at)", backups.at),
-            "Run `systemctl daemon-reload && systemctl restart anki-syncd-backup.timer`. A time that you set with `systemctl edit` overrides the setting.",
         );
     }
 }

@@ -14,9 +14,7 @@ use super::subject::Account;
 
 /// Runs a command of this program as the account, gives it the input, and hands over what
 /// it says line by line.
-///
-/// # Errors
-/// When it cannot be started, does not end well, or as the work with a line says.
+/// Fails also when the process does not end well.
 pub fn run(
     account: &Account,
     arguments: &[&OsStr],

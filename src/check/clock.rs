@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use super::finding::Findings;
+use super::finding::{Findings, Id};
 use crate::clock;
 
 /// No machine with this program has a clock before this: 1 November 2026.
@@ -14,22 +14,20 @@ pub const TOLERANCE_SECS: i64 = 5 * 60;
 pub(super) fn check(findings: &mut Findings) {
     judge(clock::now_secs(), findings);
     if synchronised() == Some(false) {
-        findings.warning(
-            "clock-unsynchronised",
+        findings.add(
+            Id::ClockUnsynchronised,
             "clock",
             "this machine's clock is not synchronised over the network; if it is wrong by more than five minutes, devices refuse to sync",
-            "Turn synchronisation on with `timedatectl set-ntp true`; `timedatectl` shows whether it works.",
         );
     }
 }
 
 fn judge(now_secs: i64, findings: &mut Findings) {
     if now_secs < RELEASED_SECS {
-        findings.problem(
-            "clock-in-the-past",
+        findings.add(
+            Id::ClockInThePast,
             "clock",
             "this machine's clock shows a time before this program was built, so every device refuses to sync",
-            "Set the clock with `timedatectl set-time`, or synchronise it with `timedatectl set-ntp true`.",
         );
     }
 }

@@ -11,7 +11,7 @@ use std::{
 use nix::sys::stat::{major, minor};
 
 use super::{
-    finding::{Findings, Severity},
+    finding::{Findings, Id, Severity},
     subject::{Account, Subject},
 };
 use crate::spelling::is_ignored_at;
@@ -61,19 +61,19 @@ pub(super) fn tell_owners(
         Severity::Note => {
             format!("Do nothing (`chown` and `chmod` have no effect there), or {BETTER}.")
         }
-        _ => format!(
+        Severity::Problem | Severity::Warning => format!(
             "Mount it with the options uid={name},gid={name},umask=0077 (in /etc/fstab), or {BETTER}. `chown` and `chmod` have no effect there."
         ),
     };
-    findings.add(
-        severity,
-        "file-system-without-owners",
+    let found = findings.advise(
+        Id::FileSystemWithoutOwners,
         base.display(),
         format_args!(
             "the data folder is on a file system of type {kind}, which stores no owners and permissions, and loses more than others in a power cut{consequence}"
         ),
         remedy,
     );
+    found.weigh(severity);
 }
 
 /// Reports what follows if names in other cases are taken for the same.
@@ -81,11 +81,13 @@ pub(super) fn tell_case(subject: &Subject, base: &Path, findings: &mut Findings)
     if !is_ignored_at(&base.join(crate::layout::OWN)) {
         return;
     }
-    findings.note(
-        "file-system-without-case",
+    findings.advise(
+        Id::FileSystemWithoutCase,
         base.display(),
         "the data folder is on a file system that does not distinguish upper and lower case. Of two media files whose names differ only in case, the server refuses the second",
-        format_args!("Do nothing, unless the log names such media files: then rename one of them in Anki, or {BETTER}."),
+        format_args!(
+            "Do nothing, unless the log names such media files: then rename one of them in Anki, or {BETTER}."
+        ),
     );
     let Ok(settings) = &subject.settings else {
         return;
@@ -97,8 +99,8 @@ pub(super) fn tell_case(subject: &Subject, base: &Path, findings: &mut Findings)
     }
     for same in spellings.into_values().filter(|same| same.len() > 1) {
         let same: Vec<_> = same.into_iter().collect();
-        findings.problem(
-            "users-share-a-folder",
+        findings.advise(
+            Id::UsersShareAFolder,
             same.join(", "),
             "these users' names differ only in upper and lower case, so they share one folder on this file system, and see each other's cards",
             format_args!("Rename one of them with the server stopped, or {BETTER}."),

@@ -10,7 +10,7 @@ use std::{
 
 use super::{
     file_system,
-    finding::{Findings, Repair, Severity, some_of},
+    finding::{Findings, Id, Repair, Severity, some_of},
     subject::{Account, Subject},
 };
 use crate::{
@@ -40,11 +40,10 @@ pub(super) fn check(subject: &Subject, base: &Path, findings: &mut Findings) {
     let metadata = match fs::metadata(base) {
         Ok(metadata) if metadata.is_dir() => metadata,
         Ok(_) => {
-            findings.problem(
-                "base-not-a-folder",
+            findings.add(
+                Id::BaseNotAFolder,
                 base.display(),
                 "SYNC_BASE is not a folder",
-                "Set SYNC_BASE (base) to the folder for the users' data.",
             );
             return;
         }
@@ -56,11 +55,10 @@ pub(super) fn check(subject: &Subject, base: &Path, findings: &mut Findings) {
             if made_by_systemd == Some(base) {
                 return;
             }
-            findings.note(
-                "base-missing",
+            findings.add(
+                Id::BaseMissing,
                 base.display(),
                 "the data folder does not exist yet",
-                "If the server has never run, do nothing: it creates the folder. Otherwise set SYNC_BASE (base) to the folder with the data.",
             );
             return;
         }
@@ -104,16 +102,20 @@ fn itself(walk: &Walk, metadata: &Metadata, seen: &mut Seen, findings: &mut Find
     if let Some(other) = shared_with(walk.base) {
         if is_open || !is_usable {
             let name = &walk.account.name;
-            findings.add(
-                if is_usable { Severity::Warning } else { Severity::Problem },
-                "base-shared",
+            let shared = findings.advise(
+                Id::BaseShared,
                 base,
                 format_args!(
                     "the data folder also contains {}, which does not belong to the server. So the folder's owner and permissions, which do not suit the server's account, {name}, are left as they are",
                     other.display()
                 ),
-                format_args!("Set SYNC_BASE (base) to a folder that contains nothing else, and move the users' folders and {OWN} there."),
+                format_args!(
+                    "Set SYNC_BASE (base) to a folder that contains nothing else, and move the users' folders and {OWN} there."
+                ),
             );
+            if is_usable {
+                shared.weigh(Severity::Warning);
+            }
         }
         return;
     }
@@ -121,8 +123,8 @@ fn itself(walk: &Walk, metadata: &Metadata, seen: &mut Seen, findings: &mut Find
     seen.locked_up.append(&mut found.locked_up);
     if is_open {
         findings
-            .warning(
-                "base-open",
+            .advise(
+                Id::BaseOpen,
                 &base,
                 format_args!(
                     "everybody on this machine can look into the data folder (mode {:o})",
@@ -237,52 +239,50 @@ fn tell(seen: Seen, account: &Account, findings: &mut Findings) {
     let name = &account.name;
     if !seen.others.is_empty() {
         findings
-            .problem(
-                "files-of-others",
+            .advise(
+                Id::FilesOfOthers,
                 shown(&seen.others),
                 format_args!(
                     "{} below the data folder do not belong to the server's account, {name}, so the server may be unable to change them",
                     seen.others.len()
                 ),
-                format_args!("Run `check --repair`, or give them to the account with `chown {name}:`."),
+                format_args!(
+                    "Run `check --repair`, or give them to the account with `chown {name}:`."
+                ),
             )
             .with(Repair::GiveToAccount { paths: seen.others });
     }
     if !seen.locked_up.is_empty() {
         findings
-            .problem(
-                "files-not-writable",
+            .add(
+                Id::FilesNotWritable,
                 shown(&seen.locked_up),
                 format_args!("the server's account, {name}, cannot read or cannot change them"),
-                "Run `check --repair`, or `chmod u+rwX`.",
             )
             .with(Repair::SetMode {
                 paths: seen.locked_up,
             });
     }
     if !seen.links_outside.is_empty() {
-        findings.problem(
-            "link-out-of-base",
+        findings.add(
+            Id::LinkOutOfBase,
             shown(&seen.links_outside),
             "is a link that leads out of the data folder or nowhere; the server cannot write there",
-            "Move its target into the data folder, or move the whole data folder there.",
         );
     }
     if !seen.links.is_empty() {
-        findings.warning(
-            "link",
+        findings.add(
+            Id::Link,
             shown(&seen.links),
             "is a link; a full upload replaces the link, not its target",
-            "Replace the link with its target.",
         );
     }
     if !seen.temporary.is_empty() {
         findings
-            .note(
-                "temporary-left",
+            .add(
+                Id::TemporaryLeft,
                 shown(&seen.temporary),
                 "was left by a server that did not end properly, and takes up space until the next start",
-                "Start the server, or run `check --repair`.",
             )
             .with(Repair::RemoveTemporary {
                 paths: seen.temporary,
@@ -299,11 +299,10 @@ fn secret_mode(base: &Path, findings: &mut Findings) {
     };
     if metadata.mode() & 0o077 != 0 {
         findings
-            .problem(
-                "secret-open",
+            .add(
+                Id::SecretOpen,
                 HOST_KEY_SECRET,
                 "accounts other than the server's can read the secret behind the devices' keys, and so sync as any user",
-                "Run `chmod 600` on it. If somebody may have read it, remove it and restart the server; all devices then have to log in again.",
             )
             .with(Repair::SetMode {
                 paths: vec![PathBuf::from(HOST_KEY_SECRET)],
@@ -316,14 +315,13 @@ fn secret_length(base: &Path, findings: &mut Findings) {
         return;
     };
     if metadata.len() != SECRET_BYTES {
-        findings.problem(
-            "secret-damaged",
+        findings.add(
+            Id::SecretDamaged,
             HOST_KEY_SECRET,
             format_args!(
                 "has {} bytes instead of {SECRET_BYTES}, so the server does not start",
                 metadata.len()
             ),
-            "Put back a copy of it. Or remove it: the server then makes a new one, and all devices have to log in again.",
         );
     }
 }
@@ -339,11 +337,10 @@ fn strangers(subject: &Subject, findings: &mut Findings) {
     for (user, folder) in subject.users() {
         let is_strangers = settings.users.standing(&user) == Standing::Stranger;
         if is_strangers && folder.join(COLLECTION).exists() {
-            findings.note(
-                "folder-without-user",
+            findings.add(
+                Id::FolderWithoutUser,
                 &user,
                 "has a collection here, but is not among the users who can log in",
-                "If the name is misspelt in the list of users, correct it. Otherwise keep or remove the folder.",
             );
         }
     }

@@ -1,7 +1,8 @@
 //! What a check finds.
 
+mod id;
+
 use std::{
-    borrow::Cow,
     fmt::{self, Write},
     path::PathBuf,
 };
@@ -10,6 +11,8 @@ use nix::unistd::Uid;
 use serde::{Deserialize, Serialize};
 
 use crate::{account::name::UserName, vault::upkeep::Mend};
+
+pub use id::Id;
 
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -38,8 +41,7 @@ impl fmt::Display for Severity {
 pub struct Finding {
     /// How bad it is.
     pub severity: Severity,
-    /// What kind of thing, for programs; stays the same over versions.
-    pub id: Cow<'static, str>,
+    pub id: Id,
     /// Where: a setting, a file, a user, an address.
     pub place: String,
     /// What is the matter, as a sentence.
@@ -50,10 +52,7 @@ pub struct Finding {
     pub repair: Option<Repair>,
 }
 
-/// That something could not be looked at.
-const UNSEEN: &str = "not-looked-at";
-
-/// What to do about that.
+/// What to do where something could not be looked at.
 fn to_see() -> &'static str {
     if Uid::effective().is_root() {
         "Make sure that the server's account can read it."
@@ -85,17 +84,11 @@ pub enum Repair {
         paths: Vec<PathBuf>,
     },
     /// Put something right in a user's data, in that user's turn.
-    Data {
-        /// Whose.
-        user: UserName,
-        /// What.
-        mend: Mend,
-    },
+    Data { user: UserName, mend: Mend },
 }
 
 impl Repair {
     /// What it does, for the question whether to.
-    #[must_use]
     pub fn describe(&self) -> String {
         match self {
             Self::GiveToAccount { paths } => {
@@ -145,68 +138,29 @@ fn files(count: usize) -> String {
 pub struct Findings(pub Vec<Finding>);
 
 impl Findings {
-    /// Adds a problem.
-    pub fn problem(
-        &mut self,
-        id: &'static str,
-        place: impl fmt::Display,
-        what: impl fmt::Display,
-        remedy: impl fmt::Display,
-    ) -> &mut Finding {
-        self.add(Severity::Problem, id, place, what, remedy)
-    }
-
-    /// Adds a warning.
-    pub fn warning(
-        &mut self,
-        id: &'static str,
-        place: impl fmt::Display,
-        what: impl fmt::Display,
-        remedy: impl fmt::Display,
-    ) -> &mut Finding {
-        self.add(Severity::Warning, id, place, what, remedy)
-    }
-
-    /// Adds a note.
-    pub fn note(
-        &mut self,
-        id: &'static str,
-        place: impl fmt::Display,
-        what: impl fmt::Display,
-        remedy: impl fmt::Display,
-    ) -> &mut Finding {
-        self.add(Severity::Note, id, place, what, remedy)
-    }
-
-    /// Notes that something could not be looked at, and so was not.
-    pub fn unseen(&mut self, place: impl fmt::Display, why: impl fmt::Display) {
-        self.note(UNSEEN, place, format_args!("not checked: {why}"), to_see());
-    }
-
-    /// Adds what a process of the server's account has found, which did not know that root had
-    /// it look.
-    pub fn extend(&mut self, found: Vec<Finding>) {
-        self.0.extend(found.into_iter().map(|mut finding| {
-            if finding.id == UNSEEN {
-                to_see().clone_into(&mut finding.remedy);
-            }
-            finding
-        }));
-    }
-
-    /// Adds one.
+    /// Adds something that always has the same remedy.
     pub fn add(
         &mut self,
-        severity: Severity,
-        id: &'static str,
+        id: Id,
+        place: impl fmt::Display,
+        what: impl fmt::Display,
+    ) -> &mut Finding {
+        debug_assert!(!id.remedy().is_empty(), "{} has no remedy", id.name());
+        self.advise(id, place, what, id.remedy())
+    }
+
+    /// Adds something whose remedy depends on circumstances.
+    pub fn advise(
+        &mut self,
+        id: Id,
         place: impl fmt::Display,
         what: impl fmt::Display,
         remedy: impl fmt::Display,
     ) -> &mut Finding {
         let at = self.0.len();
         self.0.push(Finding {
-            severity,
-            id: id.into(),
+            severity: id.severity(),
+            id,
             place: place.to_string(),
             what: what.to_string(),
             remedy: remedy.to_string(),
@@ -215,15 +169,30 @@ impl Findings {
         &mut self.0[at]
     }
 
+    /// Notes that something could not be looked at, and so was not.
+    pub fn unseen(&mut self, place: impl fmt::Display, why: impl fmt::Display) {
+        let what = format_args!("not checked: {why}");
+        self.advise(Id::NotLookedAt, place, what, to_see());
+    }
+
+    /// Adds what a process of the server's account has found, which did not know that root had
+    /// it look.
+    pub fn extend(&mut self, found: Vec<Finding>) {
+        self.0.extend(found.into_iter().map(|mut finding| {
+            if finding.id == Id::NotLookedAt {
+                to_see().clone_into(&mut finding.remedy);
+            }
+            finding
+        }));
+    }
+
     /// What can be put right.
-    #[must_use]
     pub fn repairs(&self) -> Vec<Repair> {
         let repairs = self.0.iter().filter_map(|finding| finding.repair.clone());
         repairs.collect()
     }
 
     /// How many of this severity there are.
-    #[must_use]
     pub fn count(&self, severity: Severity) -> usize {
         self.0
             .iter()
@@ -237,10 +206,14 @@ impl Finding {
     pub fn with(&mut self, repair: Repair) {
         self.repair = Some(repair);
     }
+
+    /// Says how bad it is in these circumstances.
+    pub fn weigh(&mut self, severity: Severity) {
+        self.severity = severity;
+    }
 }
 
 /// Some of many, for a sentence: the first few by name.
-#[must_use]
 pub fn some_of<T: fmt::Display>(many: &[T]) -> String {
     const SHOWN: usize = 4;
     let mut text = many
@@ -257,7 +230,6 @@ pub fn some_of<T: fmt::Display>(many: &[T]) -> String {
 }
 
 /// Where a user's things are, as a place for a finding.
-#[must_use]
 pub fn of_user(user: &UserName, what: &str) -> String {
     format!("{user}/{what}")
 }
@@ -275,8 +247,8 @@ mod tests {
     #[test]
     fn findings_are_counted_by_severity() {
         let mut findings = Findings::default();
-        findings.problem("a", "b", "c", "d");
-        findings.note("a", "b", "c", "d");
+        findings.add(Id::DiskFull, "b", "c");
+        findings.advise(Id::BaseMissing, "b", "c", "d");
         findings.unseen("b", "e");
         let counts = [Severity::Problem, Severity::Warning, Severity::Note]
             .map(|severity| findings.count(severity));

@@ -20,7 +20,6 @@ pub struct Backups {
 
 impl Backups {
     /// Looked at when it is first asked for.
-    #[must_use]
     pub fn in_folder(folder: Option<PathBuf>) -> Self {
         Self {
             folder,
@@ -28,8 +27,6 @@ impl Backups {
         }
     }
 
-    /// How many names a file has in backups.
-    #[must_use]
     pub fn names_of(&self, file: &Metadata) -> u64 {
         let names = self.names.get_or_init(|| {
             let mut names = HashMap::new();

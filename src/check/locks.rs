@@ -8,7 +8,8 @@ use nix::{
 };
 use procfs::process::Process;
 
-use super::quiet::{beside, open_plain};
+use super::database::open_plain;
+use crate::sqlite::beside;
 
 /// Where `SQLite` puts its locks: in the main file, and in the `-shm` of one with a log.
 const IN_FILE: (off_t, off_t) = (0x4000_0000, 512);
@@ -21,19 +22,16 @@ pub struct Holder {
     pub pid: u32,
     /// Its number in the container that it runs in itself.
     pub inner_pid: u32,
-    /// Its name.
     pub name: String,
 }
 
 impl Holder {
     /// Whether it is the server that says it has this number where it runs.
-    #[must_use]
     pub fn may_be(&self, server: u32) -> bool {
         [0, server].contains(&self.pid) || self.inner_pid == server
     }
 
     /// Whether it does nothing until somebody lets it go on.
-    #[must_use]
     pub fn is_stopped(&self) -> bool {
         let process = i32::try_from(self.pid).ok().map(Process::new);
         let stat = process.and_then(|process| process.ok()?.stat().ok());
@@ -42,7 +40,6 @@ impl Holder {
 }
 
 /// A process that has the database locked, if there is one.
-#[must_use]
 pub fn holder(path: &Path) -> Option<Holder> {
     let places = [(path.to_owned(), IN_FILE), (beside(path, "-shm"), IN_SHM)];
     let pid = places

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fs, path::Path, thread, time::Duration};
 
 use super::{
     data::Data,
-    finding::{Findings, Repair, of_user, some_of},
+    finding::{Findings, Id, Repair, of_user, some_of},
     progress,
     quiet::{self, QuietError},
 };
@@ -45,11 +45,13 @@ fn without_database(user: &UserName, folder: &Path, findings: &mut Findings) {
         .collect();
     if !names.is_empty() {
         findings
-            .problem(
-                "media-database-missing",
+            .add(
+                Id::MediaDatabaseMissing,
                 of_user(user, MEDIA_DATABASE),
-                format_args!("is missing, so devices do not receive the {} files in media", names.len()),
-                "`check --repair` records them again. Then log out and in on every device, so that it compares all its media.",
+                format_args!(
+                    "is missing, so devices do not receive the {} files in media",
+                    names.len()
+                ),
             )
             .with(settle(user, names));
     }
@@ -77,11 +79,10 @@ fn one(
     }
     if folder.join(STAGING).join(BATCH_JOURNAL).exists() && data.server.is_none() {
         findings
-            .note(
-                "media-batch-interrupted",
+            .add(
+                Id::MediaBatchInterrupted,
                 of_user(user, MEDIA),
                 "a batch of media was interrupted, so the folder was not compared with media.db",
-                "Nothing to do: the next sync of media, or `check --repair`, completes or undoes the batch.",
             )
             .with(settle(user, Vec::new()));
         return Ok(());
@@ -114,14 +115,13 @@ fn clashes(conn: &rusqlite::Connection) -> Result<Vec<String>, Error> {
 
 fn tell_clashes(user: &UserName, clashing: &[String], findings: &mut Findings) {
     if !clashing.is_empty() {
-        findings.problem(
-            "media-differ-in-case",
+        findings.add(
+            Id::MediaDifferInCase,
             of_user(user, MEDIA),
             format_args!(
                 "names differ only in upper and lower case, so on this file system they are one file: {}",
                 some_of(clashing)
             ),
-            "Move SYNC_BASE to a disk with ext4, XFS or Btrfs, and restore the files from a device or backup. Or rename one file of each pair in Anki.",
         );
     }
 }
@@ -142,39 +142,31 @@ fn tell_fault(user: &UserName, place: &str, fault: Option<Fault>, findings: &mut
             false
         }
         Some(Fault::Older) => {
-            findings.note(
-                "media-database-older",
-                place,
-                "has an older format",
-                "Nothing to do: the next sync of media upgrades it. Check again afterwards.",
-            );
+            findings.add(Id::MediaDatabaseOlder, place, "has an older format");
             false
         }
         Some(Fault::Empty) => {
-            findings.note(
-                "media-database-empty",
+            findings.add(
+                Id::MediaDatabaseEmpty,
                 place,
                 "has no tables yet: the disk was full when the server was about to make them",
-                "Nothing to do: the next sync of media makes them. Check again afterwards.",
             );
             false
         }
         Some(Fault::Unknown(version)) => {
-            findings.problem(
-                "media-database-unknown",
+            findings.add(
+                Id::MediaDatabaseUnknown,
                 place,
                 format_args!("has format {version}, which this server does not support"),
-                "Update this server.",
             );
             false
         }
         Some(Fault::Sums) => {
             findings
-                .problem(
-                    "media-database-sums",
+                .add(
+                    Id::MediaDatabaseSums,
                     place,
                     "its totals or its last sequence number do not match its entries, so devices may miss files",
-                    "`check --repair` recomputes them.",
                 )
                 .with(settle(user, Vec::new()));
             true
@@ -183,17 +175,17 @@ fn tell_fault(user: &UserName, place: &str, fault: Option<Fault>, findings: &mut
 }
 
 fn damaged(place: &str, how: &str, findings: &mut Findings) {
-    findings.problem(
-        "media-database-damaged",
+    findings.add(
+        Id::MediaDatabaseDamaged,
         place,
         format_args!("is damaged: {how}"),
-        "Stop the server, move media.db away, and run `check --repair`, which records all files again. Then log out and in on every device.",
     );
 }
 
 fn compare(user: &UserName, database: &Path, media: &Path) -> Result<Differences, QuietError> {
     let count = quiet::read(database, files)?;
-    let bar = progress(count.unsigned_abs(), format!("media of {user}"));
+    let media_of = format!("media of {user}");
+    let bar = progress::bar(progress::WIDE, count.unsigned_abs(), media_of);
     let found = quiet::read(database, |conn| {
         bar.set_position(0);
         let mut found = Differences::new();
@@ -239,73 +231,47 @@ fn tell(user: &UserName, found: Differences, findings: &mut Findings) {
     }
     let place = of_user(user, MEDIA);
     for (difference, names) in by_kind {
+        let (id, what) = match difference {
+            Difference::Missing => (
+                Id::MediaMissing,
+                "files are listed in media.db but missing from the folder".into(),
+            ),
+            Difference::Extra => (
+                Id::MediaExtra,
+                "files in the folder are not in media.db, so devices do not receive them".into(),
+            ),
+            Difference::Changed => (
+                Id::MediaChanged,
+                "the content of files differs from their checksums in media.db, so they may be damaged".into(),
+            ),
+            // These reach no device, and do no harm.
+            Difference::Name(error) => (
+                Id::MediaName,
+                format!("files have names that cannot be sent to devices ({error})"),
+            ),
+            Difference::Large => (
+                Id::MediaLarge,
+                "files are larger than the 100 MiB that can be sent to devices".into(),
+            ),
+            Difference::NotFile => (
+                Id::MediaNotAFile,
+                "entries in the folder are not plain files, so devices do not receive them".into(),
+            ),
+            Difference::Empty => (
+                Id::MediaEmpty,
+                "empty files cannot be sent to devices".into(),
+            ),
+            Difference::Hidden => (
+                Id::MediaHidden,
+                "files of the operating system are not sent to devices".into(),
+            ),
+        };
         let which = format!("{} ({})", names.len(), some_of(&names));
-        match difference {
-            Difference::Missing => findings
-                .problem(
-                    "media-missing",
-                    &place,
-                    format_args!("files are listed in media.db but missing from the folder: {which}"),
-                    "Restore them from a backup. Otherwise run `check --repair`, which removes them from media.db; a device that has them then sends them again.",
-                )
-                .with(settle(user, names)),
-            Difference::Extra => findings
-                .problem(
-                    "media-extra",
-                    &place,
-                    format_args!("files in the folder are not in media.db, so devices do not receive them: {which}"),
-                    "Run `check --repair`, which records them, so that devices fetch them. Or move away files that do not belong there.",
-                )
-                .with(settle(user, names)),
-            Difference::Changed => findings
-                .problem(
-                    "media-changed",
-                    &place,
-                    format_args!("the content of files differs from their checksums in media.db, so they may be damaged: {which}"),
-                    "Restore them from a backup. Otherwise run `check --repair`, which moves them to .anki-syncd/set-aside; a device that has undamaged copies then sends them again.",
-                )
-                .with(settle(user, names)),
-            other => unsendable(&place, other, &which, findings),
+        let found = findings.add(id, &place, format_args!("{what}: {which}"));
+        if matches!(id, Id::MediaMissing | Id::MediaExtra | Id::MediaChanged) {
+            found.with(settle(user, names));
         }
     }
-}
-
-/// What lies in the folder, and reaches no device, and does no harm.
-fn unsendable(place: &str, difference: Difference, which: &str, findings: &mut Findings) {
-    match difference {
-        Difference::Name(error) => findings.warning(
-            "media-name",
-            place,
-            format_args!("files have names that cannot be sent to devices ({error}): {which}"),
-            "Rename them, or add them to a card in Anki.",
-        ),
-        Difference::Large => findings.warning(
-            "media-large",
-            place,
-            format_args!("files are larger than the 100 MiB that can be sent to devices: {which}"),
-            "Shrink them, or move them away.",
-        ),
-        Difference::NotFile => findings.warning(
-            "media-not-a-file",
-            place,
-            format_args!(
-                "entries in the folder are not plain files, so devices do not receive them: {which}"
-            ),
-            "Move them away. The media folder can contain only files.",
-        ),
-        Difference::Empty => findings.note(
-            "media-empty",
-            place,
-            format_args!("empty files cannot be sent to devices: {which}"),
-            "Remove them.",
-        ),
-        _ => findings.note(
-            "media-hidden",
-            place,
-            format_args!("files of the operating system are not sent to devices: {which}"),
-            "Nothing to do; you can remove them.",
-        ),
-    };
 }
 
 fn not_text(user: &UserName, media: &Path, findings: &mut Findings) {
@@ -318,14 +284,13 @@ fn not_text(user: &UserName, media: &Path, findings: &mut Findings) {
         .map(|name| name.display().to_string())
         .collect();
     if !names.is_empty() {
-        findings.warning(
-            "media-name",
+        findings.add(
+            Id::MediaName,
             of_user(user, MEDIA),
             format_args!(
                 "files have names that are not UTF-8 and cannot be sent to devices: {}",
                 some_of(&names)
             ),
-            "Rename them, or add them to a card in Anki.",
         );
     }
 }

@@ -11,31 +11,31 @@ mod backups;
 mod child;
 mod clock;
 mod collection;
-pub mod data;
+pub(crate) mod data;
+mod database;
 mod file_system;
 mod files;
-pub mod finding;
+pub(crate) mod finding;
 mod links;
 mod locks;
-pub mod login;
+pub(crate) mod login;
 mod media;
+pub(crate) mod progress;
 mod quiet;
-pub mod repair;
+pub(crate) mod repair;
 mod settings;
-pub mod silence;
+pub(crate) mod silence;
 mod space;
-pub mod subject;
-pub mod target;
-
-use std::{borrow::Cow, io::IsTerminal};
-
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+pub(crate) mod subject;
+pub(crate) mod target;
+pub(crate) mod users_data;
 
 use finding::Findings;
+pub use finding::{Id, Severity};
 use subject::Subject;
 
 /// Looks at everything that is on this machine.
-pub fn look(subject: &Subject, findings: &mut Findings) {
+pub(crate) fn look(subject: &Subject, findings: &mut Findings) {
     settings::check(subject, findings);
     address::check(subject, findings);
     clock::check(findings);
@@ -45,20 +45,6 @@ pub fn look(subject: &Subject, findings: &mut Findings) {
     space::check(subject, base, findings);
     // Otherwise that was told with the files.
     if base.read_dir().is_ok() {
-        data::check(subject, base, findings);
+        users_data::check(subject, base, findings);
     }
-}
-
-/// A bar for work that takes long, at a terminal only.
-fn progress(length: u64, what: impl Into<Cow<'static, str>>) -> ProgressBar {
-    let target = if std::io::stderr().is_terminal() {
-        ProgressDrawTarget::stderr()
-    } else {
-        ProgressDrawTarget::hidden()
-    };
-    let bar = ProgressBar::with_draw_target(Some(length), target);
-    if let Ok(style) = ProgressStyle::with_template("{msg:30} {wide_bar} {pos}/{len} ") {
-        bar.set_style(style);
-    }
-    bar.with_message(what)
 }

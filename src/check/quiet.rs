@@ -5,29 +5,30 @@
 //! again if it turns out to have changed meanwhile. One with a journal is copied first.
 
 use std::{
-    ffi::OsString,
     fmt,
-    fs::{self, File, OpenOptions},
+    fs::{self, File},
     io, iter,
-    os::unix::fs::{MetadataExt, OpenOptionsExt},
-    path::{Path, PathBuf},
+    os::unix::fs::MetadataExt,
+    path::Path,
     thread,
     time::Duration,
 };
 
-use nix::libc::O_NONBLOCK;
 use rusqlite::{Connection, OpenFlags};
 use tempfile::TempDir;
 
-use super::finding::Findings;
+use super::{
+    database::{JOURNALS, open_plain},
+    finding::{Findings, Id},
+    locks,
+};
 use crate::{
     collection::distrust::{distrust, immutable_uri},
     disk::{self, Fault},
     media,
+    sqlite::beside,
 };
 
-/// What holds changes that are not in the main file yet.
-pub const JOURNALS: [&str; 2] = ["-wal", "-journal"];
 /// A server closes what is idle after five seconds.
 const PATIENCE: u32 = 8;
 const ATTEMPTS: u32 = PATIENCE + 4;
@@ -44,7 +45,6 @@ pub enum QuietError {
     /// As `SQLite` says.
     #[error(transparent)]
     Sqlite(#[from] rusqlite::Error),
-    /// The media.
     #[error(transparent)]
     Media(#[from] media::Error),
     /// Somebody syncs all the time.
@@ -62,11 +62,10 @@ impl QuietError {
             Self::Changing => None,
         };
         if fault == Some(Fault::Failed) {
-            findings.problem(
-                "disk-failing",
+            findings.add(
+                Id::DiskFailing,
                 place,
                 format_args!("cannot be read: {self}"),
-                "The kernel's log (`dmesg`) shows whether the disk fails. Copy the data folder to another disk while that is possible, then check again.",
             );
         } else {
             findings.unseen(place, self);
@@ -76,9 +75,6 @@ impl QuietError {
 
 /// Does some reading in a database of which nothing changes meanwhile; the reading is
 /// done again if something did.
-///
-/// # Errors
-/// [`QuietError`], or what the work says.
 pub fn read<T, E>(
     path: &Path,
     mut work: impl FnMut(&Connection) -> Result<T, E>,
@@ -134,31 +130,9 @@ fn copy(path: &Path, before: &Stamps) -> io::Result<Option<TempDir>> {
     Ok((Stamps::of(path)? == *before).then_some(folder))
 }
 
-/// Opens a file for reading, and nothing that has no end or makes its reader wait.
-///
-/// # Errors
-/// As the file system says, and for anything but a file.
-pub fn open_plain(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    let file = options.read(true).custom_flags(O_NONBLOCK).open(path)?;
-    if file.metadata()?.is_file() {
-        Ok(file)
-    } else {
-        Err(io::Error::other("is not a plain file"))
-    }
-}
-
-/// A file's journal.
-#[must_use]
-pub fn beside(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = OsString::from(path);
-    name.push(suffix);
-    name.into()
-}
-
 /// Whether any process of this machine has a lock on it that it may soon let go.
 fn is_in_use(path: &Path) -> bool {
-    super::locks::holder(path).is_some_and(|holder| !holder.is_stopped())
+    locks::holder(path).is_some_and(|holder| !holder.is_stopped())
 }
 
 /// By what a change is noticed.
@@ -194,6 +168,8 @@ fn stamp(path: &Path) -> io::Result<Option<(u64, u64, i64, i64)>> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
 
     fn database() -> (TempDir, PathBuf, Connection) {
@@ -224,7 +200,7 @@ mod tests {
         ] {
             let mut findings = Findings::default();
             error.tell("alice/media", &mut findings);
-            assert_eq!(findings.0[0].id, id);
+            assert_eq!(findings.0[0].id.name(), id);
         }
     }
 

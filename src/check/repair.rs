@@ -25,7 +25,7 @@ use super::{
 use crate::{
     account::name::UserName,
     beneath,
-    control::Request,
+    control::ask,
     layout,
     vault::{
         Vaults,
@@ -65,7 +65,7 @@ pub fn carry_out(
     match who(subject) {
         Ok(Who::Server) => {
             for (user, mend) in data {
-                let answer = subject.ask::<Mended>(&Request::Mend {
+                let answer = subject.ask(ask::Mend {
                     user: user.clone(),
                     mend,
                 });
@@ -88,7 +88,6 @@ pub fn carry_out(
     }
 }
 
-/// Who repairs users' data.
 enum Who<'a> {
     Server,
     Ourselves(&'a Path),

@@ -4,13 +4,13 @@
 use std::{io, os::unix::fs::MetadataExt, path::Path};
 
 use super::{
-    finding::{Findings, some_of},
+    finding::{Findings, Id, some_of},
     subject::{Subject, UsersList},
 };
 use crate::{
     account::{compare, password::Credential},
     config::{LONG_CREDENTIAL, NO_USERS, Settings, client_address::ClientAddress},
-    control::{Request, client::AskError},
+    control::{ask, client::AskError},
     service::socket_unit::SocketUnit,
 };
 
@@ -23,12 +23,7 @@ pub(super) fn check(subject: &Subject, findings: &mut Findings) {
         Ok(settings) => good(settings, subject.knows_users(), findings),
         Err(problems) => {
             for problem in &problems.0 {
-                findings.problem(
-                    "settings",
-                    &problem.setting,
-                    &problem.what,
-                    "Correct it. Until then, the server does not start, and a running one keeps its former settings.",
-                );
+                findings.add(Id::Settings, &problem.setting, &problem.what);
             }
         }
     }
@@ -39,8 +34,8 @@ pub(super) fn check(subject: &Subject, findings: &mut Findings) {
         }
     }
     if subject.has_sealed_users {
-        findings.note(
-            "not-looked-at",
+        findings.advise(
+            Id::NotLookedAt,
             "users",
             "not checked: the list of users is encrypted or part of the unit, so only systemd can read it",
             "Nothing to do; `anki-syncd user list` shows the users of the running server.",
@@ -56,28 +51,17 @@ fn good(settings: &Settings, knows_users: bool, findings: &mut Findings) {
     mistakes(settings, findings);
     for warning in &settings.warnings {
         if !warning.starts_with(NO_USERS) {
-            findings.warning(
-                "settings-doubtful",
-                "settings",
-                warning,
-                "Correct the setting.",
-            );
+            findings.add(Id::SettingsDoubtful, "settings", warning);
         } else if knows_users {
-            findings.warning(
-                "no-users",
-                "users",
-                NO_USERS,
-                "Run `anki-syncd user add NAME`.",
-            );
+            findings.add(Id::NoUsers, "users", NO_USERS);
         }
     }
     let behind_proxy = settings.client_address != ClientAddress::ConnectInfo;
     if behind_proxy && settings.trusted_proxies.is_empty() {
-        findings.warning(
-            "ip-header-not-believed",
+        findings.add(
+            Id::IpHeaderNotBelieved,
             "ip_header",
             "names a header for clients' addresses, but trusted_proxies is empty, so the server uses the header only for connections over a unix socket",
-            "List the proxy's address in trusted_proxies. If the proxy runs on this machine, remove trusted_proxies.",
         );
     }
     let everybody = settings
@@ -85,11 +69,10 @@ fn good(settings: &Settings, knows_users: bool, findings: &mut Findings) {
         .iter()
         .any(|net| net.prefix_len() == 0);
     if behind_proxy && everybody {
-        findings.warning(
-            "ip-header-believed-from-anybody",
+        findings.add(
+            Id::IpHeaderBelievedFromAnybody,
             "trusted_proxies",
             "includes every address, so a client can pretend to have any address, and escape being slowed down or banned",
-            "List only the proxy's own address.",
         );
     }
 }
@@ -105,7 +88,7 @@ fn mistakes(settings: &Settings, findings: &mut Findings) {
     for (mistake, warning) in users.mistakes.iter().zip(users.warnings()) {
         let what = warning.strip_prefix(&mistake.place).unwrap_or(&warning);
         let what = what.trim_start_matches(": ");
-        findings.problem("users-entry", &mistake.place, what, remedy);
+        findings.advise(Id::UsersEntry, &mistake.place, what, remedy);
     }
 }
 
@@ -115,8 +98,8 @@ fn file(list: &UsersList, findings: &mut Findings) {
         match error.kind() {
             io::ErrorKind::PermissionDenied => findings.unseen(place, error),
             io::ErrorKind::NotFound => {
-                findings.problem(
-                    "users-file-missing",
+                findings.advise(
+                    Id::UsersFileMissing,
                     place,
                     "the list of users does not exist, so the server cannot start",
                     format_args!(
@@ -126,11 +109,10 @@ fn file(list: &UsersList, findings: &mut Findings) {
                 );
             }
             _ => {
-                findings.problem(
-                    "users-file-unreadable",
+                findings.add(
+                    Id::UsersFileUnreadable,
                     place,
                     format_args!("the list of users cannot be read: {error}"),
-                    "Write it as plain text in UTF-8, one name:password a line.",
                 );
             }
         }
@@ -139,19 +121,18 @@ fn file(list: &UsersList, findings: &mut Findings) {
         return;
     };
     if list.is_credential && metadata.len() >= LONG_CREDENTIAL {
-        findings.warning(
-            "users-file-long",
+        findings.add(
+            Id::UsersFileLong,
             list.path.display(),
             format_args!(
                 "is {} KB large. systemd does not load a credential of more than 1 MB, and the server then does not start (exit status 243)",
                 metadata.len() / 1000
             ),
-            "Move the users to a file that the server's account can read, and set `users_file` in the configuration file to its path.",
         );
     }
     if metadata.mode() & 0o007 != 0 {
-        findings.problem(
-            "users-file-open",
+        findings.advise(
+            Id::UsersFileOpen,
             list.path.display(),
             format_args!(
                 "everybody on this machine can read or change the users' passwords (mode {:o})",
@@ -161,8 +142,8 @@ fn file(list: &UsersList, findings: &mut Findings) {
         );
     }
     if list.is_credential && metadata.uid() != 0 {
-        findings.warning(
-            "users-file-not-roots",
+        findings.advise(
+            Id::UsersFileNotRoots,
             list.path.display(),
             format_args!(
                 "belongs to the account with the number {}, not to root, so that account can add users",
@@ -176,16 +157,15 @@ fn file(list: &UsersList, findings: &mut Findings) {
 /// What is easily overlooked in an editor.
 fn lines(path: &Path, text: &str, findings: &mut Findings) {
     if text.starts_with(BOM) {
-        findings.problem(
-            "users-file-bom",
+        findings.add(
+            Id::UsersFileBom,
             path.display(),
             "begins with a byte order mark, which becomes part of the first user's name",
-            "Save the file as UTF-8 without BOM.",
         );
     }
     if text.contains('\r') {
-        findings.warning(
-            "users-file-crlf",
+        findings.advise(
+            Id::UsersFileCrlf,
             path.display(),
             "has Windows line endings. If the last line has no newline at its end, the entry of that line cannot be used",
             format_args!("Run `sed -i 's/\\r$//' {}`.", path.display()),
@@ -202,20 +182,18 @@ fn lines(path: &Path, text: &str, findings: &mut Findings) {
     };
     let blank = numbers(|password| password.trim_end_matches('\r').ends_with([' ', '\t']));
     if !blank.is_empty() {
-        findings.warning(
-            "users-file-trailing-space",
+        findings.add(
+            Id::UsersFileTrailingSpace,
             format_args!("{}, line {}", path.display(), some_of(&blank)),
             "ends with a space or tab, which is part of the password",
-            "Remove it, unless the password really ends with one.",
         );
     }
     let hashes = numbers(looks_like_another_hash);
     if !hashes.is_empty() {
-        findings.warning(
-            "users-file-other-hash",
+        findings.add(
+            Id::UsersFileOtherHash,
             format_args!("{}, line {}", path.display(), some_of(&hashes)),
             "the password looks like a hash, but the hash is in quotation marks or of a kind that is not supported. So the hash itself is the password",
-            "Write the hash that `anki-syncd hash-password` prints, without quotation marks.",
         );
     }
 }
@@ -229,12 +207,7 @@ fn looks_like_another_hash(password: &str) -> bool {
 fn service(subject: &Subject, findings: &mut Findings) {
     match &subject.silent {
         Some(error @ AskError::Silent { .. }) => {
-            findings.problem(
-                "server-silent",
-                "the running server",
-                error,
-                "Check again when it answers: some checks need the server.",
-            );
+            findings.add(Id::ServerSilent, "the running server", error);
         }
         Some(error) => findings.unseen("the running server", error),
         None => {}
@@ -244,20 +217,19 @@ fn service(subject: &Subject, findings: &mut Findings) {
         findings.unseen(path.display(), error);
     }
     if let (Some(elsewhere), Some(base)) = (&subject.elsewhere, &subject.base) {
-        findings.problem(
-            "server-elsewhere",
+        findings.add(
+            Id::ServerElsewhere,
             "SYNC_BASE",
             format_args!(
                 "the running server has its data in {}, but its settings now name {}. Only the latter was checked",
                 elsewhere.display(),
                 base.display()
             ),
-            "If the setting was changed on purpose, run `systemctl restart anki-syncd`. Otherwise, `systemctl cat anki-syncd` shows where it is set.",
         );
     }
     if unit.has_failed() {
-        findings.problem(
-            "service-failed",
+        findings.add(
+            Id::ServiceFailed,
             "anki-syncd.service",
             format_args!(
                 "the service has failed ({}, exit status {}): {}",
@@ -265,24 +237,21 @@ fn service(subject: &Subject, findings: &mut Findings) {
                 unit.status,
                 subject.why_ended(unit)
             ),
-            "Fix that, then run `systemctl restart anki-syncd`. `journalctl -u anki-syncd` shows more; mistakes in settings and files are also listed here.",
         );
     }
     let has_socket_failed = unit.socket.as_ref().is_some_and(SocketUnit::has_failed);
     if !unit.is_running() && !unit.is_listening() && !has_socket_failed {
-        findings.warning(
-            "service-not-listening",
+        findings.add(
+            Id::ServiceNotListening,
             "anki-syncd.socket",
             "neither the socket nor the service is active, so nobody can sync",
-            "Run `systemctl enable --now anki-syncd.socket`.",
         );
     }
     if let Some(user) = unit.user.as_ref().filter(|_| subject.account.is_none()) {
-        findings.problem(
-            "account-missing",
+        findings.add(
+            Id::AccountMissing,
             "anki-syncd.service",
             format_args!("runs the server as {user}, but there is no such account"),
-            "Create the account with `systemd-sysusers`.",
         );
     }
 }
@@ -302,12 +271,11 @@ fn same_users(subject: &Subject, findings: &mut Findings) {
     let salt = hex::encode(salt);
     let digest = compare::digest(&settings.users.able, &salt);
     // An answer that is missing was told of with the server's state.
-    if let Ok(false) = subject.ask::<bool>(&Request::SameUsers { salt, digest }) {
-        findings.warning(
-            "users-not-taken-over",
+    if let Ok(false) = subject.ask(ask::SameUsers { salt, digest }) {
+        findings.add(
+            Id::UsersNotTakenOver,
             "users",
             "the users or passwords of the running server differ from those in the settings",
-            "Run `systemctl restart anki-syncd`. Users whose password has changed then have to log in again.",
         );
     }
 }
@@ -319,7 +287,10 @@ mod tests {
     fn ids(text: &str) -> Vec<String> {
         let mut findings = Findings::default();
         lines(Path::new("users"), text, &mut findings);
-        let ids = findings.0.iter().map(|finding| finding.id.to_string());
+        let ids = findings
+            .0
+            .iter()
+            .map(|finding| finding.id.name().to_owned());
         ids.collect()
     }
 

@@ -24,7 +24,6 @@ const AGAIN: Duration = Duration::from_millis(200);
 const LOG: &str = "`journalctl -u anki-syncd -p err`";
 
 /// Adds to a failure why there was no answer, as far as that can be found out.
-#[must_use]
 pub fn explain(sources: &Sources, failure: AskError) -> AskError {
     if matches!(failure, AskError::Forbidden | AskError::Refused(_)) {
         return failure;

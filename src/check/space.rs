@@ -5,7 +5,7 @@ use std::path::Path;
 use nix::sys::statvfs::{FsFlags, statvfs};
 
 use super::{
-    finding::{Findings, of_user},
+    finding::{Findings, Id, of_user},
     subject::Subject,
 };
 use crate::{
@@ -21,22 +21,20 @@ const FEW_FILES: u64 = 1000;
 pub(super) fn check(subject: &Subject, base: &Path, findings: &mut Findings) {
     let Ok(system) = statvfs(base) else { return };
     if system.flags().contains(FsFlags::ST_RDONLY) {
-        findings.problem(
-            "disk-read-only",
+        findings.add(
+            Id::DiskReadOnly,
             base.display(),
             "the file system is mounted read-only, so nothing can be synced",
-            "Mount it writable. It may be read-only because the disk failed: look at `dmesg` first.",
         );
     }
     quotas(subject, findings);
     let Ok(free) = Free::at(base) else { return };
     room(subject, base, free, findings);
     if let Some(files) = free.files.filter(|files| *files < FEW_FILES) {
-        findings.problem(
-            "disk-few-inodes",
+        findings.add(
+            Id::DiskFewInodes,
             base.display(),
             format_args!("the file system can store only {files} more files (free inodes)"),
-            "Remove files from this file system, or move the data to a larger one.",
         );
     }
 }
@@ -49,15 +47,10 @@ fn room(subject: &Subject, base: &Path, free: Free, findings: &mut Findings) {
     let largest = sizes.max();
     let settings = subject.settings.as_ref().ok();
     if let Some(full) = settings.and_then(|settings| settings.room.admit(free).err()) {
-        findings.problem(
-            "disk-full",
-            base.display(),
-            full,
-            "Free space on the disk, or move the data to a larger one.",
-        );
+        findings.add(Id::DiskFull, base.display(), full);
     } else if let Some((size, user)) = largest.filter(|(size, _)| free.bytes < size * COPIES) {
-        findings.warning(
-            "disk-nearly-full",
+        findings.add(
+            Id::DiskNearlyFull,
             base.display(),
             format_args!(
                 "{} MiB are free, but an upload of the largest collection, {} with {} MiB, may need {} MiB temporarily",
@@ -66,7 +59,6 @@ fn room(subject: &Subject, base: &Path, free: Free, findings: &mut Findings) {
                 size / MIB,
                 size * COPIES / MIB
             ),
-            "Free space on the disk, or move the data to a larger one.",
         );
     }
 }
@@ -82,15 +74,14 @@ fn quotas(subject: &Subject, findings: &mut Findings) {
         let bytes =
             Usage::of(&folder).map_or(0, |usage| usage.collection_bytes + usage.media_bytes);
         if bytes > quota {
-            findings.warning(
-                "quota-exceeded",
+            findings.add(
+                Id::QuotaExceeded,
                 &user,
                 format_args!(
                     "the collection and media take up {} MiB, but quota_megs allows {}: uploads and new media are refused",
                     bytes.div_ceil(MIB),
                     quota / MIB
                 ),
-                "Raise quota_megs, or ask the user to delete media.",
             );
         }
     }

@@ -7,13 +7,13 @@ use std::{
 };
 
 use nix::unistd::{Gid, Uid, User};
-use serde::de::DeserializeOwned;
 
 use crate::{
     account::{name::UserName, users_file},
     config::{Settings, Sources, Written, environment, problem::Problems},
     control::{
-        Request, Status,
+        Status,
+        ask::{self, Ask},
         client::{self, Address, AskError},
     },
     layout::users_folder::may_be_users_folder,
@@ -22,8 +22,6 @@ use crate::{
 
 /// The server that is checked, running or not.
 pub struct Subject {
-    /// Where its settings come from.
-    pub sources: Sources,
     /// What is wrong with them, or they.
     pub settings: Result<Settings, Problems>,
     /// systemd's unit, if that is what is checked.
@@ -46,11 +44,9 @@ pub struct Subject {
 
 /// A file that lists users.
 pub struct UsersList {
-    /// Where it is.
     pub path: PathBuf,
     /// Whether systemd reads it as root.
     pub is_credential: bool,
-    /// What it says.
     pub text: io::Result<String>,
 }
 
@@ -59,18 +55,13 @@ pub struct UsersList {
 pub struct Account {
     /// Its name, or else its number.
     pub name: String,
-    /// Its number.
     pub uid: Uid,
-    /// Its group's number.
     pub gid: Gid,
-    /// Which setting says so; none for the owner of the folder.
-    pub by: Option<&'static str>,
 }
 
 impl Subject {
     /// The server of these settings; without any, the one that systemd runs. If it runs, it is
     /// asked.
-    #[must_use]
     pub fn find(given: &Sources) -> Self {
         let mut subject = Self::gather(given);
         subject.meet();
@@ -78,7 +69,6 @@ impl Subject {
     }
 
     /// The same without asking.
-    #[must_use]
     pub fn gather(given: &Sources) -> Self {
         let mut sources = given.clone();
         let unit = of_unit(&mut sources);
@@ -103,13 +93,9 @@ impl Subject {
             Ok(settings) => Some(settings.base.clone()),
             Err(_) => base.or_else(|| sources.state.clone()),
         };
-        let run_as = unit
-            .as_ref()
-            .and_then(|unit| Some((unit.user.clone()?, "User= of the unit")))
-            .or_else(|| Some((run_as?, "run_as")));
+        let run_as = unit.as_ref().and_then(|unit| unit.user.clone()).or(run_as);
         let account = account(run_as, base.as_deref());
         Self {
-            sources,
             settings,
             unit,
             lists,
@@ -123,10 +109,7 @@ impl Subject {
     }
 
     /// Asks the running server; one that systemd has not started is left alone.
-    ///
-    /// # Errors
-    /// [`AskError`].
-    pub fn ask<A: DeserializeOwned>(&self, request: &Request) -> Result<A, AskError> {
+    pub fn ask<A: Ask>(&self, request: A) -> Result<A::Answer, AskError> {
         let address = Address {
             base: self.base.clone(),
             is_units: self.unit.as_ref().is_some_and(Unit::is_running),
@@ -139,7 +122,7 @@ impl Subject {
             is_units: base.is_none() && self.unit.as_ref().is_some_and(Unit::is_running),
             base,
         };
-        let status = |at| client::ask::<Status>(&at, &Request::Status);
+        let status = |at| client::ask(&at, ask::Status {});
         // Its own socket is in the folder, whatever the folder is called where the server
         // runs, in a container for instance.
         let met = match status(address(self.base.clone())) {
@@ -159,20 +142,16 @@ impl Subject {
     }
 
     /// Whether all users are known that the server has, or will have when it starts.
-    #[must_use]
     pub fn knows_users(&self) -> bool {
         !self.has_sealed_users && self.lists.iter().all(|list| list.text.is_ok())
     }
 
-    /// The users' folders.
-    #[must_use]
     pub fn users(&self) -> Vec<(UserName, PathBuf)> {
         self.base.as_deref().map(users_folders).unwrap_or_default()
     }
 }
 
 /// The users' folders in a data folder.
-#[must_use]
 pub fn users_folders(base: &Path) -> Vec<(UserName, PathBuf)> {
     let mut users: Vec<_> = fs::read_dir(base)
         .into_iter()
@@ -189,7 +168,6 @@ pub fn users_folders(base: &Path) -> Vec<(UserName, PathBuf)> {
 }
 
 /// The unit, if its settings are the ones in question; they are taken over then.
-#[must_use]
 pub fn of_unit(sources: &mut Sources) -> Option<Unit> {
     let unit = Unit::ask().filter(|unit| is_meant(sources, unit))?;
     adopt(sources, &unit);
@@ -241,14 +219,13 @@ fn lists(sources: &Sources, unit: Option<&Unit>, users_file: Option<&Path>) -> V
     credential.into_iter().chain(file).collect()
 }
 
-fn account(run_as: Option<(String, &'static str)>, base: Option<&Path>) -> Option<Account> {
-    if let Some((name, by)) = run_as {
+fn account(run_as: Option<String>, base: Option<&Path>) -> Option<Account> {
+    if let Some(name) = run_as {
         let user = User::from_name(&name).ok().flatten()?;
         return Some(Account {
             name,
             uid: user.uid,
             gid: user.gid,
-            by: Some(by),
         });
     }
     let metadata = fs::metadata(base?).ok()?;
@@ -258,6 +235,5 @@ fn account(run_as: Option<(String, &'static str)>, base: Option<&Path>) -> Optio
         name: name.unwrap_or_else(|| uid.to_string()),
         uid,
         gid,
-        by: None,
     })
 }

@@ -13,7 +13,6 @@ const FSTAB: &str = "/etc/fstab";
 
 /// Why backups must not be written there: they would fill the disk below, where a disk that is
 /// not mounted belongs.
-#[must_use]
 pub fn unmounted(folder: &Path) -> Option<String> {
     // Has a disk mounted that is mounted when it is needed.
     let _ = folder.read_dir();
@@ -54,7 +53,6 @@ fn unescaped(path: &str) -> PathBuf {
 }
 
 /// Whether both are on one disk, which may fail.
-#[must_use]
 pub fn on_one_disk(one: &Path, other: &Path) -> bool {
     let disk = |path: &Path| {
         let there = path.ancestors().find_map(|path| path.metadata().ok())?;

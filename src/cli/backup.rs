@@ -5,11 +5,11 @@ mod fetch;
 mod source;
 
 use std::{
-    io::{self, IsTerminal},
+    io,
     path::{Path, PathBuf},
 };
 
-use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
+use indicatif::HumanBytes;
 use serde::Serialize;
 
 use super::{
@@ -18,17 +18,19 @@ use super::{
 };
 use crate::{
     account::name::UserName,
-    check::target,
+    check::{progress, target},
     clock,
     collection::file::Summary,
     config::Settings,
-    control::{BackedUp, Request, UserReport},
+    control::ask,
     media::Media,
     service::{log, notify},
 };
 use destination::Destination;
 use fetch::{Fetch, Saving};
 use source::Source;
+
+const BAR: &str = "{msg} [{bar:30}] {pos}/{len} media files";
 
 /// Of whom, and where to.
 #[derive(clap::Args)]
@@ -114,8 +116,7 @@ impl Report {
 
 /// Makes the backup and shows what is in it.
 ///
-/// # Errors
-/// [`CommandError`]; also when it lacks a user. Those whose turn went well are in it.
+/// Fails also when the backup lacks a user. Those whose turn went well are in it.
 pub fn run(context: &Context, arguments: &Arguments) -> Result<(), CommandError> {
     make(context, arguments).inspect_err(|error| notify::failed(&error.to_string()))
 }
@@ -124,7 +125,7 @@ fn make(context: &Context, arguments: &Arguments) -> Result<(), CommandError> {
     let users = match &arguments.user {
         Some(user) => vec![user.clone()],
         None => {
-            let users: Vec<UserReport> = context.ask(&Request::Users)?;
+            let users = context.ask(ask::Users {})?;
             users.into_iter().map(|user| user.name).collect()
         }
     };
@@ -202,7 +203,7 @@ fn back_up(
         return Ok(report);
     }
     report.folder = Some(destination.complete()?);
-    if let Err(error) = context.ask::<()>(&Request::BackupDone {
+    if let Err(error) = context.ask(ask::BackupDone {
         users: report.with_collection(),
     }) {
         let line = format!("the server could not record this backup: {error}");
@@ -225,10 +226,10 @@ fn save(
     part: &Fetch,
     user: &UserName,
 ) -> Result<(Saved, Option<String>), CommandError> {
-    let request = Request::BackUp { user: user.clone() };
-    let (copy, held): (BackedUp, _) = context.ask_and_hold(&request, io::empty())?;
+    let request = ask::BackUp { user: user.clone() };
+    let (copy, held) = context.ask_and_hold(request, io::empty())?;
     let media = copy.media.unwrap_or_default();
-    let bar = progress(user.as_str(), media.files);
+    let bar = progress::bar(BAR, media.files, user.to_string());
     let source = Source::open(&copy.folder, held.server);
     let new = source.and_then(|source| part.fetch(&copy, &source, &|| bar.inc(1)));
     bar.finish_and_clear();
@@ -257,17 +258,6 @@ fn lack(destination: &Destination, saved: &Saved) -> io::Result<Option<String>> 
             former.display()
         )
     }))
-}
-
-/// Only for somebody who looks on.
-fn progress(user: &str, files: u64) -> ProgressBar {
-    if !io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let style = ProgressStyle::with_template("{msg} [{bar:30}] {pos}/{len} media files");
-    ProgressBar::new(files)
-        .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
-        .with_message(user.to_owned())
 }
 
 fn print(report: &Report) -> io::Result<()> {

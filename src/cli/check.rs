@@ -17,6 +17,7 @@ use crate::check::{
     login::{self, Login},
     repair,
     subject::Subject,
+    users_data,
 };
 
 /// How often at most repairs are followed by further ones.
@@ -26,7 +27,7 @@ const ROUNDS: usize = 2;
 #[derive(serde::Serialize)]
 struct ForPrograms<'a> {
     severity: Severity,
-    id: &'a str,
+    id: &'static str,
     r#where: &'a str,
     what: &'a str,
     remedy: &'a str,
@@ -37,7 +38,7 @@ impl<'a> From<&'a Finding> for ForPrograms<'a> {
     fn from(finding: &'a Finding) -> Self {
         Self {
             severity: finding.severity,
-            id: &finding.id,
+            id: finding.id.name(),
             r#where: &finding.place,
             what: &finding.what,
             remedy: &finding.remedy,
@@ -68,8 +69,7 @@ pub struct Arguments {
 
 /// Looks, tells, and repairs.
 ///
-/// # Errors
-/// [`CommandError::Found`] when there are problems left.
+/// Ends with [`CommandError::Found`] when there are problems left.
 pub fn run(context: &Context, arguments: &Arguments) -> Result<(), CommandError> {
     let login = arguments.user.as_deref().map(ask_login).transpose()?;
     let mut subject = Subject::find(context.sources());
@@ -91,7 +91,7 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<(), CommandError>
     if let Some(url) = &arguments.url {
         let settings = subject.settings.as_ref().ok();
         let limit = settings.map(|settings| settings.limits.sent);
-        login::check(url, login.as_ref(), limit, &mut findings);
+        login::check(url, login.as_ref(), limit, &mut findings)?;
     }
     findings.0.sort_by_key(|finding| finding.severity);
     if arguments.json {
@@ -132,9 +132,6 @@ fn put_right(
 
 /// The part of a repair that is done as the server's account: told what to do on standard
 /// input, it tells what it did on standard output.
-///
-/// # Errors
-/// When either is closed or garbled.
 pub fn mend(base: &Path) -> Result<(), CommandError> {
     let data = serde_json::from_reader(io::stdin().lock()).map_err(io::Error::from)?;
     repair::here(base, data, |step| {
@@ -147,13 +144,10 @@ pub fn mend(base: &Path) -> Result<(), CommandError> {
 
 /// The part of a check that is done as the server's account: told about the server on
 /// standard input, it tells its findings on standard output.
-///
-/// # Errors
-/// When either is closed or garbled.
 pub fn look_at_data() -> Result<(), CommandError> {
     let data: Data = serde_json::from_reader(io::stdin().lock()).map_err(io::Error::from)?;
     let mut findings = Findings::default();
-    data.look(&mut findings);
+    users_data::look(&data, &mut findings);
     let found = serde_json::to_string(&findings.0).map_err(io::Error::from)?;
     Ok(writeln!(io::stdout(), "{found}")?)
 }
@@ -216,6 +210,6 @@ fn print_one(finding: &Finding, out: &mut impl Write) -> io::Result<()> {
         ..
     } = finding;
     // Files and tables have names that users choose.
-    let found = printable(&format!("{severity}: {place}: {what}  [{id}]"));
+    let found = printable(&format!("{severity}: {place}: {what}  [{}]", id.name()));
     writeln!(out, "{found}\n    {}", printable(remedy))
 }

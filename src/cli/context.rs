@@ -8,14 +8,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde::{Serialize, de::DeserializeOwned};
+use serde::Serialize;
 
 use crate::{
     account::users_file::{self, FileError},
     check::silence::explain,
     config::{SYSTEM_STATE, Settings, Sources, problem::Problems},
     control::{
-        Request,
+        ask::{self, Ask},
         client::{self, Address, AskError, Held},
     },
     service::{
@@ -38,16 +38,12 @@ const GIVEN_UP: Duration = Duration::from_secs(10);
 /// Why a command failed; each a sentence for the operator.
 #[derive(Debug, thiserror::Error)]
 pub enum CommandError {
-    /// The server cannot be asked, or says no.
     #[error(transparent)]
     Ask(#[from] AskError),
-    /// The settings are in disorder.
     #[error("{0}")]
     Settings(Problems),
-    /// What was asked for cannot be.
     #[error("{0}")]
     Refused(String),
-    /// The users file cannot be changed.
     #[error(transparent)]
     UsersFile(#[from] FileError),
     /// Where to write to is full, or not to be written to.
@@ -56,14 +52,11 @@ pub enum CommandError {
     /// A check found problems, which it has told.
     #[error("{0} found")]
     Found(String),
-    /// Not all of it was done.
     #[error("{0}")]
     Failed(String),
 }
 
 impl CommandError {
-    /// What the process ends with.
-    #[must_use]
     pub fn exit(&self) -> Exit {
         match self {
             Self::Ask(_) | Self::Failed(_) => Exit::Unavailable,
@@ -90,7 +83,6 @@ pub struct Context {
 
 impl Context {
     /// The settings as given to the command, or else those of the packages.
-    #[must_use]
     pub fn new(mut sources: Sources) -> Self {
         let folder = Path::new(SYSTEM_FOLDER);
         let file = folder.join("anki-syncd.toml");
@@ -119,7 +111,6 @@ impl Context {
     }
 
     /// The file that the unit passes on as a credential, if this is about its server.
-    #[must_use]
     pub fn credential(&self) -> Option<PathBuf> {
         self.sources.credential()
     }
@@ -127,8 +118,7 @@ impl Context {
     /// What the file holds now that systemd copies for its server as the list of users; none if
     /// that server has its users from elsewhere.
     ///
-    /// # Errors
-    /// [`CommandError::Refused`] when the file cannot be read.
+    /// Refuses when the file cannot be read.
     pub fn users_to_hand_over(&self) -> Result<Option<String>, CommandError> {
         let unit = self.is_units.then(Unit::ask).flatten();
         match unit.filter(|unit| !unit.has_users_in_variables()) {
@@ -146,9 +136,6 @@ impl Context {
     }
 
     /// The settings, as far as they are this user's to read.
-    ///
-    /// # Errors
-    /// Everything that is wrong with them.
     pub fn settings(&self) -> Result<Settings, Problems> {
         let settings = Settings::load(&self.sources);
         let base = settings.as_ref().ok().map(|settings| settings.base.clone());
@@ -157,28 +144,23 @@ impl Context {
         settings
     }
 
-    /// Where the settings come from.
-    #[must_use]
     pub fn sources(&self) -> &Sources {
         &self.sources
     }
 
     /// Whether systemd's server cannot be started for a command, since its socket unit cannot
     /// listen; if this is about that server. Who asks it nevertheless is told why.
-    #[must_use]
     pub fn is_obstructed(&self) -> bool {
         let look = || self.is_units && socket_unit::prevents_start();
         *self.obstructed.get_or_init(look)
     }
 
     /// Why the last nightly backup failed, if it did and this is about systemd's server.
-    #[must_use]
     pub fn failed_backup(&self) -> Option<String> {
         self.is_units.then(BackupUnit::ask_failure).flatten()
     }
 
     /// The list of users that systemd passes to its server, if that file is not there.
-    #[must_use]
     pub fn missing_list(&self) -> Option<PathBuf> {
         match self.is_units.then(Unit::ask).flatten()?.users? {
             UsersCredential::File(path) if matches!(path.try_exists(), Ok(false)) => Some(path),
@@ -186,19 +168,14 @@ impl Context {
         }
     }
 
-    /// Asks the running server.
-    ///
-    /// # Errors
-    /// [`AskError`].
-    pub fn ask<A: DeserializeOwned>(&self, request: &Request) -> Result<A, AskError> {
+    pub fn ask<A: Ask>(&self, request: A) -> Result<A::Answer, AskError> {
         self.ask_and_hold(request, io::empty())
             .map(|(answer, _)| answer)
     }
 
     /// Where the server listens for devices, or will do so once it runs.
-    #[must_use]
     pub fn listening(&self) -> Vec<String> {
-        let running = self.ask(&Request::Listening).ok();
+        let running = self.ask(ask::Listening {}).ok();
         let of_unit = || {
             let unit = self.is_units.then(SocketUnit::ask).flatten()?;
             Some(unit.places).filter(|places| !places.is_empty())
@@ -212,14 +189,11 @@ impl Context {
 
     /// The same with a request that something follows, or whose answer tells of something
     /// that is there for a while.
-    ///
-    /// # Errors
-    /// [`AskError`].
-    pub fn ask_and_hold<A: DeserializeOwned>(
+    pub fn ask_and_hold<A: Ask>(
         &self,
-        request: &Request,
+        request: A,
         rest: impl io::Read,
-    ) -> Result<(A, Held), AskError> {
+    ) -> Result<(A::Answer, Held), AskError> {
         if let Some((since, error)) = &*self.silent.borrow()
             && since.elapsed() < GIVEN_UP
         {
@@ -249,10 +223,6 @@ impl Context {
     }
 }
 
-/// Prints for programs.
-///
-/// # Errors
-/// When standard output is closed.
 pub fn print_json(answer: &impl Serialize) -> io::Result<()> {
     let mut out = io::stdout().lock();
     serde_json::to_writer_pretty(&mut out, answer)?;

@@ -1,5 +1,7 @@
 //! `anki-syncd device`: which devices are logged in, and logging single ones out.
 
+use std::str::FromStr;
+
 use super::{
     context::{CommandError, Context, print_json},
     table,
@@ -9,7 +11,7 @@ use crate::{
         devices::{DeviceName, Record, version_and_platform},
         name::UserName,
     },
-    control::{DeviceReport, DeviceState, Request},
+    control::{DeviceReport, DeviceState, ask},
 };
 
 const HEADINGS: [&str; 9] = [
@@ -51,13 +53,9 @@ pub struct Name {
 #[derive(Clone)]
 pub struct Named(Option<DeviceName>);
 
-fn parse_name(text: &str) -> Result<Named, String> {
-    if text.is_empty() {
-        return Ok(Named(None));
-    }
-    let name = text.parse::<DeviceName>();
-    name.map(|name| Named(Some(name)))
-        .map_err(|error| error.to_string())
+fn parse_name(text: &str) -> Result<Named, <DeviceName as FromStr>::Err> {
+    let name = (!text.is_empty()).then(|| text.parse());
+    name.transpose().map(Named)
 }
 
 #[derive(clap::Args)]
@@ -85,9 +83,6 @@ pub struct Revoke {
 
 impl Command {
     /// Asks the running server.
-    ///
-    /// # Errors
-    /// [`CommandError`].
     pub fn run(self, context: &Context) -> Result<(), CommandError> {
         match self {
             Self::List(arguments) => list(context, arguments),
@@ -99,7 +94,7 @@ impl Command {
 
 fn list(context: &Context, arguments: List) -> Result<(), CommandError> {
     let user = arguments.user;
-    let mut devices: Vec<DeviceReport> = context.ask(&Request::Devices { user })?;
+    let mut devices = context.ask(ask::Devices { user })?;
     devices.retain(|device| arguments.all || device.state == DeviceState::LoggedIn);
     if arguments.json {
         print_json(&devices)?;
@@ -154,11 +149,11 @@ fn state(state: DeviceState) -> &'static str {
 
 fn revoke(context: &Context, arguments: Revoke) -> Result<(), CommandError> {
     let Revoke { devices, all } = arguments;
-    let request = Request::Revoke {
+    let request = ask::Revoke {
         devices,
         all_of: all,
     };
-    let revoked: Vec<DeviceReport> = context.ask(&request)?;
+    let revoked = context.ask(request)?;
     for DeviceReport { record, .. } in &revoked {
         println!("{} is logged out", described(record));
     }
@@ -171,7 +166,7 @@ fn revoke(context: &Context, arguments: Revoke) -> Result<(), CommandError> {
 fn name(context: &Context, arguments: Name) -> Result<(), CommandError> {
     let Name { device, name } = arguments;
     let name = name.0;
-    let DeviceReport { record, .. } = context.ask(&Request::NameDevice { device, name })?;
+    let DeviceReport { record, .. } = context.ask(ask::NameDevice { device, name })?;
     match &record.name {
         Some(name) => println!("{} is now called {name}", described(&record)),
         None => println!("{} has no name any more", described(&record)),

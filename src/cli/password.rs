@@ -9,8 +9,7 @@ use crate::account::password::{LONGEST, hash};
 /// Asks for a new password, twice at a terminal, and hashes it. From elsewhere it takes the
 /// only line of standard input, of which the line's end is no part.
 ///
-/// # Errors
-/// When the two differ, or there is none that could be used.
+/// Fails when the two differ, or there is none that could be used.
 pub fn ask_new(question: &str) -> Result<String, CommandError> {
     let password = if io::stdin().is_terminal() {
         let first = rpassword::prompt_password(format!("{question}: "))?;
@@ -26,8 +25,7 @@ pub fn ask_new(question: &str) -> Result<String, CommandError> {
 
 /// Asks for a password that is in use, as [`ask_new`] does, but once.
 ///
-/// # Errors
-/// When it cannot be read, or is more than a line.
+/// Fails when it cannot be read, or is more than a line.
 pub fn ask(question: &str) -> Result<String, CommandError> {
     if io::stdin().is_terminal() {
         Ok(rpassword::prompt_password(format!("{question}: "))?)

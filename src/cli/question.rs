@@ -6,8 +6,7 @@ use super::context::CommandError;
 
 /// Asks, and gives what was typed.
 ///
-/// # Errors
-/// [`CommandError::Refused`], with this hint, when nobody is there to be asked.
+/// Refuses with this hint when nobody is there to be asked.
 pub fn ask(question: &str, mut to: impl Write, hint: &str) -> Result<String, CommandError> {
     if !io::stdin().is_terminal() {
         return Err(CommandError::Refused(hint.to_owned()));
@@ -20,9 +19,6 @@ pub fn ask(question: &str, mut to: impl Write, hint: &str) -> Result<String, Com
 }
 
 /// Asks for a yes; anything else is a no.
-///
-/// # Errors
-/// As [`ask`].
 pub fn agreed(question: &str, to: impl Write, hint: &str) -> Result<bool, CommandError> {
     let answer = ask(&format!("{question} [y/N] "), to, hint)?;
     Ok(["y", "yes"].contains(&answer.to_lowercase().as_str()))

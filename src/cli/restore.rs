@@ -14,7 +14,7 @@ use crate::{
     account::name::UserName,
     clock,
     collection::file::Summary,
-    control::{Preview, Request},
+    control::{Preview, ask},
     vault::snapshot::{Snapshot, Why},
 };
 use chosen::{Chosen, Collection, named, newest};
@@ -53,10 +53,6 @@ pub struct Arguments {
     json: bool,
 }
 
-/// Shows, asks and restores.
-///
-/// # Errors
-/// [`CommandError`].
 pub fn run(context: &Context, arguments: &Arguments) -> Result<(), CommandError> {
     let user = &arguments.user;
     if arguments.allow_upload {
@@ -109,7 +105,7 @@ fn check_age(snapshots: &[Snapshot], restored: &Summary, time: i64) -> Result<()
 }
 
 fn snapshots(context: &Context, user: &UserName) -> Result<Vec<Snapshot>, CommandError> {
-    Ok(context.ask(&Request::Snapshots { user: user.clone() })?)
+    Ok(context.ask(ask::Snapshots { user: user.clone() })?)
 }
 
 fn restore(
@@ -119,11 +115,11 @@ fn restore(
     check: impl FnOnce(&Summary) -> Result<(), CommandError>,
 ) -> Result<(), CommandError> {
     let user = &arguments.user;
-    let request = Request::Preview {
+    let request = ask::Preview {
         user: user.clone(),
         source: chosen.source(),
     };
-    let (preview, _): (Preview, _) = context.ask_and_hold(&request, chosen.rest()?)?;
+    let (preview, _) = context.ask_and_hold(request, chosen.rest()?)?;
     check(&preview.restored)?;
     if !arguments.json {
         compare(&chosen, &preview)?;
@@ -131,11 +127,11 @@ fn restore(
     if !arguments.yes && !confirmed()? {
         return Err(CommandError::Failed("nothing was changed".to_owned()));
     }
-    let request = Request::Restore {
+    let request = ask::Restore {
         user: user.clone(),
         source: chosen.source(),
     };
-    let (kept, _): (Option<Snapshot>, _) = context.ask_and_hold(&request, chosen.rest()?)?;
+    let (kept, _) = context.ask_and_hold(request, chosen.rest()?)?;
     if arguments.json {
         let answer = serde_json::json!({ "restored": preview.restored, "kept": kept.map(|kept| kept.name()) });
         return Ok(print_json(&answer)?);
@@ -154,7 +150,7 @@ fn restore(
 }
 
 fn allow_upload(context: &Context, user: UserName, json: bool) -> Result<(), CommandError> {
-    let allowed: bool = context.ask(&Request::AllowUpload { user })?;
+    let allowed = context.ask(ask::AllowUpload { user })?;
     if json {
         print_json(&allowed)?;
     } else if allowed {

@@ -7,7 +7,7 @@ use super::{
     table,
 };
 use crate::{
-    control::{Request, Status, UserStatus},
+    control::{Status, UserStatus, ask},
     metrics,
     vault::usage::Usage,
 };
@@ -23,12 +23,8 @@ pub struct Arguments {
     openmetrics: bool,
 }
 
-/// Asks and shows.
-///
-/// # Errors
-/// [`CommandError`].
 pub fn run(context: &Context, arguments: &Arguments) -> Result<(), CommandError> {
-    let mut status: Status = context.ask(&Request::Status)?;
+    let mut status = context.ask(ask::Status {})?;
     // The metrics are the server's, however they are asked for.
     if !arguments.openmetrics
         && let Some(why) = context.failed_backup()

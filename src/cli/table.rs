@@ -8,9 +8,6 @@ use tabwriter::TabWriter;
 use crate::{account::devices::DeviceName, clock};
 
 /// Prints a table with a line of headings.
-///
-/// # Errors
-/// When standard output is closed.
 pub fn print(headings: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> io::Result<()> {
     let mut out = TabWriter::new(io::stdout().lock()).padding(3);
     writeln!(out, "{}", headings.join("\t"))?;
@@ -22,14 +19,12 @@ pub fn print(headings: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> 
 }
 
 /// What a device says of itself, or names a file, must not move the cursor.
-#[must_use]
 pub fn printable(text: &str) -> String {
     let shown = |c: char| if c.is_control() { '?' } else { c };
     text.chars().map(shown).collect()
 }
 
 /// How long ago a moment is, in seconds since 1970; as good in any time zone.
-#[must_use]
 pub fn ago(then: Option<i64>) -> String {
     then.map_or_else(
         || "never".to_owned(),
@@ -38,7 +33,6 @@ pub fn ago(then: Option<i64>) -> String {
 }
 
 /// When somebody last synced, and with which device if that has a name.
-#[must_use]
 pub fn synced(then: Option<i64>, device: Option<&DeviceName>) -> String {
     match device {
         Some(name) => format!("{} ({name})", ago(then)),
@@ -47,7 +41,6 @@ pub fn synced(then: Option<i64>, device: Option<&DeviceName>) -> String {
 }
 
 /// A size as people say it.
-#[must_use]
 pub fn size(bytes: u64) -> String {
     HumanBytes(bytes).to_string()
 }

@@ -4,11 +4,8 @@ use std::collections::HashMap;
 
 use tokio::time::Instant;
 
-use super::{DeviceReport, DeviceState, Operator, UserReport};
-use crate::account::{
-    devices::{DeviceName, Record},
-    name::UserName,
-};
+use super::{DeviceReport, DeviceState, Operator, UserReport, ask, refusal::Refusal};
+use crate::account::{devices::Record, name::UserName};
 
 /// With fewer digits, a slip of the hand could mean another device.
 const FEWEST_DIGITS: usize = 4;
@@ -39,25 +36,23 @@ impl Operator {
         users.into_iter().map(report).collect()
     }
 
-    pub(super) async fn rename(&self, from: &UserName, to: &UserName) -> Result<(), String> {
-        if self.server.accounts.standing(to).is_listed() {
-            return Err(format!("the user {to} exists already"));
+    pub(super) async fn rename(&self, asked: ask::Rename) -> Result<(), Refusal> {
+        let ask::Rename { from, to } = asked;
+        if self.server.accounts.standing(&to).is_listed() {
+            return Err(Refusal::UserExists(to));
         }
         // What is in memory of them goes when the data move; the log says what fails.
         let _ = self.server.accounts.devices.store().await;
-        let begun = self.server.vaults.begin_rename(from, to).await;
-        begun.map_err(|error| error.to_string())
+        Ok(self.server.vaults.begin_rename(&from, &to).await?)
     }
 
-    pub(super) async fn remove_data(&self, user: UserName) -> Result<(), String> {
+    pub(super) async fn remove_data(&self, user: UserName) -> Result<(), Refusal> {
         if self.server.accounts.standing(&user).is_listed() {
-            return Err(format!(
-                "{user} is still in the list of users: remove the user first"
-            ));
+            return Err(Refusal::StillListed(user));
         }
         let removed = self.server.vaults.remove(&user).await;
         self.server.accounts.devices.forget(&user);
-        removed.map_err(|error| error.to_string())?;
+        removed?;
         tracing::info!("the data of the removed user {user} have been deleted");
         Ok(())
     }
@@ -65,10 +60,12 @@ impl Operator {
     pub(super) async fn devices(
         &self,
         user: Option<&UserName>,
-    ) -> Result<Vec<DeviceReport>, String> {
-        let listed = self.server.accounts.devices.list(user).await;
-        let records = listed.map_err(|error| error.to_string())?.into_iter();
-        Ok(records.map(|record| self.report(record)).collect())
+    ) -> Result<Vec<DeviceReport>, Refusal> {
+        let records = self.server.accounts.devices.list(user).await?;
+        Ok(records
+            .into_iter()
+            .map(|record| self.report(record))
+            .collect())
     }
 
     fn report(&self, record: Record) -> DeviceReport {
@@ -82,28 +79,22 @@ impl Operator {
         DeviceReport { record, state }
     }
 
-    pub(super) async fn revoke(
-        &self,
-        beginnings: &[String],
-        all_of: Option<&UserName>,
-    ) -> Result<Vec<DeviceReport>, String> {
-        let mut candidates = match all_of {
-            Some(user) if beginnings.is_empty() => self.devices(Some(user)).await?,
+    pub(super) async fn revoke(&self, asked: ask::Revoke) -> Result<Vec<DeviceReport>, Refusal> {
+        let mut candidates = match &asked.all_of {
+            Some(user) if asked.devices.is_empty() => self.devices(Some(user)).await?,
             _ => self.devices(None).await?,
         };
         candidates.retain(|device| device.state != DeviceState::Revoked);
         let mut meant = Vec::new();
-        for beginning in beginnings {
+        for beginning in &asked.devices {
             meant.push(the_only(&candidates, beginning)?);
         }
-        if let Some(user) = all_of {
+        if let Some(user) = &asked.all_of {
             let own = candidates.iter().map(|device| &device.record);
             let own: Vec<_> = own.filter(|record| record.user == user.as_str()).collect();
             // Or whoever mistypes a name takes a lost phone to be logged out.
             if own.is_empty() && !self.server.accounts.standing(user).is_listed() {
-                return Err(format!(
-                    "there is no user {user}; `anki-syncd user list` shows the users"
-                ));
+                return Err(Refusal::NoUser(user.clone()));
             }
             meant.extend(own);
         }
@@ -124,7 +115,7 @@ impl Operator {
                 "a device of {} was revoked", record.user
             );
         }
-        stored.map_err(|error| error.to_string())?;
+        stored?;
         let revoked = meant.into_iter().map(|record| DeviceReport {
             record: record.clone(),
             state: DeviceState::Revoked,
@@ -134,17 +125,15 @@ impl Operator {
 
     pub(super) async fn name_device(
         &self,
-        beginning: &str,
-        name: Option<DeviceName>,
-    ) -> Result<DeviceReport, String> {
+        asked: ask::NameDevice,
+    ) -> Result<DeviceReport, Refusal> {
+        let ask::NameDevice { device, name } = asked;
         let mut candidates = self.devices(None).await?;
         candidates.retain(|device| device.state != DeviceState::Revoked);
-        let mut record = the_only(&candidates, beginning)?.clone();
+        let mut record = the_only(&candidates, &device)?.clone();
         record.name.clone_from(&name);
-        let user = record.user.parse().map_err(|_| {
-            // As none that the server itself has written.
-            format!("{:?} is not a valid user name", record.user)
-        })?;
+        let user = record.user.parse();
+        let user = user.map_err(|_| Refusal::NotAName(record.user.clone()))?;
         let devices = &self.server.accounts.devices;
         let stored = devices.rename(&user, record.id, name).await;
         tracing::info!(
@@ -152,9 +141,7 @@ impl Operator {
             device = %record.id,
             "a device of {user} was named {:?}", record.name.as_ref().map(ToString::to_string).unwrap_or_default()
         );
-        stored.map_err(|error| {
-            format!("the name could not be saved, and is lost when the server restarts: {error}")
-        })?;
+        stored.map_err(Refusal::NameNotSaved)?;
         Ok(self.report(record))
     }
 
@@ -175,33 +162,26 @@ impl Operator {
 }
 
 /// By its name, or by how its id begins.
-fn the_only<'a>(candidates: &'a [DeviceReport], beginning: &str) -> Result<&'a Record, String> {
+fn the_only<'a>(candidates: &'a [DeviceReport], beginning: &str) -> Result<&'a Record, Refusal> {
     let records = || candidates.iter().map(|device| &device.record);
     let is_called = |record: &&Record| record.name.as_ref().is_some_and(|name| name == beginning);
     let mut called = records().filter(is_called);
     match (called.next(), called.next()) {
         (Some(record), None) => return Ok(record),
-        (Some(_), Some(_)) => {
-            return Err(format!(
-                "more than one device is called {beginning:?}: use the id instead"
-            ));
-        }
+        (Some(_), Some(_)) => return Err(Refusal::NameShared(beginning.to_owned())),
         (None, _) => {}
     }
     if beginning.len() < FEWEST_DIGITS {
-        return Err(format!(
-            "{beginning:?} is too short: type at least {FEWEST_DIGITS} digits of the device's id"
-        ));
+        return Err(Refusal::TooShort {
+            beginning: beginning.to_owned(),
+            fewest: FEWEST_DIGITS,
+        });
     }
     let beginning = beginning.to_lowercase();
     let mut matching = records().filter(|record| record.id.to_string().starts_with(&beginning));
     match (matching.next(), matching.next()) {
         (Some(record), None) => Ok(record),
-        (Some(_), Some(_)) => Err(format!(
-            "the ids of more than one device begin with {beginning}: type more digits"
-        )),
-        (None, _) => Err(format!(
-            "no device with the name or id {beginning:?} is logged in; `anki-syncd device list` shows the devices"
-        )),
+        (Some(_), Some(_)) => Err(Refusal::Ambiguous(beginning)),
+        (None, _) => Err(Refusal::NoDevice(beginning)),
     }
 }

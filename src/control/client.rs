@@ -17,7 +17,11 @@ use nix::{
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::{Reply, Request, SYSTEM_SOCKET, own_socket};
+use super::{
+    Reply, SYSTEM_SOCKET,
+    ask::{Ask, Request},
+    own_socket,
+};
 use conversation::Conversation;
 use waiting::Waiting;
 
@@ -28,7 +32,6 @@ const SILENT: &str = "the server does not answer";
 /// Why a command got no answer.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum AskError {
-    /// No server of this data folder, and none of systemd's.
     #[error("{}", why.as_deref().unwrap_or(NOT_RUNNING))]
     NotRunning {
         /// What keeps it from running, as a sentence, once that is known.
@@ -39,16 +42,13 @@ pub enum AskError {
     Silent {
         /// The process that listens, which may be systemd.
         listener: Option<i32>,
-        /// What keeps it from answering, as a sentence, once that is known.
         why: Option<String>,
     },
-    /// The socket is not for everybody.
     #[error("only root and the server's account may do that: try again with sudo")]
     Forbidden,
     /// systemd started the server for this command, in vain.
     #[error("the server cannot start: {0}")]
     CannotStart(String),
-    /// The server says no.
     #[error("{0}")]
     Refused(String),
     /// The connection broke, or something else answers there.
@@ -65,14 +65,12 @@ pub struct Held {
 
 impl Held {
     /// Whether the server still does: it may have been told to end.
-    #[must_use]
     pub fn is_there(&self) -> bool {
         let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
         recv(self.stream.as_raw_fd(), &mut [0], flags) == Err(Errno::EAGAIN)
     }
 }
 
-/// Which server is meant.
 #[derive(Debug, Clone, Default)]
 pub struct Address {
     /// Its data folder, where it has a socket of its own unless systemd passes it one.
@@ -83,24 +81,18 @@ pub struct Address {
 
 /// Asks the server. That takes as long as the server says that it is working, and no more than
 /// some seconds if it says nothing.
-///
-/// # Errors
-/// [`AskError`].
-pub fn ask<A: DeserializeOwned>(address: &Address, request: &Request) -> Result<A, AskError> {
+pub fn ask<A: Ask>(address: &Address, request: A) -> Result<A::Answer, AskError> {
     ask_and_hold(address, request, io::empty()).map(|(answer, _)| answer)
 }
 
-/// The same with a request that something follows, or whose answer tells of
-/// something that is there for a while.
-///
-/// # Errors
-/// [`AskError`].
-pub fn ask_and_hold<A: DeserializeOwned>(
+/// The same with a request that something follows, or whose answer is about something that is
+/// there for a while.
+pub fn ask_and_hold<A: Ask>(
     address: &Address,
-    request: &Request,
+    request: A,
     rest: impl io::Read,
-) -> Result<(A, Held), AskError> {
-    converse(connect(address)?, request, rest)
+) -> Result<(A::Answer, Held), AskError> {
+    converse(connect(address)?, &request.into(), rest)
 }
 
 fn converse<A: DeserializeOwned>(
@@ -181,7 +173,7 @@ mod tests {
         time::{Duration, Instant},
     };
 
-    use super::*;
+    use super::{super::ask, *};
 
     type Asked = Result<(u64, Held), AskError>;
 
@@ -194,7 +186,7 @@ mod tests {
             serve(server)
         });
         let client = Conversation::over(client).unwrap();
-        let asked = converse(client, &Request::Status, io::empty());
+        let asked = converse(client, &ask::Status {}.into(), io::empty());
         (asked, serving.join().unwrap())
     }
 
@@ -258,10 +250,10 @@ mod tests {
         };
         let source = super::super::Source::Sent(1 << 30);
         let user = "anna".parse().unwrap();
-        let request = Request::Preview { user, source };
+        let request = ask::Preview { user, source };
         let began = Instant::now();
         let (sent, ours) = (io::repeat(0), i32::try_from(std::process::id()).unwrap());
-        match ask_and_hold::<u64>(&address, &request, sent) {
+        match ask_and_hold(&address, request, sent) {
             Err(AskError::Silent { listener, .. }) => assert_eq!(listener, Some(ours)),
             _ => panic!("answered"),
         }
@@ -270,7 +262,7 @@ mod tests {
             .map_while(|_| connect_at_once(&own_socket(address.base.as_ref().unwrap())))
             .collect();
         assert!(matches!(
-            ask::<u64>(&address, &Request::Status),
+            super::ask(&address, ask::Status {}),
             Err(AskError::Silent { .. })
         ));
         assert!(tried.len() > 1 && began.elapsed() < Duration::from_secs(10));

@@ -1,29 +1,22 @@
 //! The server's end.
 
-use std::{io, path::PathBuf, pin::pin, sync::Arc, time::Duration};
+use std::{io, pin::pin, sync::Arc, time::Duration};
 
 use serde_json::Value;
 use tokio::{
-    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Take},
-    net::{
-        UnixListener, UnixStream,
-        unix::{OwnedReadHalf, OwnedWriteHalf},
-    },
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    net::{UnixListener, UnixStream, unix::OwnedWriteHalf},
     time::{Instant, interval_at, sleep, timeout},
 };
 use tokio_util::task::TaskTracker;
 
-use super::{Reloaded, Reply, Request};
-use crate::{
-    account::name::UserName,
-    clock,
-    http::{Server, pulse::Counted},
-    service::reload::Reloader,
-    vault::{
-        backup::Backup,
-        upkeep::{Mend, Mended},
-    },
+use super::{
+    Operator, Reply,
+    ask::{self, Ask, Request},
+    kept::Rest,
+    refusal::Refusal,
 };
+use crate::vault::backup::Backup;
 
 /// A users file of some thousand users.
 const LONGEST_REQUEST: u64 = 4 * 1024 * 1024;
@@ -34,101 +27,50 @@ const BEAT: Duration = Duration::from_secs(1);
 /// After a connection could not be accepted, such as for want of descriptors.
 const BACK_OFF: Duration = Duration::from_millis(100);
 
-/// What the operator's requests are about.
-pub struct Operator {
-    pub(super) server: Arc<Server>,
-    pub(super) reloader: Arc<Reloader>,
-    pub(super) base: PathBuf,
-    pub(super) listening: Vec<String>,
-    pub(super) since_secs: i64,
-}
+/// What a request is answered, and a copy that goes with the connection.
+type Answer = (Value, Option<Backup>);
 
-impl Operator {
-    /// For a server that begins to listen at these places now.
-    #[must_use]
-    pub fn new(
-        server: Arc<Server>,
-        reloader: Arc<Reloader>,
-        base: PathBuf,
-        listening: Vec<String>,
-    ) -> Self {
-        Self {
-            server,
-            reloader,
-            base,
-            listening,
-            since_secs: clock::now_secs(),
+async fn answer(operator: &Operator, request: Request, rest: &mut Rest) -> Result<Answer, Refusal> {
+    match request {
+        Request::Status(_) => done::<ask::Status>(&operator.status().await),
+        Request::Reload(asked) => done::<ask::Reload>(&operator.reload(asked.users).await?),
+        Request::Users(_) => done::<ask::Users>(&operator.users().await),
+        Request::Base(_) => done::<ask::Base>(&operator.base),
+        Request::Rest(_) => done::<ask::Rest>(&operator.server.vaults.rest().await),
+        Request::Rename(asked) => done::<ask::Rename>(&operator.rename(asked).await?),
+        Request::RemoveData(asked) => {
+            done::<ask::RemoveData>(&operator.remove_data(asked.user).await?)
         }
-    }
-
-    /// Counts somebody who asks, so that the server does not end meanwhile.
-    #[must_use]
-    pub fn connected(&self) -> Counted {
-        self.server.pulse.connected()
-    }
-
-    async fn answer(&self, request: Request, rest: &mut Rest) -> Result<Answer, String> {
-        match request {
-            Request::Status => value(&self.status().await),
-            Request::Reload { users } => value(&self.reload(users).await?),
-            Request::Users => value(&self.users().await),
-            Request::Base => value(&self.base),
-            Request::Rest => value(&self.server.vaults.rest().await),
-            Request::Rename { from, to } => value(&self.rename(&from, &to).await?),
-            Request::RemoveData { user } => value(&self.remove_data(user).await?),
-            Request::Devices { user } => value(&self.devices(user.as_ref()).await?),
-            Request::Revoke { devices, all_of } => {
-                value(&self.revoke(&devices, all_of.as_ref()).await?)
-            }
-            Request::NameDevice { device, name } => value(&self.name_device(&device, name).await?),
-            Request::Listening => value(&self.listening),
-            Request::SameUsers { salt, digest } => {
-                value(&self.server.accounts.are_those_of(&salt, &digest))
-            }
-            Request::Mend { user, mend } => value(&self.mend(&user, mend).await?),
-            Request::BackUp { user } => self.back_up(&user).await,
-            Request::BackupDone { users } => value(&self.backup_done(&users).await?),
-            Request::Snapshots { user } => value(&self.snapshots(&user).await?),
-            Request::Preview { user, source } => value(&self.preview(&user, source, rest).await?),
-            Request::Restore { user, source } => value(&self.restore(&user, source, rest).await?),
-            Request::AllowUpload { user } => value(&self.allow_upload(&user).await?),
+        Request::Devices(asked) => {
+            done::<ask::Devices>(&operator.devices(asked.user.as_ref()).await?)
         }
-    }
-
-    async fn mend(&self, user: &UserName, mend: Mend) -> Result<Mended, String> {
-        if !self.base.join(user.as_str()).is_dir() {
-            return Err(format!("there are no data of the user {user}"));
+        Request::Revoke(asked) => done::<ask::Revoke>(&operator.revoke(asked).await?),
+        Request::NameDevice(asked) => done::<ask::NameDevice>(&operator.name_device(asked).await?),
+        Request::Listening(_) => done::<ask::Listening>(&operator.listening),
+        Request::SameUsers(asked) => done::<ask::SameUsers>(&operator.has_same_users(&asked)),
+        Request::Mend(asked) => done::<ask::Mend>(&operator.mend(asked).await?),
+        Request::BackUp(asked) => {
+            let (backed_up, copy) = operator.back_up(&asked.user).await?;
+            let (answer, _) = done::<ask::BackUp>(&backed_up)?;
+            Ok((answer, Some(copy)))
         }
-        let mended = self.server.vaults.mend(user, mend).await;
-        mended.map_err(|error| error.to_string())
-    }
-
-    async fn reload(&self, users: Option<String>) -> Result<Reloaded, String> {
-        let reloaded = match users {
-            Some(users) => self.reloader.replace_users(users).await,
-            None => self.reloader.reload().await,
-        };
-        reloaded.map_err(|problems| problems.to_string())?;
-        Ok(Reloaded {
-            users: self.server.accounts.count(),
-            warnings: self.reloader.warnings(),
-        })
+        Request::BackupDone(asked) => {
+            done::<ask::BackupDone>(&operator.backup_done(&asked.users).await?)
+        }
+        Request::Snapshots(asked) => {
+            done::<ask::Snapshots>(&operator.snapshots(&asked.user).await?)
+        }
+        Request::Preview(asked) => done::<ask::Preview>(&operator.preview(asked, rest).await?),
+        Request::Restore(asked) => done::<ask::Restore>(&operator.restore(asked, rest).await?),
+        Request::AllowUpload(asked) => {
+            done::<ask::AllowUpload>(&operator.allow_upload(&asked.user).await?)
+        }
     }
 }
 
-/// What follows the line of a request.
-pub(super) type Rest = BufReader<Take<OwnedReadHalf>>;
-
-/// What a request is answered.
-pub(super) struct Answer {
-    value: Value,
-    /// A copy that goes with the connection.
-    pub(super) held: Option<Backup>,
-}
-
-pub(super) fn value(answer: &impl serde::Serialize) -> Result<Answer, String> {
-    let value = serde_json::to_value(answer).map_err(|error| error.to_string())?;
-    Ok(Answer { value, held: None })
+/// Of the type that the command expects: the compiler sees to that.
+fn done<A: Ask>(answer: &A::Answer) -> Result<Answer, Refusal> {
+    Ok((serde_json::to_value(answer)?, None))
 }
 
 /// Answers until dropped. What is under way then goes on to its end, and counts as a request.
@@ -175,12 +117,12 @@ async fn converse(operator: &Operator, stream: UnixStream) -> io::Result<()> {
     reading.get_mut().set_limit(u64::MAX);
     let mut held = None;
     let reply = match serde_json::from_str(&line) {
-        Ok(request) => match working(operator.answer(request, &mut reading), &writing).await {
-            Ok(answer) => {
-                held = answer.held;
-                Reply::Done(answer.value)
+        Ok(request) => match working(answer(operator, request, &mut reading), &writing).await {
+            Ok((answer, copy)) => {
+                held = copy;
+                Reply::Done(answer)
             }
-            Err(reason) => Reply::Refused(reason),
+            Err(refusal) => Reply::Refused(refusal.to_string()),
         },
         // Nothing of it is repeated: it may hold what users log in with.
         Err(error) => Reply::Refused(format!(

@@ -111,9 +111,6 @@ impl<W: Write + Seek> Download<W> {
     }
 
     /// Adds a file and tells its size.
-    ///
-    /// # Errors
-    /// When the file cannot be read or the zip not be written.
     pub fn add(&mut self, name: String, mut file: impl Read) -> io::Result<u64> {
         let number = self.names.len();
         self.zip.start_file(number.to_string(), stored())?;
@@ -122,9 +119,6 @@ impl<W: Write + Seek> Download<W> {
     }
 
     /// Ends it.
-    ///
-    /// # Errors
-    /// When the zip cannot be written.
     pub fn finish(mut self) -> io::Result<W> {
         self.zip.start_file(META, stored())?;
         serde_json::to_writer(&mut self.zip, &self.names)?;

@@ -17,7 +17,11 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::name::MediaName;
-use crate::{durable::sync_folder, files::if_there, layout::BATCH_JOURNAL};
+use crate::{
+    durable::sync_folder,
+    files::{create_private, if_there},
+    layout::BATCH_JOURNAL,
+};
 
 /// What is to become of one name.
 #[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
@@ -44,21 +48,18 @@ pub struct Folders {
 }
 
 impl Folders {
-    /// Creates both where they are missing.
-    ///
-    /// # Errors
-    /// As the file system says.
+    /// Creates both where they are missing, for the server alone, like all folders that it makes:
+    /// with the mode that the umask leaves, everybody on the machine could look at the files of
+    /// somebody whose own folder is open, as other servers make it.
     pub fn create(media: PathBuf, staging: PathBuf) -> io::Result<Self> {
-        fs::create_dir_all(&media)?;
-        fs::create_dir_all(&staging)?;
+        for folder in [&media, &staging] {
+            create_private(folder)?;
+        }
         Ok(Self { media, staging })
     }
 
     /// When a name was last added to the media folder or removed from it; none when there is
     /// no such folder.
-    ///
-    /// # Errors
-    /// As the file system says.
     pub fn changed(&self) -> io::Result<Option<SystemTime>> {
         let folder = if_there(fs::metadata(&self.media))?;
         folder.map(|folder| folder.modified()).transpose()
@@ -70,20 +71,16 @@ impl Folders {
     }
 
     /// A fresh file for new content.
-    ///
-    /// # Errors
-    /// As the file system says.
     pub fn stage(&self, number: usize) -> io::Result<File> {
         File::create(self.staged(number))
     }
 
     /// Makes the staged files durable, and then the intention to use them.
-    ///
-    /// # Errors
-    /// As the file system says.
     pub fn intend(&self, changes: &BTreeMap<MediaName, Change>, last_usn: i32) -> io::Result<()> {
         for change in changes.values() {
             if let Change::Put(number) = change {
+                // Or, after a power cut, the journal would bring an empty file into place, which
+                // to clients means a removed one.
                 File::open(self.staged(*number))?.sync_all()?;
             }
         }
@@ -95,6 +92,8 @@ impl Folders {
         journal.write_all(&serde_json::to_vec(&Journal { last_usn, changes })?)?;
         journal.as_file().sync_all()?;
         journal.persist(self.journal())?;
+        // Before `media.db` commits: a committed batch without a journal would be forgotten, and
+        // the device that sent it, which was told that it counts, does not send it again.
         sync_folder(&self.staging)
     }
 
@@ -112,6 +111,7 @@ impl Folders {
                 // Names were checked before they were written; a journal is ours alone.
                 self.carry_out(&self.media.join(name), change)?;
             }
+            // Before the journal goes: who else would know of moves that a power cut took back?
             sync_folder(&self.media)?;
         }
         self.clear()

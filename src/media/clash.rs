@@ -12,9 +12,6 @@ use crate::spelling::{caseless, is_ignored_at};
 
 /// Refuses a batch that would put one file in the place of another whose name differs in upper
 /// and lower case only. `is_listed` says whether `media.db` has a file of exactly that name.
-///
-/// # Errors
-/// [`Refusal::Case`].
 pub(super) fn check(
     media: &Path,
     changes: &BTreeMap<MediaName, Change>,

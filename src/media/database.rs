@@ -51,13 +51,13 @@ pub fn entry_of<E>(
 }
 
 /// Opens the database, and creates or upgrades it as needed.
-///
-/// # Errors
-/// As `SQLite` says.
 pub fn open(path: &Path) -> rusqlite::Result<Connection> {
     let mut conn = Connection::open(path)?;
+    // Somebody's `sqlite3` that writes just now is waited for, instead of failing a device's sync.
     conn.busy_timeout(Duration::from_secs(5))?;
     conn.pragma_update(None, "journal_mode", "wal")?;
+    // A commit that a power cut takes back would hand out its USNs once more, for other files,
+    // and devices that have seen these numbers would never ask for them.
     conn.pragma_update(None, "synchronous", "full")?;
     conn.pragma_update(None, "temp_store", "memory")?;
     let version: i64 = conn.pragma_query_value(None, "user_version", |row| row.get(0))?;
@@ -107,17 +107,11 @@ fn upgrade_from_3(transaction: &Transaction) -> rusqlite::Result<()> {
 }
 
 /// The last USN handed out.
-///
-/// # Errors
-/// As `SQLite` says.
 pub fn last_usn(conn: &Connection) -> rusqlite::Result<i32> {
     conn.query_row("select last_usn from meta", [], |row| row.get(0))
 }
 
 /// How many names have a file.
-///
-/// # Errors
-/// As `SQLite` says.
 pub fn files(conn: &Connection) -> rusqlite::Result<i64> {
     conn.query_row("select count() from media where size > 0", [], |row| {
         row.get(0)
@@ -126,9 +120,6 @@ pub fn files(conn: &Connection) -> rusqlite::Result<i64> {
 
 /// Entries after a USN in ascending order, as many as fit into one answer: clients go
 /// on from the last one's USN.
-///
-/// # Errors
-/// As `SQLite` says.
 pub fn changes_after(conn: &Connection, usn: i32) -> rusqlite::Result<Vec<Change>> {
     let mut statement = conn.prepare_cached(
         "select fname, usn, csum, size from media where usn > ?1 order by usn limit ?2",
@@ -146,9 +137,6 @@ pub fn changes_after(conn: &Connection, usn: i32) -> rusqlite::Result<Vec<Change
 }
 
 /// What is recorded of a name, if anything.
-///
-/// # Errors
-/// As `SQLite` says.
 pub fn entry(conn: &Connection, name: &str) -> rusqlite::Result<Option<Entry>> {
     conn.prepare_cached("select csum, size from media where fname = ?1")?
         .query_row([name], |row| {
@@ -161,9 +149,6 @@ pub fn entry(conn: &Connection, name: &str) -> rusqlite::Result<Option<Entry>> {
 }
 
 /// Records a changed or, with size 0, removed file under the next USN.
-///
-/// # Errors
-/// As `SQLite` says.
 pub fn record(
     transaction: &Transaction,
     name: &str,
@@ -183,17 +168,11 @@ pub fn record(
 }
 
 /// The bytes of all files.
-///
-/// # Errors
-/// As `SQLite` says.
 pub fn bytes(conn: &Connection) -> rusqlite::Result<u64> {
     conn.query_row("select total_bytes from meta", [], |row| row.get(0))
 }
 
 /// Drops an entry without a trace, so that the loss of a file does not spread to other devices.
-///
-/// # Errors
-/// As `SQLite` says.
 pub fn forget(transaction: &Transaction, name: &str) -> rusqlite::Result<()> {
     discount(transaction, name)?;
     transaction

@@ -41,9 +41,6 @@ pub enum Difference {
 }
 
 /// Tells whether a name is the same in folder and database.
-///
-/// # Errors
-/// [`Error::Database`] or [`Error::Io`].
 pub fn difference(
     conn: &Connection,
     folder: &Path,
@@ -94,9 +91,6 @@ fn entry_at(path: &Path) -> io::Result<Entry> {
 }
 
 /// Every name that has a file according to the database, handed over one by one.
-///
-/// # Errors
-/// As the work or `SQLite` says.
 pub fn recorded(
     conn: &Connection,
     mut work: impl FnMut(&str) -> Result<(), Error>,
@@ -110,17 +104,11 @@ pub fn recorded(
 }
 
 /// Whether the name has an entry, also one of a removed file.
-///
-/// # Errors
-/// As `SQLite` says.
 pub fn is_recorded(conn: &Connection, name: &str) -> rusqlite::Result<bool> {
     Ok(database::entry(conn, name)?.is_some_and(|entry| entry.size > 0))
 }
 
 /// How many files are recorded.
-///
-/// # Errors
-/// As `SQLite` says.
 pub fn files(conn: &Connection) -> rusqlite::Result<i64> {
     database::files(conn)
 }
@@ -154,9 +142,6 @@ impl MediaStore {
     /// Makes the database agree with the folder about these names, and with itself. No file
     /// is removed: one with another content than recorded may be half of a good one, so it
     /// is neither spread nor kept in the way of the good one, but moved to `aside`.
-    ///
-    /// # Errors
-    /// [`Error::Database`] or [`Error::Io`]; the names are as they were then.
     pub fn settle_names(
         &mut self,
         names: &[String],

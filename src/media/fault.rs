@@ -5,9 +5,6 @@ use rusqlite::Connection;
 use super::database;
 
 /// What is wrong with the database itself; none when nothing is.
-///
-/// # Errors
-/// As `SQLite` says.
 pub fn database_fault(conn: &Connection) -> rusqlite::Result<Option<Fault>> {
     let verdict: String = conn.query_row("pragma integrity_check(1)", [], |row| row.get(0))?;
     if verdict != "ok" {

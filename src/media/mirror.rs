@@ -18,9 +18,6 @@ use super::Media;
 /// not even looked at, so that a second time is quick.
 ///
 /// Files may come and go meanwhile; then only another time, without such, makes it whole.
-///
-/// # Errors
-/// As the file system says.
 pub fn mirror(media: &Path, copy: &Path) -> io::Result<()> {
     let mut copies: HashMap<OsString, u64> = HashMap::new();
     for entry in fs::read_dir(copy)? {
@@ -47,9 +44,6 @@ pub fn mirror(media: &Path, copy: &Path) -> io::Result<()> {
 }
 
 /// What there is in such a folder, of which nobody else knows.
-///
-/// # Errors
-/// As the file system says.
 pub fn count(copy: &Path) -> io::Result<Media> {
     let mut media = Media::default();
     for entry in fs::read_dir(copy)? {

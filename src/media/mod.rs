@@ -4,6 +4,7 @@ mod archive;
 mod batch;
 mod clash;
 mod database;
+mod error;
 pub mod examine;
 mod expected;
 pub mod fault;
@@ -14,7 +15,7 @@ mod vanished;
 use std::{
     collections::{BTreeMap, HashSet},
     fs::File,
-    io::{self, Read, Seek, Write},
+    io::{Read, Seek, Write},
     ops::AddAssign,
     path::{Path, PathBuf},
     time::SystemTime,
@@ -25,7 +26,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     disk::{Disk, Purpose},
-    durable::{CopyError, copy_database},
+    durable::copy_database,
     wire::media::{self as wire, DOWNLOAD_TARGET_BYTES, FILES_PER_BATCH},
     work,
 };
@@ -34,7 +35,8 @@ use batch::{Change, Folders};
 use database::Entry;
 use expected::Expected;
 use mirror::mirror;
-use name::NameError;
+
+pub use error::{Error, Refusal};
 
 /// A user's media, open. When an operation fails for a reason of ours, drop it and
 /// open it anew: opening settles what was interrupted.
@@ -79,74 +81,8 @@ pub struct Taken {
     pub removed: u64,
 }
 
-/// Why a request is refused; nothing of it was applied.
-#[derive(Debug, thiserror::Error)]
-pub enum Refusal {
-    /// Not a zip, damaged, or a file that its list names is not in it.
-    #[error("the zip of media files is damaged or incomplete")]
-    Zip,
-    /// The zip's own list of files.
-    #[error(
-        "the list of media files in the zip is unreadable, larger than 50 KiB, or has more than 25 files"
-    )]
-    List,
-    /// A name that cannot be one.
-    #[error(transparent)]
-    Name(#[from] NameError),
-    /// The reference server fails for good on such a one.
-    #[error("an empty media file was sent")]
-    Nothing,
-    /// The file system would make one file of two.
-    #[error(
-        "the names of the media files {0:?} and {1:?} differ only in upper and lower case, and the file system of the server cannot store both: rename one of them in Anki, or move SYNC_BASE to ext4, XFS or Btrfs"
-    )]
-    Case(String, String),
-    /// Over 100 MiB.
-    #[error("a media file is larger than 100 MiB")]
-    Large,
-    /// More names than a client may ask for at a time.
-    #[error("more than 25 media files were requested, or none")]
-    Names,
-}
-
-/// What can go wrong.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The client is to blame.
-    #[error(transparent)]
-    Refused(#[from] Refusal),
-    /// A file that a client asked for is not here; it is to look again what is.
-    #[error("media file {0:?} is not on the server")]
-    Missing(String),
-    /// `media.db`.
-    #[error("media.db: {0}")]
-    Database(#[from] rusqlite::Error),
-    /// The media folder.
-    #[error("media folder: {0}")]
-    Io(#[from] io::Error),
-    /// More than the user may fill.
-    #[error("the media would take up {} MiB, but the quota leaves only {} MiB for them: the administrator of the server can raise quota_megs", bytes.div_ceil(1 << 20), allowed >> 20)]
-    OverQuota {
-        /// What they would take.
-        bytes: u64,
-        /// What they may take.
-        allowed: u64,
-    },
-    /// Most likely the folder is on a disk that is not mounted.
-    #[error(
-        "none of the {0} media files that media.db lists is in the media folder, so no media are synced: mount its disk, or restore the files. If they are lost, create the folder if it is missing, then run `anki-syncd check --repair`"
-    )]
-    Absent(usize),
-    /// A copy for a backup.
-    #[error("media.db: {0}")]
-    Copy(#[from] CopyError),
-}
-
 impl MediaStore {
     /// Opens the media in a user's folder; a batch that was interrupted is settled first.
-    ///
-    /// # Errors
-    /// [`Error::Database`] or [`Error::Io`].
     pub fn open(database: &Path, media: PathBuf, staging: PathBuf) -> Result<Self, Error> {
         let mut conn = database::open(database)?;
         work::watch(&mut conn)?;
@@ -172,27 +108,18 @@ impl MediaStore {
     }
 
     /// The last USN handed out.
-    ///
-    /// # Errors
-    /// [`Error::Database`].
     pub fn last_usn(&self) -> Result<i32, Error> {
         Ok(database::last_usn(&self.conn)?)
     }
 
     /// What changed after a USN, of what is there: a client takes 25 files at a time, and
     /// gives up at the first that is not.
-    ///
-    /// # Errors
-    /// As [`MediaStore::look`].
     pub fn changes_after(&mut self, usn: i32) -> Result<Vec<wire::Change>, Error> {
         self.look()?;
         Ok(database::changes_after(&self.conn, usn)?)
     }
 
     /// How many files there are.
-    ///
-    /// # Errors
-    /// As [`MediaStore::look`].
     pub fn files(&mut self) -> Result<i64, Error> {
         self.look()?;
         Ok(database::files(&self.conn)?)
@@ -211,9 +138,6 @@ impl MediaStore {
     }
 
     /// The bytes of all files.
-    ///
-    /// # Errors
-    /// [`Error::Database`].
     pub fn bytes(&self) -> Result<u64, Error> {
         Ok(database::bytes(&self.conn)?)
     }

@@ -27,9 +27,6 @@ pub enum NameError {
 
 impl MediaName {
     /// Checks a name that came from a client.
-    ///
-    /// # Errors
-    /// [`NameError`].
     pub fn new(name: String) -> Result<Self, NameError> {
         if name.is_empty() {
             Err(NameError::Empty)
@@ -45,7 +42,6 @@ impl MediaName {
     }
 
     /// The name as text.
-    #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }

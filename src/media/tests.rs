@@ -1,4 +1,7 @@
-use std::{fs, io::Cursor};
+use std::{
+    fs,
+    io::{self, Cursor},
+};
 
 use zip::{ZipArchive, ZipWriter, write::SimpleFileOptions};
 

@@ -1,5 +1,7 @@
 //! `upload` and `download`: the collection as one file.
 
+use std::sync::Arc;
+
 use tempfile::NamedTempFile;
 
 use super::Error;
@@ -26,7 +28,7 @@ pub enum Schema {
 /// # Errors
 /// [`Error`] for failures of ours; what is wrong with the file is an answer.
 pub async fn upload(
-    vault: &Vault,
+    vault: &Arc<Vault>,
     device: DeviceId,
     file: NamedTempFile,
     room: Room,
@@ -49,7 +51,11 @@ pub async fn upload(
 ///
 /// # Errors
 /// [`Error`].
-pub async fn download(vault: &Vault, device: DeviceId, schema: Schema) -> Result<Download, Error> {
+pub async fn download(
+    vault: &Arc<Vault>,
+    device: DeviceId,
+    schema: Schema,
+) -> Result<Download, Error> {
     Ok(match schema {
         Schema::Current => vault.copy_collection(device).await?,
         Schema::Old => vault.copy_for_old_clients(device).await?,

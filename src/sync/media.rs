@@ -1,6 +1,9 @@
 //! The methods under `/msync/`.
 
-use std::io::{Read, Seek, Write};
+use std::{
+    io::{Read, Seek, Write},
+    sync::Arc,
+};
 
 use super::Error;
 use crate::{
@@ -16,7 +19,7 @@ use crate::{
 ///
 /// # Errors
 /// [`Error`].
-pub async fn begin(vault: &Vault, host_key: String) -> Result<Begin, Error> {
+pub async fn begin(vault: &Arc<Vault>, host_key: String) -> Result<Begin, Error> {
     Ok(Begin {
         usn: vault.media(|media| media.last_usn()).await?,
         session_key: host_key,
@@ -27,7 +30,7 @@ pub async fn begin(vault: &Vault, host_key: String) -> Result<Begin, Error> {
 ///
 /// # Errors
 /// [`Error`].
-pub async fn changes(vault: &Vault, request: ChangesRequest) -> Result<Vec<Change>, Error> {
+pub async fn changes(vault: &Arc<Vault>, request: ChangesRequest) -> Result<Vec<Change>, Error> {
     Ok(vault
         .media(move |media| media.changes_after(request.last_usn))
         .await?)
@@ -39,7 +42,7 @@ pub async fn changes(vault: &Vault, request: ChangesRequest) -> Result<Vec<Chang
 /// # Errors
 /// [`Error`]; nothing of the batch is applied then.
 pub async fn upload(
-    vault: &Vault,
+    vault: &Arc<Vault>,
     zip: impl Read + Seek + Send + 'static,
     room: Room,
 ) -> Result<(Uploaded, Taken), Error> {
@@ -57,7 +60,7 @@ pub async fn upload(
 /// # Errors
 /// [`Error`], also when a file is not there.
 pub async fn download<W>(
-    vault: &Vault,
+    vault: &Arc<Vault>,
     request: DownloadRequest,
     to: W,
 ) -> Result<(W, Media), Error>
@@ -73,7 +76,7 @@ where
 ///
 /// # Errors
 /// [`Error`].
-pub async fn sanity(vault: &Vault, request: &SanityRequest) -> Result<Sanity, Error> {
+pub async fn sanity(vault: &Arc<Vault>, request: &SanityRequest) -> Result<Sanity, Error> {
     let files = vault.media(MediaStore::files).await?;
     Ok(if files == request.local {
         Sanity::Equal

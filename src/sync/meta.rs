@@ -1,5 +1,7 @@
 //! `meta`: how things stand, from which the client decides how to sync.
 
+use std::sync::Arc;
+
 use rusqlite::Connection;
 
 use super::Error;
@@ -21,7 +23,11 @@ use crate::{
 ///
 /// # Errors
 /// [`Error`].
-pub async fn meta(vault: &Vault, device: DeviceId, request: MetaRequest) -> Result<Meta, Error> {
+pub async fn meta(
+    vault: &Arc<Vault>,
+    device: DeviceId,
+    request: MetaRequest,
+) -> Result<Meta, Error> {
     if !VERSIONS.contains(&request.version) {
         return Err(Error::Version(request.version));
     }

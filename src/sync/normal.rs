@@ -4,7 +4,10 @@
 //! Messages that may be large come as files, and are read where they are merged: by whoever has the turn, one object
 //! after the other.
 
-use std::io::{BufWriter, Read, Seek, Write};
+use std::{
+    io::{BufWriter, Read, Seek, Write},
+    sync::Arc,
+};
 
 use tokio::time::Instant;
 
@@ -30,7 +33,7 @@ use crate::{
 /// # Errors
 /// [`Error`]; nothing is under way then.
 pub async fn start(
-    vault: &Vault,
+    vault: &Arc<Vault>,
     speaker: Speaker,
     mut body: impl Read + Seek + Send + 'static,
 ) -> Result<Graves, Error> {
@@ -62,7 +65,7 @@ pub async fn start(
 /// # Errors
 /// [`Error`].
 pub async fn apply_graves(
-    vault: &Vault,
+    vault: &Arc<Vault>,
     speaker: Speaker,
     body: impl Read + Send + 'static,
 ) -> Result<(), Error> {
@@ -81,7 +84,7 @@ pub async fn apply_graves(
 /// # Errors
 /// [`Error`].
 pub async fn apply_changes<W: Write + Send + 'static>(
-    vault: &Vault,
+    vault: &Arc<Vault>,
     speaker: Speaker,
     body: impl Read + Send + 'static,
     to: W,
@@ -101,7 +104,7 @@ pub async fn apply_changes<W: Write + Send + 'static>(
 /// # Errors
 /// [`Error`].
 pub async fn chunk<W: Write + Send + 'static>(
-    vault: &Vault,
+    vault: &Arc<Vault>,
     speaker: Speaker,
     to: W,
 ) -> Result<W, Error> {
@@ -129,7 +132,7 @@ fn written<W: Write>(to: BufWriter<W>) -> std::io::Result<W> {
 /// # Errors
 /// [`Error`].
 pub async fn apply_chunk(
-    vault: &Vault,
+    vault: &Arc<Vault>,
     speaker: Speaker,
     body: impl Read + Send + 'static,
 ) -> Result<(), Error> {
@@ -145,7 +148,7 @@ pub async fn apply_chunk(
 /// # Errors
 /// [`Error`].
 pub async fn sanity_check(
-    vault: &Vault,
+    vault: &Arc<Vault>,
     speaker: Speaker,
     request: SanityCheck,
 ) -> Result<SanityReply, Error> {
@@ -179,7 +182,7 @@ pub struct Finished {
 ///
 /// # Errors
 /// [`Error`].
-pub async fn finish(vault: &Vault, speaker: Speaker) -> Result<Finished, Error> {
+pub async fn finish(vault: &Arc<Vault>, speaker: Speaker) -> Result<Finished, Error> {
     let finished = vault.converse(speaker, |conn, conversation| {
         let modified = clock::now_ms();
         let Usn(usn) = conversation.usn;

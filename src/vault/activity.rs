@@ -11,9 +11,13 @@ use tokio::time::Instant;
 use super::{Vault, conversation::ABANDONED};
 use crate::{account::DeviceId, wire::Usn};
 
-/// A request counts for as long as it takes, since a body may be long under way.
-#[derive(Clone, Default)]
-pub(super) struct Activity(Arc<Mutex<HashMap<DeviceId, Seen>>>);
+/// A request counts for as long as it takes, since a body may be long under way: a device that
+/// uploads for a minute would else be silent, and lose its sync to one that waits.
+///
+/// The lock is held for some instructions only, and by whoever holds the collection's: never wait
+/// with it.
+#[derive(Default)]
+pub(super) struct Activity(Mutex<HashMap<DeviceId, Seen>>);
 
 struct Seen {
     requests: usize,
@@ -88,7 +92,6 @@ impl Vault {
     /// Everything before which number the device has seen, going by what it says. Without
     /// this its own objects would count as another's, which prevail over a change of its
     /// own within the same second.
-    #[must_use]
     pub fn seen_before(&self, device: DeviceId, claimed: Usn) -> Usn {
         let misjudged = self
             .activity
@@ -103,7 +106,7 @@ impl Vault {
 
     /// Notes that a request of this device is under way, as long as the result lives.
     #[must_use]
-    pub fn attend(&self, device: DeviceId) -> Attendance {
+    pub fn attend(self: &Arc<Self>, device: DeviceId) -> Attendance {
         let now = Instant::now();
         let mut devices = self.activity.lock();
         devices.retain(|_, seen| {
@@ -118,7 +121,7 @@ impl Vault {
         devices.entry(device).or_insert(seen).requests += 1;
         drop(devices);
         Attendance {
-            activity: self.activity.clone(),
+            vault: Arc::clone(self),
             device,
             since: now,
         }
@@ -127,27 +130,27 @@ impl Vault {
 
 /// A request of a device is under way.
 pub struct Attendance {
-    activity: Activity,
+    vault: Arc<Vault>,
     device: DeviceId,
     since: Instant,
 }
 
 impl Attendance {
     /// When the request came.
-    #[must_use]
     pub fn since(&self) -> Instant {
         self.since
     }
 
     /// Notes what the device is told, or that what it was told is out of date by its own doing.
     pub fn tell(&self, told: Option<Told>) {
-        self.activity.with(self.device, |seen| seen.told = told);
+        let activity = &self.vault.activity;
+        activity.with(self.device, |seen| seen.told = told);
     }
 }
 
 impl Drop for Attendance {
     fn drop(&mut self) {
-        self.activity.with(self.device, |seen| {
+        self.vault.activity.with(self.device, |seen| {
             seen.requests -= 1;
             seen.last = Instant::now();
         });

@@ -3,16 +3,13 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::Arc,
 };
 
 use tempfile::TempDir;
 use tokio::runtime::Handle;
 
-use super::{Error, Vault, base::empty_folder, opened};
+use super::{Error, Vault, base::empty_folder, opened, turns::Reading};
 use crate::{
     clock,
     collection::{
@@ -31,7 +28,6 @@ use crate::{
 };
 
 /// When a user was last backed up, in seconds since 1970, as far as the server was told.
-#[must_use]
 pub fn last_of(folder: &Path) -> Option<i64> {
     let time = fs::read_to_string(folder.join(layout::LAST_BACKUP)).ok()?;
     Some(clock::from_name(&time)? / 1000)
@@ -51,7 +47,6 @@ pub struct Backup {
 impl Backup {
     /// Has `collection.anki2`, `media.db` and `media/`, whose files are second names of the
     /// user's own: the server never writes to one that is there.
-    #[must_use]
     pub fn folder(&self) -> &Path {
         &self.folder.path
     }
@@ -79,37 +74,11 @@ impl Drop for Folder {
     }
 }
 
-/// Counts the backups that read a collection just now.
-#[derive(Clone, Default)]
-pub(super) struct Readers(Arc<AtomicUsize>);
-
-pub(super) struct Reading(Readers);
-
-impl Readers {
-    pub(super) fn any(&self) -> bool {
-        self.0.load(Ordering::SeqCst) > 0
-    }
-
-    pub(super) fn enter(&self) -> Reading {
-        self.0.fetch_add(1, Ordering::SeqCst);
-        Reading(self.clone())
-    }
-}
-
-impl Drop for Reading {
-    fn drop(&mut self) {
-        self.0.0.fetch_sub(1, Ordering::SeqCst);
-    }
-}
-
 impl Vault {
     /// Copies the collection as it was after some sync, and then the media. Normal syncs go
     /// on meanwhile; uploads and downloads wait for the copy of the collection. Without a
     /// collection because that is damaged, which no backup cures, there are still the media.
-    ///
-    /// # Errors
-    /// [`Error`].
-    pub async fn back_up(&self) -> Result<Backup, Error> {
+    pub async fn back_up(self: &Arc<Self>) -> Result<Backup, Error> {
         let parent = self.folder.join(layout::BACKUP);
         // It is there, unless the user is gone.
         let folder = self
@@ -132,9 +101,6 @@ impl Vault {
     }
 
     /// Remembers that the user was backed up just now.
-    ///
-    /// # Errors
-    /// [`Error::Io`].
     pub async fn backed_up(&self) -> Result<(), Error> {
         let path = self.folder.join(layout::LAST_BACKUP);
         let write = move || Ok(fs::write(path, clock::as_name(clock::now_ms()))?);
@@ -164,7 +130,7 @@ impl Vault {
     }
 
     async fn read(&self) -> Result<Option<(Reading, Reader)>, Error> {
-        let (path, readers) = (self.collection_path(), self.readers.clone());
+        let (path, turns) = (self.collection_path(), Arc::clone(&self.turns));
         if !path.try_exists()? {
             return Ok(None);
         }
@@ -172,7 +138,7 @@ impl Vault {
             // Whoever opens it first may have to change the journal's mode, alone.
             opened(open, &path)?;
             // In this turn, so that nobody takes the file away.
-            Ok(Some((readers.enter(), Reader::open(&path)?)))
+            Ok(Some((turns.read(), Reader::open(&path)?)))
         });
         reader.await
     }
@@ -194,7 +160,7 @@ impl Vault {
     }
 
     /// Nearly all of the work is done before it is the backup's turn, for which devices wait.
-    async fn copy_media_to(&self, folder: &Path) -> Result<Option<Media>, Error> {
+    async fn copy_media_to(self: &Arc<Self>, folder: &Path) -> Result<Option<Media>, Error> {
         let media = self.folder.join(layout::MEDIA);
         if !self.folder.join(layout::MEDIA_DATABASE).try_exists()? {
             return Ok(None);

@@ -1,16 +1,19 @@
 //! Normal syncs: one device at a time talks to a collection inside one transaction,
-//! and the others wait their turn.
+//! and the others wait [their turn](super::turns).
 //!
 //! A conversation lives beside the connection whose transaction it is, so that
 //! closing the connection is rolling back: by an error, a panic, silence or the end
 //! of the process alike. Only [`Next::Commit`] makes anything of it visible.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use rusqlite::Connection;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, timeout_at};
 
-use super::{Error, Open, Vault, opened};
+use super::{
+    Error, Open, Vault, opened,
+    turns::{Ending, Place, Wish},
+};
 use crate::{
     account::DeviceId,
     collection::{self, chunk::PendingIds, open::Collection},
@@ -18,14 +21,15 @@ use crate::{
     wire::Usn,
 };
 
-/// A device that says nothing for this long makes way for another one that waits.
+/// A device that says nothing for this long makes way for another one that waits: a phone that
+/// has gone into a tunnel in the middle of a sync would else keep the desktop out.
 pub(super) const SILENCE: Duration = Duration::from_secs(8);
-/// A device waits at most this long; clients give up after 30 s.
+/// A device waits at most this long, and is then told that another one is syncing. Clients give up
+/// after 30 s, and would show an error of the network instead.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// A conversation that nobody continues is rolled back even if nobody waits.
+/// A conversation that nobody continues is rolled back even if nobody waits: its transaction
+/// would keep the database open, and `sqlite3` and rsync would see a journal for days.
 pub(crate) const ABANDONED: Duration = Duration::from_secs(60);
-/// How often a device that waits looks again.
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// Who is talking.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,11 +57,12 @@ pub struct Conversation {
     /// Objects received from the client so far.
     pub received: usize,
     began: Instant,
+    /// Once it is under way.
+    ending: Option<Ending>,
 }
 
 impl Conversation {
-    /// One that begins.
-    #[must_use]
+    /// One that begins; it is not under way before the vault has it.
     pub fn new(speaker: Speaker, usn: Usn, min_usn: Usn, client_is_newer: bool) -> Self {
         Self {
             speaker,
@@ -68,11 +73,11 @@ impl Conversation {
             sent: 0,
             received: 0,
             began: Instant::now(),
+            ending: None,
         }
     }
 
     /// Whose it is.
-    #[must_use]
     pub fn device(&self) -> DeviceId {
         self.speaker.device
     }
@@ -88,6 +93,15 @@ pub enum Next<T> {
     RollBack(T),
 }
 
+/// What somebody finds who has come in.
+enum Found {
+    Free,
+    /// Somebody who came earlier can have their turn as well.
+    Others,
+    /// It stays for at least so long, unless those who wait are woken before.
+    Obstacle(Duration),
+}
+
 impl Vault {
     /// Does something that no normal sync may be under way for: waits until another device
     /// has finished or fallen silent. A sync of the same device ends at once, since it is
@@ -96,75 +110,88 @@ impl Vault {
     /// # Errors
     /// [`Error::Occupied`] when the other device takes too long; else as the work does.
     pub(super) async fn in_turn<R: Send + 'static>(
-        &self,
+        self: &Arc<Self>,
         device: DeviceId,
         work: impl FnOnce(&mut Option<Open>) -> Result<R, Error> + Send + 'static,
     ) -> Result<R, Error> {
-        self.wait_for_turn(device, false, work).await
+        let alone = false;
+        self.wait_for_turn(Wish { device, alone }, work).await
     }
 
     /// As [`Vault::in_turn`], for what needs the collection as one file that nobody reads:
     /// waits for a backup as well.
     pub(super) async fn in_turn_alone<R: Send + 'static>(
-        &self,
+        self: &Arc<Self>,
         device: DeviceId,
         work: impl FnOnce(&mut Option<Open>) -> Result<R, Error> + Send + 'static,
     ) -> Result<R, Error> {
-        self.wait_for_turn(device, true, work).await
+        let alone = true;
+        self.wait_for_turn(Wish { device, alone }, work).await
     }
 
     async fn wait_for_turn<R: Send + 'static>(
-        &self,
-        device: DeviceId,
-        alone: bool,
+        self: &Arc<Self>,
+        wish: Wish,
         work: impl FnOnce(&mut Option<Open>) -> Result<R, Error> + Send + 'static,
     ) -> Result<R, Error> {
-        let began = Instant::now();
-        let mut work = work;
-        loop {
-            let (activity, readers) = (self.activity.clone(), self.readers.clone());
-            let share = if device == DeviceId::OPERATOR {
-                &self.operator
-            } else {
-                &self.share
+        let share = match wish.device {
+            DeviceId::OPERATOR => &self.operator,
+            _ => &self.share,
+        };
+        let place = self.turns.line_up(wish);
+        let patience = Instant::now() + PATIENCE;
+        let inside = loop {
+            let changed = self.turns.changed();
+            let inside = self.collection.enter().await?;
+            let wake = match self.look(&place, inside.open()) {
+                Found::Free => break inside,
+                // They have been woken, and are about to come in.
+                Found::Others => Instant::now() + PATIENCE,
+                Found::Obstacle(_) if Instant::now() >= patience => return Err(Error::Occupied),
+                Found::Obstacle(at_least) => patience.min(Instant::now() + at_least),
             };
-            let folder = self.folder.clone();
-            let outcome = self.collection.run(share, move |open| {
-                if alone && readers.any() {
-                    return Ok(Err(work));
-                }
-                match open.as_ref().and_then(|open| open.conversation.as_ref()) {
-                    None => {}
-                    Some(other)
-                        if other.device() != device
-                            && activity.silence(other.device()) < SILENCE =>
-                    {
-                        return Ok(Err(work));
-                    }
-                    Some(other) => {
-                        tracing::info!(
-                            session = other.speaker.session_key,
-                            "an unfinished sync is rolled back"
-                        );
-                        *open = None;
-                    }
-                }
-                work(open).map(Ok).map_err(|error| {
-                    // A commit whose fsync failed is in the journal and not in what SQLite
-                    // remembers: what counts has to be the same now as after a restart.
-                    if disk::fault(&error).is_some() {
-                        *open = None;
-                    }
-                    error.diagnosed(&folder)
-                })
-            });
-            match outcome.await? {
-                Ok(result) => return Ok(result),
-                Err(_) if began.elapsed() >= PATIENCE => return Err(Error::Occupied),
-                Err(waiting) => work = waiting,
+            // Whoever it is that all are waiting for has to come in to go on.
+            drop(inside);
+            let _ = timeout_at(wake, changed).await;
+        };
+        // Before the work, while nobody else can come in: a sync that now begins is to be found
+        // by those who are woken.
+        drop(place);
+        let vault = Arc::clone(self);
+        let worked = inside.run(share, move |open| {
+            if let Some(unfinished) = open.as_ref().and_then(|open| open.conversation.as_ref()) {
+                let session = &unfinished.speaker.session_key;
+                tracing::info!(session, "an unfinished sync is rolled back");
+                *open = None;
             }
-            sleep(LOOK_AGAIN).await;
+            work(open).map_err(|error| {
+                // A commit whose fsync failed is in the journal and not in what SQLite
+                // remembers: what counts has to be the same now as after a restart.
+                if disk::fault(&error).is_some() {
+                    *open = None;
+                }
+                error.diagnosed(&vault.folder)
+            })
+        });
+        worked.await
+    }
+
+    fn look(&self, place: &Place<'_>, open: Option<&Open>) -> Found {
+        let obstacle = |wish| self.obstacle(wish, open);
+        match obstacle(place.wish) {
+            Some(at_least) => Found::Obstacle(at_least),
+            None if place.is_first(|earlier| obstacle(earlier).is_none()) => Found::Free,
+            None => Found::Others,
         }
+    }
+
+    fn obstacle(&self, wish: Wish, open: Option<&Open>) -> Option<Duration> {
+        if wish.alone && self.turns.is_being_read() {
+            return Some(PATIENCE);
+        }
+        let other = open?.conversation.as_ref()?.device();
+        let left = SILENCE.checked_sub(self.activity.silence(other))?;
+        (other != wish.device && !left.is_zero()).then_some(left)
     }
 
     /// Begins a conversation: a transaction, in which the work is done first.
@@ -173,29 +200,28 @@ impl Vault {
     /// [`Error::Replaced`] when the device decided on this sync before another one put a new
     /// collection in place. As [`Vault::in_turn`], or as the work does. Nothing is under way then.
     pub async fn start<R: Send + 'static>(
-        &self,
+        self: &Arc<Self>,
         device: DeviceId,
         work: impl FnOnce(&Connection) -> collection::Result<(Conversation, R)> + Send + 'static,
     ) -> Result<R, Error> {
-        let path = self.collection_path();
         let told = self.activity.told(device);
-        let restores = self.restores.clone();
+        let vault = Arc::clone(self);
         self.in_turn(device, move |open| {
             let Open {
                 collection,
                 conversation,
-            } = opened(open, &path)?;
+            } = opened(open, &vault.collection_path())?;
             let schema = collection.stamps()?.schema_changed;
             match told {
                 Some(told) if told.schema != schema => return Err(Error::Replaced),
                 // It would not merge with what it does not have.
-                Some(_) => restores.has(device, schema),
+                Some(_) => vault.restores.has(device, schema),
                 None => {}
             }
             collection.begin()?;
             match work(collection.connection()) {
                 Ok((begun, result)) => {
-                    *conversation = Some(begun);
+                    conversation.insert(begun).ending = Some(vault.turns.ending());
                     Ok(result)
                 }
                 Err(error) => {
@@ -209,7 +235,6 @@ impl Vault {
 
     /// Whether the speaker's conversation is under way, as far as can be told before it is its
     /// turn: while somebody uses the collection, perhaps.
-    #[must_use]
     pub fn is_under_way(&self, speaker: &Speaker) -> bool {
         let is_theirs = |open: &Open| {
             let current = open.conversation.as_ref();
@@ -226,13 +251,13 @@ impl Vault {
     /// [`Error::NotInSync`] when it is not the one under way, which stays as it is.
     /// An operation that fails ends the conversation and rolls it back.
     pub async fn converse<R: Send + 'static>(
-        &self,
+        self: &Arc<Self>,
         speaker: Speaker,
         work: impl FnOnce(&Connection, &mut Conversation) -> collection::Result<Next<R>>
         + Send
         + 'static,
     ) -> Result<R, Error> {
-        let (activity, folder) = (self.activity.clone(), self.folder.clone());
+        let vault = Arc::clone(self);
         let converse = self.collection.run(&self.share, move |open| {
             let current = open.as_mut().and_then(
                 |Open {
@@ -252,7 +277,7 @@ impl Vault {
             match step(collection, conversation, work) {
                 Ok(Next::Continue(result)) => Ok(result),
                 Ok(Next::Commit(result)) => {
-                    activity.finished(device, usn);
+                    vault.activity.finished(device, usn);
                     end(open);
                     Ok(result)
                 }
@@ -262,7 +287,7 @@ impl Vault {
                 }
                 Err(error) => {
                     *open = None;
-                    Err(error.diagnosed(&folder))
+                    Err(error.diagnosed(&vault.folder))
                 }
             }
         });
@@ -272,9 +297,6 @@ impl Vault {
     /// Ends this device's conversation, whatever it called it; another device's goes on, and so
     /// does one that began after this was `asked`: a person who cancels and at once syncs again
     /// would else be interrupted by the abort of the sync before, should that be overtaken.
-    ///
-    /// # Errors
-    /// Only when the server panics.
     pub async fn abort(&self, device: DeviceId, asked: Instant) -> Result<(), Error> {
         let abort = self.collection.run(&self.share, move |open| {
             if open

@@ -16,7 +16,7 @@ use std::{
 
 use tempfile::NamedTempFile;
 
-use super::{Error, IN_MEMORY, Vault, fold, opened, restored::Restores};
+use super::{Error, IN_MEMORY, Vault, fold, opened};
 use crate::{
     account::DeviceId,
     clock,
@@ -24,7 +24,8 @@ use crate::{
     disk::{Promise, Purpose},
 };
 
-/// Of one user, at a time.
+/// Of one user, at a time: of ten devices whose downloads stand still, each with a copy of a
+/// gibibyte, the disk would be full.
 const COPIES: usize = 2;
 
 /// The collection as one file. Once all of it was read, the device counts as having it: it
@@ -35,12 +36,11 @@ pub struct Download {
     position: u64,
     length: u64,
     device: DeviceId,
-    restores: Restores,
+    vault: Arc<Vault>,
 }
 
 impl Download {
     /// The collection's modification stamp.
-    #[must_use]
     pub fn modified(&self) -> i64 {
         self.copy.state.stamps.modified
     }
@@ -53,8 +53,8 @@ impl Read for Download {
             .with_file(|file| file.as_file().read_at(buffer, self.position))?;
         self.position += read as u64;
         if self.position == self.length {
-            self.restores
-                .has(self.device, self.copy.state.stamps.schema_changed);
+            let schema = self.copy.state.stamps.schema_changed;
+            self.vault.restores.has(self.device, schema);
         }
         Ok(read)
     }
@@ -113,6 +113,7 @@ struct Shared {
     form: Form,
     /// None once it was given up, which frees the disk even while downloads stand still.
     file: Mutex<Option<NamedTempFile>>,
+    /// Held while that is done: two old clients would else downgrade the same file at once.
     downgrade: Mutex<Downgrade>,
 }
 
@@ -198,8 +199,8 @@ impl Shared {
 }
 
 /// The copies that downloads still read.
-#[derive(Clone, Default)]
-pub(super) struct Copies(Arc<Mutex<Vec<Weak<Shared>>>>);
+#[derive(Default)]
+pub(super) struct Copies(Mutex<Vec<Weak<Shared>>>);
 
 impl Copies {
     fn find(&self, state: State, form: Form) -> Option<Arc<Shared>> {
@@ -229,25 +230,22 @@ impl Copies {
 
 impl Vault {
     /// The collection as one file, for a download, which counts as a modification.
-    ///
-    /// # Errors
-    /// [`Error`].
-    pub async fn copy_collection(&self, device: DeviceId) -> Result<Download, Error> {
+    pub async fn copy_collection(self: &Arc<Self>, device: DeviceId) -> Result<Download, Error> {
         self.download(device, Form::AsItIs).await
     }
 
     /// As [`Vault::copy_collection`], in schema 11, the only one that old clients read.
     /// The collection itself stays as it is.
-    ///
-    /// # Errors
-    /// [`Error`].
-    pub async fn copy_for_old_clients(&self, device: DeviceId) -> Result<Download, Error> {
+    pub async fn copy_for_old_clients(
+        self: &Arc<Self>,
+        device: DeviceId,
+    ) -> Result<Download, Error> {
         self.download(device, Form::Downgraded).await
     }
 
-    async fn download(&self, device: DeviceId, form: Form) -> Result<Download, Error> {
+    async fn download(self: &Arc<Self>, device: DeviceId, form: Form) -> Result<Download, Error> {
         let copy = self.copy(device, form).await?;
-        let restores = self.restores.clone();
+        let vault = Arc::clone(self);
         let bytes = self.collection_bytes()?;
         let download = move || {
             copy.complete()?;
@@ -256,7 +254,7 @@ impl Vault {
                 copy,
                 position: 0,
                 device,
-                restores,
+                vault,
             })
         };
         match form {
@@ -266,28 +264,29 @@ impl Vault {
         }
     }
 
-    async fn copy(&self, device: DeviceId, form: Form) -> Result<Arc<Shared>, Error> {
-        let (path, temporary) = (self.collection_path(), self.temporary());
-        let (copies, disk) = (self.copies.clone(), self.disk.clone());
+    async fn copy(self: &Arc<Self>, device: DeviceId, form: Form) -> Result<Arc<Shared>, Error> {
+        let vault = Arc::clone(self);
         self.in_turn_alone(device, move |open| {
+            let path = vault.collection_path();
             let collection = &opened(open, &path)?.collection;
             fold(collection)?;
             let file = path.metadata()?;
             let present = State::new(collection.stamps()?, &file);
-            if let Some(copy) = copies.find(present, form) {
+            if let Some(copy) = vault.copies.find(present, form) {
                 return Ok(copy);
             }
-            copies.make_room();
+            vault.copies.make_room();
             // Asked for before anything is stamped: without room, nothing has changed.
-            let promise = disk.promise(form.bytes(file.len()), Purpose::Pass)?;
+            let promise = vault.disk.promise(form.bytes(file.len()), Purpose::Pass)?;
             collection.stamp_download(clock::now_ms())?;
             fold(collection)?;
             let stamps = collection.stamps()?;
             // The locks that SQLite has on the file are the process's: they are lost when any
             // descriptor of it is closed, and another program would take the journal away.
             *open = None;
-            let copy = Arc::new(Shared::make(stamps, form, promise, &path, &temporary)?);
-            copies.add(&copy);
+            let copy = Shared::make(stamps, form, promise, &path, &vault.temporary())?;
+            let copy = Arc::new(copy);
+            vault.copies.add(&copy);
             Ok(copy)
         })
         .await

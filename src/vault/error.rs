@@ -96,7 +96,6 @@ impl Error {
     }
 
     /// Whether the collection is to blame, and another one the remedy.
-    #[must_use]
     pub fn is_damage(&self) -> bool {
         match self {
             Self::Open(OpenError::Sqlite(error)) | Self::Copy(CopyError::Sqlite(error)) => {

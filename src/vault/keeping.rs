@@ -9,8 +9,10 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{retention::Retention, snapshot::Snapshots};
 
 pub(super) struct Keeping {
+    /// Replaced whole by a reload; read for some instructions.
     retention: RwLock<Retention>,
-    /// Compressing takes a processor, and uploads come in crowds.
+    /// Compressing takes a processor, and uploads come in crowds: after an upgrade of Anki that
+    /// asks for a full sync, devices would wait for the processors that snapshots take.
     one_at_a_time: Semaphore,
     stop: CancellationToken,
     work: TaskTracker,

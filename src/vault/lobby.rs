@@ -25,9 +25,10 @@ const PLACES: usize = 8;
 const PATIENCE: Duration = Duration::from_secs(45);
 /// How often someone who waits looks whether a place is made no use of.
 const LOOK: Duration = Duration::from_millis(200);
-/// How fast an upload has to be on average, while others wait for its place.
+/// How fast an upload has to be on average, while others wait for its place: eight strangers who
+/// send a byte a second would else keep all places for days.
 const RATE: u64 = 128 * 1024;
-/// How long it may fall short of that, or pause.
+/// How long it may fall short of that, or pause. Mobile networks do, at the beginning above all.
 const PAUSE: Duration = Duration::from_millis(500);
 /// Each of these bytes that have come is worth a further second of pause ...
 const TRUST: u64 = 4 * 1024 * 1024;
@@ -49,7 +50,8 @@ struct Uploads {
     held: HashMap<u64, Upload>,
 }
 
-/// What is under way at a place.
+/// What is under way at a place. The lock is taken for each piece that comes, and so for some
+/// instructions only.
 struct Upload {
     began: Instant,
     last: Instant,
@@ -76,7 +78,6 @@ impl Upload {
 
 impl Lobby {
     /// Over a folder that exists.
-    #[must_use]
     pub fn new(folder: PathBuf, disk: Disk, share: Share) -> Self {
         Self {
             folder,
@@ -88,13 +89,11 @@ impl Lobby {
     }
 
     /// The threads for what strangers send.
-    #[must_use]
     pub fn share(&self) -> &Share {
         &self.share
     }
 
     /// A file that is memory while it is small.
-    #[must_use]
     pub fn spool(&self) -> Spool {
         self.disk.spool(IN_MEMORY, &self.folder, Purpose::Keep)
     }

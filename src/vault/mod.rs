@@ -3,6 +3,11 @@
 //! A vault is the folder `SYNC_BASE/<user>` in the reference server's layout:
 //! `collection.anki2`, `media/` and `media.db`. What is ours lies in `.anki-syncd/`
 //! below it, which the reference server ignores. Users share no lock.
+//!
+//! What a [`Vault`] does is in the file of that name: [`conversation`], whose turns are those of
+//! `turns`; `media`; [`download`], `replace` and [`backup`] for the collection as a whole. What
+//! is done with users as such is [`Vaults`]': `vaults`, `moving`, [`renames`], [`upkeep`] and
+//! `leftovers`.
 
 pub mod activity;
 pub mod backup;
@@ -14,6 +19,7 @@ pub mod hand_over;
 mod keeping;
 mod leftovers;
 pub mod lobby;
+mod media;
 mod moving;
 pub mod renames;
 mod replace;
@@ -23,6 +29,7 @@ pub mod room;
 mod served;
 mod slot;
 pub mod snapshot;
+mod turns;
 pub mod upkeep;
 pub mod usage;
 mod vaults;
@@ -31,10 +38,7 @@ pub mod workers;
 use std::{
     io,
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -47,20 +51,22 @@ use crate::{
     collection::open::Collection,
     disk::{Bounded, Disk, Purpose, Spool},
     durable::folder_of,
-    files::create_private,
+    files::{create_private, if_there},
     layout,
-    media::{self, MediaStore},
+    media::MediaStore,
     work::to_the_end,
 };
 use activity::Activity;
-use backup::Readers;
 use base::{empty_folder, remove_unfinished};
 use conversation::{ABANDONED, Conversation, SILENCE};
 use download::Copies;
 use keeping::Keeping;
+use media::Unsettled;
 use restored::Restores;
+use room::{Free, Room};
 use slot::Slot;
 use snapshot::Snapshots;
+use turns::Turns;
 use workers::{Share, Workers};
 
 pub use error::Error;
@@ -69,7 +75,8 @@ pub use vaults::Vaults;
 /// After this long without a request, a user's databases are closed, so that
 /// `sqlite3`, rsync and file system snapshots see plain files.
 const IDLE: Duration = Duration::from_secs(5);
-/// What is received or packed goes to a file once it is larger than this.
+/// What is received or packed goes to a file once it is larger than this: most requests then
+/// never touch the disk, and a hundred of them at once take some 50 MiB.
 const IN_MEMORY: usize = 512 * 1024;
 
 /// One user's data.
@@ -77,13 +84,16 @@ pub struct Vault {
     folder: PathBuf,
     collection: Slot<Open>,
     media: Slot<MediaStore>,
-    /// Whether a batch of media was interrupted, and could not be settled yet.
-    unsettled: Arc<AtomicBool>,
-    turn: Mutex<()>,
+    unsettled: Unsettled,
+    /// Held by one of the user's requests that take much memory, before it asks for its part of
+    /// what there is for all: two that had half of what they need each would wait forever.
+    large_request: Mutex<()>,
     activity: Activity,
-    /// Whether the folder has another name by now, or none.
+    /// Whether the folder has another name by now, or none: a user who comes back under the old
+    /// name gets another vault.
     taken_away: AtomicBool,
-    readers: Readers,
+    /// An `Arc`, since conversations hold on to it: with the vault, they would keep it alive.
+    turns: Arc<Turns>,
     snapshots: Snapshots,
     restores: Restores,
     copies: Copies,
@@ -113,11 +123,11 @@ impl Vault {
             folder,
             collection: Slot::default(),
             media: Slot::default(),
-            unsettled: Arc::default(),
-            turn: Mutex::default(),
+            unsettled: Unsettled::default(),
+            large_request: Mutex::default(),
             activity: Activity::default(),
             taken_away: AtomicBool::new(false),
-            readers: Readers::default(),
+            turns: Arc::default(),
             copies: Copies::default(),
             disk,
             keeping,
@@ -135,13 +145,11 @@ impl Vault {
     }
 
     /// The threads for this user's requests.
-    #[must_use]
     pub fn share(&self) -> &Share {
         &self.share
     }
 
     /// The user's snapshots.
-    #[must_use]
     pub fn snapshots(&self) -> &Snapshots {
         &self.snapshots
     }
@@ -156,7 +164,7 @@ impl Vault {
     /// # Errors
     /// [`Error`]; [`Error::Occupied`] when another device is in a normal sync for too long.
     pub async fn collection<R: Send + 'static>(
-        &self,
+        self: &Arc<Self>,
         device: DeviceId,
         work: impl FnOnce(&Collection) -> Result<R, Error> + Send + 'static,
     ) -> Result<R, Error> {
@@ -168,7 +176,7 @@ impl Vault {
     /// Lets in one request that takes much memory, and then the next, in the order in which
     /// they come.
     pub async fn one_at_a_time(&self) -> MutexGuard<'_, ()> {
-        self.turn.lock().await
+        self.large_request.lock().await
     }
 
     /// A vault that is being used counts as in conversation.
@@ -195,76 +203,36 @@ impl Vault {
         self.media.close_if(|_, idle| idle >= least).await;
     }
 
-    /// Does some work with the media. After a failure they are opened anew, which
-    /// settles a batch that was interrupted.
-    ///
-    /// # Errors
-    /// [`Error`].
-    pub async fn media<R: Send + 'static>(
-        &self,
-        work: impl FnOnce(&mut MediaStore) -> Result<R, media::Error> + Send + 'static,
-    ) -> Result<R, Error> {
-        let (database, folder) = (
-            self.folder.join(layout::MEDIA_DATABASE),
-            self.folder.join(layout::MEDIA),
-        );
-        let staging = self.folder.join(layout::STAGING);
-        let (user, disk) = (self.folder.clone(), self.disk.clone());
-        let unsettled = Arc::clone(&self.unsettled);
-        let result = self.media.run(&self.share, move |open| {
-            let reopen = || -> Result<_, Error> {
-                served::check_is_there(&user)?;
-                let opening = || MediaStore::open(&database, folder.clone(), staging.clone());
-                Ok(to_the_end(opening)?.within(disk.clone()))
-            };
-            let worked = match open {
-                Some(store) => work(store).map_err(Error::from),
-                None => reopen().and_then(|store| Ok(work(open.insert(store))?)),
-            };
-            worked.map_err(|error| {
-                *open = None;
-                // At once, and not when there is a next time.
-                if leftovers::is_occupied(&staging) {
-                    *open = reopen().ok();
-                    unsettled.store(open.is_none(), Ordering::Relaxed);
-                }
-                error.diagnosed(&user)
-            })
-        });
-        result.await
+    /// Asked before anything is stored, so that what is under way has room to its end.
+    pub async fn admit(&self, room: Room) -> Result<(), Error> {
+        let folder = self.folder.clone();
+        self.share
+            .run(move || Ok(room.admit(Free::at(&folder)?)?))
+            .await
     }
 
-    /// Tries again to settle the media, in the background, if that has failed: what a full disk
-    /// has stopped keeps its room, up to a gibibyte, until then.
-    fn settle_media_again(self: &Arc<Self>) {
-        if self.unsettled.swap(false, Ordering::Relaxed) {
-            let vault = Arc::clone(self);
-            tokio::spawn(async move { vault.media(|_| Ok(())).await });
-        }
+    /// The bytes of the collection's file; a collection that is not there yet has none.
+    pub fn collection_bytes(&self) -> Result<u64, Error> {
+        let file = if_there(self.collection_path().metadata())?;
+        Ok(file.map_or(0, |file| file.len()))
     }
 
     /// A file in the user's folder for an upload; gone when dropped.
-    ///
-    /// # Errors
-    /// As the file system says.
     pub fn upload_file(&self) -> io::Result<Bounded<NamedTempFile>> {
         self.disk.file(&self.temporary(), Purpose::Keep)
     }
 
     /// Room for anything else that is received: memory while it is small.
-    #[must_use]
     pub fn spool(&self) -> Spool {
         self.disk.spool(IN_MEMORY, &self.temporary(), Purpose::Keep)
     }
 
     /// The same, never in memory.
-    #[must_use]
     pub fn file(&self) -> Spool {
         self.disk.spool(0, &self.temporary(), Purpose::Keep)
     }
 
     /// The same for what is packed to be sent.
-    #[must_use]
     pub fn parcel(&self) -> Spool {
         self.disk.spool(IN_MEMORY, &self.temporary(), Purpose::Pass)
     }

@@ -14,21 +14,11 @@ use std::{
 use tempfile::tempdir_in;
 use tokio::{sync::OnceCell, task::spawn_blocking};
 
-use super::{Error, Open, Vault, Vaults, slot::Seal};
+use super::{Error, Vault, Vaults};
 use crate::{
     account::{name::UserName, users::Standing},
     durable::sync_folder,
-    media::MediaStore,
 };
-
-struct Seals(Seal<Open>, Seal<MediaStore>);
-
-impl Vault {
-    async fn seal(&self) -> Result<Seals, Error> {
-        let (collection, media) = (self.collection.seal().await?, self.media.seal().await?);
-        Ok(Seals(collection, media))
-    }
-}
 
 impl Vaults {
     /// Gives a user's folder to another name.
@@ -55,9 +45,6 @@ impl Vaults {
 
     /// At the start, and when the list of users has changed: remembers who has data, and
     /// forgets who is no user any more and has none.
-    ///
-    /// # Errors
-    /// As the file system says.
     pub fn remember<'a>(
         &self,
         users: impl IntoIterator<Item = &'a UserName>,
@@ -132,7 +119,7 @@ impl Vaults {
         work: impl FnOnce(&Path) -> io::Result<()> + Send + 'static,
     ) -> Result<(), Error> {
         let vault = self.get(user).await?;
-        let Seals(collection, media) = vault.seal().await?;
+        let (collection, media) = (vault.collection.seal().await?, vault.media.seal().await?);
         let folder = vault.folder.clone();
         let worked = spawn_blocking(move || {
             let worked = work(&folder);

@@ -1,13 +1,12 @@
 //! Putting another collection in the place of the present one, which is kept.
 
-use std::{fs, path::PathBuf};
+use std::{fs, io, sync::Arc};
 
 use tempfile::NamedTempFile;
 
 use super::{
     Error, Open, Vault, fold, opened,
-    restored::Restores,
-    snapshot::{Snapshot, Snapshots, Why},
+    snapshot::{Snapshot, Why},
     workers::Share,
 };
 use crate::{
@@ -24,14 +23,6 @@ use crate::{
     work::{self, Interrupted},
 };
 
-/// Where a user's collection is, and what was there before.
-pub(super) struct Place {
-    folder: PathBuf,
-    collection: PathBuf,
-    snapshots: Snapshots,
-    restores: Restores,
-}
-
 impl Vault {
     /// Takes an uploaded collection in place of the present one, once it has passed the check.
     /// Answers its modification stamp.
@@ -39,20 +30,20 @@ impl Vault {
     /// # Errors
     /// [`Error::Upload`] and everything else leave the present one as it is.
     pub async fn replace_collection(
-        &self,
+        self: &Arc<Self>,
         device: DeviceId,
         upload: NamedTempFile,
     ) -> Result<i64, Error> {
         let (upload, summary) = checked(&self.share, upload).await?;
         let (schema, modified) = (summary.schema_changed, summary.modified_ms);
         let keeps = self.keeping.retention().newest > 0;
-        let place = self.place();
+        let vault = Arc::clone(self);
         self.in_turn_alone(device, move |open| {
             let why = keeps.then_some(Why::BeforeUpload);
-            place.install(upload, open, why, |present| match present {
+            vault.install(upload, open, why, |present| match present {
                 // A device uploads without asking where there is nothing to download.
                 Some(present) if !present.empty => {
-                    place.restores.admit(device, schema, present.schema_changed)
+                    vault.restores.admit(device, schema, present.schema_changed)
                 }
                 _ => Ok(()),
             })
@@ -64,9 +55,6 @@ impl Vault {
 
     /// Looks into a collection that might be restored: a private copy, which is brought up
     /// to the present schema.
-    ///
-    /// # Errors
-    /// [`Error::Upload`] when it is no use.
     pub async fn examine(&self, copy: NamedTempFile) -> Result<(NamedTempFile, Summary), Error> {
         checked(&self.operator, copy).await
     }
@@ -77,7 +65,7 @@ impl Vault {
     ///
     /// # Errors
     /// [`Error`]; the present one is left as it is.
-    pub async fn restore(&self, copy: NamedTempFile) -> Result<Option<Snapshot>, Error> {
+    pub async fn restore(self: &Arc<Self>, copy: NamedTempFile) -> Result<Option<Snapshot>, Error> {
         let now = clock::now_ms();
         let bytes = copy.as_file().metadata()?.len();
         let stamped = self.operator.run_on_file(bytes, move || {
@@ -86,11 +74,11 @@ impl Vault {
             Ok::<_, Error>(copy)
         });
         let copy = stamped.await?;
-        let place = self.place();
+        let vault = Arc::clone(self);
         let kept = self.in_turn_alone(DeviceId::OPERATOR, move |open| {
-            place.install(copy, open, Some(Why::BeforeRestore), |present| {
+            vault.install(copy, open, Some(Why::BeforeRestore), |present| {
                 let present = present.map(|present| present.schema_changed);
-                Ok(place.restores.add(now, now, present)?)
+                Ok(vault.restores.add(now, now, present)?)
             })
         });
         let kept = kept.await?;
@@ -98,34 +86,14 @@ impl Vault {
         Ok(kept)
     }
 
-    pub(super) fn place(&self) -> Place {
-        Place {
-            folder: self.folder.clone(),
-            collection: self.collection_path(),
-            snapshots: self.snapshots.clone(),
-            restores: self.restores.clone(),
-        }
+    /// Lets every device upload again, as before the restore. Answers whether there was one.
+    ///
+    /// # Errors
+    /// [`io::Error`]; uploads are then refused as before.
+    pub fn allow_upload(&self) -> io::Result<bool> {
+        self.restores.forget()
     }
-}
 
-/// Brings a file from outside up to the present schema, and makes it durable.
-async fn checked(share: &Share, file: NamedTempFile) -> Result<(NamedTempFile, Summary), Error> {
-    let bytes = file.as_file().metadata()?.len();
-    let check = move || {
-        accept_upload(file.path(), clock::now_secs())?;
-        file.as_file().sync_all()?;
-        let summary = summary(file.path())?;
-        Ok((file, summary))
-    };
-    match share.run_on_file(bytes, check).await {
-        Err(Error::Interrupted(Interrupted::Exhausted)) => {
-            Err(CheckError::Refused(Refusal::Laborious).into())
-        }
-        checked => checked,
-    }
-}
-
-impl Place {
     /// Puts the new file in place, if `agree` does, which is told how the present collection
     /// stands if that can be told. A crash leaves the old collection, or the new one and the
     /// snapshot.
@@ -138,16 +106,18 @@ impl Place {
     ) -> Result<Option<Snapshot>, Error> {
         let why = self.close(open, why, agree)?;
         let kept = why
-            .map(|why| self.snapshots.keep(&self.collection, why))
+            .map(|why| self.snapshots.keep(&self.collection_path(), why))
             .transpose()?;
         let take_back = |_: &Error| {
             if let Some(kept) = &kept
-                && let Err(error) = self.snapshots.take_back(kept, &self.collection)
+                && let Err(error) = self.snapshots.take_back(kept, &self.collection_path())
             {
                 tracing::warn!(%error, "cannot remove the snapshot of a collection that was not replaced");
             }
         };
         self.put(new).inspect_err(take_back)?;
+        // Or a power cut could bring the old collection back, which the device that uploaded takes
+        // for its own, and merges into.
         sync_folder(&self.folder)?;
         Ok(kept)
     }
@@ -160,7 +130,7 @@ impl Place {
         why: Option<Why>,
         agree: impl FnOnce(Option<Stamps>) -> Result<(), Error>,
     ) -> Result<Option<Why>, Error> {
-        let why = match opened(open, &self.collection) {
+        let why = match opened(open, &self.collection_path()) {
             Ok(Open { collection, .. }) => {
                 // The old journal must be folded in and gone before the name changes hands, or
                 // SQLite would apply it to the new file.
@@ -184,11 +154,29 @@ impl Place {
 
     fn put(&self, new: NamedTempFile) -> Result<(), Error> {
         for journal in [WAL, WAL_INDEX] {
-            if_there(fs::remove_file(beside(&self.collection, journal)))?;
+            if_there(fs::remove_file(beside(&self.collection_path(), journal)))?;
         }
         // Or a power cut might leave the old journal beside the new file.
         sync_folder(&self.folder)?;
-        new.persist(&self.collection).map_err(|error| error.error)?;
+        new.persist(self.collection_path())
+            .map_err(|error| error.error)?;
         Ok(())
+    }
+}
+
+/// Brings a file from outside up to the present schema, and makes it durable.
+async fn checked(share: &Share, file: NamedTempFile) -> Result<(NamedTempFile, Summary), Error> {
+    let bytes = file.as_file().metadata()?.len();
+    let check = move || {
+        accept_upload(file.path(), clock::now_secs())?;
+        file.as_file().sync_all()?;
+        let summary = summary(file.path())?;
+        Ok((file, summary))
+    };
+    match share.run_on_file(bytes, check).await {
+        Err(Error::Interrupted(Interrupted::Exhausted)) => {
+            Err(CheckError::Refused(Refusal::Laborious).into())
+        }
+        checked => checked,
     }
 }

@@ -4,12 +4,12 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use serde::{Deserialize, Serialize};
 
-use super::{Error, Vault};
+use super::Error;
 use crate::{
     account::DeviceId,
     clock,
@@ -32,12 +32,14 @@ struct Restored {
 
 /// What is remembered of a user's. Something is written of a collection before it takes the
 /// place of the present one, and until then holds for no other: each is known by its stamp.
-#[derive(Clone)]
-pub(super) struct Restores(Arc<Mutex<PathBuf>>);
+///
+/// The lock is held from reading the file to replacing it. Two downloads that end at once would
+/// else each write a list with one device, and the other's next upload would be refused.
+pub(super) struct Restores(Mutex<PathBuf>);
 
 impl Restores {
     pub(super) fn new(folder: &Path) -> Self {
-        Self(Arc::new(Mutex::new(folder.join(layout::RESTORED))))
+        Self(Mutex::new(folder.join(layout::RESTORED)))
     }
 
     /// Notes that a restored collection takes the place of the one with the other stamp.
@@ -93,7 +95,8 @@ impl Restores {
         write(&file, &known)
     }
 
-    fn forget(&self) -> io::Result<bool> {
+    /// Lets every device upload again. Answers whether there was a restore to forget.
+    pub(super) fn forget(&self) -> io::Result<bool> {
         let file = self.lock();
         if if_there(fs::remove_file(&*file))?.is_none() {
             return Ok(false);
@@ -119,14 +122,4 @@ fn read(file: &Path) -> io::Result<Vec<Restored>> {
 
 fn write(file: &Path, known: &[Restored]) -> io::Result<()> {
     Replacement::prepare(file, &serde_json::to_vec(known)?)?.commit()
-}
-
-impl Vault {
-    /// Lets every device upload again. Answers whether there was a restore to forget.
-    ///
-    /// # Errors
-    /// As the file system says.
-    pub fn allow_upload(&self) -> io::Result<bool> {
-        self.restores.forget()
-    }
 }

@@ -48,7 +48,6 @@ pub struct Candidate {
 impl Retention {
     /// Which of the snapshots, given from the oldest to the newest, are to go. Those that
     /// are damaged count for themselves, and push out none that is whole.
-    #[must_use]
     pub fn surplus(&self, snapshots: &[Candidate], now_ms: i64) -> Vec<usize> {
         let of_kind = |damaged| {
             let numbers = 0..snapshots.len();

@@ -1,7 +1,6 @@
 //! How much may be stored: what stays free on the disk, and what one user may fill.
 
-use super::{Error, Vault};
-use crate::{disk::MIB, files::if_there};
+use crate::disk::MIB;
 
 pub use crate::disk::Free;
 
@@ -29,9 +28,6 @@ pub struct NearlyFull {
 
 impl Room {
     /// Whether more may be stored on a disk of which this is left.
-    ///
-    /// # Errors
-    /// [`NearlyFull`].
     pub fn admit(self, free: Free) -> Result<(), NearlyFull> {
         if free.bytes < self.reserve || free.files == Some(0) {
             return Err(NearlyFull {
@@ -40,28 +36,6 @@ impl Room {
             });
         }
         Ok(())
-    }
-}
-
-impl Vault {
-    /// Asked before anything is stored, so that what is under way has room to its end.
-    ///
-    /// # Errors
-    /// [`Error::NearlyFull`].
-    pub async fn admit(&self, room: Room) -> Result<(), Error> {
-        let folder = self.folder.clone();
-        self.share
-            .run(move || Ok(room.admit(Free::at(&folder)?)?))
-            .await
-    }
-
-    /// The bytes of the collection's file.
-    ///
-    /// # Errors
-    /// As the file system says; a collection that is not there yet has none.
-    pub fn collection_bytes(&self) -> Result<u64, Error> {
-        let file = if_there(self.collection_path().metadata())?;
-        Ok(file.map_or(0, |file| file.len()))
     }
 }
 

@@ -13,6 +13,11 @@ use super::{Error, workers::Share};
 
 /// Holds the database while it is open. Requests wait for each other without
 /// occupying a thread.
+///
+/// One lock for the whole of a request: two threads in one `SQLite` connection would be in one
+/// transaction, and a device's `finish` would commit what another one has half sent. It is owned,
+/// since it goes along to the thread: a client that leaves must not let the next one in while its
+/// own work still goes on there.
 pub struct Slot<T>(Arc<Mutex<Content<T>>>);
 
 struct Content<T> {
@@ -21,13 +26,46 @@ struct Content<T> {
     sealed: bool,
 }
 
-/// Keeps everybody out for as long as it lives, and for good unless it is told otherwise.
+/// Keeps everybody out for as long as it lives, and for good unless it is lifted.
 pub struct Seal<T>(OwnedMutexGuard<Content<T>>);
 
 impl<T> Seal<T> {
     /// Lets people in again.
     pub fn lift(mut self) {
         self.0.sealed = false;
+    }
+}
+
+/// Whoever is in: nobody else uses the database as long as this lives.
+pub struct Inside<T>(OwnedMutexGuard<Content<T>>);
+
+impl<T: Send + 'static> Inside<T> {
+    /// What is open.
+    pub fn open(&self) -> Option<&T> {
+        self.0.open.as_ref()
+    }
+
+    /// Does some work with the database, which the work opens if it is not, and may close.
+    ///
+    /// # Errors
+    /// As the work does and [`Share::run`]; a panic closes the database, which rolls back what
+    /// was begun.
+    pub async fn run<R: Send + 'static>(
+        self,
+        share: &Share,
+        work: impl FnOnce(&mut Option<T>) -> Result<R, Error> + Send + 'static,
+    ) -> Result<R, Error> {
+        let Self(mut content) = self;
+        let worked = share.run(move || {
+            // Taken out, so that unwinding drops it: a transaction that a panic has cut off in the
+            // middle would else go on with the next request.
+            let mut open = content.open.take();
+            let result = work(&mut open);
+            content.open = open;
+            content.last_used = Instant::now();
+            result
+        });
+        worked.await
     }
 }
 
@@ -42,29 +80,27 @@ impl<T> Default for Slot<T> {
 }
 
 impl<T: Send + 'static> Slot<T> {
-    /// Does some work with the database, which the work opens if it is not, and may close.
+    /// Waits until nobody uses the database.
     ///
     /// # Errors
-    /// As the work does and [`Share::run`]; a panic closes the database, which rolls back what
-    /// was begun. [`Error::Moved`] when the files are not here any more.
+    /// [`Error::Moved`] when the files are not here any more.
+    pub async fn enter(&self) -> Result<Inside<T>, Error> {
+        let content = self.lock().await;
+        // Asked only once it is one's turn: who has waited while the folder was moved would
+        // make it anew under the old name.
+        if content.sealed {
+            return Err(Error::Moved);
+        }
+        Ok(Inside(content))
+    }
+
+    /// [Enters](Self::enter), and [works](Inside::run).
     pub async fn run<R: Send + 'static>(
         &self,
         share: &Share,
         work: impl FnOnce(&mut Option<T>) -> Result<R, Error> + Send + 'static,
     ) -> Result<R, Error> {
-        let mut content = self.lock().await;
-        if content.sealed {
-            return Err(Error::Moved);
-        }
-        let worked = share.run(move || {
-            // Taken out, so that unwinding drops it.
-            let mut open = content.open.take();
-            let result = work(&mut open);
-            content.open = open;
-            content.last_used = Instant::now();
-            result
-        });
-        worked.await
+        self.enter().await?.run(share, work).await
     }
 
     /// Waits until nobody uses the database, closes it, which rolls back what was begun,

@@ -2,31 +2,27 @@
 //!
 //! Keeping one is a hard link, which costs neither time nor room and cannot be
 //! half-done: the file that is replaced loses its old name and keeps this one. It is
-//! compressed afterwards, in the background; one that was not is found by the next
+//! [compressed](compress) afterwards, in the background; one that was not is found by the next
 //! opening.
 
+mod compress;
+
 use std::{
-    fs::{self, File},
-    io::{self, Read, Write},
+    fs, io,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
 use serde::{Deserialize, Serialize};
-use tempfile::NamedTempFile;
 
-use super::retention::{Candidate, Retention};
 use crate::{
     clock,
-    disk::{Disk, Purpose},
+    disk::Disk,
     durable::{link, sync_folder},
     files::{create_private, if_there},
     sqlite::{WAL, beside},
 };
 
-/// Fast, and on real collections hardly larger than what takes several times as long.
-const LEVEL: i32 = 3;
-const BLOCK: usize = 256 * 1024;
 /// Of a file as it was, and once it is compressed.
 const RAW: &str = ".anki2";
 const COMPRESSED: &str = ".anki2.zst";
@@ -48,7 +44,6 @@ impl Why {
     const ALL: [Self; 3] = [Self::BeforeUpload, Self::BeforeRestore, Self::Damaged];
 
     /// As in names of files.
-    #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::BeforeUpload => "before-upload",
@@ -73,7 +68,6 @@ pub struct Snapshot {
 
 impl Snapshot {
     /// What people call it: its file's name without the ending.
-    #[must_use]
     pub fn name(&self) -> String {
         format!("{}-{}", clock::as_name(self.at_ms), self.why.name())
     }
@@ -107,7 +101,6 @@ pub struct Snapshots {
 
 impl Snapshots {
     /// Those in this folder, which need not exist; temporary files go to the other one.
-    #[must_use]
     pub fn new(folder: PathBuf, temporary: PathBuf, disk: Disk) -> Self {
         Self {
             folder,
@@ -117,9 +110,6 @@ impl Snapshots {
     }
 
     /// All of them, from the oldest to the newest.
-    ///
-    /// # Errors
-    /// As the file system says.
     pub fn list(&self) -> io::Result<Vec<Snapshot>> {
         let mut snapshots = self.files()?;
         // Where a crash has left both, the compressed one is whole.
@@ -147,7 +137,6 @@ impl Snapshots {
     }
 
     /// Where it is.
-    #[must_use]
     pub fn path(&self, snapshot: &Snapshot) -> PathBuf {
         self.folder.join(snapshot.file_name())
     }
@@ -208,9 +197,6 @@ impl Snapshots {
 
     /// Forgets what a crash has left of a collection that was about to be replaced, and was
     /// not: a second name of the present one, which would change with it.
-    ///
-    /// # Errors
-    /// As the file system says.
     pub fn settle(&self, collection: &Path) -> io::Result<()> {
         let Ok(present) = collection.metadata() else {
             return Ok(());
@@ -222,140 +208,6 @@ impl Snapshots {
             }
         }
         Ok(())
-    }
-
-    /// Compresses what is not, and lets go what is too much. `go_on` is asked from time to
-    /// time; what is left undone can be done another time.
-    ///
-    /// # Errors
-    /// As the file system says, of the first that cannot be compressed; the rest is done.
-    pub fn tidy(&self, retention: &Retention, go_on: &dyn Fn() -> bool) -> io::Result<()> {
-        // First what goes however small it becomes, or a full disk would stay full.
-        let by_number = Retention {
-            bytes: u64::MAX,
-            ..*retention
-        };
-        self.thin_out(&by_number, &[])?;
-        let mut result = Ok(());
-        let mut failed = Vec::new();
-        for snapshot in self.uncompressed()? {
-            if snapshot.why == Why::Damaged {
-                continue;
-            }
-            match self.compress(&snapshot, go_on) {
-                Ok(true) => {}
-                Ok(false) => return result,
-                Err(error) => {
-                    let told = format!("{}: {error}", snapshot.name());
-                    result = result.and(Err(io::Error::new(error.kind(), told)));
-                    failed.push(snapshot.at_ms);
-                }
-            }
-        }
-        self.thin_out(retention, &failed)?;
-        result
-    }
-
-    /// Some are larger than they are to be, and push out no others by that.
-    fn thin_out(&self, retention: &Retention, too_large: &[i64]) -> io::Result<()> {
-        let snapshots = self.list()?;
-        let candidates: Vec<_> = snapshots
-            .iter()
-            .map(|snapshot| Candidate {
-                at_ms: snapshot.at_ms,
-                bytes: if too_large.contains(&snapshot.at_ms) {
-                    0
-                } else {
-                    snapshot.bytes
-                },
-                damaged: snapshot.why == Why::Damaged,
-            })
-            .collect();
-        for number in retention.surplus(&candidates, clock::now_ms()) {
-            self.discard(&snapshots[number]);
-        }
-        Ok(())
-    }
-
-    fn uncompressed(&self) -> io::Result<Vec<Snapshot>> {
-        let mut snapshots = self.files()?;
-        snapshots.retain(|snapshot| !snapshot.compressed);
-        snapshots.sort_by_key(|snapshot| snapshot.at_ms);
-        Ok(snapshots)
-    }
-
-    /// False when it was told to stop.
-    fn compress(&self, snapshot: &Snapshot, go_on: &dyn Fn() -> bool) -> io::Result<bool> {
-        let raw = self.path(snapshot);
-        let to = self.path(&Snapshot {
-            compressed: true,
-            ..snapshot.clone()
-        });
-        if !to.exists() {
-            let Some(compressed) = self.compressed(&raw, go_on)? else {
-                return Ok(false);
-            };
-            compressed.persist(to)?;
-            sync_folder(&self.folder)?;
-        }
-        fs::remove_file(raw)?;
-        Ok(true)
-    }
-
-    fn compressed(
-        &self,
-        raw: &Path,
-        go_on: &dyn Fn() -> bool,
-    ) -> io::Result<Option<NamedTempFile>> {
-        let mut from = File::open(raw)?;
-        let mut encoder = zstd::Encoder::new(
-            // What it makes room for is soon more than it takes.
-            self.disk.file(&self.temporary, Purpose::Pass)?,
-            LEVEL,
-        )?;
-        encoder.include_checksum(true)?;
-        let mut block = vec![0; BLOCK];
-        loop {
-            match from.read(&mut block)? {
-                0 => break,
-                read => encoder.write_all(&block[..read])?,
-            }
-            if !go_on() {
-                return Ok(None);
-            }
-        }
-        let compressed = encoder.finish()?.into_inner();
-        compressed.as_file().sync_all()?;
-        Ok(Some(compressed))
-    }
-
-    /// A private copy of what was kept; gone when dropped.
-    ///
-    /// # Errors
-    /// As the file system says, or when the snapshot is damaged.
-    pub fn unpack(&self, snapshot: &Snapshot) -> io::Result<NamedTempFile> {
-        let mut copy = self.disk.file(&self.temporary, Purpose::Keep)?;
-        let (file, compressed) = self.open(snapshot)?;
-        if compressed {
-            io::copy(&mut zstd::Decoder::new(file)?, &mut copy)?;
-        } else {
-            io::copy(&mut { file }, &mut copy)?;
-        }
-        Ok(copy.into_inner())
-    }
-
-    /// Its file, and whether it is compressed: it may have been since it was listed.
-    fn open(&self, snapshot: &Snapshot) -> io::Result<(File, bool)> {
-        match File::open(self.path(snapshot)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound && !snapshot.compressed => {
-                let compressed = Snapshot {
-                    compressed: true,
-                    ..snapshot.clone()
-                };
-                Ok((File::open(self.path(&compressed))?, true))
-            }
-            opened => Ok((opened?, snapshot.compressed)),
-        }
     }
 }
 

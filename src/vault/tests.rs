@@ -1,9 +1,21 @@
-use std::{fs, io::Read};
+//! A vault as its callers use it: opening, replacing and crashes here, and a file for each of what
+//! else it does.
+
+mod conversations;
+mod downloads;
+mod kept;
+mod media;
+mod moving;
+mod order;
+mod turns;
+
+use std::{
+    fs,
+    io::{Read, Seek},
+};
 
 use rusqlite::Connection;
 use tokio::time::Instant;
-
-use std::io::Seek;
 
 use super::{base::Base, retention::Retention, *};
 use crate::{
@@ -36,7 +48,7 @@ fn upload(vault: &Vault, modified: i64) -> NamedTempFile {
     file
 }
 
-async fn modified(vault: &Vault) -> i64 {
+async fn modified(vault: &Arc<Vault>) -> i64 {
     vault
         .collection(me(), |collection| Ok(collection.stamps()?.modified))
         .await
@@ -87,7 +99,7 @@ async fn a_refused_upload_leaves_the_collection_as_it_was() {
 }
 
 /// The state that a kill leaves: what was committed last is in the journal only.
-async fn crash(folder: &Path, vaults: &Vaults, vault: &Vault) {
+async fn crash(folder: &Path, vaults: &Vaults, vault: &Arc<Vault>) {
     vault
         .collection(me(), |collection| Ok(collection.stamp_download(43)?))
         .await
@@ -257,308 +269,6 @@ async fn what_a_crash_left_half_received_is_cleared_away() {
     let vaults = Vaults::new(Base::open(folder.path()).unwrap(), Retention::default());
     vaults.get(&"alice".parse().unwrap()).await.unwrap();
     assert!(!leftover.exists());
-}
-
-mod downloads;
-mod kept;
-mod turns;
-
-mod conversations {
-    use super::*;
-    use crate::{
-        collection,
-        vault::{
-            activity::Told,
-            conversation::{Conversation, Next, Speaker},
-        },
-        wire::Usn,
-    };
-
-    fn speaker(device: u8, session: &str) -> Speaker {
-        Speaker {
-            device: DeviceId::from([device; 12]),
-            session_key: session.into(),
-        }
-    }
-
-    /// Begins a sync that has changed something.
-    async fn start(vault: &Vault, speaker: Speaker) -> Result<(), Error> {
-        let device = speaker.device;
-        let begun = vault.start(device, move |conn| {
-            conn.execute("update col set mod = 7", [])?;
-            Ok((Conversation::new(speaker, Usn(0), Usn(0), true), ()))
-        });
-        begun.await
-    }
-
-    async fn go_on(vault: &Vault, speaker: Speaker, next: fn() -> Next<()>) -> Result<(), Error> {
-        vault.converse(speaker, move |_, _| Ok(next())).await
-    }
-
-    #[tokio::test]
-    async fn only_a_commit_makes_a_sync_visible() {
-        let (_folder, _vaults, vault) = vault().await;
-        for (next, expected) in [
-            (Next::Continue as fn(()) -> Next<()>, 0),
-            (Next::RollBack, 0),
-            (Next::Commit, 7),
-        ] {
-            start(&vault, speaker(1, "a")).await.unwrap();
-            vault
-                .converse(speaker(1, "a"), move |_, _| Ok(next(())))
-                .await
-                .unwrap();
-            assert_eq!(modified(&vault).await, expected);
-        }
-    }
-
-    #[tokio::test]
-    async fn a_request_of_another_sync_is_refused_and_ends_nothing() {
-        let (_folder, _vaults, vault) = vault().await;
-        let go_on_1 = || Next::Continue(());
-        assert!(matches!(
-            go_on(&vault, speaker(1, "a"), go_on_1).await,
-            Err(Error::NotInSync)
-        ));
-        start(&vault, speaker(1, "a")).await.unwrap();
-        assert!(matches!(
-            go_on(&vault, speaker(1, "b"), go_on_1).await,
-            Err(Error::NotInSync)
-        ));
-        assert!(matches!(
-            go_on(&vault, speaker(2, "a"), go_on_1).await,
-            Err(Error::NotInSync)
-        ));
-        vault
-            .abort(speaker(2, "a").device, Instant::now())
-            .await
-            .unwrap();
-        go_on(&vault, speaker(1, "a"), || Next::Commit(()))
-            .await
-            .unwrap();
-        assert_eq!(modified(&vault).await, 7);
-    }
-
-    #[tokio::test]
-    async fn a_failure_or_a_panic_or_an_abort_rolls_a_sync_back() {
-        let (_folder, _vaults, vault) = vault().await;
-        let speaker = speaker(1, "a");
-        start(&vault, speaker.clone()).await.unwrap();
-        let failed = vault.converse(speaker.clone(), |_, _| {
-            Err::<Next<()>, _>(collection::Error::ZeroId("deck"))
-        });
-        assert!(matches!(failed.await, Err(Error::Collection(_))));
-        start(&vault, speaker.clone()).await.unwrap();
-        let panicked = vault.converse(speaker.clone(), |_, _| -> collection::Result<Next<()>> {
-            panic!("on purpose")
-        });
-        assert!(matches!(panicked.await, Err(Error::Panicked(_))));
-        start(&vault, speaker.clone()).await.unwrap();
-        let before = Instant::now() - Duration::from_secs(1);
-        vault.abort(speaker.device, before).await.unwrap();
-        let goes_on = go_on(&vault, speaker.clone(), || Next::Continue(())).await;
-        goes_on.expect("an abort of what was before leaves it alone");
-        vault.abort(speaker.device, Instant::now()).await.unwrap();
-        let gone = go_on(&vault, speaker, || Next::Commit(())).await;
-        assert!(matches!(gone, Err(Error::NotInSync)));
-        assert_eq!(modified(&vault).await, 0);
-    }
-
-    #[tokio::test]
-    async fn a_sync_with_a_collection_that_was_replaced_meanwhile_does_not_begin() {
-        let (_folder, _vaults, vault) = vault().await;
-        let attendance = vault.attend(speaker(1, "a").device);
-        let stamps = vault.collection(me(), |collection| Ok(collection.stamps()?));
-        let schema = stamps.await.unwrap().schema_changed;
-        attendance.tell(Some(Told {
-            schema,
-            usn: Usn(0),
-        }));
-        start(&vault, speaker(1, "a")).await.unwrap();
-        vault
-            .replace_collection(speaker(1, "a").device, upload(&vault, 42))
-            .await
-            .unwrap();
-        let refused = start(&vault, speaker(1, "b")).await;
-        assert!(matches!(refused, Err(Error::Replaced)));
-        attendance.tell(None);
-        start(&vault, speaker(1, "b")).await.unwrap();
-    }
-
-    #[tokio::test]
-    async fn a_device_that_waited_is_known_to_have_seen_what_it_sent() {
-        let (_folder, _vaults, vault) = vault().await;
-        let device = speaker(1, "a").device;
-        let attendance = vault.attend(device);
-        for (told, seen_before) in [(Usn(0), Usn(1)), (Usn(-3), Usn(1))] {
-            attendance.tell(Some(Told {
-                schema: vault
-                    .collection(me(), |collection| Ok(collection.stamps()?.schema_changed))
-                    .await
-                    .unwrap(),
-                usn: told,
-            }));
-            start(&vault, speaker(1, "a")).await.unwrap();
-            go_on(&vault, speaker(1, "a"), || Next::Commit(()))
-                .await
-                .unwrap();
-            assert_eq!(vault.seen_before(device, told.next()), seen_before);
-            assert_eq!(vault.seen_before(device, Usn(40)), Usn(40));
-        }
-    }
-
-    #[tokio::test]
-    async fn the_same_device_starting_over_takes_over_at_once() {
-        let (_folder, _vaults, vault) = vault().await;
-        start(&vault, speaker(1, "a")).await.unwrap();
-        start(&vault, speaker(1, "b")).await.unwrap();
-        let old = go_on(&vault, speaker(1, "a"), || Next::Commit(())).await;
-        assert!(matches!(old, Err(Error::NotInSync)));
-        go_on(&vault, speaker(1, "b"), || Next::Commit(()))
-            .await
-            .unwrap();
-    }
-
-    #[tokio::test]
-    async fn another_device_waits_until_the_first_has_finished() {
-        let (_folder, _vaults, vault) = vault().await;
-        let _talking = vault.attend(speaker(1, "a").device);
-        start(&vault, speaker(1, "a")).await.unwrap();
-        let finish = async {
-            tokio::time::sleep(Duration::from_millis(300)).await;
-            go_on(&vault, speaker(1, "a"), || Next::Commit(())).await
-        };
-        let (begun, finished) = tokio::join!(start(&vault, speaker(2, "b")), finish);
-        finished.unwrap();
-        begun.unwrap();
-        go_on(&vault, speaker(2, "b"), || Next::Commit(()))
-            .await
-            .unwrap();
-    }
-
-    /// With the clock standing still, only what these tests wait for makes time pass.
-    #[tokio::test(start_paused = true)]
-    async fn a_device_that_has_fallen_silent_makes_way() {
-        let (_folder, _vaults, vault) = vault().await;
-        drop(vault.attend(speaker(1, "a").device));
-        start(&vault, speaker(1, "a")).await.unwrap();
-        let began = tokio::time::Instant::now();
-        start(&vault, speaker(2, "b")).await.unwrap();
-        assert_eq!(began.elapsed().as_secs(), 8);
-        let gone = go_on(&vault, speaker(1, "a"), || Next::Commit(())).await;
-        assert!(matches!(gone, Err(Error::NotInSync)));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_device_that_goes_on_talking_is_never_interrupted() {
-        let (_folder, _vaults, vault) = vault().await;
-        let _talking = vault.attend(speaker(1, "a").device);
-        start(&vault, speaker(1, "a")).await.unwrap();
-        let began = tokio::time::Instant::now();
-        let refused = start(&vault, speaker(2, "b")).await;
-        assert!(matches!(refused, Err(Error::Occupied)));
-        assert_eq!(began.elapsed().as_secs(), 20);
-        go_on(&vault, speaker(1, "a"), || Next::Commit(()))
-            .await
-            .unwrap();
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_sync_that_nobody_continues_is_rolled_back_after_a_minute() {
-        let (folder, vaults, vault) = vault().await;
-        drop(vault.attend(speaker(1, "a").device));
-        start(&vault, speaker(1, "a")).await.unwrap();
-        let journal = folder.path().join("alice/collection.anki2-wal");
-        let housekeeping = async {
-            tokio::time::sleep(Duration::from_secs(55)).await;
-            assert!(journal.exists());
-            tokio::time::sleep(Duration::from_secs(10)).await;
-        };
-        tokio::select! {
-            () = vaults.close_idle() => {}
-            () = housekeeping => {}
-        }
-        let gone = go_on(&vault, speaker(1, "a"), || Next::Commit(())).await;
-        assert!(matches!(gone, Err(Error::NotInSync)));
-        assert!(!journal.exists());
-    }
-}
-
-#[tokio::test]
-async fn a_renamed_users_data_are_there_under_the_new_name_only() {
-    let (folder, vaults, vault) = vault().await;
-    let (alice, ann) = ("alice".parse().unwrap(), "ann".parse().unwrap());
-    let late = upload(&vault, 43);
-    vault
-        .replace_collection(me(), upload(&vault, 42))
-        .await
-        .unwrap();
-    vaults.rename(&alice, &ann).await.unwrap();
-    let renamed = vaults.get(&ann).await.unwrap();
-    assert_eq!(modified(&renamed).await, 42);
-    // Of a request that was let in under the old name.
-    let refused = vault.replace_collection(me(), late).await;
-    assert!(matches!(refused, Err(Error::Moved | Error::Upload(_))));
-    let again = vaults.get(&alice).await.unwrap();
-    assert!(matches!(again.media(|_| Ok(())).await, Err(Error::Moved)));
-    assert!(!folder.path().join("alice").exists());
-    // Somebody else of that name begins with nothing.
-    vaults.welcome([&alice, &ann], |_| true);
-    assert_eq!(modified(&vaults.get(&alice).await.unwrap()).await, 0);
-    assert_eq!(modified(&vaults.get(&ann).await.unwrap()).await, 42);
-}
-
-#[tokio::test]
-async fn a_rename_that_cannot_be_leaves_everything_as_it_was() {
-    let (folder, vaults, vault) = vault().await;
-    let (alice, ann) = ("alice".parse().unwrap(), "ann".parse().unwrap());
-    vault
-        .replace_collection(me(), upload(&vault, 42))
-        .await
-        .unwrap();
-    fs::create_dir(folder.path().join("ann")).unwrap();
-    assert!(vaults.rename(&alice, &ann).await.is_err());
-    assert_eq!(modified(&vault).await, 42);
-    // There and back again.
-    fs::remove_dir(folder.path().join("ann")).unwrap();
-    vaults.rename(&alice, &ann).await.unwrap();
-    vaults.rename(&ann, &alice).await.unwrap();
-    assert_eq!(modified(&vaults.get(&alice).await.unwrap()).await, 42);
-}
-
-#[tokio::test]
-async fn removed_data_are_gone_and_a_sync_under_way_with_them() {
-    let (folder, vaults, vault) = vault().await;
-    let alice = "alice".parse().unwrap();
-    modified(&vault).await;
-    vaults.remove(&alice).await.unwrap();
-    assert_eq!(names(folder.path()), [".anki-syncd"]);
-    assert!(names(&folder.path().join(".anki-syncd/tmp")).is_empty());
-    assert!(matches!(
-        vault.abort(me(), Instant::now()).await,
-        Err(Error::Moved)
-    ));
-    vaults.welcome([&alice], |_| true);
-    assert_eq!(modified(&vaults.get(&alice).await.unwrap()).await, 0);
-}
-
-#[tokio::test]
-async fn who_was_kept_out_by_a_mistake_is_not_taken_for_somebody_new() {
-    let (folder, vaults, vault) = vault().await;
-    let alice = "alice".parse().unwrap();
-    modified(&vault).await;
-    vaults.remember([&alice], |_| Standing::Able).unwrap();
-    vaults.close_all().await;
-    // As when the disk is not mounted.
-    fs::rename(folder.path().join("alice"), folder.path().join("away")).unwrap();
-    for standing in [Standing::KeptOut, Standing::Unclear] {
-        vaults.remember([], |_| standing).unwrap();
-    }
-    vaults.welcome([&alice], |_| false);
-    let refused = vaults.base.path().join(".anki-syncd/served/alice");
-    assert!(refused.exists());
-    vaults.remember([], |_| Standing::Stranger).unwrap();
-    assert!(!refused.exists());
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Error, Vault, Vaults, fold};
+use super::{Error, Vaults, fold};
 use crate::{
     account::{DeviceId, name::UserName},
     clock,
@@ -66,42 +66,31 @@ impl Vaults {
     pub async fn mend(&self, user: &UserName, mend: Mend) -> Result<Mended, Error> {
         let vault = self.get(user).await?;
         match mend {
-            Mend::Media(names) => vault.settle_media(names).await.map(Mended::Media),
-            Mend::Unsent => vault.number_unsent().await.map(Mended::Unsent),
-            Mend::Journal => vault.bring_in_journal().await.map(|()| Mended::Journal),
-            Mend::Tables => vault.rebuild_tables().await.map(Mended::Tables),
+            Mend::Media(names) => {
+                // Files with another content than recorded are not destroyed.
+                let aside = vault.folder.join(layout::SET_ASIDE);
+                let settled =
+                    vault.media(move |store| store.settle_names(&names, &aside, clock::now_secs()));
+                settled.await.map(Mended::Media)
+            }
+            Mend::Unsent => {
+                let numbered = vault.collection(DeviceId::OPERATOR, |collection| {
+                    Ok(number_unsent(collection.connection(), clock::now_ms())?)
+                });
+                numbered.await.map(Mended::Unsent)
+            }
+            Mend::Journal => {
+                let folded = vault.collection(DeviceId::OPERATOR, fold);
+                folded.await.map(|()| Mended::Journal)
+            }
+            Mend::Tables => {
+                // What computes is taken away by opening alone.
+                let rebuilt = vault.collection(DeviceId::OPERATOR, |collection| {
+                    let tables = collection.rebuild_tables()?.into_iter();
+                    Ok(tables.map(str::to_owned).collect())
+                });
+                rebuilt.await.map(Mended::Tables)
+            }
         }
-    }
-}
-
-impl Vault {
-    /// Files with another content than recorded go to `.anki-syncd/set-aside`.
-    async fn settle_media(&self, names: Vec<String>) -> Result<Settled, Error> {
-        let aside = self.folder.join(layout::SET_ASIDE);
-        self.media(move |store| store.settle_names(&names, &aside, clock::now_secs()))
-            .await
-    }
-
-    async fn number_unsent(&self) -> Result<usize, Error> {
-        self.collection(DeviceId::OPERATOR, |collection| {
-            Ok(number_unsent(collection.connection(), clock::now_ms())?)
-        })
-        .await
-    }
-
-    /// What computes is taken away by opening alone.
-    async fn rebuild_tables(&self) -> Result<Vec<String>, Error> {
-        self.collection(DeviceId::OPERATOR, |collection| {
-            Ok(collection
-                .rebuild_tables()?
-                .into_iter()
-                .map(str::to_owned)
-                .collect())
-        })
-        .await
-    }
-
-    async fn bring_in_journal(&self) -> Result<(), Error> {
-        self.collection(DeviceId::OPERATOR, fold).await
     }
 }

@@ -22,9 +22,6 @@ pub struct Usage {
 impl Usage {
     /// Of a user's folder; one that is not there yet takes nothing. What is added or removed
     /// meanwhile may or may not be counted.
-    ///
-    /// # Errors
-    /// As the file system says.
     pub fn of(folder: &Path) -> io::Result<Self> {
         let mut usage = Self::default();
         for (name, bytes) in files(folder)? {

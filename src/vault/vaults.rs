@@ -20,7 +20,7 @@ use crate::{
     disk::{self, Disk, Fault},
 };
 
-/// Between two requests of one sync.
+/// Between two requests of one sync: `status` would else say that nobody is syncing.
 const MOMENT: Duration = Duration::from_secs(1);
 
 /// All users' vaults.
@@ -28,17 +28,18 @@ pub struct Vaults {
     pub(super) base: Base,
     lobby: Lobby,
     pub(super) keeping: Arc<Keeping>,
-    /// Held while users are renamed.
+    /// Held while users are renamed: two renames at once could both find that a name is free.
     pub(super) moving: TurnMutex<()>,
     workers: Workers,
     pub(super) served: Served,
     disk: Disk,
+    /// Held for some instructions. The cell of each user is what others of that user wait for
+    /// while the vault is prepared, so that a slow disk of one user is not waited for by all.
     by_user: Mutex<HashMap<UserName, Arc<OnceCell<Arc<Vault>>>>>,
 }
 
 impl Vaults {
     /// The vaults in this folder, none of them open yet.
-    #[must_use]
     pub fn new(base: Base, retention: Retention) -> Self {
         let workers = Workers::default();
         let disk = Disk::new(base.path().to_owned());
@@ -55,19 +56,16 @@ impl Vaults {
     }
 
     /// Room for what comes from clients that are not known yet.
-    #[must_use]
     pub fn lobby(&self) -> &Lobby {
         &self.lobby
     }
 
     /// The threads for work on users' data.
-    #[must_use]
     pub fn workers(&self) -> &Workers {
         &self.workers
     }
 
     /// The disk that they are on.
-    #[must_use]
     pub fn disk(&self) -> &Disk {
         &self.disk
     }
@@ -153,16 +151,12 @@ impl Vaults {
     }
 
     /// What is left of the disk that they are on.
-    ///
-    /// # Errors
-    /// As the file system says.
     pub async fn free(&self) -> Result<Free, Error> {
         let folder = self.base.path().to_owned();
         Ok(spawn_blocking(move || Free::at(&folder)).await??)
     }
 
     /// How many devices are syncing: in a conversation or a request, or were a moment ago.
-    #[must_use]
     pub fn devices(&self) -> usize {
         self.prepared()
             .iter()
@@ -171,13 +165,11 @@ impl Vaults {
     }
 
     /// Whether snapshots are being compressed.
-    #[must_use]
     pub fn is_tidying(&self) -> bool {
         self.keeping.is_busy()
     }
 
     /// Whether a normal sync is under way whose device has not fallen silent.
-    #[must_use]
     pub fn is_in_conversation(&self) -> bool {
         self.prepared()
             .iter()
@@ -185,7 +177,6 @@ impl Vaults {
     }
 
     /// A user's vault, if anybody has used it since the start.
-    #[must_use]
     pub fn in_use(&self, user: &UserName) -> Option<Arc<Vault>> {
         self.lock().get(user)?.get().cloned()
     }

@@ -24,19 +24,24 @@ use tokio_util::sync::CancellationToken;
 
 use crate::work::{Budget, Interrupted, Job, Stop};
 
-/// Threads for all users together.
+/// Threads for all users together. They wait for the disk more than they work, and each may take
+/// some MiB: with hundreds, a Raspberry Pi would run out of memory.
 const USERS: usize = 16;
-/// Of these at most for one user, whatever the user's devices do.
+/// Of these at most for one user, whatever the user's devices do: of ten that upload at once, all
+/// but a few wait, and another user's sync finds a thread.
 const USER: usize = USERS / 4;
 /// Bodies that are decoded while they come, each with up to some 8 MiB of memory.
 const DECODERS: usize = 8;
-/// Of these for one user.
+/// Of these for one user, whose uploads from a slow network would else keep others' on the disk.
 const USER_DECODERS: usize = DECODERS / 4;
-/// Threads for what comes from clients that have not shown a host key.
+/// Threads for what comes from clients that have not shown a host key: none of the users' wait
+/// for a flood of them.
 const STRANGERS: usize = 4;
-/// Threads for work on data that the operator asks for.
+/// Threads for work on data that the operator asks for, who has to be able to look into a server
+/// all of whose other threads are stuck.
 const OPERATOR: usize = 4;
-/// Threads that are left for passwords, small questions of the operator and the server itself.
+/// Threads that are left for passwords, small questions of the operator and the server itself:
+/// nobody could log in, and the watchdog would end the server, while sixteen uploads are checked.
 const RESERVED: usize = 8;
 /// What is interrupted returns within a few milliseconds.
 const MARGIN: Duration = Duration::from_millis(500);
@@ -97,6 +102,7 @@ struct Threads {
     background: Background,
     stop: Stop,
     stopping: CancellationToken,
+    /// For the watchdog, which ends a server whose threads do not come back.
     running: Mutex<BTreeMap<u64, Arc<Job>>>,
     next: AtomicU64,
 }
@@ -107,7 +113,8 @@ pub struct Share {
     threads: Arc<Threads>,
     /// Whose turn it has to be for any work, one after the other.
     turns: Vec<Arc<Semaphore>>,
-    /// And before these, for work on a whole file.
+    /// And before these, for work on a whole file: who waited for it with a thread in hand would
+    /// keep that from all others for minutes.
     file_turns: Vec<Arc<Semaphore>>,
     decoders: Arc<Semaphore>,
 }
@@ -137,7 +144,6 @@ impl Default for Workers {
 
 impl Workers {
     /// For a user.
-    #[must_use]
     pub fn share(&self) -> Share {
         let own = Arc::new(Semaphore::new(threads_of_a_user()));
         // Only one of several uploads can count anyway.
@@ -149,13 +155,11 @@ impl Workers {
     }
 
     /// For all who have not shown a host key, together.
-    #[must_use]
     pub fn strangers(&self) -> Share {
         self.share_of(vec![Arc::clone(&self.0.strangers)], Vec::new())
     }
 
     /// For the operator's commands, which wait for no user's devices.
-    #[must_use]
     pub fn operator(&self) -> Share {
         self.share_of(vec![Arc::clone(&self.0.operator)], Vec::new())
     }
@@ -182,7 +186,6 @@ impl Workers {
     }
 
     /// Whether work that cannot be interrupted has all threads of users.
-    #[must_use]
     pub fn are_stuck(&self) -> bool {
         let running = self.0.running();
         running.values().filter(|job| job.is_stuck()).count() >= USERS
@@ -261,9 +264,6 @@ impl Share {
     }
 
     /// As [`Share::run`], for work on a whole file of this size that came from outside.
-    ///
-    /// # Errors
-    /// As [`Share::run`].
     pub async fn run_on_file<R, E>(
         &self,
         bytes: u64,

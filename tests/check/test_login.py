@@ -250,6 +250,32 @@ def test_addresses_that_the_client_refuses(setup, url):
     assert ids(setup, url) == {"url-invalid"}
 
 
+@pytest.mark.parametrize("port", ["99999", "0", "http"])
+def test_a_port_that_there_cannot_be(setup, port):
+    """It is refused, rather than taken for the usual one."""
+    outcome = setup.check("--url", f"http://localhost:{port}/")
+    assert outcome.ids == {"url-invalid"}
+    assert "not a number from 1 to 65535" in outcome.findings[0]["what"]
+
+
+def test_a_password_in_the_address_is_never_shown(setup):
+    setup.server.start()
+    place = setup.server.url.removeprefix("http://")
+    for address in (
+        f"http://anna:hunter2@{place}",
+        f"https://anna:hunter2@{place}",
+        f"http://anna:hunter2@{place}anki",
+        f"http://anna:a/hunter2@{place}",
+        "http://anna:hunter2@localhost:99999/",
+        "anna:hunter2@localhost",
+    ):
+        for options in ([], ["--json"]):
+            done = setup.run("--url", address, *options)
+            assert "…@" in done.stdout, done
+            assert "hunter2" not in done.stdout + done.stderr
+    assert "hunter2" not in setup.server.log_text()
+
+
 def test_a_path_without_its_slash(setup, serve):
     """Anki then asks at the root: whether that works is what counts."""
     setup.server.start()

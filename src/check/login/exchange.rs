@@ -1,50 +1,50 @@
 //! One request and the head of its answer, over TCP or TLS, with time limits.
 
-use std::{
-    io::{self, Read, Write},
-    net::{TcpStream, ToSocketAddrs},
-    sync::Arc,
-    time::Duration,
+use std::{convert::Infallible, error::Error, io, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use futures_util::stream::{Pending, pending};
+use http_body_util::{Either, Full, StreamBody};
+use hyper::{
+    Method, Request, Response,
+    body::{Frame, Incoming},
+    client::conn::http1::handshake,
+    header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST},
+    http::request::Builder,
+};
+use hyper_util::rt::TokioIo;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpStream, lookup_host},
+    time::timeout,
+};
+use tokio_rustls::{
+    TlsConnector,
+    rustls::{
+        self, ALL_VERSIONS, ClientConfig, RootCertStore, SupportedProtocolVersion, crypto::ring,
+        pki_types::ServerName, version,
+    },
 };
 
-use hyper::Uri;
-use rustls::{
-    ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedProtocolVersion,
-    pki_types::ServerName, version,
-};
+use super::place::Place;
 
 /// How long an answer may take.
 pub const PATIENCE: Duration = Duration::from_secs(5);
 /// A proxy refuses a size before it reads the body; who does not would wait for that.
 const PATIENCE_WITH_SIZE: Duration = Duration::from_secs(2);
-const LONGEST_HEAD: usize = 16 * 1024;
-const MOST_HEADERS: usize = 64;
 
-/// What an address leads to.
-pub struct Place {
-    host: String,
-    port: u16,
-    path: String,
-    tls: bool,
-}
+/// An answer, of which only the head is read.
+pub type Answer = Response<Incoming>;
 
-/// The head of an answer.
-pub struct Answer {
-    /// Its status.
-    pub status: u16,
-    /// Whether it is a page for people.
-    pub is_page: bool,
-    names: Vec<String>,
-}
+/// One that is sent, or one that is only announced.
+type Body = Either<Full<Bytes>, StreamBody<Pending<Result<Frame<Bytes>, Infallible>>>>;
 
-/// Why there is none.
+/// Why there is no answer.
 #[derive(Debug)]
 pub enum Failure {
     /// The name leads to no address.
     Unknown(io::Error),
-    /// The connection.
     Io(io::Error),
-    /// What secures it.
     Tls(rustls::Error),
     /// TLS is spoken where plain HTTP was tried.
     NeedsTls,
@@ -52,194 +52,156 @@ pub enum Failure {
     NotHttp,
 }
 
-impl From<io::Error> for Failure {
-    fn from(error: io::Error) -> Self {
-        // An error of TLS travels inside one of the connection.
+impl Failure {
+    /// An error of TLS travels inside one of the connection.
+    fn of(error: &io::Error) -> Self {
         match error.get_ref().and_then(|inner| inner.downcast_ref()) {
             Some(tls) => Self::Tls(rustls::Error::clone(tls)),
-            None => Self::Io(error),
+            None => Self::Io(io::Error::new(error.kind(), error.to_string())),
         }
     }
 }
 
-impl Answer {
-    /// Whether it has a header.
-    pub fn has_header(&self, name: &str) -> bool {
-        self.names
-            .iter()
-            .any(|known| known.eq_ignore_ascii_case(name))
+impl From<hyper::Error> for Failure {
+    fn from(error: hyper::Error) -> Self {
+        let cause = error.source().and_then(|cause| cause.downcast_ref());
+        match cause {
+            _ if error.is_parse() => Self::NotHttp,
+            Some(cause) => Self::of(cause),
+            // It has been closed without an answer.
+            None => Self::Io(io::ErrorKind::UnexpectedEof.into()),
+        }
     }
 }
 
-trait Connection: Read + Write {}
-impl<T: Read + Write> Connection for T {}
+trait Connection: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection for T {}
 
 impl Place {
-    /// None for an address without host, or that is neither http nor https.
-    pub fn new(uri: &Uri) -> Option<Self> {
-        let tls = match uri.scheme_str()? {
-            "https" => true,
-            "http" => false,
-            _ => return None,
-        };
-        Some(Self {
-            host: uri.host()?.trim_matches(['[', ']']).to_owned(),
-            port: uri.port_u16().unwrap_or(if tls { 443 } else { 80 }),
-            path: uri.path().to_owned(),
-            tls,
-        })
+    /// Asks for something below the address, without a body.
+    pub async fn get(&self, path: &str) -> Result<Answer, Failure> {
+        let body = Either::Left(Full::default());
+        let request = self.request(Method::GET, path);
+        self.ask(ALL_VERSIONS, request, body, PATIENCE).await
     }
 
-    /// Below which clients ask: they drop what comes after the last slash.
-    pub fn folder(&self) -> &str {
-        self.path.rsplit_once('/').map_or("", |(folder, _)| folder)
-    }
-
-    /// Whether something comes after the last slash.
-    pub fn lacks_slash(&self) -> bool {
-        self.path.len() > 1 && !self.path.ends_with('/')
-    }
-
-    /// Whether what clients add themselves is there already.
-    pub fn ends_in_sync(&self) -> bool {
-        let path = self.path.trim_end_matches('/');
-        ["/sync", "/msync"].iter().any(|end| path.ends_with(end))
-    }
-
-    /// Whether it is https.
-    pub fn is_tls(&self) -> bool {
-        self.tls
-    }
-
-    /// Asks for something below the address.
-    pub fn request(
+    /// Posts a body to a method below the address.
+    pub async fn post(
         &self,
-        verb: &str,
         method: &str,
-        headers: &[(&str, &str)],
-        body: Option<&[u8]>,
+        header: &str,
+        body: Vec<u8>,
         patience: Duration,
     ) -> Result<Answer, Failure> {
-        let mut connection = self.connect_with(rustls::ALL_VERSIONS, patience)?;
-        let length = body.map(|body| body.len() as u64);
-        connection.write_all(self.head(verb, method, headers, length).as_bytes())?;
-        connection.write_all(body.unwrap_or_default())?;
-        connection.flush()?;
-        read_head(&mut *connection)
+        let request = self.posting(method, header, body.len() as u64);
+        let body = Either::Left(Full::from(body));
+        self.ask(ALL_VERSIONS, request, body, patience).await
     }
 
     /// Whether a body of this size is refused once it is announced; it is not sent.
-    pub fn refuses_size(&self, method: &str, header: &str, size: u64) -> bool {
-        let announced = || -> Result<Answer, Failure> {
-            let mut connection = self.connect_with(rustls::ALL_VERSIONS, PATIENCE_WITH_SIZE)?;
-            let head = self.head("POST", method, &[("anki-sync", header)], Some(size));
-            connection.write_all(head.as_bytes())?;
-            connection.flush()?;
-            read_head(&mut *connection)
-        };
+    pub async fn refuses_size(&self, method: &str, header: &str, size: u64) -> bool {
+        let request = self.posting(method, header, size);
+        let body = Either::Right(StreamBody::new(pending()));
+        let asked = self.ask(ALL_VERSIONS, request, body, PATIENCE_WITH_SIZE);
         // Who waits for the body has not refused it.
-        announced().is_ok_and(|answer| answer.status == 413)
+        asked.await.is_ok_and(|answer| answer.status() == 413)
     }
 
     /// Whether a client that knows TLS 1.2 only gets through.
-    pub fn speaks_tls_1_2(&self) -> bool {
-        self.connect_with(&[&version::TLS12], PATIENCE)
-            .and_then(|mut connection| {
-                connection.write_all(self.head("GET", "health", &[], None).as_bytes())?;
-                read_head(&mut *connection)
-            })
+    pub async fn speaks_tls_1_2(&self) -> bool {
+        let request = self.request(Method::GET, "health");
+        let body = Either::Left(Full::default());
+        self.ask(&[&version::TLS12], request, body, PATIENCE)
+            .await
             .is_ok()
     }
 
     /// Whether TLS is spoken at an address that was given as http.
-    pub fn wants_tls(&self) -> bool {
-        let secured = Self {
-            host: self.host.clone(),
-            path: self.path.clone(),
-            tls: true,
-            ..*self
-        };
-        let Err(refused) = secured.connect() else {
-            return !self.tls;
-        };
-        !self.tls
-            && matches!(refused, Failure::Tls(error) if !matches!(error, rustls::Error::InvalidMessage(_)))
-    }
-
-    fn head(
-        &self,
-        verb: &str,
-        method: &str,
-        headers: &[(&str, &str)],
-        length: Option<u64>,
-    ) -> String {
-        let folder = self.folder();
-        let (host, port) = (&self.host, self.port);
-        let host = if host.contains(':') {
-            format!("[{host}]")
-        } else {
-            host.clone()
-        };
-        let mut head = format!(
-            "{verb} {folder}/{method} HTTP/1.1\r\nhost: {host}:{port}\r\nconnection: close\r\n"
-        );
-        for (name, value) in headers {
-            head.extend([*name, ": ", *value, "\r\n"]);
+    pub async fn wants_tls(&self) -> bool {
+        if self.is_tls() {
+            return false;
         }
-        if let Some(length) = length {
-            let length = length.to_string();
-            head.extend(["content-type: application/octet-stream\r\n"]);
-            head.extend(["content-length: ", &length, "\r\n"]);
+        match self.secured().connect(ALL_VERSIONS).await {
+            Err(Failure::Tls(error)) => !matches!(error, rustls::Error::InvalidMessage(_)),
+            connected => connected.is_ok(),
         }
-        head + "\r\n"
     }
 
-    fn connect(&self) -> Result<Box<dyn Connection>, Failure> {
-        self.connect_with(rustls::ALL_VERSIONS, PATIENCE)
+    fn request(&self, verb: Method, path: &str) -> Builder {
+        Request::builder()
+            .method(verb)
+            .uri(format!("{}/{path}", self.folder()))
+            .header(HOST, self.authority())
+            .header(CONNECTION, "close")
     }
 
-    fn connect_with(
+    fn posting(&self, method: &str, header: &str, length: u64) -> Builder {
+        self.request(Method::POST, method)
+            .header("anki-sync", header)
+            .header(CONTENT_TYPE, "application/octet-stream")
+            .header(CONTENT_LENGTH, length)
+    }
+
+    async fn ask(
         &self,
         versions: &[&'static SupportedProtocolVersion],
+        request: Builder,
+        body: Body,
         patience: Duration,
+    ) -> Result<Answer, Failure> {
+        let request = request.body(body);
+        // As an address is that cannot be asked at.
+        let request = request.map_err(|error| Failure::Unknown(io::Error::other(error)))?;
+        let connection = self.connect(versions).await?;
+        within(patience, async {
+            let (mut sender, connection) = handshake(TokioIo::new(connection)).await?;
+            // What goes wrong with it, the answer says.
+            tokio::spawn(connection);
+            Ok(sender.send_request(request).await?)
+        })
+        .await
+    }
+
+    async fn connect(
+        &self,
+        versions: &[&'static SupportedProtocolVersion],
     ) -> Result<Box<dyn Connection>, Failure> {
-        let stream = self.dial(patience)?;
-        if !self.tls {
+        let stream = self.dial().await?;
+        if !self.is_tls() {
             return Ok(Box::new(stream));
         }
-        let name = ServerName::try_from(self.host.clone())
+        let name = ServerName::try_from(self.host().to_owned())
             .map_err(|error| Failure::Unknown(io::Error::other(error)))?;
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ClientConfig::builder_with_provider(provider)
+        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_protocol_versions(versions)
             .map_err(Failure::Tls)?
             .with_root_certificates(trusted())
             .with_no_client_auth();
-        let client = ClientConnection::new(Arc::new(config), name).map_err(Failure::Tls)?;
-        let mut stream = StreamOwned::new(client, stream);
-        while stream.conn.is_handshaking() {
-            stream.conn.complete_io(&mut stream.sock)?;
-        }
-        Ok(Box::new(stream))
+        let secured = TlsConnector::from(Arc::new(config)).connect(name, stream);
+        let secured = async { secured.await.map_err(|error| Failure::of(&error)) };
+        Ok(Box::new(within(PATIENCE, secured).await?))
     }
 
-    fn dial(&self, patience: Duration) -> Result<TcpStream, Failure> {
-        let addresses = (self.host.as_str(), self.port)
-            .to_socket_addrs()
-            .map_err(Failure::Unknown)?;
+    async fn dial(&self) -> Result<TcpStream, Failure> {
+        let addresses = lookup_host((self.host(), self.port())).await;
         let mut failure = Failure::Unknown(io::ErrorKind::AddrNotAvailable.into());
-        for address in addresses {
-            match TcpStream::connect_timeout(&address, PATIENCE) {
-                Ok(stream) => {
-                    stream.set_read_timeout(Some(patience))?;
-                    stream.set_write_timeout(Some(PATIENCE))?;
-                    return Ok(stream);
-                }
-                Err(error) => failure = Failure::Io(error),
+        for address in addresses.map_err(Failure::Unknown)? {
+            let connected = async { TcpStream::connect(address).await.map_err(Failure::Io) };
+            match within(PATIENCE, connected).await {
+                Ok(stream) => return Ok(stream),
+                Err(error) => failure = error,
             }
         }
         Err(failure)
     }
+}
+
+async fn within<T>(
+    patience: Duration,
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    let late = Failure::Io(io::ErrorKind::TimedOut.into());
+    timeout(patience, work).await.unwrap_or(Err(late))
 }
 
 /// Whom this machine trusts, or `SSL_CERT_FILE` says, as for Anki on Linux.
@@ -247,35 +209,4 @@ fn trusted() -> RootCertStore {
     let mut store = RootCertStore::empty();
     store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     store
-}
-
-fn read_head(connection: &mut dyn Connection) -> Result<Answer, Failure> {
-    let mut head = Vec::new();
-    let mut piece = [0; 1024];
-    loop {
-        let length = connection.read(&mut piece)?;
-        head.extend_from_slice(piece.get(..length).unwrap_or_default());
-        let mut headers = [httparse::EMPTY_HEADER; MOST_HEADERS];
-        let mut response = httparse::Response::new(&mut headers);
-        match response.parse(&head) {
-            Ok(httparse::Status::Complete(_)) => {
-                return Ok(Answer {
-                    status: response.code.unwrap_or_default(),
-                    is_page: headers.iter().any(|header| {
-                        header.name.eq_ignore_ascii_case("content-type")
-                            && header.value.starts_with(b"text/html")
-                    }),
-                    names: headers
-                        .iter()
-                        .map(|header| header.name.to_owned())
-                        .collect(),
-                });
-            }
-            Ok(httparse::Status::Partial) if length > 0 && head.len() < LONGEST_HEAD => {}
-            Ok(_) if head.is_empty() => {
-                return Err(Failure::Io(io::ErrorKind::UnexpectedEof.into()));
-            }
-            _ => return Err(Failure::NotHttp),
-        }
-    }
 }

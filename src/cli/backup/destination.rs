@@ -37,8 +37,7 @@ impl Destination {
     /// Takes hold of the folder, which is created if need be, and begins a backup. What a
     /// former one left undone is removed.
     ///
-    /// # Errors
-    /// As the file system says, and when another backup is being made there.
+    /// Fails also when another backup is being made there.
     pub fn open(folder: &Path, now_ms: i64) -> io::Result<Self> {
         create_private(folder).map_err(|error| elsewhere(folder, &error))?;
         let lock = lock_file(&folder.join(".lock")).map_err(|error| elsewhere(folder, &error))?;
@@ -61,9 +60,6 @@ impl Destination {
     }
 
     /// What it takes to make a user's part of the backup.
-    ///
-    /// # Errors
-    /// As the file system says.
     pub fn part_of(&self, user: &UserName, saving: Saving) -> io::Result<Fetch> {
         let media = Path::new(user.as_str()).join(layout::MEDIA);
         let former = self.newest_with(&media)?;
@@ -75,25 +71,18 @@ impl Destination {
     }
 
     /// The newest backup that has a collection of this user's.
-    ///
-    /// # Errors
-    /// As the file system says.
     pub fn newest_of(&self, user: &UserName) -> io::Result<Option<PathBuf>> {
         self.newest_with(&Path::new(user.as_str()).join(layout::COLLECTION))
     }
 
     /// Leaves a user out.
-    ///
-    /// # Errors
-    /// As the file system says.
     pub fn forget(&self, user: &UserName) -> io::Result<()> {
         remove(&self.partial().join(user.as_str()))
     }
 
     /// Gives the backup its name, once all of it is on the disk. Answers where it is.
     ///
-    /// # Errors
-    /// As the file system says; there is no new backup then.
+    /// If that fails, there is no new backup.
     pub fn complete(&self) -> io::Result<PathBuf> {
         syncfs(File::open(self.partial())?)?;
         let complete = self.folder.join(&self.name);
@@ -104,9 +93,6 @@ impl Destination {
 
     /// Removes backups that are not among the newest `keep` of any of these users, and have
     /// nothing of anybody else; never the newest one. Tells of each in `removed`.
-    ///
-    /// # Errors
-    /// As the file system says.
     pub fn prune(
         &self,
         keep: u32,

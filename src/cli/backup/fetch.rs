@@ -40,8 +40,7 @@ impl Fetch {
     /// Copies all that the server says it has prepared of a user, and nothing less. Answers
     /// what is new of the media. `done` is called for each of them.
     ///
-    /// # Errors
-    /// As the file system says, and when there is no room.
+    /// Fails also when there is no room.
     pub fn fetch(&self, copy: &BackedUp, from: &Source, done: &dyn Fn()) -> io::Result<Media> {
         if copy.collection.is_none() && copy.media.is_none() {
             return Ok(Media::default());

@@ -24,7 +24,6 @@ use nix::{
 
 use crate::beneath;
 
-/// A folder, with files in it.
 pub struct Source {
     folder: File,
     path: PathBuf,
@@ -32,11 +31,8 @@ pub struct Source {
     owner: Option<u32>,
 }
 
-/// One of the files.
 pub struct Original {
-    /// Open for reading.
     pub file: File,
-    /// What is known of it.
     pub metadata: Metadata,
     path: PathBuf,
 }
@@ -44,8 +40,7 @@ pub struct Original {
 impl Source {
     /// The folder that a server of this account has named.
     ///
-    /// # Errors
-    /// As the file system says, and when it is another account's.
+    /// Fails also when it is another account's.
     pub fn open(path: &Path, server: Uid) -> io::Result<Self> {
         let is_theirs = Uid::effective().is_root() && !server.is_root();
         let folder = OpenOptions::new()
@@ -61,10 +56,7 @@ impl Source {
         Ok(source)
     }
 
-    /// A folder in it.
-    ///
-    /// # Errors
-    /// As the file system says, and when it is another account's.
+    /// Fails also when it is another account's.
     pub fn folder(&self, name: &str) -> io::Result<Self> {
         let path = self.path.join(name);
         let folder =
@@ -78,10 +70,7 @@ impl Source {
         })
     }
 
-    /// A file in it.
-    ///
-    /// # Errors
-    /// As the file system says, and when it is none, or another account's.
+    /// Fails also when it is no file, or another account's.
     pub fn file(&self, name: impl AsRef<Path>) -> io::Result<Original> {
         let path = self.path.join(&name);
         let file = beneath::open(&self.folder, name.as_ref()).map_err(|error| at(&path, &error))?;
@@ -96,10 +85,6 @@ impl Source {
         })
     }
 
-    /// The names of what is in it.
-    ///
-    /// # Errors
-    /// As the file system says.
     pub fn names(&self) -> io::Result<Vec<OsString>> {
         let list = || {
             let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
@@ -133,9 +118,6 @@ impl Source {
 
 impl Original {
     /// Gives the very file that is open a second name, whatever has become of the first.
-    ///
-    /// # Errors
-    /// As the file system says.
     pub fn link(&self, to: &Path) -> io::Result<()> {
         let itself = format!("/proc/self/fd/{}", self.file.as_raw_fd());
         let flags = AtFlags::AT_SYMLINK_FOLLOW;
@@ -143,9 +125,6 @@ impl Original {
     }
 
     /// Copies what is in it to a new file; the kernel shares the blocks where it can.
-    ///
-    /// # Errors
-    /// As the file system says.
     pub fn copy(&self, to: &File) -> io::Result<()> {
         let copied = io::copy(&mut &self.file, &mut &*to);
         copied.map(|_| ()).map_err(|error| at(&self.path, &error))

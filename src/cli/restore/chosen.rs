@@ -16,9 +16,7 @@ use crate::{
     vault::snapshot::{Snapshot, Why},
 };
 
-/// What is to be restored.
 pub enum Chosen {
-    /// One of the user's snapshots, by its name.
     Snapshot(String),
     /// What is not the server's.
     File(Collection),
@@ -34,9 +32,6 @@ impl Chosen {
     }
 
     /// What follows that.
-    ///
-    /// # Errors
-    /// As the file system says.
     pub fn rest(&mut self) -> io::Result<Box<dyn Read>> {
         match self {
             Self::Snapshot(_) => Ok(Box::new(io::empty())),
@@ -44,7 +39,6 @@ impl Chosen {
         }
     }
 
-    /// For people.
     pub fn describe(&self) -> &str {
         match self {
             Self::Snapshot(name) => name,
@@ -63,9 +57,6 @@ pub struct Collection {
 
 impl Collection {
     /// The file itself, what is compressed in it, or the user's in a backup.
-    ///
-    /// # Errors
-    /// [`CommandError`], with the path.
     pub fn open(path: &Path, user: &UserName) -> Result<Self, CommandError> {
         let in_backup = path.join(user.as_str()).join(layout::COLLECTION);
         let path = if path.is_dir() { &in_backup } else { path };
@@ -109,9 +100,6 @@ impl Collection {
 
 /// What the last upload has replaced. After a restore it would be what that was to undo: no
 /// program can mean that without saying so.
-///
-/// # Errors
-/// [`CommandError`].
 pub fn newest(snapshots: &[Snapshot], unasked: bool) -> Result<&Snapshot, CommandError> {
     let whole = |snapshot: &&Snapshot| snapshot.why != Why::Damaged;
     match snapshots.iter().rfind(whole) {
@@ -129,9 +117,6 @@ pub fn newest(snapshots: &[Snapshot], unasked: bool) -> Result<&Snapshot, Comman
 }
 
 /// The one that is meant by its name, the beginning of that, or a time, which is given as well.
-///
-/// # Errors
-/// [`CommandError`].
 pub fn named<'a>(
     snapshots: &'a [Snapshot],
     at: &str,

@@ -21,9 +21,6 @@ const OUTSIDE: &str = "192.0.2.1:9";
 
 /// Prints what to type into Anki for a server that listens at these places, and a QR code where
 /// somebody can see it.
-///
-/// # Errors
-/// When standard output is closed.
 pub fn print(places: &[String]) -> io::Result<()> {
     if places.is_empty() {
         return Ok(());

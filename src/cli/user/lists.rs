@@ -14,26 +14,23 @@ use crate::{
         users_file::{self, Document, EditError, UsersFile},
     },
     config::{LONG_CREDENTIAL, Settings, bring_back},
-    control::{Reloaded, Request, UserReport, client::AskError},
+    control::{UserReport, ask, client::AskError},
     durable::Replacement,
 };
 
 /// Every list that can be edited, the first being the one for new users.
 pub struct Lists {
     settings: Settings,
-    /// Where the data are.
     base: PathBuf,
     files: Vec<List>,
 }
 
-/// A file with users.
 pub struct List {
     path: PathBuf,
     /// Of which the server has but a copy, so that it has to be told the text.
     is_credential: bool,
 }
 
-/// A change that is in the file.
 pub struct Change {
     /// What keeps the server from knowing it.
     unknown: Option<AskError>,
@@ -43,9 +40,6 @@ pub struct Change {
 
 impl Change {
     /// Says at the end what is not certain, after all that is.
-    ///
-    /// # Errors
-    /// [`CommandError::Failed`].
     pub fn confirm(self) -> Result<(), CommandError> {
         self.doubt
             .map_or(Ok(()), |doubt| Err(CommandError::Failed(doubt)))
@@ -65,10 +59,7 @@ impl fmt::Display for Change {
 }
 
 impl Lists {
-    /// Those that the settings name.
-    ///
-    /// # Errors
-    /// When the settings are in disorder, or users are given by other means only.
+    /// Fails when the settings are in disorder, or users are given by other means only.
     pub fn of(context: &Context) -> Result<Self, CommandError> {
         let settings = context.settings().map_err(|problems| {
             // Without any list, that is the only problem there is.
@@ -106,7 +97,7 @@ impl Lists {
             ));
         }
         // It knows better, if it runs.
-        let base = match context.ask(&Request::Base) {
+        let base = match context.ask(ask::Base {}) {
             Ok(base) => base,
             // It would go on with the users that it has.
             Err(error @ AskError::Silent { .. }) => return Err(error.into()),
@@ -126,10 +117,7 @@ impl Lists {
     fn catch_up(&self, context: &Context) -> Result<(), CommandError> {
         let salt = format!("{:?}", SystemTime::now());
         let digest = compare::digest(&self.settings.users.able, &salt);
-        if context
-            .ask(&Request::SameUsers { salt, digest })
-            .unwrap_or(true)
-        {
+        if context.ask(ask::SameUsers { salt, digest }).unwrap_or(true) {
             return Ok(());
         }
         let credential = self.files.iter().find(|list| list.is_credential);
@@ -140,10 +128,7 @@ impl Lists {
             .map(|list| users_file::read(&list.path))
             .transpose()?;
         // If it does not, the change to come says why.
-        if context
-            .ask::<Reloaded>(&Request::Reload { users: text })
-            .is_ok()
-        {
+        if context.ask(ask::Reload { users: text }).is_ok() {
             eprintln!(
                 "anki-syncd: the users of the running server differed from the list, so the server has read the list again"
             );
@@ -152,9 +137,6 @@ impl Lists {
     }
 
     /// The list that a new user comes into.
-    ///
-    /// # Errors
-    /// When somebody has that name.
     pub fn for_new(&self, name: &UserName) -> Result<&List, CommandError> {
         if let Some(place) = self.place(name) {
             return Err(CommandError::Refused(format!(
@@ -172,10 +154,6 @@ impl Lists {
             .ok_or_else(|| CommandError::Refused("there is no list of users".to_owned()))
     }
 
-    /// The list that has this user.
-    ///
-    /// # Errors
-    /// When none has.
     pub fn having(&self, name: &UserName) -> Result<&List, CommandError> {
         let mut having = Vec::new();
         for list in &self.files {
@@ -205,7 +183,6 @@ impl Lists {
         ))
     }
 
-    /// Where a user's data are.
     pub fn data_of(&self, name: &UserName) -> PathBuf {
         self.base.join(name.as_str())
     }
@@ -216,7 +193,6 @@ impl Lists {
 }
 
 impl List {
-    /// The file.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -228,7 +204,7 @@ impl List {
         context: &Context,
         settings: &Settings,
     ) -> Result<(), CommandError> {
-        let users: Vec<UserReport> = context.ask(&Request::Users).unwrap_or_default();
+        let users = context.ask(ask::Users {}).unwrap_or_default();
         let is_listed = |user: &UserReport| settings.users.able.contains_key(&user.name);
         if users.is_empty() || users.iter().any(is_listed) {
             return Ok(());
@@ -240,9 +216,6 @@ impl List {
     }
 
     /// Tries a change, which is not written yet. Others wait as long as the result lives.
-    ///
-    /// # Errors
-    /// When it cannot be.
     pub fn edit(
         &self,
         edit: impl FnOnce(&mut Document) -> Result<(), EditError>,
@@ -258,7 +231,6 @@ impl List {
     }
 
     /// That systemd will soon not load it any more.
-    #[must_use]
     pub fn nearly_too_long(&self) -> Option<String> {
         let bytes = self.path.metadata().ok()?.len();
         (self.is_credential && bytes >= LONG_CREDENTIAL).then(|| {
@@ -272,8 +244,7 @@ impl List {
 
     /// Changes the file and tells the server.
     ///
-    /// # Errors
-    /// When the file cannot be changed; or when it was, but the server does not take it over.
+    /// Fails when the file cannot be changed; or when it was, but the server does not take it over.
     pub fn change(
         &self,
         context: &Context,
@@ -285,9 +256,6 @@ impl List {
     }
 
     /// Puts what was prepared in the place of the file, and tells the server.
-    ///
-    /// # Errors
-    /// As [`List::change`].
     pub fn put(
         &self,
         context: &Context,
@@ -317,10 +285,10 @@ impl List {
     /// Tells the server what is in the file now. Answers why, if there is none.
     fn tell(&self, context: &Context, text: String) -> Result<Option<AskError>, CommandError> {
         let users = self.is_credential.then_some(text);
-        let request = Request::Reload { users };
-        let told = match context.ask::<Reloaded>(&request) {
+        let request = ask::Reload { users };
+        let told = match context.ask(request.clone()) {
             // It may have ended, to be started again; to hear it twice does no harm.
-            Err(AskError::Broken(_)) => context.ask(&request),
+            Err(AskError::Broken(_)) => context.ask(request),
             told => told,
         };
         let path = self.path.display();

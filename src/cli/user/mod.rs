@@ -3,7 +3,7 @@
 mod addresses;
 mod lists;
 
-use std::{collections::BTreeSet, io, path::PathBuf};
+use std::{collections::BTreeSet, io};
 
 use super::{
     context::{CommandError, Context, print_json},
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     account::{name::UserName, users_file::Document},
-    control::{Request, UserReport, client::AskError},
+    control::{UserReport, ask, client::AskError},
 };
 use lists::Lists;
 
@@ -55,10 +55,6 @@ pub enum Command {
 }
 
 impl Command {
-    /// Changes the file and tells the running server.
-    ///
-    /// # Errors
-    /// [`CommandError`].
     pub fn run(self, context: &Context) -> Result<(), CommandError> {
         match self {
             Self::Add { name } => add(context, &name),
@@ -130,7 +126,7 @@ fn remove(
     };
     if delete_data {
         // Asked first: nobody else removes data.
-        context.ask::<PathBuf>(&Request::Base)?;
+        context.ask(ask::Base {})?;
     }
     if delete_data && !yes {
         confirm(
@@ -154,7 +150,7 @@ fn remove(
         return Ok(());
     }
     let user = name.clone();
-    match context.ask(&Request::RemoveData { user }) {
+    match context.ask(ask::RemoveData { user }) {
         Ok(()) => println!("The data in {} have been deleted.", data.display()),
         Err(error @ (AskError::Broken(_) | AskError::Silent { .. })) => {
             return Err(CommandError::Failed(format!(
@@ -189,7 +185,7 @@ fn rename(context: &Context, from: &UserName, to: &UserName) -> Result<(), Comma
     lists.for_new(to)?;
     let edited = list.edit(|users: &mut Document| users.rename(from, to))?;
     let prepared = edited.prepare()?;
-    context.ask::<()>(&Request::Rename {
+    context.ask(ask::Rename {
         from: from.clone(),
         to: to.clone(),
     })?;
@@ -203,7 +199,7 @@ fn rename(context: &Context, from: &UserName, to: &UserName) -> Result<(), Comma
 }
 
 fn list(context: &Context, json: bool) -> Result<(), CommandError> {
-    let (reports, absent) = match context.ask::<Vec<UserReport>>(&Request::Users) {
+    let (reports, absent) = match context.ask(ask::Users {}) {
         Ok(reports) => (reports, None),
         Err(error @ (AskError::NotRunning { .. } | AskError::CannotStart(_))) => {
             (from_settings(context)?, Some(error))

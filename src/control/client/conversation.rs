@@ -36,8 +36,6 @@ pub struct Conversation {
 }
 
 impl Conversation {
-    /// # Errors
-    /// As the system says.
     pub fn begin(place: &Path) -> io::Result<Self> {
         let flags = SockFlag::SOCK_CLOEXEC;
         let socket = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
@@ -47,8 +45,6 @@ impl Conversation {
         Self::over(socket.into())
     }
 
-    /// # Errors
-    /// As the system says.
     pub fn over(stream: UnixStream) -> io::Result<Self> {
         setsockopt(&stream, PassCred, &true)?;
         setsockopt(&stream, SendTimeout, &limit())?;
@@ -61,16 +57,12 @@ impl Conversation {
     }
 
     /// The process that listens: the server, or systemd.
-    #[must_use]
     pub fn listener(&self) -> Option<i32> {
         let peer = getsockopt(&self.stream, PeerCredentials).ok()?;
         Some(peer.pid()).filter(|pid| *pid > 0)
     }
 
     /// Sends all of it, for as long as the server takes it or says that it is working.
-    ///
-    /// # Errors
-    /// As the system says.
     pub fn send(&mut self, mut content: impl Read) -> io::Result<()> {
         let mut block = vec![0; BLOCK];
         loop {
@@ -93,8 +85,7 @@ impl Conversation {
 
     /// The next line that the server sends, without its end.
     ///
-    /// # Errors
-    /// As the system says, and when the server has closed the connection.
+    /// Fails also when the server has closed the connection.
     pub fn line(&mut self) -> io::Result<Vec<u8>> {
         let mut searched = 0;
         loop {
@@ -137,7 +128,6 @@ impl Conversation {
     }
 
     /// The connection, and as whom the server runs.
-    #[must_use]
     pub fn end(self) -> (UnixStream, Uid) {
         // Nobody's, unless the server said something.
         (self.stream, self.sender.unwrap_or(Uid::from_raw(u32::MAX)))

@@ -21,7 +21,6 @@ pub struct Waiting {
 
 impl Waiting {
     /// For work that begins now.
-    #[must_use]
     pub fn begin(work: String) -> Self {
         Self {
             work,

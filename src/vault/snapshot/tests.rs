@@ -1,6 +1,7 @@
 use std::os::unix::fs::symlink;
 
 use super::*;
+use crate::vault::retention::Retention;
 
 struct Place {
     folder: tempfile::TempDir,

@@ -1,13 +1,15 @@
 //! How downloads that last share what they hold of the disk.
 
+use std::sync::atomic::Ordering;
+
 use super::*;
 use crate::vault::download::Download;
 
-async fn download(vault: &Vault) -> Download {
+async fn download(vault: &Arc<Vault>) -> Download {
     vault.copy_collection(me()).await.unwrap()
 }
 
-async fn change(vault: &Vault) {
+async fn change(vault: &Arc<Vault>) {
     vault
         .collection(me(), |collection| Ok(collection.stamp_download(43)?))
         .await

@@ -20,13 +20,13 @@ async fn restored() -> (tempfile::TempDir, Vaults, Arc<Vault>) {
     (folder, vaults, vault)
 }
 
-async fn download(vault: &Vault, device: DeviceId) {
+async fn download(vault: &Arc<Vault>, device: DeviceId) {
     let mut copy = vault.copy_collection(device).await.unwrap();
     io::copy(&mut copy, &mut io::sink()).unwrap();
 }
 
 /// Begins a normal sync, as a device does that has been told how the collection stands.
-async fn start(vault: &Vault, device: DeviceId) {
+async fn start(vault: &Arc<Vault>, device: DeviceId) {
     let stamps = vault.collection(device, |collection| Ok(collection.stamps()?));
     let stamps = stamps.await.unwrap();
     let attendance = vault.attend(device);
@@ -45,7 +45,7 @@ async fn start(vault: &Vault, device: DeviceId) {
 }
 
 /// As another program does, such as `sqlite3`. It then keeps the journal from being brought in.
-async fn read(vault: &Vault) -> Connection {
+async fn read(vault: &Arc<Vault>) -> Connection {
     let reader = Connection::open(vault.collection_path()).unwrap();
     reader.execute_batch("begin").unwrap();
     let usn = reader.query_row("select usn from col", [], |row| row.get::<_, i64>(0));

@@ -1,0 +1,71 @@
+//! What the operator's requests are about.
+
+use std::{path::PathBuf, sync::Arc};
+
+use super::{Reloaded, ask, refusal::Refusal};
+use crate::{
+    clock,
+    http::{Server, pulse::Counted},
+    service::reload::Reloader,
+    vault::upkeep::Mended,
+};
+
+/// The server, as the operator asks about it. The requests are answered in the files of their
+/// subjects.
+pub struct Operator {
+    pub(super) server: Arc<Server>,
+    pub(super) reloader: Arc<Reloader>,
+    pub(super) base: PathBuf,
+    pub(super) listening: Vec<String>,
+    pub(super) since_secs: i64,
+}
+
+impl Operator {
+    /// For a server that begins to listen at these places now.
+    #[must_use]
+    pub fn new(
+        server: Arc<Server>,
+        reloader: Arc<Reloader>,
+        base: PathBuf,
+        listening: Vec<String>,
+    ) -> Self {
+        Self {
+            server,
+            reloader,
+            base,
+            listening,
+            since_secs: clock::now_secs(),
+        }
+    }
+
+    /// Counts somebody who asks, so that the server does not end meanwhile.
+    #[must_use]
+    pub fn connected(&self) -> Counted {
+        self.server.pulse.connected()
+    }
+
+    pub(super) fn has_same_users(&self, asked: &ask::SameUsers) -> bool {
+        let accounts = &self.server.accounts;
+        accounts.are_those_of(&asked.salt, &asked.digest)
+    }
+
+    pub(super) async fn mend(&self, asked: ask::Mend) -> Result<Mended, Refusal> {
+        // Or the vault would make the folder of somebody who has none.
+        if !self.base.join(asked.user.as_str()).is_dir() {
+            return Err(Refusal::NoData(asked.user));
+        }
+        Ok(self.server.vaults.mend(&asked.user, asked.mend).await?)
+    }
+
+    pub(super) async fn reload(&self, users: Option<String>) -> Result<Reloaded, Refusal> {
+        let reloaded = match users {
+            Some(users) => self.reloader.replace_users(users).await,
+            None => self.reloader.reload().await,
+        };
+        reloaded.map_err(Refusal::Settings)?;
+        Ok(Reloaded {
+            users: self.server.accounts.count(),
+            warnings: self.reloader.warnings(),
+        })
+    }
+}
