@@ -23,7 +23,7 @@ use super::{
     locks,
 };
 use crate::{
-    collection::open::{distrust, immutable_uri},
+    collection::distrust::{distrust, immutable_uri},
     disk::{self, Fault},
     media,
     sqlite::beside,

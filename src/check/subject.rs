@@ -10,7 +10,7 @@ use nix::unistd::{Gid, Uid, User};
 
 use crate::{
     account::{name::UserName, users_file},
-    config::{Settings, Sources, problem::Problems},
+    config::{Settings, Sources, Written, environment, problem::Problems},
     control::{
         Status,
         ask::{self, Ask},
@@ -19,8 +19,6 @@ use crate::{
     layout::users_folder::may_be_users_folder,
     service::unit::{Unit, UsersCredential},
 };
-
-const SETTINGS_PREFIXES: [&str; 3] = ["SYNC_", "PASSWORDS_HASHED", "MAX_SYNC_PAYLOAD_MEGS"];
 
 /// The server that is checked, running or not.
 pub struct Subject {
@@ -74,8 +72,9 @@ impl Subject {
     pub fn gather(given: &Sources) -> Self {
         let mut sources = given.clone();
         let unit = of_unit(&mut sources);
-        let keys = Keys::read(sources.file.as_deref());
-        let lists = lists(&sources, unit.as_ref(), &keys);
+        let written = Written::read(&sources);
+        let (base, run_as) = (written.base.clone(), written.run_as().map(str::to_owned));
+        let lists = lists(&sources, unit.as_ref(), written.users_file());
         if let Some(list) = lists.iter().find(|list| list.is_credential) {
             sources.users = Some(
                 list.text
@@ -84,20 +83,17 @@ impl Subject {
             );
         }
         let credential = unit.as_ref().and_then(|unit| unit.users.as_ref());
-        let has_sealed_users =
-            credential == Some(&UsersCredential::Sealed) && !has_users_in_variables(&sources);
+        let has_sealed_users = credential == Some(&UsersCredential::Sealed)
+            && !environment::lists_users(&sources.variables);
         if has_sealed_users {
             sources.users = Some(String::new());
         }
-        let settings = Settings::load(&sources);
+        let settings = written.complete(&sources);
         let base = match &settings {
             Ok(settings) => Some(settings.base.clone()),
-            Err(_) => base_alone(&sources, &keys),
+            Err(_) => base.or_else(|| sources.state.clone()),
         };
-        let run_as = unit
-            .as_ref()
-            .and_then(|unit| unit.user.clone())
-            .or(keys.run_as);
+        let run_as = unit.as_ref().and_then(|unit| unit.user.clone()).or(run_as);
         let account = account(run_as, base.as_deref());
         Self {
             settings,
@@ -180,12 +176,10 @@ pub fn of_unit(sources: &mut Sources) -> Option<Unit> {
 
 /// Whether the unit's settings are the ones in question: no others were given.
 fn is_meant(given: &Sources, unit: &Unit) -> bool {
-    let has_variables = given.variables.keys().any(|name| {
-        let name = name.to_string_lossy();
-        SETTINGS_PREFIXES
-            .iter()
-            .any(|prefix| name.starts_with(prefix))
-    });
+    let has_variables = given
+        .variables
+        .keys()
+        .any(|name| environment::concerns_us(name));
     !has_variables && (given.file.is_none() || given.file == unit.configuration)
 }
 
@@ -202,46 +196,8 @@ fn adopt(sources: &mut Sources, unit: &Unit) {
     }
 }
 
-/// Whether users are listed by variables, in place of all other lists.
-fn has_users_in_variables(sources: &Sources) -> bool {
-    let mut names = sources.variables.keys();
-    names.any(|name| name.to_string_lossy().starts_with("SYNC_USER"))
-}
-
-/// The settings that matter even when others are in disorder.
-#[derive(Default)]
-struct Keys {
-    base: Option<PathBuf>,
-    users_file: Option<PathBuf>,
-    run_as: Option<String>,
-}
-
-impl Keys {
-    fn read(file: Option<&Path>) -> Self {
-        let text = file.and_then(|file| fs::read_to_string(file).ok());
-        let table: toml::Table = text
-            .and_then(|text| toml::from_str(&text).ok())
-            .unwrap_or_default();
-        let text = |key: &str| Some(table.get(key)?.as_str()?.to_owned());
-        Self {
-            base: text("base").map(PathBuf::from),
-            users_file: text("users_file").map(PathBuf::from),
-            run_as: text("run_as"),
-        }
-    }
-}
-
-fn base_alone(sources: &Sources, keys: &Keys) -> Option<PathBuf> {
-    let variable = |name: &str| sources.variables.get(std::ffi::OsStr::new(name));
-    variable("SYNC_BASE")
-        .filter(|base| !base.is_empty())
-        .map(PathBuf::from)
-        .or_else(|| keys.base.clone())
-        .or_else(|| sources.state.clone())
-}
-
-fn lists(sources: &Sources, unit: Option<&Unit>, keys: &Keys) -> Vec<UsersList> {
-    if has_users_in_variables(sources) {
+fn lists(sources: &Sources, unit: Option<&Unit>, users_file: Option<&Path>) -> Vec<UsersList> {
+    if environment::lists_users(&sources.variables) {
         return Vec::new();
     }
     let read = |path: PathBuf, is_credential| UsersList {
@@ -259,7 +215,7 @@ fn lists(sources: &Sources, unit: Option<&Unit>, keys: &Keys) -> Vec<UsersList> 
             .filter(|path| path.exists()),
     };
     let credential = credential.map(|path| read(path, true));
-    let file = keys.users_file.clone().map(|path| read(path, false));
+    let file = users_file.map(|path| read(path.to_owned(), false));
     credential.into_iter().chain(file).collect()
 }
 

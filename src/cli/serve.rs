@@ -16,7 +16,7 @@ use crate::{
         },
         users::Standing,
     },
-    collection::open::bound_memory,
+    collection::distrust::bound_memory,
     config::{Settings, Sources, problem::Problems},
     control::{self, Operator},
     http::{self, Frontend},

@@ -1,13 +1,12 @@
 //! Cards.
 
-use rusqlite::types::{FromSql, ValueRef};
-use rusqlite::{Connection, OptionalExtension, Row};
+use rusqlite::{
+    Connection, OptionalExtension, Row,
+    types::{FromSql, ValueRef},
+};
 
-use super::card_data::normalized;
-use super::error::InRow;
-use super::{Error, Result};
-use crate::wire::Usn;
-use crate::wire::card::Card;
+use super::{Error, Result, card_data::normalized, error::InRow};
+use crate::wire::{Usn, card::Card};
 
 /// Takes over a card, unless the one here was changed too, and not earlier.
 pub(super) fn merge(conn: &Connection, card: &Card, min_usn: Usn) -> Result<()> {
@@ -122,8 +121,10 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::collection::testing::{self, TupleCase, rows};
-    use crate::wire::parse;
+    use crate::{
+        collection::testing::{self, TupleCase, rows},
+        wire::parse,
+    };
 
     #[test]
     fn cards_are_refused_stored_and_sent_as_by_the_reference_server() {
@@ -240,10 +241,10 @@ mod tests {
             "flags = 256",
             "reps = -1",
         ] {
-            let err = sent(changes).unwrap_err().to_string();
+            let error = sent(changes).unwrap_err().to_string();
             assert!(
-                err.starts_with("row 1 of cards cannot be read: "),
-                "{changes}: {err}"
+                error.starts_with("row 1 of cards cannot be read: "),
+                "{changes}: {error}"
             );
         }
     }

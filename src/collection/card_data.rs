@@ -11,7 +11,6 @@ const EMPTY: &str = "{}";
 /// The data in the form that is stored and sent: known keys only, with few decimals.
 ///
 /// What is no such object counts as an empty one.
-#[must_use]
 pub fn normalized(data: &str) -> Cow<'_, str> {
     if data.is_empty() || data == EMPTY {
         return Cow::Borrowed(EMPTY);

@@ -6,10 +6,12 @@ use rusqlite::Connection;
 use serde::Serialize;
 
 use super::{Result, config, deck, deck_config, notetype, pending, tag};
-use crate::wire::Usn;
-use crate::wire::changes::{self, Change};
-use crate::wire::deck::Deck;
-use crate::wire::stream::Turn;
+use crate::wire::{
+    Usn,
+    changes::{self, Change},
+    deck::Deck,
+    stream::Turn,
+};
 
 /// Writes what is new to a client that has seen everything before `min_usn`, and counts it.
 ///
@@ -137,8 +139,10 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::collection::testing::{self, NOW_MS, rows};
-    use crate::collection::timing;
+    use crate::collection::{
+        testing::{self, NOW_MS, rows},
+        timing,
+    };
 
     const USN: Usn = Usn(5);
     const NOW: i64 = 1_800_000_000;

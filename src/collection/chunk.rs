@@ -4,11 +4,16 @@ use std::io::Read;
 
 use rusqlite::Connection;
 
-use super::note::{self, Shapes};
-use super::{Result, card, pending, revlog};
-use crate::wire::Usn;
-use crate::wire::chunk::{self, Chunk, Item};
-use crate::wire::stream::Turn;
+use super::{
+    Result, card,
+    note::{self, Shapes},
+    pending, revlog,
+};
+use crate::wire::{
+    Usn,
+    chunk::{self, Chunk, Item},
+    stream::Turn,
+};
 
 /// How many objects end a chunk.
 const CHUNK_SIZE: usize = 250;
@@ -255,12 +260,15 @@ mod tests {
         let conn = filled(0, 1, 0);
         let ids = PendingIds::collect(&conn, Usn(5)).unwrap();
         conn.execute("update cards set ivl = -1", []).unwrap();
-        let err = ids
+        let error = ids
             .clone()
             .next(&conn, &mut Turn::default())
             .unwrap_err()
             .to_string();
-        assert!(err.starts_with("row 1 of cards cannot be read: "), "{err}");
+        assert!(
+            error.starts_with("row 1 of cards cannot be read: "),
+            "{error}"
+        );
         conn.execute("delete from cards", []).unwrap();
         assert!(ids.clone().next(&conn, &mut Turn::default()).is_err());
     }

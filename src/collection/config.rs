@@ -3,8 +3,7 @@
 use rusqlite::{Connection, OptionalExtension};
 use serde::de::DeserializeOwned;
 
-use super::Result;
-use super::error::InRow;
+use super::{Result, error::InRow};
 use crate::wire::{Json, Malformed, Unknown, Usn};
 
 /// A setting, or none if it is absent or of another type.
@@ -151,10 +150,10 @@ mod tests {
             [],
         )
         .unwrap();
-        let err = all(&conn).unwrap_err().to_string();
+        let error = all(&conn).unwrap_err().to_string();
         assert!(
-            err.starts_with("row curDeck of config cannot be read: EOF"),
-            "{err}"
+            error.starts_with("row curDeck of config cannot be read: EOF"),
+            "{error}"
         );
     }
 }

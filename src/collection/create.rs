@@ -4,8 +4,11 @@ use prost::Message;
 use rusqlite::{Connection, TransactionBehavior};
 use serde_json::{Value, json};
 
-use super::proto::{DeckCommon, DeckConfig, DeckKind, DeckKindContainer, NormalDeck};
-use super::{Result, schema, stock};
+use super::{
+    Result,
+    proto::{DeckCommon, DeckConfig, DeckKind, DeckKindContainer, NormalDeck},
+    schema, stock,
+};
 
 const DAY: i64 = 86_400;
 const ROLLOVER: i64 = 4 * 3600;

@@ -7,12 +7,15 @@ mod tests;
 use prost::Message;
 use rusqlite::{Connection, OptionalExtension};
 
-use super::error::InRow;
-use super::proto::{DeckCommon, DeckKind, DeckKindContainer};
-use super::{Error, Result};
-use crate::wire::Usn;
-use crate::wire::deck::Deck;
-use crate::work;
+use super::{
+    Error, Result,
+    error::InRow,
+    proto::{DeckCommon, DeckKind, DeckKindContainer},
+};
+use crate::{
+    wire::{Usn, deck::Deck},
+    work,
+};
 
 /// A deck as its row has it.
 #[derive(Debug, Clone, PartialEq)]

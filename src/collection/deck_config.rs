@@ -10,8 +10,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 pub(super) use convert::to_row;
 
-use super::error::InRow;
-use super::{Error, Result, proto};
+use super::{Error, Result, error::InRow, proto};
 use crate::wire::deck_config::DeckConfig;
 
 /// Takes over the deck configs that are not older than the ones here.

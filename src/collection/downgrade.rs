@@ -6,8 +6,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use serde::Serialize;
 
 use super::{Error, Result, config, deck, deck_config, legacy, notetype, pending, schema};
-use crate::wire::Usn;
-use crate::wire::deck::Deck;
+use crate::wire::{Usn, deck::Deck};
 
 /// Graves without a key, as old clients create and expect them.
 const GRAVE_TABLE: &str = "
@@ -86,8 +85,10 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::collection::testing::{self, rows};
-    use crate::collection::upgrade;
+    use crate::collection::{
+        testing::{self, rows},
+        upgrade,
+    };
 
     /// A row of `col` with its JSON read, and without what a download changes.
     fn col(conn: &Connection) -> Value {

@@ -1,8 +1,6 @@
 use std::fmt::Display;
 
-use crate::sqlite::is_environment;
-use crate::wire::stream::Unreadable;
-use crate::work::Interrupted;
+use crate::{sqlite::is_environment, wire::stream::Unreadable, work::Interrupted};
 
 /// Why a collection could not be read or changed.
 ///
@@ -76,7 +74,6 @@ pub enum Error {
 impl Error {
     /// Whether neither request nor collection is at fault, but the disk, the memory, a lock or
     /// an interruption.
-    #[must_use]
     pub fn is_environment(&self) -> bool {
         match self {
             Self::Sql(error) => is_environment(error),
@@ -94,10 +91,10 @@ pub(super) trait InRow<T> {
 
 impl<T, E: Display> InRow<T> for Result<T, E> {
     fn in_row(self, table: &'static str, id: impl Display) -> Result<T, Error> {
-        self.map_err(|err| Error::Undecodable {
+        self.map_err(|error| Error::Undecodable {
             table,
             id: id.to_string(),
-            reason: err.to_string(),
+            reason: error.to_string(),
         })
     }
 }

@@ -6,9 +6,9 @@ use rusqlite::{Connection, OpenFlags};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Error, Result, downgrade,
-    open::{distrust, open_untouched},
-    sanity, schema, screen, upgrade,
+    Error, Result,
+    distrust::{distrust, open_untouched},
+    downgrade, sanity, schema, screen, upgrade,
     upload::{self, CheckError, Checked, Fault, Refusal},
 };
 use crate::wire::Usn;
@@ -116,17 +116,11 @@ pub struct Summary {
 }
 
 /// Looks into a collection of the present schema that nobody has open.
-///
-/// # Errors
-/// As `SQLite` says.
 pub fn summary(path: &Path) -> rusqlite::Result<Summary> {
     summary_of(&open_untouched(path)?)
 }
 
 /// The same through a connection.
-///
-/// # Errors
-/// As `SQLite` says.
 pub fn summary_of(conn: &Connection) -> rusqlite::Result<Summary> {
     conn.query_row(
         "select (select count() from cards), (select count() from notes), \

@@ -2,10 +2,11 @@
 
 use rusqlite::Connection;
 
-use super::error::InRow;
-use super::{Result, pending};
-use crate::wire::Usn;
-use crate::wire::graves::{Grave, Graves};
+use super::{Result, error::InRow, pending};
+use crate::wire::{
+    Usn,
+    graves::{Grave, Graves},
+};
 
 const CARD: i64 = 0;
 const NOTE: i64 = 1;
@@ -180,7 +181,7 @@ mod tests {
         let conn = filled();
         conn.execute_batch("insert into graves values (7, 3, 4)")
             .unwrap();
-        let err = pending(&conn, Usn(0)).unwrap_err().to_string();
-        assert_eq!(err, "row 7 of graves cannot be read: there is no kind 3");
+        let error = pending(&conn, Usn(0)).unwrap_err().to_string();
+        assert_eq!(error, "row 7 of graves cannot be read: there is no kind 3");
     }
 }

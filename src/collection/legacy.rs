@@ -1,11 +1,9 @@
 //! The JSON in which schema 11 keeps everything but notes, cards and the review log, inside the one row of `col`.
 
-use std::collections::BTreeMap;
-use std::fmt::Display;
+use std::{collections::BTreeMap, fmt::Display};
 
 use rusqlite::Connection;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::{Serialize, de::DeserializeOwned};
 
 use super::{Error, Result};
 use crate::wire::{Json, Malformed, Unknown};
@@ -25,7 +23,7 @@ pub(super) fn object(conn: &Connection, column: &'static str) -> Result<Unknown>
             "it has more values than any client writes",
         ));
     }
-    serde_json::from_str(&json).map_err(|err| unreadable(column, Malformed::from(err)))
+    serde_json::from_str(&json).map_err(|error| unreadable(column, Malformed::from(error)))
 }
 
 /// The objects in a column by their ids.
@@ -40,7 +38,7 @@ pub(super) fn objects<T: DeserializeOwned>(
         let read = serde_json::from_str(value.as_str()).map_err(Malformed::from);
         Ok((
             id,
-            read.map_err(|err| unreadable(column, format!("{key}: {err}")))?,
+            read.map_err(|error| unreadable(column, format!("{key}: {error}")))?,
         ))
     };
     object(conn, column)?.into_iter().map(read).collect()
@@ -55,7 +53,7 @@ pub(super) fn unreadable(column: &'static str, reason: impl Display) -> Error {
 
 /// Fills a column.
 pub(super) fn write(conn: &Connection, column: &'static str, value: &impl Serialize) -> Result<()> {
-    let json = serde_json::to_string(value).map_err(|err| unreadable(column, err))?;
+    let json = serde_json::to_string(value).map_err(|error| unreadable(column, error))?;
     conn.execute(&format!("update col set {column} = ?"), [json])?;
     Ok(())
 }

@@ -13,6 +13,7 @@ mod create;
 pub mod deck;
 pub mod deck_config;
 mod deck_name;
+pub mod distrust;
 mod downgrade;
 mod error;
 pub mod examine;

@@ -1,17 +1,20 @@
 //! Notes.
 
-use std::borrow::Cow;
-use std::collections::HashMap;
+use std::{borrow::Cow, collections::HashMap};
 
 use rusqlite::{Connection, OptionalExtension, Row};
 
-use super::error::InRow;
-use super::notetype::{self, NoteShape};
-use super::strip::{checksum, strip};
-use super::tag;
-use super::{Error, Result};
-use crate::wire::Usn;
-use crate::wire::note::{Blank, Note, Zero};
+use super::{
+    Error, Result,
+    error::InRow,
+    notetype::{self, NoteShape},
+    strip::{checksum, strip},
+    tag,
+};
+use crate::wire::{
+    Usn,
+    note::{Blank, Note, Zero},
+};
 
 const FIELD_SEPARATOR: char = '\u{1f}';
 
@@ -161,8 +164,10 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::collection::testing::{self, NOW_MS, rows};
-    use crate::wire::parse;
+    use crate::{
+        collection::testing::{self, NOW_MS, rows},
+        wire::parse,
+    };
 
     const BASIC: i64 = NOW_MS;
     const CLOZE: i64 = NOW_MS + 2;
@@ -253,9 +258,9 @@ mod tests {
     #[test]
     fn a_note_needs_its_notetype() {
         let conn = testing::collection();
-        let err = merge_one(&conn, &note(5, 100, 5, "a\u{1f}b"), 5).unwrap_err();
+        let error = merge_one(&conn, &note(5, 100, 5, "a\u{1f}b"), 5).unwrap_err();
         assert_eq!(
-            err.to_string(),
+            error.to_string(),
             "note 1 needs notetype 5, which does not exist"
         );
     }
@@ -264,9 +269,9 @@ mod tests {
     fn a_note_needs_as_many_fields_as_its_notetype() {
         let conn = testing::collection();
         for (fields, found) in [("a", 1), ("a\u{1f}b\u{1f}c", 3)] {
-            let err = merge_one(&conn, &note(CLOZE, 100, 5, fields), 5).unwrap_err();
+            let error = merge_one(&conn, &note(CLOZE, 100, 5, fields), 5).unwrap_err();
             let expected = format!("note 1 has {found} fields, but its notetype {CLOZE} has 2");
-            assert_eq!(err.to_string(), expected);
+            assert_eq!(error.to_string(), expected);
         }
     }
 
@@ -349,10 +354,10 @@ mod tests {
             merge_one(&conn, &note(BASIC, 100, 5, "a\u{1f}b"), 5).unwrap();
             conn.execute(&format!("update notes set {change}"), [])
                 .unwrap();
-            let err = read(&conn, 1).unwrap_err().to_string();
+            let error = read(&conn, 1).unwrap_err().to_string();
             assert!(
-                err.starts_with("row 1 of notes cannot be read: "),
-                "{change}: {err}"
+                error.starts_with("row 1 of notes cannot be read: "),
+                "{change}: {error}"
             );
         }
     }

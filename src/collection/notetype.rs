@@ -7,12 +7,18 @@ mod tests;
 use prost::Message;
 use rusqlite::{Connection, OptionalExtension, Row};
 
-use super::error::InRow;
-use super::proto::{FieldConfig, NotetypeConfig, TemplateConfig};
-use super::{Error, Result};
-use crate::wire::Usn;
-use crate::wire::notetype::{Field, Notetype, Template};
-use crate::work;
+use super::{
+    Error, Result,
+    error::InRow,
+    proto::{FieldConfig, NotetypeConfig, TemplateConfig},
+};
+use crate::{
+    wire::{
+        Usn,
+        notetype::{Field, Notetype, Template},
+    },
+    work,
+};
 
 /// Takes over the notetypes that are not older than the ones here.
 pub(super) fn merge(

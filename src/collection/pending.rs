@@ -1,5 +1,7 @@
-use rusqlite::Connection;
-use rusqlite::types::{FromSql, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
+use rusqlite::{
+    Connection,
+    types::{FromSql, FromSqlResult, ToSql, ToSqlOutput, ValueRef},
+};
 
 use super::Result;
 use crate::wire::Usn;

@@ -2,8 +2,7 @@
 
 use rusqlite::{Connection, Row};
 
-use super::Result;
-use super::error::InRow;
+use super::{Result, error::InRow};
 use crate::wire::revlog::RevlogEntry;
 
 /// Adds an entry, unless there is one from the same millisecond: entries never change.
@@ -58,8 +57,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::collection::testing::{self, TupleCase, rows};
-    use crate::wire::{Usn, parse};
+    use crate::{
+        collection::testing::{self, TupleCase, rows},
+        wire::{Usn, parse},
+    };
 
     #[test]
     fn entries_are_refused_stored_and_sent_as_by_the_reference_server() {
@@ -128,8 +129,11 @@ mod tests {
             "256, 5, 6, 7, 8, 1",
             "'x', 5, 6, 7, 8, 1",
         ] {
-            let err = sent(refused).unwrap_err().to_string();
-            assert!(err.starts_with("row 1 of revlog cannot be read: "), "{err}");
+            let error = sent(refused).unwrap_err().to_string();
+            assert!(
+                error.starts_with("row 1 of revlog cannot be read: "),
+                "{error}"
+            );
         }
     }
 }

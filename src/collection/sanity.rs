@@ -3,8 +3,10 @@
 use rusqlite::Connection;
 
 use super::Result;
-use crate::wire::Usn;
-use crate::wire::sanity::{Counts, SanityReply, SanityStatus};
+use crate::wire::{
+    Usn,
+    sanity::{Counts, SanityReply, SanityStatus},
+};
 
 /// Every table whose rows may not be left unsent.
 pub(super) const TABLES_WITH_USN: [&str; 8] = [

@@ -158,9 +158,6 @@ impl fmt::Display for Foreign {
 }
 
 /// Which triggers, views and virtual tables there are.
-///
-/// # Errors
-/// As SQLite says.
 pub fn rowless(conn: &Connection) -> rusqlite::Result<Vec<Foreign>> {
     let mut found = Vec::new();
     let mut statement =
@@ -239,9 +236,6 @@ fn delete_rowless(conn: &Connection) -> rusqlite::Result<()> {
 }
 
 /// Whether SQLite finds no damage. Where there are tables that compute, only Anki's are looked at.
-///
-/// # Errors
-/// As SQLite says.
 pub fn damage(conn: &Connection, shape: &Shape) -> rusqlite::Result<Option<String>> {
     let whole = [String::from("pragma integrity_check(1)")];
     let tables = schema::TABLES.map(|(table, _)| format!("pragma integrity_check({table})"));

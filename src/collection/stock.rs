@@ -4,8 +4,10 @@ use prost::Message;
 use rusqlite::Connection;
 use sha1::{Digest, Sha1};
 
-use super::Result;
-use super::proto::{CardRequirement, FieldConfig, NotetypeConfig, TemplateConfig};
+use super::{
+    Result,
+    proto::{CardRequirement, FieldConfig, NotetypeConfig, TemplateConfig},
+};
 
 const CSS: &str = "\
 .card {

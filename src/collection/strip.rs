@@ -3,15 +3,12 @@
 //! Clients compute the same from the same field. Two that disagree find different duplicates, so the order of steps
 //! and every corner of them is as theirs.
 
-use std::borrow::Cow;
-use std::ops::Range;
-use std::sync::LazyLock;
+use std::{borrow::Cow, ops::Range, sync::LazyLock};
 
 use regex::{Captures, Regex};
 use sha1::{Digest, Sha1};
 
 /// The text of a field: tags become the names of their media files or vanish, and entities become characters.
-#[must_use]
 pub fn strip(field: &str) -> Cow<'_, str> {
     if !field.contains('<') {
         return decode_entities(Cow::Borrowed(field));
@@ -24,7 +21,6 @@ pub fn strip(field: &str) -> Cow<'_, str> {
 }
 
 /// The number by which duplicates of a first field are found, from what [`strip`] left of it.
-#[must_use]
 pub fn checksum(stripped: &str) -> u32 {
     let digest = Sha1::digest(stripped);
     digest

@@ -1,10 +1,8 @@
 //! What the tests of this module share.
 
 use prost::Message;
-use rusqlite::Connection;
-use rusqlite::types::ValueRef;
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use rusqlite::{Connection, types::ValueRef};
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use super::unicase;

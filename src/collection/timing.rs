@@ -2,8 +2,7 @@
 
 use rusqlite::Connection;
 
-use super::error::InRow;
-use super::{Result, card, card_data, config};
+use super::{Result, card, card_data, config, error::InRow};
 use crate::wire::Usn;
 
 const DAY: i64 = 86_400;

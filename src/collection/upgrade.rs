@@ -56,7 +56,6 @@ pub fn upgrade(conn: &mut Connection, usn: Usn, now_secs: i64) -> Result<()> {
 }
 
 /// Whether this is one of the older schemas that clients have used.
-#[must_use]
 pub fn is_upgradable(version: i64) -> bool {
     version == 11 || (14..schema::VERSION).contains(&version)
 }

@@ -5,8 +5,9 @@ use std::path::Path;
 use rusqlite::{Connection, ffi::ErrorCode};
 
 use super::{
+    distrust::open_untouched,
     is_upgradable,
-    open::{open_untouched, version},
+    open::version,
     schema,
     screen::{self, Foreign, ListError, Objection, RebuildError},
 };
@@ -107,9 +108,6 @@ pub(super) struct Checked {
 /// are ordered as Anki orders them, with the tables of a collection, and nothing in it that
 /// computes. What an older schema should hold is left for its upgrade to find out. Returns
 /// the schema version.
-///
-/// # Errors
-/// [`CheckError`].
 pub fn check_upload(path: &Path) -> Result<i64, CheckError> {
     Ok(check(path)?.version)
 }

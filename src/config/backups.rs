@@ -5,12 +5,11 @@ use std::path::{Path, PathBuf};
 
 use regex::Regex;
 
-use super::{fragment::Given, problem::Problems, whole};
+use super::keys::Keys;
 
 /// Where backups are unless a setting says otherwise.
 pub const BACKUPS: &str = "/var/backups/anki-syncd";
 const AT: &str = "03:30";
-const KEEP: u32 = 14;
 
 /// Where backups are made, and when.
 #[derive(Debug, Clone)]
@@ -24,14 +23,11 @@ pub struct Backups {
 }
 
 impl Backups {
-    pub(super) fn from(
-        to: Option<Given<PathBuf>>,
-        keep: Option<Given<u32>>,
-        at: Option<Given<String>>,
-        problems: &mut Problems,
-    ) -> Self {
+    pub(super) fn read(keys: &mut Keys) -> Self {
+        let to = keys.path("backup_to");
+        let at = keys.text("backup_at");
         if let Some(given) = to.as_ref().filter(|given| !given.value.is_absolute()) {
-            problems.add(
+            keys.unfit.add(
                 &given.setting,
                 format_args!(
                     "has to be a path that begins with a slash, such as /mnt/usb/anki, not {}",
@@ -43,7 +39,7 @@ impl Backups {
             Regex::new("^([01][0-9]|2[0-3]):[0-5][0-9]$").is_ok_and(|time| time.is_match(text))
         };
         if let Some(given) = at.as_ref().filter(|given| !is_time(&given.value)) {
-            problems.add(
+            keys.unfit.add(
                 &given.setting,
                 format_args!(
                     "has to be a time of day from 00:00 to 23:59, such as {AT}, not {:?}",
@@ -53,13 +49,12 @@ impl Backups {
         }
         Self {
             to: to.map_or_else(|| BACKUPS.into(), |given| given.value),
-            keep: whole(keep, KEEP, problems),
+            keep: keys.at_least_one("backup_keep", "a whole number", 14),
             at: at.map_or_else(|| AT.to_owned(), |given| given.value),
         }
     }
 
     /// Whether somebody chose the folder, who has made it.
-    #[must_use]
     pub fn is_chosen(&self) -> bool {
         self.to != Path::new(BACKUPS)
     }
@@ -68,11 +63,7 @@ impl Backups {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn given<T>(setting: &str, value: T) -> Given<T> {
-        let setting = setting.to_owned();
-        Given { setting, value }
-    }
+    use crate::config::environment::Variables;
 
     #[test]
     fn a_folder_that_could_be_anywhere_and_a_time_that_is_none_are_named() {
@@ -82,15 +73,14 @@ mod tests {
             ("/mnt/usb", 0, "24:00", vec!["backup_at", "backup_keep"]),
             ("/mnt/usb", 1, "3:30", vec!["backup_at"]),
         ] {
-            let mut problems = Problems::default();
-            let (to, at) = (PathBuf::from(to), at.to_owned());
-            Backups::from(
-                Some(given("backup_to", to)),
-                Some(given("backup_keep", keep)),
-                Some(given("backup_at", at)),
-                &mut problems,
-            );
-            let settings = problems.0.iter().map(|problem| problem.setting.as_str());
+            let text = format!("backup_to = '{to}'\nbackup_keep = {keep}\nbackup_at = '{at}'");
+            let mut keys = Keys::new(Path::new("x"), &text, &Variables::new());
+            Backups::read(&mut keys);
+            assert_eq!(keys.problems.0, []);
+            let settings = keys.unfit.0.iter().map(|problem| {
+                let key = problem.setting.split(' ').next();
+                key.unwrap_or_default()
+            });
             assert_eq!(settings.collect::<Vec<_>>(), wrong);
         }
     }

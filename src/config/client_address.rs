@@ -1,6 +1,13 @@
 //! `SYNC_IP_HEADER`: where the address of a client behind a proxy is to be found.
 
-use std::str::FromStr;
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    str::FromStr,
+};
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+
+use super::keys::Keys;
 
 /// The reference server's choices, by its names.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -37,9 +44,14 @@ impl ClientAddress {
         ("TrueClientIp", Self::TrueClientIp),
     ];
 
+    pub(super) fn read(keys: &mut Keys) -> Self {
+        let needed = format!("one of {}", Self::names());
+        let given = keys.word("ip_header", &needed);
+        given.map(|given| given.value).unwrap_or_default()
+    }
+
     /// The names, for an error or a help text.
-    #[must_use]
-    pub fn names() -> String {
+    fn names() -> String {
         Self::NAMES.map(|(name, _)| name).join(", ")
     }
 }
@@ -54,4 +66,33 @@ impl FromStr for ClientAddress {
             .map(|(_, choice)| *choice)
             .ok_or(())
     }
+}
+
+/// Whose word about clients' addresses is taken: unless told otherwise, that of a proxy on the same
+/// machine.
+pub(super) fn trusted_proxies(keys: &mut Keys) -> Vec<IpNet> {
+    let needed = "a list of addresses or networks, such as [\"192.168.1.1\", \"10.0.0.0/8\"]";
+    let Some(entries) = keys.list("trusted_proxies", needed) else {
+        return vec![
+            Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8).into(),
+            Ipv6Net::new_assert(Ipv6Addr::LOCALHOST, 128).into(),
+        ];
+    };
+    let mut networks = Vec::new();
+    for entry in entries {
+        match entry.value.as_str().and_then(network) {
+            Some(network) => networks.push(network),
+            None => keys.problems.add(
+                entry.setting,
+                "an entry is neither an address nor a network: write \"192.168.1.1\" or \"192.168.1.0/24\"",
+            ),
+        }
+    }
+    networks
+}
+
+/// As people write it: a network, or one address.
+fn network(text: &str) -> Option<IpNet> {
+    let address = || text.parse::<IpAddr>().map(IpNet::from);
+    text.parse().or_else(|_| address()).ok()
 }

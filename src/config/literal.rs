@@ -7,7 +7,6 @@ use super::problem::Problems;
 /// Compose's list form (`- NAME="value"`) passes quotes on, and a file of variables with
 /// Windows line ends passes a carriage return on with every value. Neither can be seen where
 /// the value is printed.
-#[must_use]
 pub fn can_be_meant(setting: &str, value: &str, problems: &mut Problems) -> bool {
     let wrong = wrong(value);
     if let Some(wrong) = &wrong {
@@ -17,7 +16,6 @@ pub fn can_be_meant(setting: &str, value: &str, problems: &mut Problems) -> bool
 }
 
 /// Why a value cannot be meant as it is.
-#[must_use]
 pub fn wrong(value: &str) -> Option<String> {
     control_character(value).or_else(|| quotes(value))
 }

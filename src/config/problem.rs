@@ -30,7 +30,6 @@ impl fmt::Display for Problems {
 
 impl Problems {
     /// For where there is but one line.
-    #[must_use]
     pub fn in_a_line(&self) -> String {
         self.joined("; ")
     }
@@ -38,6 +37,15 @@ impl Problems {
     fn joined(&self, separator: &str) -> String {
         let problems: Vec<_> = self.0.iter().map(ToString::to_string).collect();
         problems.join(separator)
+    }
+
+    /// What was made, if nothing is wrong.
+    pub(super) fn or<T>(self, made: T) -> Result<T, Self> {
+        if self.0.is_empty() {
+            Ok(made)
+        } else {
+            Err(self)
+        }
     }
 
     /// Adds one.

@@ -4,7 +4,8 @@ use std::{collections::HashMap, io, path::PathBuf};
 
 use super::{
     Sources,
-    fragment::{Fragment, Given},
+    environment::{self, Variables},
+    keys::{Given, Keys},
     literal,
     problem::Problems,
 };
@@ -26,7 +27,6 @@ pub const NO_USERS_FILE: &str = "#no-users-file";
 pub const NO_USERS: &str = "there are no users yet, so nobody can log in";
 
 /// The remedy where a list of users is missing.
-#[must_use]
 pub fn bring_back(list: &str) -> String {
     format!("restore it, or create an empty one (`install -m 600 /dev/null {list}`)")
 }
@@ -48,25 +48,76 @@ struct Reading {
     places: HashMap<UserName, String>,
 }
 
+/// What file and environment say of the users.
+pub(super) struct Written {
+    /// `name:password` each, or why an entry is none; the type has no `Debug`, so that none is
+    /// ever printed.
+    entries: Vec<Given<Result<String, String>>>,
+    /// A file of more users.
+    pub file: Option<PathBuf>,
+    are_hashed: bool,
+    from_environment: bool,
+}
+
+impl Written {
+    pub fn read(keys: &mut Keys, variables: &Variables, warnings: &mut Vec<String>) -> Self {
+        let mut entries = environment::users(variables, warnings);
+        let from_environment = !entries.is_empty();
+        let are_hashed = are_hashed(keys, warnings);
+        let in_file = keys.list(
+            "users",
+            "a list of \"name:password\", such as [\"anna:secret\"]",
+        );
+        let file = keys.path("users_file").map(|given| given.value);
+        if !from_environment {
+            // An entry that is wrong is not a mistake of the file, but of that user.
+            entries.extend(in_file.into_iter().flatten().map(|entry| {
+                entry.map(|value| {
+                    let text = value.as_str().map(ToOwned::to_owned);
+                    text.ok_or_else(|| "has to be \"name:password\", in double quotes".to_owned())
+                })
+            }));
+        }
+        Self {
+            entries,
+            file: file.filter(|_| !from_environment),
+            are_hashed,
+            from_environment,
+        }
+    }
+}
+
+/// Whether the passwords are PHC strings.
+fn are_hashed(keys: &mut Keys, warnings: &mut Vec<String>) -> bool {
+    let in_file = keys.in_file("passwords_hashed", "true or false", |value| value.as_bool());
+    let Some(Given { setting, value }) = keys.variable_as_it_is("passwords_hashed") else {
+        return in_file.is_some_and(|given| given.value);
+    };
+    let on = !["", "0", "false"].contains(&value.trim().to_lowercase().as_str());
+    if !on {
+        warnings.push(format!(
+            "{setting}={value} turns the setting off here, but on in the server that is bundled with Anki. Unset it if passwords are plain, set it to 1 if they are hashes"
+        ));
+    }
+    on
+}
+
 /// The users of the environment; or else those of the file, of the users file and of the
 /// credential together. There may be none yet if a place for them is known.
-pub fn all(
-    fragment: &Fragment,
+pub(super) fn all(
+    written: Written,
     sources: &Sources,
     problems: &mut Problems,
     warnings: &mut Vec<String>,
 ) -> (Users, UserLists) {
     let mut reading = Reading::default();
-    let hashed = fragment
-        .passwords_hashed
-        .as_ref()
-        .is_some_and(|given| given.value);
+    let hashed = written.are_hashed;
     let read_password: ReadPassword = if hashed {
         Credential::hashed
     } else {
         Credential::plain
     };
-    for Given { setting, value } in &fragment.users {
+    for Given { setting, value } in &written.entries {
         let entry = value.as_deref().map_err(Wrong::nameless);
         reading.add(
             setting.clone(),
@@ -77,16 +128,11 @@ pub fn all(
             warnings.push(format!("{setting}: the password looks like a hash, but PASSWORDS_HASHED (passwords_hashed) is off, so the hash itself is the password"));
         }
     }
-    let from_environment = fragment
-        .users
-        .iter()
-        .any(|given| given.setting.starts_with("SYNC_USER"));
-    let in_file = fragment.users_file.as_ref().map(|given| {
-        (
-            given.value.display().to_string(),
-            users_file::read(&given.value),
-        )
-    });
+    let from_environment = written.from_environment;
+    let in_file = written
+        .file
+        .as_ref()
+        .map(|path| (path.display().to_string(), users_file::read(path)));
     let credential = credential(sources).map(|text| (CREDENTIAL_SOURCE.to_owned(), text));
     let lists: Vec<_> = [in_file, credential]
         .into_iter()
@@ -120,10 +166,7 @@ pub fn all(
     }
     let lists = UserLists {
         places,
-        file: fragment
-            .users_file
-            .as_ref()
-            .map(|given| given.value.clone()),
+        file: written.file,
         from_environment,
     };
     (users, lists)

@@ -1,4 +1,9 @@
 //! Where a request comes from, behind a proxy or not.
+//!
+//! The crate `client-ip` has the same choices, but refuses what is accepted here: a header that
+//! comes twice, brackets around an address, and all of `Forwarded` when any element of it is
+//! malformed. A client writes the first elements, so it could hide its address from the log and
+//! from the throttling of logins by sending one.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -81,22 +86,12 @@ fn unbracket(address: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::{config::Limits, vault::room::Room};
 
     fn policy(source: &str) -> Policy {
         Policy {
-            limits: Limits {
-                sent: 1,
-                decoded: 1,
-                connections: 1,
-                connections_per_address: 1,
-                memory: 1,
-                header_timeout: Duration::ZERO,
-                body_timeout: Duration::ZERO,
-            },
+            limits: Limits::default(),
             room: Room {
                 reserve: 0,
                 quota: None,

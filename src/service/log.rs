@@ -1,20 +1,31 @@
 //! The log: structured entries in the journal, or text on standard error.
 
-use std::io::{IsTerminal, stderr};
+use std::{
+    env,
+    io::{IsTerminal, stderr},
+};
 
 use nix::sys::stat::fstat;
 use tracing_journald::{Priority, PriorityMappings};
-use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing_subscriber::{
+    EnvFilter, Layer, filter::LevelFilter, layer::SubscriberExt, util::SubscriberInitExt,
+};
 
 use super::manager;
 
 /// Fields are named `ANKI_USER`, `ANKI_DEVICE` and so on.
 const PREFIX: &str = "ANKI";
 const IDENTIFIER: &str = "anki-syncd";
+/// What is logged unless `RUST_LOG` says otherwise: what a person needs.
+const DEFAULT: &str = "info";
+/// How the targets of our own entries begin.
+const OURS: &str = env!("CARGO_CRATE_NAME");
 
-/// Starts logging. `RUST_LOG` chooses what is logged; by default what a person needs.
+/// Starts logging. `RUST_LOG` chooses what is logged.
 pub fn init() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let wanted = env::var_os("RUST_LOG").unwrap_or_default();
+    let wanted = wanted.to_string_lossy();
+    let (filter, unknown) = filter(&wanted);
     let journal = is_journal()
         .then(tracing_journald::layer)
         .and_then(Result::ok);
@@ -38,6 +49,44 @@ pub fn init() {
         .with(filter)
         .with(layer)
         .init();
+    if let Some(word) = unknown {
+        tracing::warn!(
+            "RUST_LOG: {word:?} is not a level, so the level is {DEFAULT}: set it to error, warn, info, debug or trace"
+        );
+    }
+}
+
+/// What is logged, and the word because of which that is not what was asked for.
+fn filter(wanted: &str) -> (EnvFilter, Option<&str>) {
+    let by_default = || EnvFilter::new(DEFAULT);
+    match (unknown(wanted), EnvFilter::try_new(wanted)) {
+        (None, _) if wanted.trim().is_empty() => (by_default(), None),
+        (None, Ok(filter)) => (filter, None),
+        (None, Err(_)) => (by_default(), Some(wanted)),
+        (Some(word), _) => (by_default(), Some(word)),
+    }
+}
+
+/// The filter takes any word for the name of a part of the program, and logs nothing of the others:
+/// `RUST_LOG=verbose` would hide every error. Other parts than ours are meant only beside a level
+/// for ours, as in `info,hyper=debug`.
+fn unknown(wanted: &str) -> Option<&str> {
+    let is_level = |text: &str| text.parse::<LevelFilter>().is_ok();
+    let has_level = |word: &str| {
+        word.split_once('=')
+            .is_some_and(|(_, level)| is_level(level))
+    };
+    let is_ours = |word: &str| {
+        let is_part = word.starts_with(OURS) && (has_level(word) || !word.contains('='));
+        is_part || is_level(word)
+    };
+    // A filter by spans has commas of its own, and is no slip.
+    if wanted.contains('[') {
+        return None;
+    }
+    let mut words = wanted.split(',').filter(|word| !word.is_empty());
+    let has_ours = words.clone().any(is_ours);
+    words.find(|word| !(is_ours(word) || has_ours && has_level(word)))
 }
 
 /// What a command fails with.
@@ -65,4 +114,47 @@ pub fn is_journal() -> bool {
         return false;
     };
     fstat(stderr()).is_ok_and(|file| stream == format!("{}:{}", file.st_dev, file.st_ino))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_word_in_rust_log_is_named_and_hides_nothing() {
+        for (wanted, word) in [
+            ("verbose", "verbose"),
+            ("infos", "infos"),
+            ("info,verbose", "verbose"),
+            ("info;debug", "info;debug"),
+            ("anki-syncd=debug", "anki-syncd=debug"),
+            ("hyper=debug", "hyper=debug"),
+            ("info,hyper=loud", "hyper=loud"),
+            ("anki_syncd=loud", "anki_syncd=loud"),
+            ("info, debug", " debug"),
+        ] {
+            let (filter, unknown) = filter(wanted);
+            assert_eq!(unknown, Some(word), "{wanted}");
+            assert_eq!(filter.to_string(), "info", "{wanted}");
+        }
+    }
+
+    #[test]
+    fn what_rust_log_asks_for_is_logged() {
+        for (wanted, logged) in [
+            ("", "info"),
+            ("warn", "warn"),
+            ("DEBUG", "debug"),
+            ("off", "off"),
+            ("4", "debug"),
+            ("anki_syncd=debug", "anki_syncd=debug"),
+            ("anki_syncd::http", "anki_syncd::http=trace"),
+            ("info,hyper=debug", "hyper=debug,info"),
+            ("[sync]=debug", "[sync]=debug"),
+        ] {
+            let (filter, unknown) = filter(wanted);
+            assert_eq!(unknown, None, "{wanted}");
+            assert_eq!(filter.to_string(), logged, "{wanted}");
+        }
+    }
 }

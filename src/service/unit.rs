@@ -207,7 +207,8 @@ fn assignments(text: &str) -> Vec<(String, String)> {
         .collect()
 }
 
-/// Without quotes, and with what backslashes protect.
+/// Without quotes, and with what backslashes protect. Not `shlex`: blanks, `#` and a quote that
+/// is not closed are parts of the value here, and not the end of a word.
 fn unquoted(value: &str) -> String {
     let (mut text, mut quote) = (String::new(), None);
     let mut chars = value.chars();
@@ -222,7 +223,8 @@ fn unquoted(value: &str) -> String {
     text
 }
 
-/// Splits at blanks that are not in double quotes, as systemd shows lists.
+/// Splits at blanks that are not in double quotes, as systemd shows lists. Not `shlex`: systemd
+/// shows the arguments of `ExecStart=` without quotes, so that one apostrophe would lose them all.
 pub(super) fn words(text: &str) -> Vec<String> {
     let mut words = Vec::new();
     let (mut word, mut quoted) = (String::new(), false);

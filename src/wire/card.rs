@@ -1,11 +1,12 @@
 //! A card as it is exchanged.
 
-use serde::de::Error;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, de::Error};
 
-use super::Usn;
-use super::tolerant::{truncated, truncated_i32, truncated_u32};
-use super::tuple::travels_as_tuple;
+use super::{
+    Usn,
+    tolerant::{truncated, truncated_i32, truncated_u32},
+    tuple::travels_as_tuple,
+};
 
 /// A card, with the names that its columns have.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]

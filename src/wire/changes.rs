@@ -2,14 +2,18 @@
 
 use std::{fmt, io::Read};
 
-use serde::Deserializer;
-use serde::de::{DeserializeSeed, Error, MapAccess, SeqAccess, Visitor};
+use serde::{
+    Deserializer,
+    de::{DeserializeSeed, Error, MapAccess, SeqAccess, Visitor},
+};
 
-use super::deck::Deck;
-use super::deck_config::DeckConfig;
-use super::notetype::Notetype;
-use super::stream::{self, Message, Named, Nullable, Sink, Unreadable, Within};
-use super::{Json, Usn};
+use super::{
+    Json, Usn,
+    deck::Deck,
+    deck_config::DeckConfig,
+    notetype::Notetype,
+    stream::{self, Message, Named, Nullable, Sink, Unreadable, Within},
+};
 
 /// One of the things that a client has changed.
 #[derive(Debug, Clone, PartialEq)]

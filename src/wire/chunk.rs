@@ -2,14 +2,15 @@
 
 use std::io::Read;
 
-use serde::Serialize;
-use serde::de::MapAccess;
+use serde::{Serialize, de::MapAccess};
 
-use super::Usn;
-use super::card::Card;
-use super::note::Note;
-use super::revlog::RevlogEntry;
-use super::stream::{self, Message, Named, Sink, Unreadable, Within};
+use super::{
+    Usn,
+    card::Card,
+    note::Note,
+    revlog::RevlogEntry,
+    stream::{self, Message, Named, Sink, Unreadable, Within},
+};
 
 /// A portion of what the server has changed.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]

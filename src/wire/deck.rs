@@ -2,13 +2,17 @@
 
 use std::fmt;
 
-use serde::de::{Error, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
-
-use super::tolerant::{
-    Scalar, at_least_zero_or_default, bool_from_anything, number_or_string, or_default,
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{Error, SeqAccess, Visitor},
 };
-use super::{Json, Malformed, Unknown, Usn, known};
+
+use super::{
+    Json, Malformed, Unknown, Usn, known,
+    tolerant::{
+        Scalar, at_least_zero_or_default, bool_from_anything, number_or_string, or_default,
+    },
+};
 
 /// A place for cards, either their home or one that borrows them.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -40,7 +44,7 @@ impl<'de> Deserialize<'de> for Deck {
         } else {
             NormalDeck::from_members(object).map(Self::Normal)
         };
-        deck.map_err(|err| D::Error::custom(format!("{name}: {err}")))
+        deck.map_err(|error| D::Error::custom(format!("{name}: {error}")))
     }
 }
 
@@ -280,15 +284,18 @@ mod tests {
 
     #[test]
     fn a_refused_deck_is_named() {
-        let err = read(r#""dyn": 0, "desc": ["private"]"#)
+        let error = read(r#""dyn": 0, "desc": ["private"]"#)
             .unwrap_err()
             .to_string();
         assert!(
-            err.starts_with("deck 7: invalid type: sequence, expected a string"),
-            "{err}"
+            error.starts_with("deck 7: invalid type: sequence, expected a string"),
+            "{error}"
         );
-        let err = read(r#""dyn": 0.0"#).unwrap_err().to_string();
-        assert!(err.starts_with("deck 7: dyn is neither 0 nor 1"), "{err}");
+        let error = read(r#""dyn": 0.0"#).unwrap_err().to_string();
+        assert!(
+            error.starts_with("deck 7: dyn is neither 0 nor 1"),
+            "{error}"
+        );
         for dyn_ in ["256", "-1", "null", "\"0\""] {
             assert!(read(&format!("\"dyn\": {dyn_}")).is_err(), "{dyn_}");
         }
@@ -296,12 +303,12 @@ mod tests {
 
     #[test]
     fn a_refused_deck_is_not_quoted() {
-        let err = read(r#""dyn": 0, "usn": "private""#)
+        let error = read(r#""dyn": 0, "usn": "private""#)
             .unwrap_err()
             .to_string();
         assert!(
-            err.starts_with("deck 7: invalid type: string, expected i32"),
-            "{err}"
+            error.starts_with("deck 7: invalid type: string, expected i32"),
+            "{error}"
         );
     }
 

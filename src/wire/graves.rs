@@ -2,11 +2,12 @@
 
 use std::io::Read;
 
-use serde::de::MapAccess;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::MapAccess};
 
-use super::stream::{self, Message, Named, Sink, Unreadable, Within};
-use super::tolerant::number_or_string;
+use super::{
+    stream::{self, Message, Named, Sink, Unreadable, Within},
+    tolerant::number_or_string,
+};
 
 /// Ids of deleted objects by kind.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]

@@ -10,9 +10,9 @@ use serde_json::error::Category;
 pub struct Malformed(String);
 
 impl From<serde_json::Error> for Malformed {
-    fn from(err: serde_json::Error) -> Self {
-        let text = err.to_string();
-        match err.classify() {
+    fn from(error: serde_json::Error) -> Self {
+        let text = error.to_string();
+        match error.classify() {
             Category::Data => Self(without_value(&text)),
             Category::Io | Category::Syntax | Category::Eof => Self(text),
         }

@@ -2,11 +2,12 @@
 
 use std::fmt;
 
-use serde::de::{Error, Visitor};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{Error, Visitor},
+};
 
-use super::Usn;
-use super::tuple::travels_as_tuple;
+use super::{Usn, tuple::travels_as_tuple};
 
 /// A note, with the names that its columns have.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -164,10 +165,10 @@ mod tests {
 
     #[test]
     fn a_refusal_does_not_quote_the_note() {
-        let err = read(&with(3, json!("my secret"))).unwrap_err().to_string();
+        let error = read(&with(3, json!("my secret"))).unwrap_err().to_string();
         assert!(
-            err.starts_with("invalid type: string, expected i64 at line 1"),
-            "{err}"
+            error.starts_with("invalid type: string, expected i64 at line 1"),
+            "{error}"
         );
     }
 }

@@ -2,9 +2,11 @@
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::known::keeps_unknown_keys;
-use super::tolerant::{bool_from_anything, number_or_string, or_default};
-use super::{Unknown, Usn};
+use super::{
+    Unknown, Usn,
+    known::keeps_unknown_keys,
+    tolerant::{bool_from_anything, number_or_string, or_default},
+};
 
 /// What a note has for fields, and which cards are made of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -258,7 +260,7 @@ mod tests {
     fn a_key_given_twice_is_refused() {
         let body = r#"{"id": 1, "name": "n", "type": 1, "mod": 2, "usn": 3, "sortf": 0, "did": null, "css": "",
             "tmpls": [], "flds": [], "name": "m"}"#;
-        let err = parse::<Notetype>(body.as_bytes()).unwrap_err().to_string();
-        assert!(err.starts_with("duplicate field `name`"), "{err}");
+        let error = parse::<Notetype>(body.as_bytes()).unwrap_err().to_string();
+        assert!(error.starts_with("duplicate field `name`"), "{error}");
     }
 }

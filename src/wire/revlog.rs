@@ -2,9 +2,11 @@
 
 use serde::{Deserialize, Deserializer};
 
-use super::Usn;
-use super::tolerant::{Scalar, truncated_i32, truncated_u32};
-use super::tuple::travels_as_tuple;
+use super::{
+    Usn,
+    tolerant::{Scalar, truncated_i32, truncated_u32},
+    tuple::travels_as_tuple,
+};
 
 /// An entry of the review log.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]

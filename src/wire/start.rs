@@ -4,9 +4,11 @@ use std::io::Read;
 
 use serde::de::MapAccess;
 
-use super::Usn;
-use super::graves::{Grave, Kinds};
-use super::stream::{self, Message, Nullable, Sink, Unreadable};
+use super::{
+    Usn,
+    graves::{Grave, Kinds},
+    stream::{self, Message, Nullable, Sink, Unreadable},
+};
 
 /// The body of `start`, apart from what clients without `applyGraves` have deleted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

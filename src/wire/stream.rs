@@ -3,13 +3,12 @@
 //! What is held is one object, however many there are: a list of a few bytes each would
 //! otherwise take many times the memory that its sender took for the text.
 
+mod meter;
+
 use std::{
-    cell::{Cell, RefCell},
     fmt,
     io::{self, BufReader, Read},
     rc::Rc,
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
 };
 
 use serde::{
@@ -18,31 +17,8 @@ use serde::{
 };
 
 use super::Malformed;
-
-/// The text of one note, one notetype, one setting and so on.
-pub const LARGEST_OBJECT: u64 = 32 * 1024 * 1024;
-
-/// One that is larger than this has to wait until no other such is being read.
-pub const LARGE_OBJECT: u64 = 4 * 1024 * 1024;
-
-/// Clients give up after 30 to 60 s without an answer: whatever takes longer is for nobody.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Whose turn it is to hold a large object.
-static LARGE: Mutex<()> = Mutex::new(());
-
-/// The turn to hold large objects, from the first one on.
-#[derive(Default)]
-pub struct Turn(Option<MutexGuard<'static, ()>>);
-
-impl Turn {
-    /// Waits until no other large object is held, if one of so many bytes is.
-    pub fn wait_for(&mut self, bytes: u64) {
-        if bytes > LARGE_OBJECT && self.0.is_none() {
-            self.0 = Some(LARGE.lock().unwrap_or_else(PoisonError::into_inner));
-        }
-    }
-}
+use meter::{Exceeded, Meter, Metered};
+pub use meter::{LARGE_OBJECT, LARGEST_OBJECT, Turn};
 
 /// Why a message was not read to its end.
 #[derive(Debug, thiserror::Error)]
@@ -103,12 +79,7 @@ pub(super) fn read<M: Message, E: From<Unreadable>>(
         failure: None,
         meter: Rc::clone(&meter),
     };
-    let deadline = Instant::now() + PATIENCE;
-    let body = BufReader::new(Metered {
-        body,
-        meter,
-        deadline,
-    });
+    let body = BufReader::new(Metered::new(body, meter));
     let mut deserializer = serde_json::Deserializer::from_reader(body);
     let read = sink
         .object(&mut message)
@@ -154,54 +125,6 @@ impl<'a, T, E> Sink<'a, T, E> {
     /// Reads a list.
     pub(super) fn list<I: DeserializeOwned>(&mut self, item: fn(I) -> T) -> List<'_, 'a, I, T, E> {
         List { item, sink: self }
-    }
-}
-
-/// What the object that is being read has taken so far.
-#[derive(Default)]
-struct Meter {
-    bytes: Cell<u64>,
-    turn: RefCell<Turn>,
-}
-
-impl Meter {
-    fn begin_anew(&self) {
-        self.bytes.set(0);
-        self.turn.take();
-    }
-
-    fn add(&self, length: usize) -> Result<(), Exceeded> {
-        self.bytes.set(self.bytes.get() + length as u64);
-        if self.bytes.get() > LARGEST_OBJECT {
-            return Err(Exceeded::Size);
-        }
-        self.turn.borrow_mut().wait_for(self.bytes.get());
-        Ok(())
-    }
-}
-
-/// Stops reading when an object takes too much memory, or all of them too much time.
-struct Metered<R> {
-    body: R,
-    meter: Rc<Meter>,
-    deadline: Instant,
-}
-
-#[derive(Debug, thiserror::Error)]
-#[error("given up")]
-enum Exceeded {
-    Size,
-    Time,
-}
-
-impl<R: Read> Read for Metered<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if Instant::now() > self.deadline {
-            return Err(io::Error::other(Exceeded::Time));
-        }
-        let length = self.body.read(buffer)?;
-        self.meter.add(length).map_err(io::Error::other)?;
-        Ok(length)
     }
 }
 

@@ -4,8 +4,10 @@
 
 use std::fmt;
 
-use serde::de::{DeserializeOwned, Error, IgnoredAny, MapAccess, SeqAccess, Unexpected, Visitor};
-use serde::{Deserialize, Deserializer};
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, Error, IgnoredAny, MapAccess, SeqAccess, Unexpected, Visitor},
+};
 use serde_json::Number;
 
 use super::Json;
@@ -200,6 +202,18 @@ fn kind_of(value: &Scalar) -> Unexpected<'_> {
         Scalar::String(text) => Unexpected::Str(text),
         Scalar::Array => Unexpected::Seq,
         Scalar::Object => Unexpected::Map,
+    }
+}
+
+/// A number up to `MAX`; a larger one is refused.
+pub(super) fn at_most<'de, const MAX: u8, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<u8, D::Error> {
+    match u8::deserialize(deserializer)? {
+        number if number <= MAX => Ok(number),
+        _ => Err(D::Error::custom(format!(
+            "a number is not one of 0 to {MAX}"
+        ))),
     }
 }
 

@@ -10,7 +10,6 @@ impl Usn {
     pub const UNSENT: Self = Self(-1);
 
     /// Whether an object with the number `row` is new to a peer that has seen everything before `self`.
-    #[must_use]
     pub fn is_new(self, row: Self) -> bool {
         if self == Self::UNSENT {
             row == Self::UNSENT

@@ -48,9 +48,9 @@ pub async fn start() -> Running {
             decoded: 3 * MIB,
             connections: 12,
             connections_per_address: 12,
-            memory: 64 * 1024 * 1024,
             header_timeout: Duration::from_millis(300),
             body_timeout: Duration::from_millis(300),
+            ..Limits::default()
         },
         client_address: ClientAddress::ConnectInfo,
         trusted_proxies: Vec::new(),

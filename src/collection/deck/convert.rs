@@ -1,10 +1,14 @@
 //! Between what clients send of a deck and what its row holds.
 
 use super::DeckRow;
-use crate::collection::deck_name::{to_human, to_native};
-use crate::collection::other;
-use crate::collection::proto::{self, DeckKind};
-use crate::wire::deck::{DayLimit, Deck, DeckCommon, FilteredDeck, NormalDeck, SearchTerm, Today};
+use crate::{
+    collection::{
+        deck_name::{to_human, to_native},
+        other,
+        proto::{self, DeckKind},
+    },
+    wire::deck::{DayLimit, Deck, DeckCommon, FilteredDeck, NormalDeck, SearchTerm, Today},
+};
 
 /// What is never written from among the unknown keys: all that a normal deck has. A filtered deck may keep some of
 /// them there, but does not show them.

@@ -1,9 +1,13 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::collection::pending;
-use crate::collection::testing::{self, ObjectCase, rows, without_other};
-use crate::wire::parse;
+use crate::{
+    collection::{
+        pending,
+        testing::{self, ObjectCase, rows, without_other},
+    },
+    wire::parse,
+};
 
 /// Refused while parsing, or while merging.
 fn merge_one(
@@ -120,8 +124,8 @@ fn children_keep_their_names_and_parents_are_not_made() {
 #[test]
 fn id_zero_is_refused() {
     let conn = testing::collection();
-    let err = merge_one(&conn, &simple(0, "a", 100)).unwrap_err();
-    assert_eq!(err.to_string(), "a deck has the id 0");
+    let error = merge_one(&conn, &simple(0, "a", 100)).unwrap_err();
+    assert_eq!(error.to_string(), "a deck has the id 0");
 }
 
 #[test]
@@ -138,10 +142,10 @@ fn a_deck_that_cannot_be_decoded_cannot_be_sent() {
         let conn = testing::collection();
         conn.execute(&format!("update decks set {change}"), [])
             .unwrap();
-        let err = changed(&conn, Usn(0)).unwrap_err().to_string();
+        let error = changed(&conn, Usn(0)).unwrap_err().to_string();
         assert!(
-            err.starts_with(&format!("row 1 of decks cannot be read: {reason}")),
-            "{change}: {err}"
+            error.starts_with(&format!("row 1 of decks cannot be read: {reason}")),
+            "{change}: {error}"
         );
     }
 }

@@ -1,10 +1,12 @@
 //! Between what clients send of a deck config and what its row holds.
 
-use crate::collection::{other, proto};
-use crate::wire::deck_config::{
-    DeckConfig, Intervals, Lapses, LeechAction, NewCards, NewOrder, Reviews,
+use crate::{
+    collection::{other, proto},
+    wire::{
+        Json, Unknown, Usn,
+        deck_config::{DeckConfig, Intervals, Lapses, LeechAction, NewCards, NewOrder, Reviews},
+    },
 };
-use crate::wire::{Json, Unknown, Usn};
 
 const RANDOM: i32 = 1;
 const TAG_ONLY: i32 = 1;

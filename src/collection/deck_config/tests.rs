@@ -1,9 +1,13 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::collection::pending;
-use crate::collection::testing::{self, ObjectCase, rows, without_other};
-use crate::wire::{Usn, parse};
+use crate::{
+    collection::{
+        pending,
+        testing::{self, ObjectCase, rows, without_other},
+    },
+    wire::{Usn, parse},
+};
 
 /// What is new to a client that has seen everything before `min_usn`.
 fn changed(conn: &Connection, min_usn: Usn) -> Result<Vec<DeckConfig>> {
@@ -92,8 +96,8 @@ fn names_may_repeat() {
 #[test]
 fn id_zero_is_refused() {
     let conn = testing::collection();
-    let err = merge_one(&conn, &simple(0, "a", 100)).unwrap_err();
-    assert_eq!(err.to_string(), "a deck config has the id 0");
+    let error = merge_one(&conn, &simple(0, "a", 100)).unwrap_err();
+    assert_eq!(error.to_string(), "a deck config has the id 0");
 }
 
 #[test]
@@ -101,10 +105,10 @@ fn a_blob_that_cannot_be_decoded_cannot_be_sent() {
     let conn = testing::collection();
     conn.execute("update deck_config set config = x'ff'", [])
         .unwrap();
-    let err = changed(&conn, Usn(0)).unwrap_err().to_string();
+    let error = changed(&conn, Usn(0)).unwrap_err().to_string();
     assert!(
-        err.starts_with("row 1 of deck_config cannot be read: failed to decode"),
-        "{err}"
+        error.starts_with("row 1 of deck_config cannot be read: failed to decode"),
+        "{error}"
     );
 }
 

@@ -1,10 +1,14 @@
 //! Between what clients send of a notetype and what its rows hold.
 
-use crate::collection::other;
-use crate::collection::proto::{CardRequirement, FieldConfig, NotetypeConfig, TemplateConfig};
-use crate::wire::Usn;
-use crate::wire::notetype::{
-    Field, Notetype, NotetypeKind, Requirement, RequirementKind, Template,
+use crate::{
+    collection::{
+        other,
+        proto::{CardRequirement, FieldConfig, NotetypeConfig, TemplateConfig},
+    },
+    wire::{
+        Usn,
+        notetype::{Field, Notetype, NotetypeKind, Requirement, RequirementKind, Template},
+    },
 };
 
 const CLOZE: i32 = 1;

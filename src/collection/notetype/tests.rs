@@ -1,9 +1,13 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::collection::pending;
-use crate::collection::testing::{self, ObjectCase, rows, without_other};
-use crate::wire::{Malformed, parse};
+use crate::{
+    collection::{
+        pending,
+        testing::{self, ObjectCase, rows, without_other},
+    },
+    wire::{Malformed, parse},
+};
 
 /// What is new to a client that has seen everything before `min_usn`.
 fn changed(conn: &Connection, min_usn: Usn) -> Result<Vec<Notetype>> {
@@ -163,10 +167,10 @@ fn a_notetype_gives_way_unless_it_was_changed_later() {
 fn another_number_of_fields_or_templates_needs_a_full_sync() {
     let conn = testing::collection();
     merge_one(&conn, &simple(1, "a", 100, &["F"])).unwrap();
-    let err = merge_one(&conn, &simple(1, "a", 100, &["F", "G"])).unwrap_err();
+    let error = merge_one(&conn, &simple(1, "a", 100, &["F", "G"])).unwrap_err();
     assert!(
-        matches!(err.downcast_ref(), Some(Error::NotetypeShape(1))),
-        "{err}"
+        matches!(error.downcast_ref(), Some(Error::NotetypeShape(1))),
+        "{error}"
     );
     let mut json = simple(1, "a", 100, &["F"]);
     json["tmpls"] = json!([]);
@@ -204,8 +208,8 @@ fn a_name_that_is_taken_is_marked_until_it_is_free() {
 #[test]
 fn id_zero_is_refused() {
     let conn = testing::collection();
-    let err = merge_one(&conn, &simple(0, "a", 100, &["F"])).unwrap_err();
-    assert_eq!(err.to_string(), "a notetype has the id 0");
+    let error = merge_one(&conn, &simple(0, "a", 100, &["F"])).unwrap_err();
+    assert_eq!(error.to_string(), "a notetype has the id 0");
 }
 
 #[test]
@@ -231,10 +235,10 @@ fn a_blob_that_cannot_be_decoded_cannot_be_sent() {
         let conn = testing::collection();
         conn.execute(&format!("update {table} set config = x'ff'"), [])
             .unwrap();
-        let err = changed(&conn, Usn(0)).unwrap_err().to_string();
+        let error = changed(&conn, Usn(0)).unwrap_err().to_string();
         assert!(
-            err.starts_with("row ") && err.contains(&format!(" of {table} cannot be read: ")),
-            "{err}"
+            error.starts_with("row ") && error.contains(&format!(" of {table} cannot be read: ")),
+            "{error}"
         );
     }
 }

@@ -108,9 +108,6 @@ fn or<'a>(conn: &Connection, column: &'a str, otherwise: &'a str) -> rusqlite::R
 }
 
 /// Why a table cannot be built anew, as the rest of a sentence that begins with "the collection".
-///
-/// # Errors
-/// As SQLite says.
 pub fn obstacle(conn: &Connection, table: &'static str) -> rusqlite::Result<Option<String>> {
     let obstacle = obstacle_in(conn, table)?;
     Ok(obstacle.map(|obstacle| obstacle.to_string()))

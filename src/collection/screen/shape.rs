@@ -48,7 +48,6 @@ pub fn shape(conn: &Connection) -> rusqlite::Result<Result<Shape, Objection>> {
 
 impl Shape {
     /// Tables of Anki's that can be built anew, with all their rows, as they should be in this schema.
-    #[must_use]
     pub fn maimed(&self, version: i64) -> Vec<&'static str> {
         let is_maimed = |table: &&str| {
             let mut maimed = self.maimed.iter();

@@ -1,5 +1,8 @@
 //! Files that a stranger might make, and that add-ons and other programs do make.
 
+mod loading;
+mod rebuilt;
+
 use std::{
     path::{Path, PathBuf},
     sync::mpsc,
@@ -11,8 +14,9 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use crate::collection::{
+    distrust::distrust,
     file::accept_upload,
-    open::{Collection, OpenError, distrust},
+    open::{Collection, OpenError},
     schema,
     testing::rows,
     unicase,
@@ -195,62 +199,6 @@ fn what_computes_in_ankis_own_tables_is_refused_by_name() {
 }
 
 #[test]
-fn what_sqlite_reads_while_it_loads_a_schema_is_refused_before() {
-    let long = "length(hex(zeroblob(400000000)))";
-    let stat1 =
-        |sql: &str| format!("update sqlite_schema set sql = '{sql}' where name = 'sqlite_stat1'");
-    for (change, sentence) in [
-        (stat1(&format!("CREATE TABLE sqlite_stat1(tbl, idx as ({long}), stat)")), "definition"),
-        (stat1(&format!("CREATE TABLE \"SQLITE_stat1\"(tbl, idx as ({long}), stat)")), "definition"),
-        (stat1(&format!("CREATE TABLE/**/sqlite_stat4(tbl, idx as ({long}), neq)")), "definition"),
-        (
-            "update sqlite_schema set sql = 'CREATE/**/VIEW v AS SELECT 1' where name = 'idx_decks_name'".into(),
-            "definition",
-        ),
-        ("update sqlite_schema set sql = x'00' || sql where name = 'notes'".into(), "damaged"),
-        ("update sqlite_schema set sql = cast(sql as blob) where name = 'notes'".into(), "damaged"),
-        (
-            "insert into sqlite_stat1 select 'notes', 'ix_notes_usn', hex(zeroblob(10000000))".into(),
-            "more tables than any",
-        ),
-        (
-            "update sqlite_schema set sql = sql || '/*' || hex(zeroblob(1000000)) || '*/' where name = 'notes'".into(),
-            "more tables than any",
-        ),
-    ] {
-        let (_folder, path) = copy("upgrade_out_schema18");
-        let conn = open(&path);
-        conn.execute_batch("analyze; pragma writable_schema = on").unwrap();
-        conn.execute_batch(&change).unwrap();
-        drop(conn);
-        let refusal = refusal(&path);
-        assert!(refusal.contains(sentence), "{change}: {refusal}");
-    }
-}
-
-#[test]
-fn statistics_listed_twice_are_read_once_at_most() {
-    let again = "insert into sqlite_schema select * from sqlite_schema where name = 'sqlite_stat1'";
-    let (_folder, path) = changed("new_server_schema18", &format!("analyze; {again}"));
-    let told = refusal(&path);
-    assert!(told.contains("a manipulated table definition"), "{told}");
-}
-
-#[test]
-fn a_hundred_thousand_tables_are_refused_unseen() {
-    let (_folder, path) = copy("upgrade_out_schema18");
-    let conn = open(&path);
-    conn.execute_batch(
-        "pragma writable_schema = on;
-         with recursive n(i) as (select 1 union all select i + 1 from n where i < 100000)
-         insert into sqlite_schema select 'view', 'v' || i, 'v' || i, 0, 'CREATE VIEW v' || i || ' AS SELECT 1' from n",
-    )
-    .unwrap();
-    drop(conn);
-    assert!(refusal(&path).contains("more tables than any"));
-}
-
-#[test]
 fn rules_of_tables_are_never_in_force() {
     for (table, from, to) in [
         (
@@ -363,116 +311,6 @@ fn values_that_would_fail_every_sync_are_refused_by_table() {
     }
     let (_folder, path) = changed("upgrade_in_schema11", "update col set scm = 'x'");
     assert!(refusal(&path).contains("col.scm"));
-}
-
-/// As a program leaves them that writes tables from data frames.
-fn without_keys(conn: &Connection) {
-    for table in ["notes", "cards", "revlog"] {
-        conn.execute_batch(&format!(
-            "create table zz as select * from {table}; drop table {table}; alter table zz rename to {table}"
-        ))
-        .unwrap();
-    }
-}
-
-fn declared(conn: &Connection) -> Vec<Vec<serde_json::Value>> {
-    rows(
-        conn,
-        "select t.name, wr, strict, c.name, c.pk from pragma_table_list t, pragma_table_xinfo(t.name) c
-         where t.schema = 'main' and t.name not like 'sqlite%' order by 1, c.cid",
-    )
-}
-
-#[test]
-fn tables_without_keys_get_them_back_and_nothing_else_changes() {
-    for vector in ["upgrade_out_schema18", "upgrade_in_schema11"] {
-        let (_whole_folder, whole) = copy(vector);
-        accept(&whole).unwrap();
-        let (_folder, path) = copy(vector);
-        let conn = open(&path);
-        without_keys(&conn);
-        conn.execute_batch("create table mine (note references notes (id) on delete cascade)")
-            .unwrap();
-        drop(conn);
-        accept(&path).unwrap();
-        let (whole, mended) = (open(&whole), open(&path));
-        let parent = "select \"table\" from pragma_foreign_key_list('mine')";
-        assert_eq!(rows(&mended, parent), [["notes"]]);
-        mended.execute_batch("drop table mine").unwrap();
-        assert_eq!(declared(&mended), declared(&whole));
-        for (table, columns) in schema::TABLES {
-            let all = format!("select {} from {table} order by 1, 2", columns.join(", "));
-            // The upgrade stamps what it renames.
-            assert_eq!(rows(&mended, &all), rows(&whole, &all), "{table}");
-        }
-        let indexes =
-            "select name from sqlite_schema where type = 'index' and sql is not null order by 1";
-        assert_eq!(rows(&mended, indexes), rows(&whole, indexes));
-    }
-}
-
-#[test]
-fn other_declarations_of_ankis_tables_are_brought_back_as_well() {
-    for change in [
-        "drop table tags; create table tags (tag text primary key not null collate unicase, usn integer not null); insert into tags values ('a', 0)",
-        "drop table tags; create table tags (tag text primary key, usn integer, collapsed, config); insert into tags values ('a', 0, 1, null), ('A', 0, 1, null)",
-        "alter table graves rename to g; create table graves (oid, type, usn); drop table g",
-        "alter table notes rename to n; create table notes (id integer primary key, guid text unique, mid, mod, usn, tags, flds, sfld, csum, flags, data); insert into notes select * from n; drop table n",
-        "alter table notes rename to n; create table notes (id integer primary key, guid text, mid int, mod int, usn int, tags text, flds text, sfld text, csum int, flags int, data text) strict; insert into notes select * from n; drop table n",
-        "alter table revlog rename to r; create table revlog (id integer primary key, cid, usn, ease, ivl, lastIvl, factor, time, type) without rowid; insert into revlog select * from r; drop table r",
-        "alter table decks rename to d; create table decks (id integer primary key, name text collate nocase, mtime_secs, usn, common, kind); insert into decks select * from d; drop table d",
-        "alter table decks rename to d; create table decks (id integer primary key, name, mtime_secs, usn, common, kind, x default (random())); insert into decks select *, 1 from d; drop table d",
-        "alter table config rename to c; create table config (KEY, usn, mtime_secs, val); insert into config select * from c; drop table c",
-    ] {
-        let (_folder, path) = changed("upgrade_out_schema18", "select 1");
-        open(&path)
-            .execute_batch(change)
-            .unwrap_or_else(|error| panic!("{change}: {error}"));
-        open(&path)
-            .execute_batch("pragma writable_schema = on; update sqlite_schema set sql = replace(sql, 'nocase', 'secret')")
-            .unwrap();
-        accept(&path).unwrap_or_else(|error| panic!("{change}: {error}"));
-        let (_whole_folder, whole) = copy("upgrade_out_schema18");
-        assert_eq!(declared(&open(&path)), declared(&open(&whole)), "{change}");
-    }
-}
-
-#[test]
-fn an_id_that_is_there_twice_is_refused_by_name() {
-    for (change, sentence) in [
-        (
-            "insert into cards select * from cards limit 1",
-            "more than once in the table cards",
-        ),
-        (
-            "insert into notes select * from notes limit 1",
-            "more than once in the table notes",
-        ),
-        (
-            "update revlog set id = null",
-            "in the table revlog that lacks a required value",
-        ),
-        (
-            "update cards set nid = null",
-            "in the table cards that lacks a required value",
-        ),
-        (
-            "update notes set id = 'x'",
-            "in the table notes that lacks a required value",
-        ),
-    ] {
-        let (_folder, path) = changed("upgrade_out_schema18", "select 1");
-        let conn = open(&path);
-        without_keys(&conn);
-        if change.contains("'x'") {
-            conn.execute_batch("delete from notes where id != (select min(id) from notes)")
-                .unwrap();
-        }
-        conn.execute_batch(change).unwrap();
-        drop(conn);
-        let refusal = refusal(&path);
-        assert!(refusal.contains(sentence), "{change}: {refusal}");
-    }
 }
 
 #[test]

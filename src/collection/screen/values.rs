@@ -11,9 +11,6 @@ const MAX_COUNTER: i64 = 2_000_000_000;
 
 /// Names the first value that this server or Anki could not work with, as the rest of a sentence that begins with
 /// "the collection". Columns that are read with tolerance are not looked at, nor are rows that would fail alone.
-///
-/// # Errors
-/// As SQLite says.
 pub fn wrong_value(conn: &Connection) -> rusqlite::Result<Option<String>> {
     if let Some(wrong) = wrong_value_in_col(conn)? {
         return Ok(Some(wrong));
@@ -48,9 +45,6 @@ fn other_column(table: &str) -> &'static str {
 }
 
 /// The same of the one row of `col`, whose columns are the same in all schemas.
-///
-/// # Errors
-/// As SQLite says.
 pub fn wrong_value_in_col(conn: &Connection) -> rusqlite::Result<Option<String>> {
     let count: i64 = conn.query_row("select count(*) from col", [], |row| row.get(0))?;
     if count != 1 {

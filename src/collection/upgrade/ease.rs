@@ -4,9 +4,12 @@ use prost::Message;
 use rusqlite::Connection;
 
 use super::Stamp;
-use crate::collection::error::InRow;
-use crate::collection::proto::{DeckConfig, DeckKind};
-use crate::collection::{Result, deck, pending};
+use crate::collection::{
+    Result, deck,
+    error::InRow,
+    pending,
+    proto::{DeckConfig, DeckKind},
+};
 
 /// Up to this, cards come back so often that it can only be a mistake.
 const LOWEST_EASE: f32 = 1.3;

@@ -8,15 +8,18 @@ use rusqlite::Connection;
 use unicode_normalization::UnicodeNormalization;
 
 use super::Stamp;
-use crate::collection::deck::{self, DeckRow};
-use crate::collection::deck_name::to_human;
-use crate::collection::error::InRow;
-use crate::collection::{Error, Result, deck_config, legacy, notetype, schema};
-use crate::wire::deck::Deck;
-use crate::wire::deck_config::DeckConfig;
-use crate::wire::notetype::Notetype;
-use crate::wire::{Json, Malformed};
-use crate::work;
+use crate::{
+    collection::{
+        Error, Result,
+        deck::{self, DeckRow},
+        deck_config,
+        deck_name::to_human,
+        error::InRow,
+        legacy, notetype, schema,
+    },
+    wire::{Json, Malformed, deck::Deck, deck_config::DeckConfig, notetype::Notetype},
+    work,
+};
 
 pub(super) fn to_tables(conn: &Connection, stamp: Stamp) -> Result<()> {
     conn.execute_batch(schema::NOTETYPE_AND_DECK_TABLES)?;

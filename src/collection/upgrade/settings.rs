@@ -2,9 +2,10 @@
 
 use rusqlite::Connection;
 
-use crate::collection::{Result, config, legacy, schema};
-use crate::wire::Usn;
-use crate::wire::deck_config::DeckConfig;
+use crate::{
+    collection::{Result, config, legacy, schema},
+    wire::{Usn, deck_config::DeckConfig},
+};
 
 const TAG_TABLE: &str = "
 create table tags (
@@ -28,7 +29,8 @@ fn deck_configs(conn: &Connection) -> Result<()> {
     for (id, mut config) in legacy::objects::<DeckConfig>(conn, "dconf")? {
         // Some clients wrote another id inside; decks refer to the one outside.
         config.id = id;
-        let json = serde_json::to_vec(&config).map_err(|err| legacy::unreadable("dconf", err))?;
+        let json =
+            serde_json::to_vec(&config).map_err(|error| legacy::unreadable("dconf", error))?;
         insert.execute((id, config.name, config.mtime_secs, config.usn, json))?;
     }
     legacy::clear(conn, "dconf")

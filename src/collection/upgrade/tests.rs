@@ -93,9 +93,9 @@ fn schema_18_stays_as_it_is_and_unknown_versions_are_refused() {
     upgrade(&mut conn, Usn(7), 0).unwrap();
     for version in [-1, 0, 10, 12, 13, 19] {
         conn.execute("update col set ver = ?", [version]).unwrap();
-        let err = upgrade(&mut conn, Usn(7), 0).unwrap_err();
+        let error = upgrade(&mut conn, Usn(7), 0).unwrap_err();
         assert_eq!(
-            err.to_string(),
+            error.to_string(),
             format!("schema version {version} is not supported")
         );
     }
@@ -109,10 +109,10 @@ fn a_file_that_cannot_be_upgraded_is_left_as_it_was() {
             conn.execute(&format!("update col set {column} = ?"), [invalid])
                 .unwrap();
             let before = (testing::schema(&conn), rows(&conn, "select * from col"));
-            let err = upgrade(&mut conn, Usn(7), 0).unwrap_err();
+            let error = upgrade(&mut conn, Usn(7), 0).unwrap_err();
             assert!(
-                matches!(&err, Error::Legacy { column: named, .. } if *named == column),
-                "{column} {invalid}: {err}"
+                matches!(&error, Error::Legacy { column: named, .. } if *named == column),
+                "{column} {invalid}: {error}"
             );
             assert_eq!(
                 (testing::schema(&conn), rows(&conn, "select * from col")),
@@ -124,20 +124,20 @@ fn a_file_that_cannot_be_upgraded_is_left_as_it_was() {
 
 #[test]
 fn what_cannot_be_read_is_named_but_not_quoted() {
-    let err = upgraded(&set(
+    let error = upgraded(&set(
         "decks",
         &json!({"12": with(object("decks", "10"), &json!({"usn": "private"}))}),
     ));
     let expected = "col.decks cannot be read: 12: deck 10: invalid type: string, expected i32";
-    assert_eq!(err.unwrap_err().to_string(), expected);
-    let err = upgraded(&set("models", &json!({"x": object("models", "100")})))
+    assert_eq!(error.unwrap_err().to_string(), expected);
+    let error = upgraded(&set("models", &json!({"x": object("models", "100")})))
         .unwrap_err()
         .to_string();
-    assert_eq!(err, "col.models cannot be read: a key is no id");
-    let err = upgraded(&set("tags", &json!({"private": "x"})))
+    assert_eq!(error, "col.models cannot be read: a key is no id");
+    let error = upgraded(&set("tags", &json!({"private": "x"})))
         .unwrap_err()
         .to_string();
-    assert_eq!(err, "col.tags cannot be read: a tag has no USN");
+    assert_eq!(error, "col.tags cannot be read: a tag has no USN");
     let mut deck = object("decks", "10");
     deck.as_object_mut().unwrap().remove("dyn");
     assert!(upgraded(&set("decks", &json!({"10": deck}))).is_err());
@@ -255,8 +255,8 @@ fn a_deck_is_stamped_only_when_it_was_renamed() {
 #[test]
 fn a_deck_with_id_zero_is_refused_and_of_two_with_one_id_the_last_stays() {
     let deck = |id: i64, name: &str| with(object("decks", "10"), &json!({"id": id, "name": name}));
-    let err = upgraded(&set("decks", &json!({"20": deck(0, "A")}))).unwrap_err();
-    assert!(matches!(err, Error::ZeroId("deck")));
+    let error = upgraded(&set("decks", &json!({"20": deck(0, "A")}))).unwrap_err();
+    assert!(matches!(error, Error::ZeroId("deck")));
     let conn = upgraded(&set(
         "decks",
         &json!({"20": deck(9, "A"), "21": deck(9, "a")}),
