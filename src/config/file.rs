@@ -160,6 +160,7 @@ fn example(message: &str, line: &str) -> &'static str {
             .is_some_and(|rest| rest.starts_with(" = "))
     };
     match defaults.filter(|_| !name.is_empty()).find(of_name) {
+        Some(default) if default.contains('[') && name != "users" => default,
         _ if message.contains("array") || name == "users" => LIST,
         Some(default) => default,
         None => TEXT,

@@ -77,8 +77,10 @@ fn unknown(wanted: &str) -> Option<&str> {
             .is_some_and(|(_, level)| is_level(level))
     };
     let is_ours = |word: &str| {
-        let is_part = word.starts_with(OURS) && (has_level(word) || !word.contains('='));
-        is_part || is_level(word)
+        let is_part = word
+            .strip_prefix(OURS)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with("::") || rest.starts_with('='));
+        is_part && (has_level(word) || !word.contains('=')) || is_level(word)
     };
     // A filter by spans has commas of its own, and is no slip.
     if wanted.contains('[') {
@@ -131,6 +133,8 @@ mod tests {
             ("hyper=debug", "hyper=debug"),
             ("info,hyper=loud", "hyper=loud"),
             ("anki_syncd=loud", "anki_syncd=loud"),
+            ("anki_syncd:debug", "anki_syncd:debug"),
+            ("anki_syncd_debug", "anki_syncd_debug"),
             ("info, debug", " debug"),
         ] {
             let (filter, unknown) = filter(wanted);

@@ -122,10 +122,14 @@ impl Vault {
     }
 
     async fn present_summary(&self) -> Result<Option<Summary>, Error> {
-        let Some((_reading, reader)) = self.read().await? else {
+        let Some((reading, reader)) = self.read().await? else {
             return Ok(None);
         };
-        let summary = move || Ok(Some(summary_of(reader.connection())?));
+        let summary = move || {
+            // As long as it reads, also when nobody waits for it any more.
+            let _reading = reading;
+            Ok(Some(summary_of(reader.connection())?))
+        };
         self.operator.run(summary).await
     }
 

@@ -133,15 +133,17 @@ impl<T: Send + 'static> Slot<T> {
             && let Some(open) = &content.open
             && may_close(open, content.last_used.elapsed())
         {
-            // A failure to close leaves a journal, which the next opening brings in.
-            let _ = spawn_blocking(move || content.open.take()).await;
+            // A failure to close leaves a journal, which the next opening brings in. It is closed
+            // before anybody comes in: the last one to close removes the journal by its path, which
+            // might by then be that of a collection put in its place.
+            let _ = spawn_blocking(move || drop(content.open.take())).await;
         }
     }
 
     /// Closes the database, as soon as nobody is using it.
     pub async fn close(&self) {
         let mut content = self.lock().await;
-        let _ = spawn_blocking(move || content.open.take()).await;
+        let _ = spawn_blocking(move || drop(content.open.take())).await;
     }
 
     async fn lock(&self) -> OwnedMutexGuard<Content<T>> {

@@ -53,9 +53,9 @@ fn processors() -> usize {
 }
 
 /// More threads at work than there are processors would hold up everybody else's short requests;
-/// two, so that a device is not kept waiting while another one's upload is checked.
+/// three, so that a sync goes on beside the same user's upload that is checked and media batch.
 fn threads_of_a_user() -> usize {
-    processors().clamp(2, USER)
+    processors().clamp(3, USER)
 }
 
 /// Threads for work that takes a processor for long: the system interrupts them for everybody's
@@ -63,13 +63,13 @@ fn threads_of_a_user() -> usize {
 struct Background(Option<Runtime>);
 
 impl Background {
-    /// A tenth of the usual share: enough for an upload beside another program that keeps the
-    /// processors busy.
-    const NICE: i32 = 10;
+    /// A third of the usual share: enough to stay within the budget for a file, and a client's
+    /// patience, beside others who keep the processors busy.
+    const NICE: i32 = 5;
 
     fn new() -> Self {
         let runtime = Builder::new_current_thread()
-            .max_blocking_threads(THREADS)
+            .max_blocking_threads(USERS + STRANGERS)
             .on_thread_start(|| {
                 if let Err(error) = setpriority_process(None, Self::NICE) {
                     tracing::debug!(%error, "work on whole files has the priority of everything else");
@@ -273,8 +273,15 @@ impl Share {
         R: Send + 'static,
         E: From<Interrupted> + From<JoinError> + Send + 'static,
     {
-        self.job(Budget::of_file(bytes), &self.file_turns, true, work)
-            .await
+        // The operator's has no turns. Devices wait for it, as while a backup reads.
+        let is_background = !self.file_turns.is_empty();
+        self.job(
+            Budget::of_file(bytes),
+            &self.file_turns,
+            is_background,
+            work,
+        )
+        .await
     }
 
     /// When the server stops, no request waits for a thread that does not return.

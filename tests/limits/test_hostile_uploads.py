@@ -72,7 +72,7 @@ def test_the_check_of_an_upload_gives_way_to_short_requests(ours, template):
     threads = Path(f"/proc/{ours.process.pid}/task").glob("*/stat")
     # Field 19, of which the two first are the number and the name.
     niceness = [int(thread.read_text().rpartition(")")[2].split()[16]) for thread in threads]
-    assert set(niceness) == {0, 10}
+    assert set(niceness) == {0, 5}
 
 
 def test_what_takes_too_long_is_refused_with_a_sentence_and_one_line_in_the_log(

@@ -74,7 +74,7 @@ def test_the_check_of_an_upload_gives_way_in_the_sandbox_too(daemon, new_device)
     device.login()
     device.upload()
     shown = daemon.container.output("ps", "-L", "-o", "ni=", "-p", str(daemon.pid()))
-    assert set(shown.split()) == {"0", "10"}
+    assert set(shown.split()) == {"0", "5"}
 
 
 def test_with_another_base_that_one_and_no_other_can_be_written_to(installed, opened):

@@ -232,6 +232,11 @@ fn a_line_that_is_no_toml_is_explained_in_plain_words_with_a_right_line() {
             "trusted_proxies = [\"127.",
         ),
         (
+            "trusted_proxies = [\"10.0.0.0/8\"",
+            "bracket at the end",
+            "trusted_proxies = [\"127.",
+        ),
+        (
             "backup_at = 3:30",
             "needs double quotes",
             "backup_at = \"03:30\"",

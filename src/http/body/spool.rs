@@ -44,15 +44,21 @@ impl Data {
             Self::TooLarge => return Err(BodyError::TooLarge),
             Self::Kept { file, gzip } => (file, gzip),
         };
-        let decoded = share.run_in_background(move || {
+        // It has just been written.
+        let is_large = file.stream_position()? > PIECE as u64;
+        let decode = move || {
             file.rewind()?;
             Ok(if gzip {
                 gunzip(file, to, limit)?
             } else {
                 copy(file, to, limit)?
             })
-        });
-        decoded.await
+        };
+        if is_large {
+            share.run_in_background(decode).await
+        } else {
+            share.run(decode).await
+        }
     }
 }
 
