@@ -159,11 +159,6 @@ impl Vault {
         drop(place);
         let vault = Arc::clone(self);
         let worked = inside.run(share, move |open| {
-            // While this waited for a thread, a device that had fallen silent may have gone on:
-            // its sync would else be thrown away just before it ends.
-            if vault.obstacle(wish, open.as_ref()).is_some() {
-                return Err(Error::Occupied);
-            }
             if let Some(unfinished) = open.as_ref().and_then(|open| open.conversation.as_ref()) {
                 let session = &unfinished.speaker.session_key;
                 tracing::info!(session, "an unfinished sync is rolled back");
