@@ -12,7 +12,9 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{
     Error, Open, Vault, opened,
+    slot::Inside,
     turns::{Ending, Place, Wish},
+    workers::Share,
 };
 use crate::{
     account::DeviceId,
@@ -102,6 +104,13 @@ enum Found {
     Obstacle(Duration),
 }
 
+/// What came of having a turn.
+enum Tried<R, W> {
+    Done(R),
+    /// It is not theirs any more; they keep their place.
+    Overtaken(Place, W),
+}
+
 impl Vault {
     /// Does something that no normal sync may be under way for: waits until another device
     /// has finished or fallen silent. A sync of the same device ends at once, since it is
@@ -138,13 +147,19 @@ impl Vault {
             DeviceId::OPERATOR => &self.operator,
             _ => &self.share,
         };
-        let place = self.turns.line_up(wish);
         let patience = Instant::now() + PATIENCE;
-        let inside = loop {
+        let (mut work, mut place) = (work, self.turns.line_up(wish));
+        loop {
             let changed = self.turns.changed();
             let inside = self.collection.enter().await?;
             let wake = match self.look(&place, inside.open()) {
-                Found::Free => break inside,
+                Found::Free => match self.take_turn(inside, share, place, work).await? {
+                    Tried::Done(result) => return Ok(result),
+                    Tried::Overtaken(own_place, own_work) => {
+                        (place, work) = (own_place, own_work);
+                        continue;
+                    }
+                },
                 // They have been woken, and are about to come in.
                 Found::Others => Instant::now() + PATIENCE,
                 Found::Obstacle(_) if Instant::now() >= patience => return Err(Error::Occupied),
@@ -153,18 +168,35 @@ impl Vault {
             // Whoever it is that all are waiting for has to come in to go on.
             drop(inside);
             let _ = timeout_at(wake, changed).await;
-        };
-        // Before the work, while nobody else can come in: a sync that now begins is to be found
-        // by those who are woken.
-        drop(place);
+        }
+    }
+
+    async fn take_turn<R: Send + 'static, W>(
+        self: &Arc<Self>,
+        inside: Inside<Open>,
+        share: &Share,
+        place: Place,
+        work: W,
+    ) -> Result<Tried<R, W>, Error>
+    where
+        W: FnOnce(&mut Option<Open>) -> Result<R, Error> + Send + 'static,
+    {
         let vault = Arc::clone(self);
         let worked = inside.run(share, move |open| {
+            // While this waited for a thread, a device that had fallen silent may have gone on:
+            // its sync would else be thrown away just before it ends.
+            if vault.obstacle(place.wish, open.as_ref()).is_some() {
+                return Ok(Tried::Overtaken(place, work));
+            }
+            // Before the work, while nobody else can come in: a sync that now begins is to be
+            // found by those who are woken.
+            drop(place);
             if let Some(unfinished) = open.as_ref().and_then(|open| open.conversation.as_ref()) {
                 let session = &unfinished.speaker.session_key;
                 tracing::info!(session, "an unfinished sync is rolled back");
                 *open = None;
             }
-            work(open).map_err(|error| {
+            work(open).map(Tried::Done).map_err(|error| {
                 // A commit whose fsync failed is in the journal and not in what SQLite
                 // remembers: what counts has to be the same now as after a restart.
                 if disk::fault(&error).is_some() {
@@ -176,7 +208,7 @@ impl Vault {
         worked.await
     }
 
-    fn look(&self, place: &Place<'_>, open: Option<&Open>) -> Found {
+    fn look(&self, place: &Place, open: Option<&Open>) -> Found {
         let obstacle = |wish| self.obstacle(wish, open);
         match obstacle(place.wish) {
             Some(at_least) => Found::Obstacle(at_least),

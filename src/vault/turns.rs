@@ -48,8 +48,8 @@ pub(super) struct Wish {
 
 /// Somebody's place in the line. Those behind move up when it is dropped: also when a client
 /// leaves, or nobody would get a turn any more.
-pub(super) struct Place<'a> {
-    turns: &'a Turns,
+pub(super) struct Place {
+    turns: Arc<Turns>,
     number: u64,
     pub(super) wish: Wish,
 }
@@ -63,13 +63,13 @@ pub(super) struct Reading(Arc<Turns>);
 pub(super) struct Ending(Arc<Turns>);
 
 impl Turns {
-    pub(super) fn line_up(&self, wish: Wish) -> Place<'_> {
+    pub(super) fn line_up(self: &Arc<Self>, wish: Wish) -> Place {
         let mut line = self.line();
         line.last += 1;
         let number = line.last;
         line.waiting.insert(number, wish);
         Place {
-            turns: self,
+            turns: Arc::clone(self),
             number,
             wish,
         }
@@ -99,7 +99,7 @@ impl Turns {
     }
 }
 
-impl Place<'_> {
+impl Place {
     /// Whether none of those who came earlier can have their turn.
     pub(super) fn is_first(&self, can_have: impl Fn(Wish) -> bool) -> bool {
         let line = self.turns.line();
@@ -108,7 +108,7 @@ impl Place<'_> {
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for Place {
     fn drop(&mut self) {
         self.turns.line().waiting.remove(&self.number);
         self.turns.changed.notify_waiters();

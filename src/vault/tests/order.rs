@@ -1,10 +1,10 @@
 //! Who waits for a turn gets it in the order in which they came, and nobody is held up by
 //! somebody who has left, or who cannot have it yet.
 
-use std::sync::Mutex;
+use std::sync::{Mutex, mpsc};
 
 use tokio::{
-    task::JoinHandle,
+    task::{JoinHandle, yield_now},
     time::{Instant, sleep, timeout},
 };
 
@@ -155,4 +155,40 @@ async fn who_waits_for_a_backup_holds_up_none_who_need_not() {
     drop(reading);
     assert_eq!(replaced.await.unwrap().unwrap(), 42);
     assert_eq!(began.elapsed().as_secs(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_device_that_goes_on_while_another_one_waits_for_a_thread_is_not_interrupted() {
+    let (_folder, _vaults, vault) = vault().await;
+    let turns = Turns::default();
+    let talking = vault.attend(device(1));
+    start(&vault, 1, &turns).await.unwrap();
+    drop(talking);
+    sleep(Duration::from_secs(9)).await;
+    let (go, wait) = mpsc::channel::<()>();
+    let wait = Arc::new(Mutex::new(wait));
+    // More than a user has threads.
+    for _ in 0..8 {
+        let (share, wait) = (vault.share.clone(), Arc::clone(&wait));
+        tokio::spawn(async move {
+            let busy = move || Ok::<_, Error>(wait.lock().unwrap().recv().is_ok());
+            share.run(busy).await
+        });
+    }
+    let settled = async || {
+        for _ in 0..50 {
+            yield_now().await;
+        }
+    };
+    settled().await;
+    let second = sync(&vault, 2, &turns);
+    settled().await;
+    let talking = vault.attend(device(1));
+    drop(go);
+    sleep(Duration::from_secs(1)).await;
+    assert!(!second.is_finished());
+    finish(&vault, 1).await;
+    drop(talking);
+    second.await.unwrap();
+    assert_eq!(*turns.lock().unwrap(), [1, 2]);
 }
