@@ -75,24 +75,22 @@ impl Secret {
             user.as_str().as_bytes(),
             credential.fingerprint_input(),
         ];
-        let digest = self.mac(lengths, &parts).finalize().into_bytes();
-        let mut number = [0; 8];
-        number.copy_from_slice(&digest[..8]);
-        PasswordMark(i64::from_be_bytes(number))
+        PasswordMark(self.number(lengths, &parts).cast_signed())
     }
 
     /// A number below `below`, always the same for the same name: which of the
     /// users an unknown name is verified as, so that both cost the same.
     pub fn pick(&self, name: &str, below: usize) -> usize {
-        let digest = self
-            .mac(Lengths::Wide, &[b"decoy", name.as_bytes()])
-            .finalize()
-            .into_bytes();
-        let (first, _) = digest.split_at(8);
-        let number = first
-            .iter()
-            .fold(0u64, |sum, byte| sum << 8 | u64::from(*byte));
+        let number = self.number(Lengths::Wide, &[b"decoy", name.as_bytes()]);
         usize::try_from(number % below.max(1) as u64).unwrap_or(0)
+    }
+
+    /// The MAC's first bytes.
+    fn number(&self, lengths: Lengths, parts: &[&[u8]]) -> u64 {
+        let digest = self.mac(lengths, parts).finalize().into_bytes();
+        let mut number = [0; 8];
+        number.copy_from_slice(&digest[..8]);
+        u64::from_be_bytes(number)
     }
 }
 

@@ -9,8 +9,10 @@ use std::{
 
 use nix::libc::O_NONBLOCK;
 
+use crate::sqlite::WAL;
+
 /// What holds changes that are not in the main file yet.
-pub const JOURNALS: [&str; 2] = ["-wal", "-journal"];
+pub const JOURNALS: [&str; 2] = [WAL, "-journal"];
 
 /// Opens a file for reading, and nothing that has no end or makes its reader wait.
 pub fn open_plain(path: &Path) -> io::Result<File> {

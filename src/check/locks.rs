@@ -9,7 +9,7 @@ use nix::{
 use procfs::process::Process;
 
 use super::database::open_plain;
-use crate::sqlite::beside;
+use crate::sqlite::{WAL_INDEX, beside};
 
 /// Where `SQLite` puts its locks: in the main file, and in the `-shm` of one with a log.
 const IN_FILE: (off_t, off_t) = (0x4000_0000, 512);
@@ -41,7 +41,10 @@ impl Holder {
 
 /// A process that has the database locked, if there is one.
 pub fn holder(path: &Path) -> Option<Holder> {
-    let places = [(path.to_owned(), IN_FILE), (beside(path, "-shm"), IN_SHM)];
+    let places = [
+        (path.to_owned(), IN_FILE),
+        (beside(path, WAL_INDEX), IN_SHM),
+    ];
     let pid = places
         .iter()
         .find_map(|(path, (start, length))| locked_by(path, *start, *length))?;

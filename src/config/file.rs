@@ -159,10 +159,12 @@ fn example(message: &str, line: &str) -> &'static str {
         line.strip_prefix(name)
             .is_some_and(|rest| rest.starts_with(" = "))
     };
+    // The parser notices that a list is not closed on whatever line comes next. The list of users is
+    // the usual one, and has no default that shows how to write it.
+    let is_list = message.contains("array");
     match defaults.filter(|_| !name.is_empty()).find(of_name) {
-        Some(default) if default.contains('[') && name != "users" => default,
-        _ if message.contains("array") || name == "users" => LIST,
-        Some(default) => default,
-        None => TEXT,
+        Some(default) if name != "users" && (default.contains('[') || !is_list) => default,
+        None if !is_list => TEXT,
+        _ => LIST,
     }
 }

@@ -72,15 +72,12 @@ fn filter(wanted: &str) -> (EnvFilter, Option<&str>) {
 /// for ours, as in `info,hyper=debug`.
 fn unknown(wanted: &str) -> Option<&str> {
     let is_level = |text: &str| text.parse::<LevelFilter>().is_ok();
-    let has_level = |word: &str| {
-        word.split_once('=')
-            .is_some_and(|(_, level)| is_level(level))
-    };
+    let level = |word: &str| word.split_once('=').map(|(_, level)| is_level(level));
     let is_ours = |word: &str| {
-        let is_part = word
-            .strip_prefix(OURS)
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with("::") || rest.starts_with('='));
-        is_part && (has_level(word) || !word.contains('=')) || is_level(word)
+        let part = word.split('=').next().unwrap_or_default();
+        let rest = part.strip_prefix(OURS);
+        let is_part = rest.is_some_and(|rest| rest.is_empty() || rest.starts_with("::"));
+        is_level(word) || is_part && level(word) != Some(false)
     };
     // A filter by spans has commas of its own, and is no slip.
     if wanted.contains('[') {
@@ -88,7 +85,7 @@ fn unknown(wanted: &str) -> Option<&str> {
     }
     let mut words = wanted.split(',').filter(|word| !word.is_empty());
     let has_ours = words.clone().any(is_ours);
-    words.find(|word| !(is_ours(word) || has_ours && has_level(word)))
+    words.find(|word| !(is_ours(word) || has_ours && level(word) == Some(true)))
 }
 
 /// What a command fails with.

@@ -43,6 +43,8 @@ const OPERATOR: usize = 4;
 /// Threads that are left for passwords, small questions of the operator and the server itself:
 /// nobody could log in, and the watchdog would end the server, while sixteen uploads are checked.
 const RESERVED: usize = 8;
+/// From so many bytes on, decoding a body takes long.
+const LARGE: u64 = 64 * 1024;
 /// What is interrupted returns within a few milliseconds.
 const MARGIN: Duration = Duration::from_millis(500);
 /// All of them.
@@ -88,6 +90,19 @@ impl Drop for Background {
     }
 }
 
+/// What the system does first when there is more to do than processors.
+#[derive(Clone, Copy)]
+enum Priority {
+    Usual,
+    /// On the threads of [`Background`].
+    Low,
+}
+
+/// What work fails with.
+pub trait Failure: From<Interrupted> + From<JoinError> + Send + 'static {}
+
+impl<E: From<Interrupted> + From<JoinError> + Send + 'static> Failure for E {}
+
 /// All threads.
 #[derive(Clone)]
 pub struct Workers(Arc<Threads>);
@@ -116,6 +131,8 @@ pub struct Share {
     /// And before these, for work on a whole file: who waited for it with a thread in hand would
     /// keep that from all others for minutes.
     file_turns: Vec<Arc<Semaphore>>,
+    /// Of what takes a processor for long.
+    long_work: Priority,
     decoders: Arc<Semaphore>,
 }
 
@@ -151,24 +168,34 @@ impl Workers {
         self.share_of(
             vec![own, Arc::clone(&self.0.users)],
             vec![file, Arc::clone(&self.0.files)],
+            Priority::Low,
         )
     }
 
     /// For all who have not shown a host key, together.
     pub fn strangers(&self) -> Share {
-        self.share_of(vec![Arc::clone(&self.0.strangers)], Vec::new())
+        let turns = vec![Arc::clone(&self.0.strangers)];
+        self.share_of(turns, Vec::new(), Priority::Low)
     }
 
-    /// For the operator's commands, which wait for no user's devices.
+    /// For the operator's commands, which wait for no user's devices. It is devices that wait for
+    /// them, as while a backup reads.
     pub fn operator(&self) -> Share {
-        self.share_of(vec![Arc::clone(&self.0.operator)], Vec::new())
+        let turns = vec![Arc::clone(&self.0.operator)];
+        self.share_of(turns, Vec::new(), Priority::Usual)
     }
 
-    fn share_of(&self, turns: Vec<Arc<Semaphore>>, file_turns: Vec<Arc<Semaphore>>) -> Share {
+    fn share_of(
+        &self,
+        turns: Vec<Arc<Semaphore>>,
+        file_turns: Vec<Arc<Semaphore>>,
+        long_work: Priority,
+    ) -> Share {
         Share {
             threads: Arc::clone(&self.0),
             turns,
             file_turns,
+            long_work,
             decoders: Arc::new(Semaphore::new(USER_DECODERS)),
         }
     }
@@ -243,24 +270,28 @@ impl Share {
     ) -> Result<R, E>
     where
         R: Send + 'static,
-        E: From<Interrupted> + From<JoinError> + Send + 'static,
+        E: Failure,
     {
-        self.job(Budget::REQUEST, &[], false, work).await
+        self.job(Budget::REQUEST, &[], Priority::Usual, work).await
     }
 
-    /// As [`Share::run`], for work on one large body, which takes a processor for long.
-    ///
-    /// # Errors
-    /// As [`Share::run`].
-    pub async fn run_in_background<R, E>(
+    /// As [`Share::run`], for decoding a body of which so much has come: a large one takes a
+    /// processor for long.
+    pub async fn run_on_body<R, E>(
         &self,
+        bytes: u64,
         work: impl FnOnce() -> Result<R, E> + Send + 'static,
     ) -> Result<R, E>
     where
         R: Send + 'static,
-        E: From<Interrupted> + From<JoinError> + Send + 'static,
+        E: Failure,
     {
-        self.job(Budget::REQUEST, &[], true, work).await
+        let priority = if bytes < LARGE {
+            Priority::Usual
+        } else {
+            self.long_work
+        };
+        self.job(Budget::REQUEST, &[], priority, work).await
     }
 
     /// As [`Share::run`], for work on a whole file of this size that came from outside.
@@ -271,17 +302,11 @@ impl Share {
     ) -> Result<R, E>
     where
         R: Send + 'static,
-        E: From<Interrupted> + From<JoinError> + Send + 'static,
+        E: Failure,
     {
-        // The operator's has no turns. Devices wait for it, as while a backup reads.
-        let is_background = !self.file_turns.is_empty();
-        self.job(
-            Budget::of_file(bytes),
-            &self.file_turns,
-            is_background,
-            work,
-        )
-        .await
+        let budget = Budget::of_file(bytes);
+        self.job(budget, &self.file_turns, self.long_work, work)
+            .await
     }
 
     /// When the server stops, no request waits for a thread that does not return.
@@ -289,12 +314,12 @@ impl Share {
         &self,
         budget: Budget,
         first: &[Arc<Semaphore>],
-        is_long: bool,
+        priority: Priority,
         work: impl FnOnce() -> Result<R, E> + Send + 'static,
     ) -> Result<R, E>
     where
         R: Send + 'static,
-        E: From<Interrupted> + From<JoinError> + Send + 'static,
+        E: Failure,
     {
         let job = Arc::new(Job::new(budget, self.threads.stop.clone()));
         let client = Client(Arc::clone(&job));
@@ -303,7 +328,7 @@ impl Share {
             sleep(job.grace() + MARGIN).await;
         };
         let worked = tokio::select! {
-            worked = self.in_turn(&job, first, is_long, work) => worked,
+            worked = self.in_turn(&job, first, priority, work) => worked,
             () = cut_off => Err(Interrupted::Stopping.into()),
         };
         drop(client);
@@ -314,12 +339,12 @@ impl Share {
         &self,
         job: &Arc<Job>,
         first: &[Arc<Semaphore>],
-        is_long: bool,
+        priority: Priority,
         work: impl FnOnce() -> Result<R, E> + Send + 'static,
     ) -> Result<R, E>
     where
         R: Send + 'static,
-        E: From<Interrupted> + From<JoinError> + Send + 'static,
+        E: Failure,
     {
         let job = Arc::clone(job);
         let mut taken = Vec::new();
@@ -338,9 +363,9 @@ impl Share {
             let _occupied = occupied;
             job.run(work)
         };
-        let worked = match &self.threads.background.0 {
-            Some(background) if is_long => background.spawn_blocking(work),
-            _ => spawn_blocking(work),
+        let worked = match (priority, &self.threads.background.0) {
+            (Priority::Low, Some(background)) => background.spawn_blocking(work),
+            (Priority::Low, None) | (Priority::Usual, _) => spawn_blocking(work),
         };
         worked.await?
     }

@@ -81,21 +81,17 @@ async fn decode<W: Write + Send + 'static>(
         if collected.len() >= PIECE {
             let piece = collected.split().freeze();
             let decoding = intake.is_keeping().then(|| share.decoding()).flatten();
-            let added =
-                share.run_in_background(move || Ok::<_, BodyError>(intake.add(&piece, decoding)?));
+            let added = share.run_on_body(sent, move || {
+                Ok::<_, BodyError>(intake.add(&piece, decoding)?)
+            });
             intake = added.await?;
         }
     }
     if sent == 0 {
         return Err(BodyError::Empty);
     }
-    let is_large = sent > PIECE as u64;
-    let finish = move || Ok::<_, BodyError>(intake.finish(&collected)?);
-    if is_large {
-        share.run_in_background(finish).await
-    } else {
-        share.run(finish).await
-    }
+    let decoded = share.run_on_body(sent, move || Ok::<_, BodyError>(intake.finish(&collected)?));
+    decoded.await
 }
 
 /// What has come of a body.

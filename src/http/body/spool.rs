@@ -45,20 +45,16 @@ impl Data {
             Self::Kept { file, gzip } => (file, gzip),
         };
         // It has just been written.
-        let is_large = file.stream_position()? > PIECE as u64;
-        let decode = move || {
+        let length = file.stream_position()?;
+        let decoded = share.run_on_body(length, move || {
             file.rewind()?;
             Ok(if gzip {
                 gunzip(file, to, limit)?
             } else {
                 copy(file, to, limit)?
             })
-        };
-        if is_large {
-            share.run_in_background(decode).await
-        } else {
-            share.run(decode).await
-        }
+        });
+        decoded.await
     }
 }
 

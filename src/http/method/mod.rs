@@ -2,8 +2,8 @@
 //! it, how large its body may be, what is to be read from that and what it is answered.
 //!
 //! No `match` over methods has a wildcard, or a new method would be answered as another one:
-//! `wildcard_enum_match_arm` in `src/http/mod.rs` sees to that. The compiler reports a method that
-//! is missing in `ALL`, since nothing makes one then.
+//! `wildcard_enum_match_arm` in `src/http/mod.rs` sees to that. The compiler warns of a method that
+//! nothing makes, and so of one that is missing in `ALL`, where most of them are made.
 
 mod call;
 mod full;
