@@ -29,7 +29,7 @@ pub(crate) const MIB: u64 = 1024 * 1024;
 const STEP: u64 = MIB;
 /// How much of a growing file the kernel may hold back. Whoever else makes something durable
 /// may have to wait until all of that is on the disk: a login for an upload of hundreds of MiB.
-const UNWRITTEN: u64 = 8 * MIB;
+const UNWRITTEN: u64 = 2 * MIB;
 
 /// What is left of a disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

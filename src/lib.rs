@@ -23,7 +23,7 @@
 //! - [`work`][]: work that ends when its client leaves, the server stops, or its budget is used up.
 //! - [`beneath`][]: opening files in folders of another account without following links.
 //! - [`clock`][]: the time of day.
-//! - [`files`][]: folders for their owner only, and files that may be missing.
+//! - [`files`][]: folders for their owner only, files that may be missing, and by what a change of one is noticed.
 //! - [`listener`][]: where connections come from: TCP or a unix socket.
 //! - [`qr`][]: QR codes of addresses.
 //! - [`seldom`][]: log lines that come once a minute.

@@ -4,7 +4,7 @@
 //! It stands below everything that serves: devices over HTTP, the operator's commands, metrics,
 //! systemd. They share this and do not know each other.
 
-pub mod pulse;
+pub mod statistics;
 
 use std::{
     net::IpAddr,
@@ -18,7 +18,7 @@ use crate::{
     config::{Limits, Settings, client_address::ClientAddress},
     vault::{Vaults, room::Room},
 };
-use pulse::Pulse;
+use statistics::Statistics;
 
 /// The running server.
 pub struct Server {
@@ -29,7 +29,7 @@ pub struct Server {
     /// What they may ask, and whose word is taken about where they are.
     policy: RwLock<Arc<Policy>>,
     /// What has happened, for whoever watches.
-    pub pulse: Pulse,
+    pub statistics: Statistics,
 }
 
 /// What may change while the server runs.
@@ -72,7 +72,7 @@ impl Server {
             accounts,
             vaults,
             policy: RwLock::new(Arc::new(policy)),
-            pulse: Pulse::default(),
+            statistics: Statistics::default(),
         }
     }
 

@@ -102,11 +102,11 @@ async fn a_device_of_somebody_who_is_kept_out_stays_logged_in() {
     let accounts = accounts();
     let login = accounts.login("alice", "a-secret".into(), None).await;
     let (device, key) = login.unwrap();
-    let sighting = devices::Sighting {
+    let client_info = devices::ClientInfo {
         client: "",
         address: "",
     };
-    accounts.devices.seen(&device, sighting);
+    accounts.devices.seen(&device, client_info);
     let stranger = HostKey::issue(
         &Secret::new([9; 32]),
         &device.user,

@@ -60,7 +60,7 @@ pub struct Arguments {
 struct Report {
     folder: Option<PathBuf>,
     users: Vec<Saved>,
-    failed: Vec<Failure>,
+    failed: Vec<NotBackedUp>,
     removed: Vec<PathBuf>,
     /// What went wrong after the backup was made.
     #[serde(skip)]
@@ -77,7 +77,7 @@ struct Saved {
 }
 
 #[derive(Serialize)]
-struct Failure {
+struct NotBackedUp {
     user: UserName,
     reason: String,
 }
@@ -85,7 +85,7 @@ struct Failure {
 impl Report {
     fn fail(&mut self, user: &UserName, reason: &impl ToString) {
         let (user, reason) = (user.clone(), reason.to_string());
-        self.failed.push(Failure { user, reason });
+        self.failed.push(NotBackedUp { user, reason });
     }
 
     /// Those of whom nothing is missing.

@@ -11,10 +11,7 @@ use crate::{
     check::subject::of_unit,
     config::{Settings, Sources, problem::Problems},
     service::{
-        exit::Exit,
-        socket_unit::SocketUnit,
-        sockets::resolve,
-        unit::{SERVICE, Unit},
+        exit::Exit, socket_unit::SocketUnit, sockets::resolve, systemctl::SERVICE, unit::Unit,
     },
 };
 

@@ -22,11 +22,10 @@ use crate::{
     http::{self, Frontend},
     metrics,
     service::{
-        account::{self, Choice},
+        account::{self, Choice, PrivilegeError},
         exit::Exit,
         fixed::Fixed,
-        log, notify,
-        privileges::{self, PrivilegeError},
+        log, notify, privileges,
         reload::{Reloader, log_warnings},
         rest, sandbox,
         signals::Signals,

@@ -5,7 +5,7 @@ use std::{
     ffi::{OsStr, OsString},
 };
 
-use super::{keys::Given, literal::can_be_meant, problem::Problems};
+use super::{given::Given, literal::can_be_meant, problem::Problems};
 
 /// The environment, handed in so that tests need not change the process's own.
 pub type Variables = BTreeMap<OsString, OsString>;

@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use toml::de::{DeTable, DeValue, Error};
 
-use super::{keys::Given, problem::Problems};
+use super::{given::Given, problem::Problems};
 
 /// Where the parser is at a loss, by how its message begins.
 const MISTAKES: [(&str, &str); 17] = [

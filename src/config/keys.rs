@@ -14,29 +14,13 @@ use toml::de::DeValue;
 use super::{
     environment::{self, Variables},
     file::File,
+    given::Given,
     literal::can_be_meant,
     problem::Problems,
 };
 
 /// How much alike two names of settings are when one is taken for a slip of the other.
 const ALIKE: f64 = 0.8;
-
-/// A value, and where it was given.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Given<T> {
-    /// The setting as the person wrote it.
-    pub setting: String,
-    pub value: T,
-}
-
-impl<T> Given<T> {
-    pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Given<U> {
-        Given {
-            setting: self.setting,
-            value: change(self.value),
-        }
-    }
-}
 
 /// What nobody has asked for yet.
 #[derive(Default)]

@@ -8,6 +8,7 @@ pub mod backups;
 pub mod client_address;
 pub mod environment;
 mod file;
+mod given;
 mod host_key_secret;
 mod keys;
 mod limits;

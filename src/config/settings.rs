@@ -12,8 +12,10 @@ use super::{
     Limits, Sources, UserLists,
     backups::Backups,
     client_address::{ClientAddress, trusted_proxies},
-    file, host_key_secret,
-    keys::{Given, Keys},
+    file,
+    given::Given,
+    host_key_secret,
+    keys::Keys,
     problem::Problems,
     users,
 };

@@ -5,7 +5,8 @@ use std::{collections::HashMap, io, path::PathBuf};
 use super::{
     Sources,
     environment::{self, Variables},
-    keys::{Given, Keys},
+    given::Given,
+    keys::Keys,
     literal,
     problem::Problems,
 };

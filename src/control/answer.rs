@@ -11,14 +11,14 @@ use crate::{
     },
     collection::file::Summary,
     media::Media,
-    state::pulse::Counts,
+    state::statistics::Counts,
     vault::usage::Usage,
 };
 
 /// Where a collection is to be restored from.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Source {
+pub enum RestoreFrom {
     /// The snapshot of this name.
     Snapshot(String),
     /// A file of so many bytes, which follows the request.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{
-    BackedUp, DeviceReport, Preview as Comparison, Reloaded, Source, Status as StatusReport,
+    BackedUp, DeviceReport, Preview as Comparison, Reloaded, RestoreFrom, Status as StatusReport,
     UserReport,
 };
 use crate::{
@@ -114,10 +114,10 @@ requests! {
     /// Which snapshots are there? Answered from the oldest to the newest.
     Snapshots { user: UserName } -> Vec<Snapshot>;
     /// What would a restore bring?
-    Preview { user: UserName, source: Source } -> Comparison;
+    Preview { user: UserName, source: RestoreFrom } -> Comparison;
     /// Put another collection in the place of the present one, for every device to download.
     /// Answered by the snapshot that was made of the present one, unless that is empty.
-    Restore { user: UserName, source: Source } -> Option<Snapshot>;
+    Restore { user: UserName, source: RestoreFrom } -> Option<Snapshot>;
     /// Let devices upload that have not downloaded since a restore. Answered by whether
     /// there was any to forget.
     AllowUpload { user: UserName } -> bool;

@@ -248,7 +248,7 @@ mod tests {
             base: Some(base),
             is_units: false,
         };
-        let source = super::super::Source::Sent(1 << 30);
+        let source = super::super::RestoreFrom::Sent(1 << 30);
         let user = "anna".parse().unwrap();
         let request = ask::Preview { user, source };
         let began = Instant::now();

@@ -9,7 +9,7 @@ use tokio::{
     task::spawn_blocking,
 };
 
-use super::{BackedUp, Operator, Preview, Source, ask, refusal::Refusal};
+use super::{BackedUp, Operator, Preview, RestoreFrom, ask, refusal::Refusal};
 use crate::{
     account::name::UserName,
     collection::{
@@ -76,8 +76,8 @@ impl Operator {
             user = user.as_str(),
             "{user}: the operator restored {}: {} cards, {} reviews",
             match source {
-                Source::Snapshot(name) => format!("the snapshot {name}"),
-                Source::Sent(_) => "a file".to_owned(),
+                RestoreFrom::Snapshot(name) => format!("the snapshot {name}"),
+                RestoreFrom::Sent(_) => "a file".to_owned(),
             },
             restored.cards,
             restored.reviews
@@ -114,12 +114,12 @@ async fn list(vault: &Arc<Vault>) -> Result<Vec<Snapshot>, Refusal> {
 
 async fn examine(
     vault: &Arc<Vault>,
-    source: Source,
+    source: RestoreFrom,
     rest: &mut Rest,
 ) -> Result<(NamedTempFile, Summary), Refusal> {
     let copy = match source {
-        Source::Sent(bytes) => receive(vault, bytes, rest).await?,
-        Source::Snapshot(name) => {
+        RestoreFrom::Sent(bytes) => receive(vault, bytes, rest).await?,
+        RestoreFrom::Snapshot(name) => {
             let snapshots = list(vault).await?;
             let found = snapshots
                 .into_iter()

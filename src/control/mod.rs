@@ -22,7 +22,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::layout;
 pub use answer::{
-    BackedUp, DeviceReport, DeviceState, Preview, Reloaded, Source, Status, UserReport, UserStatus,
+    BackedUp, DeviceReport, DeviceState, Preview, Reloaded, RestoreFrom, Status, UserReport,
+    UserStatus,
 };
 pub use operator::Operator;
 pub use server::serve;

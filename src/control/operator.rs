@@ -6,7 +6,7 @@ use super::{Reloaded, ask, refusal::Refusal};
 use crate::{
     clock,
     service::reload::Reloader,
-    state::{Server, pulse::Counted},
+    state::{Server, statistics::Counted},
     vault::upkeep::Mended,
 };
 
@@ -40,7 +40,7 @@ impl Operator {
 
     /// Counts somebody who asks, so that the server does not end meanwhile.
     pub fn connected(&self) -> Counted {
-        self.server.pulse.connected()
+        self.server.statistics.connected()
     }
 
     pub(super) fn has_same_users(&self, asked: &ask::SameUsers) -> bool {

@@ -113,7 +113,7 @@ async fn converse(operator: &Operator, stream: UnixStream) -> io::Result<()> {
     let mut reading = BufReader::new(reading.take(LONGEST_REQUEST));
     let mut line = String::new();
     timeout(PATIENCE, reading.read_line(&mut line)).await??;
-    let counted = operator.server.pulse.requested();
+    let counted = operator.server.statistics.requested();
     reading.get_mut().set_limit(u64::MAX);
     let mut held = None;
     let reply = match serde_json::from_str(&line) {
@@ -137,7 +137,7 @@ async fn converse(operator: &Operator, stream: UnixStream) -> io::Result<()> {
         && written.is_ok()
     {
         // Keeps an idle server, but not one that is told to end.
-        let _connected = operator.server.pulse.connected();
+        let _connected = operator.server.statistics.connected();
         drop(counted);
         while reading.read(&mut [0]).await? > 0 {}
     }

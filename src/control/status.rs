@@ -26,7 +26,7 @@ impl Operator {
             free_bytes: free.ok().map(|free| free.bytes),
             syncing: self.server.vaults.devices(),
             users: self.user_statuses(&mut warnings).await,
-            strangers: self.server.pulse.counts(None),
+            strangers: self.server.statistics.counts(None),
             warnings,
         }
     }
@@ -43,7 +43,7 @@ impl Operator {
             let warn = |error: String| warnings.push(format!("{}: {error}", user.name));
             let usage = usage.map_err(warn).ok();
             statuses.push(UserStatus {
-                counts: self.server.pulse.counts(Some(&user.name)),
+                counts: self.server.statistics.counts(Some(&user.name)),
                 name: user.name,
                 devices: user.devices,
                 last_sync: user.last_sync,

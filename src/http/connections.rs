@@ -1,7 +1,7 @@
 //! Which connections are open, and which one makes room when there are too many.
 //!
 //! Strangers can open as many connections as they like, so a limit alone would let them keep
-//! devices out. A connection therefore has a standing, which a valid host key raises, and the
+//! devices out. A connection therefore has a rank, which a valid host key raises, and the
 //! lowest gives way. Among strangers it is the address with the most of them that loses its
 //! oldest: an attacker needs more addresses than there are places to push out a device that is
 //! about to show its key.
@@ -45,18 +45,18 @@ struct Table {
 struct Entry {
     /// None over a unix socket, and for a proxy's connection between requests.
     network: Option<IpAddr>,
-    standing: Standing,
-    /// When it got this standing, or began its request if it is a proxy's.
+    rank: Rank,
+    /// When it got this rank, or began its request if it is a proxy's.
     since: Instant,
     evict: CancellationToken,
 }
 
 /// What a connection has shown of itself, from the first to go to the last.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Standing {
+enum Rank {
     /// No valid host key.
     Stranger,
-    /// Waits for the verdict on its password, or holds a place in the lobby; at most a quarter.
+    /// Waits for the verdict on its password, or holds a place in the upload queue; at most a quarter.
     Admitted,
     /// Its last request that had a valid host key has been answered.
     Idle,
@@ -107,7 +107,7 @@ impl Connections {
             id,
             Entry {
                 network,
-                standing: Standing::Stranger,
+                rank: Rank::Stranger,
                 since: Instant::now(),
                 evict: evict.clone(),
             },
@@ -166,9 +166,9 @@ impl Table {
             return;
         }
         let strangers = || {
-            self.open.iter().filter(|(_, entry)| {
-                entry.network == network && entry.standing == Standing::Stranger
-            })
+            self.open
+                .iter()
+                .filter(|(_, entry)| entry.network == network && entry.rank == Rank::Stranger)
         };
         if strangers().count() > most
             && let Some((id, _)) = strangers().min_by_key(|(id, entry)| (entry.since, **id))
@@ -188,19 +188,19 @@ impl Table {
         let mut strangers: HashMap<_, usize> = HashMap::new();
         let mut serving: HashMap<_, usize> = HashMap::new();
         for entry in self.open.values() {
-            match &entry.standing {
-                Standing::Stranger => *strangers.entry(entry.network).or_default() += 1,
-                Standing::Serving(user) => *serving.entry(user).or_default() += 1,
-                Standing::Admitted | Standing::Idle => {}
+            match &entry.rank {
+                Rank::Stranger => *strangers.entry(entry.network).or_default() += 1,
+                Rank::Serving(user) => *serving.entry(user).or_default() += 1,
+                Rank::Admitted | Rank::Idle => {}
             }
         }
-        let rank = |entry: &Entry| match &entry.standing {
+        let rank = |entry: &Entry| match &entry.rank {
             // Those whose address is not known have nothing in common.
-            Standing::Stranger if entry.network.is_none() => Some((0, Reverse(1))),
-            Standing::Stranger => Some((0, Reverse(strangers[&entry.network]))),
-            Standing::Admitted => Some((1, Reverse(0))),
-            Standing::Idle => Some((2, Reverse(0))),
-            Standing::Serving(user) => {
+            Rank::Stranger if entry.network.is_none() => Some((0, Reverse(1))),
+            Rank::Stranger => Some((0, Reverse(strangers[&entry.network]))),
+            Rank::Admitted => Some((1, Reverse(0))),
+            Rank::Idle => Some((2, Reverse(0))),
+            Rank::Serving(user) => {
                 Some((3, Reverse(serving[user]))).filter(|(_, held)| held.0 > share)
             }
         };
@@ -241,18 +241,18 @@ impl Guest {
     pub fn admitted(&self) {
         let share = self.connections.capacity / SHARE;
         let mut table = self.connections.lock();
-        let admitted = |entry: &&Entry| entry.standing == Standing::Admitted;
+        let admitted = |entry: &&Entry| entry.rank == Rank::Admitted;
         if table.open.values().filter(admitted).count() < share
             && let Some(entry) = table.open.get_mut(&self.id)
         {
-            entry.standing = Standing::Admitted;
+            entry.rank = Rank::Admitted;
         }
     }
 
     /// Its request has shown a valid host key, or a right password.
     pub fn authenticated(&self, user: &UserName) {
         if let Some(entry) = self.connections.lock().open.get_mut(&self.id) {
-            entry.standing = Standing::Serving(user.clone());
+            entry.rank = Rank::Serving(user.clone());
             entry.since = Instant::now();
         }
     }
@@ -270,13 +270,13 @@ impl Drop for Served {
         let Some(entry) = table.open.get_mut(&guest.id) else {
             return;
         };
-        match entry.standing {
-            Standing::Serving(_) => {
-                entry.standing = Standing::Idle;
+        match entry.rank {
+            Rank::Serving(_) => {
+                entry.rank = Rank::Idle;
                 entry.since = Instant::now();
             }
-            Standing::Admitted => entry.standing = Standing::Stranger,
-            Standing::Stranger | Standing::Idle => {}
+            Rank::Admitted => entry.rank = Rank::Stranger,
+            Rank::Stranger | Rank::Idle => {}
         }
         if guest.is_proxy {
             entry.network = None;

@@ -68,8 +68,8 @@ async fn run(
         Err(Failure { error, revoked }) => {
             if !error.is_parting {
                 let user = entry.owner();
-                let pulse = &frontend.server.pulse;
-                pulse.count(user, |counts| counts.failures += 1);
+                let statistics = &frontend.server.statistics;
+                statistics.count(user, |counts| counts.failures += 1);
             }
             // A revoked device goes on asking.
             if revoked.is_none_or(|device| frontend.revoked.is_due(device)) {
@@ -112,7 +112,7 @@ async fn answer(
     let (reply, share, present) = match method {
         Method::HostKey => {
             let reply = login::answer(server, guest, content, entry).await?;
-            (reply, server.vaults.lobby().share().clone(), None)
+            (reply, server.vaults.upload_queue().share().clone(), None)
         }
         Method::Keyed(method) => {
             let device = authenticate(server, guest, &caller, entry).await;
@@ -133,7 +133,7 @@ async fn answer(
                 entry,
                 device: device.id,
                 // From the head on: while a body is under way, its device is not silent.
-                attendance: vault.attend(device.id),
+                active: vault.active_request(device.id),
                 present: Arc::clone(&present),
                 vault,
             };
@@ -158,7 +158,7 @@ async fn authenticate(
         Ok(device) => {
             guest.authenticated(&device.user);
             entry.identify(&device, devices.name(&device));
-            devices.seen(&device, entry.sighting());
+            devices.seen(&device, entry.client_info());
             Ok(device)
         }
         Err(error) => {

@@ -8,7 +8,7 @@ use indicatif::HumanBytes;
 use super::error::HttpError;
 use crate::account::{
     Device,
-    devices::{DeviceName, Sighting, version_and_platform},
+    devices::{ClientInfo, DeviceName, version_and_platform},
     name::UserName,
 };
 
@@ -80,8 +80,8 @@ impl Entry {
         self.owner.as_ref()
     }
 
-    pub fn sighting(&self) -> Sighting<'_> {
-        Sighting {
+    pub fn client_info(&self) -> ClientInfo<'_> {
+        ClientInfo {
             client: &self.client,
             address: &self.place,
         }

@@ -123,7 +123,7 @@ async fn connection(
 ) {
     let server = &frontend.server;
     let limits = server.policy().limits;
-    let _connected = server.pulse.connected();
+    let _connected = server.statistics.connected();
     // Reads have time-outs of their own, which depend on what is being read.
     let stream = Paced::new(stream, limits.body_timeout);
     // A token lives from a request's head to the end of its answer.
@@ -132,7 +132,7 @@ async fn connection(
         let (frontend, token) = (Arc::clone(&frontend), requests.token());
         let guest = Arc::clone(&guest);
         async move {
-            let under_way = (token, server.pulse.requested(), guest.served());
+            let under_way = (token, server.statistics.requested(), guest.served());
             let response = handler::handle(frontend, &guest, request).await;
             Ok::<_, Infallible>(response.map(|body| Tracked::new(body, under_way)))
         }

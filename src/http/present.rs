@@ -10,7 +10,7 @@ use super::{
     log::Entry,
     visits::{Visit, remember},
 };
-use crate::{account::Device, state::pulse::Counts};
+use crate::{account::Device, state::statistics::Counts};
 
 /// A request of a device is under way, to the end of its answer.
 pub struct Present {
@@ -68,8 +68,8 @@ impl Present {
     }
 
     fn count(&self, count: impl FnOnce(&mut Counts)) {
-        let pulse = &self.frontend.server.pulse;
-        pulse.count(Some(&self.device.user), count);
+        let statistics = &self.frontend.server.statistics;
+        statistics.count(Some(&self.device.user), count);
     }
 
     fn with(&self, change: impl FnOnce(&mut Visit)) {

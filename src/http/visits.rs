@@ -308,9 +308,9 @@ pub(super) fn remember(
     cards: Cards,
     modified: Option<i64>,
 ) {
-    server.pulse.synced(&device.user);
+    server.statistics.synced(&device.user);
     let devices = &server.accounts.devices;
-    devices.synced(device, entry.sighting(), cards.to_string(), modified);
+    devices.synced(device, entry.client_info(), cards.to_string(), modified);
 }
 
 #[cfg(test)]

@@ -4,11 +4,16 @@
 //! root, or the folder is missing, it is `anki-syncd` or else `nobody`, to whom root then gives
 //! the folder. So nobody but root may be able to put another folder in its place.
 
-use std::{fs, io, os::unix::fs::MetadataExt, path::Path};
+use std::{
+    fs, io,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+};
 
-use nix::unistd::{Gid, Uid, User};
-
-use super::privileges::PrivilegeError;
+use nix::{
+    errno::Errno,
+    unistd::{Gid, Uid, User},
+};
 
 /// The account that the packages make.
 const OWN: &str = "anki-syncd";
@@ -44,6 +49,55 @@ pub enum Choice {
     Owner,
     /// Nobody.
     Default,
+}
+
+/// Why the rights cannot be given up.
+#[derive(Debug, thiserror::Error)]
+pub enum PrivilegeError {
+    /// No such account.
+    #[error("run_as: there is no account {0:?} on this machine")]
+    Unknown(String),
+    /// Root would give away a folder that somebody else can exchange.
+    #[error(
+        "started as root, but {} belongs to the account with the number {owner}, which could replace SYNC_BASE ({}): give SYNC_BASE to the account that is to run the server (chown), set `run_as` in the configuration file to that account, or pass --allow-root",
+        part.display(),
+        base.display()
+    )]
+    Exposed {
+        /// The folder.
+        base: PathBuf,
+        /// What is not root's on the way to it.
+        part: PathBuf,
+        /// Whose it is.
+        owner: u32,
+    },
+    /// The account cannot get there.
+    #[error(
+        "started as root, but the account {account} cannot enter {}, and so cannot reach SYNC_BASE ({}): set SYNC_BASE to another folder, such as /var/lib/anki-syncd, or pass --allow-root",
+        part.display(),
+        base.display()
+    )]
+    Closed {
+        /// The folder.
+        base: PathBuf,
+        /// What is closed on the way to it.
+        part: PathBuf,
+        /// To whom.
+        account: String,
+    },
+    /// The system refuses.
+    #[error(
+        "cannot give up root's rights: {0}. Start the server as an ordinary user, or pass --allow-root"
+    )]
+    System(#[from] Errno),
+    /// The system says that it did it, but did not.
+    #[error(
+        "the server still has root's rights after giving them up: set `run_as` to an account other than root"
+    )]
+    Kept,
+    /// The folder, or the process, cannot be looked at.
+    #[error("cannot give up root's rights: {0}")]
+    Io(#[from] io::Error),
 }
 
 impl Account {
@@ -159,7 +213,7 @@ fn check_way(base: &Path, way: &Path, account: &Account, links: u32) -> Result<(
         if found.is_symlink() {
             let links = links
                 .checked_sub(1)
-                .ok_or_else(|| failed(part, &io::Error::from(nix::errno::Errno::ELOOP)))?;
+                .ok_or_else(|| failed(part, &io::Error::from(Errno::ELOOP)))?;
             let target = fs::read_link(part).map_err(|source| failed(part, &source))?;
             let folder = part.parent().unwrap_or(part);
             check_way(base, &folder.join(target), account, links)?;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::unit::{settings, systemctl, words};
+use super::systemctl::{settings, systemctl, words};
 
 const BACKUP: &str = "anki-syncd-backup.service";
 const TIMER: &str = "anki-syncd-backup.timer";

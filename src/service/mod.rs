@@ -17,6 +17,7 @@ pub mod signals;
 pub mod socket_unit;
 pub mod sockets;
 pub mod status;
+pub mod systemctl;
 pub mod unit;
 pub mod watch;
 pub mod watchdog;

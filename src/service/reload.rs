@@ -1,16 +1,18 @@
 //! Settings that are read again while the server runs.
 
 use std::{
-    path::PathBuf,
+    fs,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex as StdMutex, PoisonError},
 };
 
 use tokio::{sync::Mutex, task::spawn_blocking};
 
-use super::{fixed::Fixed, notify, watch::Stamp};
+use super::{fixed::Fixed, notify};
 use crate::{
     account::{changes::Moved, users::Standing},
     config::{Settings, Sources, UserLists, problem::Problems},
+    files::Stamp,
     state::Server,
 };
 
@@ -155,7 +157,7 @@ impl Reloader {
             return;
         };
         let seen = spawn_blocking(move || {
-            let stamp = Stamp::of(&path);
+            let stamp = stamp(&path);
             (path, stamp)
         });
         if let Ok(seen) = seen.await {
@@ -207,8 +209,13 @@ fn problem(error: &dyn std::fmt::Display) -> Problems {
 
 fn users_file(lists: &UserLists) -> Option<(PathBuf, Option<Stamp>)> {
     let path = lists.file.clone().filter(|_| !lists.from_environment)?;
-    let stamp = Stamp::of(&path);
+    let stamp = stamp(&path);
     Some((path, stamp))
+}
+
+/// None if there is no such file, or it cannot be seen from here.
+pub(super) fn stamp(path: &Path) -> Option<Stamp> {
+    fs::metadata(path).ok().as_ref().map(Stamp::of)
 }
 
 /// Why a list of users in place of the credential would change nothing.

@@ -43,7 +43,7 @@ pub async fn until_idle(server: &Server, idle: Duration) {
     let mut since = Instant::now();
     while since.elapsed() < idle {
         sleep(LOOK_AGAIN.min(idle)).await;
-        if server.pulse.connections() > 0 || is_busy(server) || server.vaults.is_tidying() {
+        if server.statistics.connections() > 0 || is_busy(server) || server.vaults.is_tidying() {
             since = Instant::now();
         }
     }
@@ -59,7 +59,7 @@ pub async fn until_quiet(server: &Server) {
         if is_busy(server) {
             notify::extend_timeout(LONGEST_DRAIN);
             since = Instant::now();
-        } else if server.pulse.connections() == 0 || since.elapsed() >= LULL {
+        } else if server.statistics.connections() == 0 || since.elapsed() >= LULL {
             return;
         }
         sleep(LOOK_AGAIN).await;
@@ -82,7 +82,7 @@ async fn asking(work: impl Future<Output = ()>, ask: impl Fn()) -> bool {
 }
 
 fn is_busy(server: &Server) -> bool {
-    server.pulse.requests() > 0 || server.vaults.is_in_conversation()
+    server.statistics.requests() > 0 || server.vaults.is_in_conversation()
 }
 
 #[cfg(test)]

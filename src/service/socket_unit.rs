@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use super::{
     listeners::{holder, is_listened_at},
-    unit::{SERVICE, is_active, settings, systemctl},
+    systemctl::{SERVICE, is_active, settings, systemctl},
 };
 
 const SOCKET: &str = "anki-syncd.socket";

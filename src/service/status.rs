@@ -7,7 +7,7 @@ use tokio::time::interval;
 
 use super::notify;
 use crate::{
-    state::{Server, pulse::LastSync},
+    state::{Server, statistics::LastSync},
     vault::room::NearlyFull,
 };
 
@@ -28,7 +28,7 @@ pub async fn run(server: &Server) {
                     server.vaults.devices(),
                     server.accounts.count(),
                     server.accounts.kept_out(),
-                    server.pulse.last_sync(),
+                    server.statistics.last_sync(),
                     &zone,
                 )
             },

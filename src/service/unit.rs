@@ -4,14 +4,14 @@ use std::{
     collections::HashMap,
     fs, io,
     path::{Path, PathBuf},
-    process::Command,
 };
 
-use super::socket_unit::SocketUnit;
+use super::{
+    socket_unit::SocketUnit,
+    systemctl::{SERVICE, settings, systemctl, words},
+};
 use crate::config::NO_USERS_FILE;
 
-/// Its name.
-pub const SERVICE: &str = "anki-syncd.service";
 const STATE_ROOT: &str = "/var/lib";
 
 /// What the unit's definition and state say.
@@ -137,26 +137,6 @@ impl Unit {
     }
 }
 
-/// Whether a unit is running.
-pub(super) fn is_active(unit: &str) -> bool {
-    systemctl(&["is-active", unit]).is_some()
-}
-
-/// What systemd answers; none if it says no, or is not there.
-pub(super) fn systemctl(arguments: &[&str]) -> Option<String> {
-    let output = Command::new("systemctl").args(arguments).output().ok()?;
-    output
-        .status
-        .success()
-        .then(|| String::from_utf8_lossy(&output.stdout).into_owned())
-}
-
-/// The settings in a unit's text, in their order.
-pub(super) fn settings(text: &str) -> impl Iterator<Item = (&str, &str)> {
-    let settings = text.lines().filter_map(|line| line.split_once('='));
-    settings.map(|(name, value)| (name.trim(), value.trim()))
-}
-
 /// The last word of a unit's text on the users' credential; an empty one takes it back. What
 /// the unit holds itself counts if there is none to be loaded.
 fn users_credential(text: &str) -> Option<UsersCredential> {
@@ -221,24 +201,6 @@ fn unquoted(value: &str) -> String {
         }
     }
     text
-}
-
-/// Splits at blanks that are not in double quotes, as systemd shows lists. Not `shlex`: systemd
-/// shows the arguments of `ExecStart=` without quotes, so that one apostrophe would lose them all.
-pub(super) fn words(text: &str) -> Vec<String> {
-    let mut words = Vec::new();
-    let (mut word, mut quoted) = (String::new(), false);
-    for char in text.chars() {
-        match char {
-            '"' => quoted = !quoted,
-            blank if blank.is_whitespace() && !quoted => {
-                words.extend(Some(std::mem::take(&mut word)).filter(|word| !word.is_empty()));
-            }
-            other => word.push(other),
-        }
-    }
-    words.extend(Some(word).filter(|word| !word.is_empty()));
-    words
 }
 
 #[cfg(test)]

@@ -22,41 +22,41 @@ pub(super) struct Activity(Mutex<HashMap<DeviceId, Seen>>);
 struct Seen {
     requests: usize,
     last: Instant,
-    told: Option<Told>,
-    misjudged: Option<Misjudged>,
+    meta: Option<MetaAnswer>,
+    stale_usn: Option<StaleUsn>,
 }
 
-/// What `meta` told a device, which decides by it how to sync.
+/// What `meta` answered a device, which decides by it how to sync.
 #[derive(Debug, Clone, Copy)]
-pub struct Told {
+pub struct MetaAnswer {
     /// The collection's schema stamp.
     pub schema: i64,
     /// The collection's USN.
     pub usn: Usn,
 }
 
-/// A device counts on from what it was told. When another one has finished a sync between
+/// A device counts on from what `meta` answered. When another one has finished a sync between
 /// that and its own, it believes to have seen less than it has.
 #[derive(Debug, Clone, Copy)]
-struct Misjudged {
+struct StaleUsn {
     believed: Usn,
     actual: Usn,
 }
 
 impl Activity {
-    /// What the device was told last, if lately.
-    pub(super) fn told(&self, device: DeviceId) -> Option<Told> {
-        self.lock().get(&device)?.told
+    /// What `meta` answered the device last, if lately.
+    pub(super) fn meta(&self, device: DeviceId) -> Option<MetaAnswer> {
+        self.lock().get(&device)?.meta
     }
 
     /// Notes that the device has finished a sync, whose objects have this number.
     pub(super) fn finished(&self, device: DeviceId, usn: Usn) {
         self.with(device, |seen| {
-            seen.misjudged = seen
-                .told
-                .filter(|told| told.usn != usn)
-                .map(|told| Misjudged {
-                    believed: told.usn.next(),
+            seen.stale_usn = seen
+                .meta
+                .filter(|meta| meta.usn != usn)
+                .map(|meta| StaleUsn {
+                    believed: meta.usn.next(),
                     actual: usn.next(),
                 });
         });
@@ -93,34 +93,34 @@ impl Vault {
     /// this its own objects would count as another's, which prevail over a change of its
     /// own within the same second.
     pub fn seen_before(&self, device: DeviceId, claimed: Usn) -> Usn {
-        let misjudged = self
+        let stale_usn = self
             .activity
             .lock()
             .get(&device)
-            .and_then(|seen| seen.misjudged);
-        match misjudged {
-            Some(Misjudged { believed, actual }) if believed == claimed => actual,
+            .and_then(|seen| seen.stale_usn);
+        match stale_usn {
+            Some(StaleUsn { believed, actual }) if believed == claimed => actual,
             _ => claimed,
         }
     }
 
     /// Notes that a request of this device is under way, as long as the result lives.
     #[must_use]
-    pub fn attend(self: &Arc<Self>, device: DeviceId) -> Attendance {
+    pub fn active_request(self: &Arc<Self>, device: DeviceId) -> ActiveRequest {
         let now = Instant::now();
         let mut devices = self.activity.lock();
         devices.retain(|_, seen| {
-            seen.requests > 0 || seen.misjudged.is_some() || now - seen.last < ABANDONED
+            seen.requests > 0 || seen.stale_usn.is_some() || now - seen.last < ABANDONED
         });
         let seen = Seen {
             requests: 0,
             last: now,
-            told: None,
-            misjudged: None,
+            meta: None,
+            stale_usn: None,
         };
         devices.entry(device).or_insert(seen).requests += 1;
         drop(devices);
-        Attendance {
+        ActiveRequest {
             vault: Arc::clone(self),
             device,
             since: now,
@@ -129,26 +129,26 @@ impl Vault {
 }
 
 /// A request of a device is under way.
-pub struct Attendance {
+pub struct ActiveRequest {
     vault: Arc<Vault>,
     device: DeviceId,
     since: Instant,
 }
 
-impl Attendance {
+impl ActiveRequest {
     /// When the request came.
     pub fn since(&self) -> Instant {
         self.since
     }
 
-    /// Notes what the device is told, or that what it was told is out of date by its own doing.
-    pub fn tell(&self, told: Option<Told>) {
+    /// Notes what `meta` answers the device, or that the last answer is out of date by its own doing.
+    pub fn answered_meta(&self, meta: Option<MetaAnswer>) {
         let activity = &self.vault.activity;
-        activity.with(self.device, |seen| seen.told = told);
+        activity.with(self.device, |seen| seen.meta = meta);
     }
 }
 
-impl Drop for Attendance {
+impl Drop for ActiveRequest {
     fn drop(&mut self) {
         self.vault.activity.with(self.device, |seen| {
             seen.requests -= 1;

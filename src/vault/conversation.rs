@@ -236,7 +236,7 @@ impl Vault {
         device: DeviceId,
         work: impl FnOnce(&Connection) -> collection::Result<(Conversation, R)> + Send + 'static,
     ) -> Result<R, Error> {
-        let told = self.activity.told(device);
+        let told = self.activity.meta(device);
         let vault = Arc::clone(self);
         self.in_turn(device, move |open| {
             let Open {

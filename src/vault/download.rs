@@ -9,7 +9,7 @@
 use std::{
     fs::{File, Metadata},
     io::{self, Read, Seek, SeekFrom},
-    os::unix::fs::{FileExt, MetadataExt},
+    os::unix::fs::FileExt,
     path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
@@ -22,6 +22,7 @@ use crate::{
     clock,
     collection::{file::downgrade_copy, open::Stamps},
     disk::{Promise, Purpose},
+    files::Stamp,
 };
 
 /// Of one user, at a time: of ten devices whose downloads stand still, each with a copy of a
@@ -97,12 +98,12 @@ impl Form {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct State {
     stamps: Stamps,
-    file: (u64, u64, i64, i64),
+    file: Stamp,
 }
 
 impl State {
     fn new(stamps: Stamps, file: &Metadata) -> Self {
-        let file = (file.ino(), file.len(), file.mtime(), file.mtime_nsec());
+        let file = Stamp::of(file);
         Self { stamps, file }
     }
 }

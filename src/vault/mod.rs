@@ -16,9 +16,7 @@ pub mod conversation;
 pub mod download;
 mod error;
 pub mod hand_over;
-mod keeping;
 mod leftovers;
-pub mod lobby;
 mod media;
 mod moving;
 pub mod renames;
@@ -29,8 +27,10 @@ pub mod room;
 mod served;
 mod slot;
 pub mod snapshot;
+mod snapshot_janitor;
 mod turns;
 pub mod upkeep;
+pub mod upload_queue;
 pub mod usage;
 mod vaults;
 pub mod workers;
@@ -60,12 +60,12 @@ use activity::Activity;
 use base::{empty_folder, remove_unfinished};
 use conversation::{ABANDONED, Conversation, SILENCE};
 use download::Copies;
-use keeping::Keeping;
 use media::Unsettled;
 use restored::Restores;
 use room::{Free, Room};
 use slot::Slot;
 use snapshot::Snapshots;
+use snapshot_janitor::SnapshotJanitor;
 use turns::Turns;
 use workers::{Share, Workers};
 
@@ -98,7 +98,7 @@ pub struct Vault {
     restores: Restores,
     copies: Copies,
     disk: Disk,
-    keeping: Arc<Keeping>,
+    janitor: Arc<SnapshotJanitor>,
     share: Share,
     operator: Share,
 }
@@ -113,7 +113,7 @@ impl Vault {
     fn prepare(
         folder: PathBuf,
         disk: Disk,
-        keeping: Arc<Keeping>,
+        janitor: Arc<SnapshotJanitor>,
         workers: &Workers,
     ) -> Result<Self, Error> {
         let temporary = folder.join(layout::TEMPORARY);
@@ -130,7 +130,7 @@ impl Vault {
             turns: Arc::default(),
             copies: Copies::default(),
             disk,
-            keeping,
+            janitor,
             share: workers.share(),
             operator: workers.operator(),
         };
@@ -156,7 +156,7 @@ impl Vault {
 
     /// Compresses and thins them out, in the background.
     fn tidy_snapshots(&self) {
-        Arc::clone(&self.keeping).tidy(self.snapshots.clone());
+        Arc::clone(&self.janitor).tidy(self.snapshots.clone());
     }
 
     /// Does some work with the collection, which is opened, or created empty, as needed.

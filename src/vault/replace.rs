@@ -36,7 +36,7 @@ impl Vault {
     ) -> Result<i64, Error> {
         let (upload, summary) = checked(&self.share, upload).await?;
         let (schema, modified) = (summary.schema_changed, summary.modified_ms);
-        let keeps = self.keeping.retention().newest > 0;
+        let keeps = self.janitor.retention().newest > 0;
         let vault = Arc::clone(self);
         self.in_turn_alone(device, move |open| {
             let why = keeps.then_some(Why::BeforeUpload);

@@ -12,8 +12,8 @@ use tokio::{
 };
 
 use super::{
-    Error, IDLE, Vault, base::Base, keeping::Keeping, lobby::Lobby, retention::Retention,
-    room::Free, served::Served, workers::Workers,
+    Error, IDLE, Vault, base::Base, retention::Retention, room::Free, served::Served,
+    snapshot_janitor::SnapshotJanitor, upload_queue::UploadQueue, workers::Workers,
 };
 use crate::{
     account::name::UserName,
@@ -26,8 +26,8 @@ const MOMENT: Duration = Duration::from_secs(1);
 /// All users' vaults.
 pub struct Vaults {
     pub(super) base: Base,
-    lobby: Lobby,
-    pub(super) keeping: Arc<Keeping>,
+    upload_queue: UploadQueue,
+    pub(super) janitor: Arc<SnapshotJanitor>,
     /// Held while users are renamed: two renames at once could both find that a name is free.
     pub(super) moving: TurnMutex<()>,
     workers: Workers,
@@ -44,8 +44,8 @@ impl Vaults {
         let workers = Workers::default();
         let disk = Disk::new(base.path().to_owned());
         Self {
-            lobby: Lobby::new(base.temporary(), disk.clone(), workers.strangers()),
-            keeping: Arc::new(Keeping::new(retention)),
+            upload_queue: UploadQueue::new(base.temporary(), disk.clone(), workers.strangers()),
+            janitor: Arc::new(SnapshotJanitor::new(retention)),
             served: Served::new(base.path()),
             base,
             moving: TurnMutex::default(),
@@ -56,8 +56,8 @@ impl Vaults {
     }
 
     /// Room for what comes from clients that are not known yet.
-    pub fn lobby(&self) -> &Lobby {
-        &self.lobby
+    pub fn upload_queue(&self) -> &UploadQueue {
+        &self.upload_queue
     }
 
     /// The threads for work on users' data.
@@ -72,7 +72,7 @@ impl Vaults {
 
     /// Changes how many snapshots are kept from now on.
     pub fn retain(&self, retention: Retention) {
-        self.keeping.retain(retention);
+        self.janitor.retain(retention);
     }
 
     /// A user's vault. The first time, what a crash left behind is cleared away.
@@ -84,13 +84,13 @@ impl Vaults {
         if let Some(vault) = cell.get() {
             return Ok(Arc::clone(vault));
         }
-        let (folder, keeping) = (self.base.user_folder(user), Arc::clone(&self.keeping));
+        let (folder, janitor) = (self.base.user_folder(user), Arc::clone(&self.janitor));
         let (workers, served) = (self.workers.clone(), self.served.clone());
         let disk = self.disk.below(folder.clone());
         let user = user.clone();
         let prepare = move || {
             served.admit(&user)?;
-            let vault = Vault::prepare(folder, disk, keeping, &workers)?;
+            let vault = Vault::prepare(folder, disk, janitor, &workers)?;
             match served.note(&user) {
                 // No reason to keep data from their user that are there.
                 Err(error) if disk::fault(&error) == Some(Fault::Full) => {
@@ -139,8 +139,8 @@ impl Vaults {
     /// what goes on in the background is left for another time. None of it waits for another.
     pub async fn close_all(&self) {
         let mut closing = JoinSet::new();
-        let keeping = Arc::clone(&self.keeping);
-        closing.spawn(async move { keeping.stop().await });
+        let janitor = Arc::clone(&self.janitor);
+        closing.spawn(async move { janitor.stop().await });
         for vault in self.prepared() {
             closing.spawn(async move {
                 vault.collection.close().await;
@@ -166,7 +166,7 @@ impl Vaults {
 
     /// Whether snapshots are being compressed.
     pub fn is_tidying(&self) -> bool {
-        self.keeping.is_busy()
+        self.janitor.is_busy()
     }
 
     /// Whether a normal sync is under way whose device has not fallen silent.

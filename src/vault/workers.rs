@@ -99,9 +99,9 @@ enum Priority {
 }
 
 /// What work fails with.
-pub trait Failure: From<Interrupted> + From<JoinError> + Send + 'static {}
+pub trait WorkError: From<Interrupted> + From<JoinError> + Send + 'static {}
 
-impl<E: From<Interrupted> + From<JoinError> + Send + 'static> Failure for E {}
+impl<E: From<Interrupted> + From<JoinError> + Send + 'static> WorkError for E {}
 
 /// All threads.
 #[derive(Clone)]
@@ -270,7 +270,7 @@ impl Share {
     ) -> Result<R, E>
     where
         R: Send + 'static,
-        E: Failure,
+        E: WorkError,
     {
         self.job(Budget::REQUEST, &[], Priority::Usual, work).await
     }
@@ -284,7 +284,7 @@ impl Share {
     ) -> Result<R, E>
     where
         R: Send + 'static,
-        E: Failure,
+        E: WorkError,
     {
         let priority = if bytes < LARGE {
             Priority::Usual
@@ -302,7 +302,7 @@ impl Share {
     ) -> Result<R, E>
     where
         R: Send + 'static,
-        E: Failure,
+        E: WorkError,
     {
         let budget = Budget::of_file(bytes);
         self.job(budget, &self.file_turns, self.long_work, work)
@@ -319,7 +319,7 @@ impl Share {
     ) -> Result<R, E>
     where
         R: Send + 'static,
-        E: Failure,
+        E: WorkError,
     {
         let job = Arc::new(Job::new(budget, self.threads.stop.clone()));
         let client = Client(Arc::clone(&job));
@@ -344,7 +344,7 @@ impl Share {
     ) -> Result<R, E>
     where
         R: Send + 'static,
-        E: Failure,
+        E: WorkError,
     {
         let job = Arc::clone(job);
         let mut taken = Vec::new();

@@ -151,19 +151,19 @@ impl<'de> Visitor<'de> for Append<'_> {
 /// room as a string of its own than its member does in the text.
 struct Members {
     begin: usize,
-    places: Vec<Place>,
+    places: Vec<Span>,
     in_order: bool,
 }
 
 /// Positions after the object's beginning; `{` is not counted.
 #[derive(Clone, Copy)]
-struct Place {
+struct Span {
     begin: u32,
     key_end: u32,
     end: u32,
 }
 
-impl Place {
+impl Span {
     fn key(self, text: &str) -> Cow<'_, str> {
         let quoted = &text[self.begin as usize..self.key_end as usize];
         if quoted.contains('\\') {
@@ -189,7 +189,7 @@ impl Members {
         key: std::ops::Range<usize>,
     ) -> Result<(), std::num::TryFromIntError> {
         let position = |at: usize| u32::try_from(at - self.begin);
-        let place = Place {
+        let place = Span {
             begin: position(key.start)?,
             key_end: position(key.end)?,
             end: position(text.len())?,

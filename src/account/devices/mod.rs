@@ -42,7 +42,7 @@ use own::Own;
 
 pub use loaded::NotRead;
 pub use name::DeviceName;
-pub use record::{Record, Sighting, version_and_platform};
+pub use record::{ClientInfo, Record, version_and_platform};
 
 /// At most this long after a request the file knows of it.
 const BATCH: Duration = Duration::from_secs(5);
@@ -119,8 +119,8 @@ impl Devices {
     }
 
     /// Notes that a device has logged in, or shown a genuine key.
-    pub fn seen(&self, device: &Device, sighting: Sighting) {
-        self.update(device, sighting, |_, _| {});
+    pub fn seen(&self, device: &Device, client_info: ClientInfo) {
+        self.update(device, client_info, |_, _| {});
     }
 
     /// Notes that a device has synced, what it did, and the modification stamp of the collection
@@ -128,11 +128,11 @@ impl Devices {
     pub fn synced(
         &self,
         device: &Device,
-        sighting: Sighting,
+        client_info: ClientInfo,
         action: String,
         modified: Option<i64>,
     ) {
-        self.update(device, sighting, |record, now| {
+        self.update(device, client_info, |record, now| {
             record.last_sync = Some(now);
             record.last_action = Some(action);
             record.modified = modified.or(record.modified);
@@ -170,14 +170,19 @@ impl Devices {
         })
     }
 
-    fn update(&self, device: &Device, sighting: Sighting, change: impl FnOnce(&mut Record, i64)) {
+    fn update(
+        &self,
+        device: &Device,
+        client_info: ClientInfo,
+        change: impl FnOnce(&mut Record, i64),
+    ) {
         let now = clock::now_secs();
         // None if the user has been renamed or removed since it was let in.
         let Some(own) = self.loaded(&device.user) else {
             return;
         };
         own.known().update(device, now, |record| {
-            record.see(device, sighting, now);
+            record.see(device, client_info, now);
             change(record, now);
         });
     }

@@ -47,7 +47,7 @@ pub struct Record {
 
 /// What a request tells of its device.
 #[derive(Debug, Clone, Copy)]
-pub struct Sighting<'a> {
+pub struct ClientInfo<'a> {
     /// Its version, build and platform.
     pub client: &'a str,
     /// Where it is.
@@ -72,12 +72,12 @@ impl Record {
         }
     }
 
-    pub(super) fn see(&mut self, device: &Device, sighting: Sighting, now: i64) {
+    pub(super) fn see(&mut self, device: &Device, client_info: ClientInfo, now: i64) {
         self.last_seen = now;
         self.password = device.password;
         for (field, seen) in [
-            (&mut self.client, sighting.client),
-            (&mut self.address, sighting.address),
+            (&mut self.client, client_info.client),
+            (&mut self.address, client_info.address),
         ] {
             // A login of an old client does not say what it is.
             if !seen.is_empty() && field != seen {

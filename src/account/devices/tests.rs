@@ -7,7 +7,7 @@ use crate::account::secret::PasswordMark;
 
 mod taken_over;
 
-const SEEN: Sighting = Sighting {
+const SEEN: ClientInfo = ClientInfo {
     client: "26.09.3,abc,linux",
     address: "192.0.2.1",
 };
@@ -72,7 +72,7 @@ async fn what_was_stored_is_known_again_by_the_next_process() {
     let base = base();
     let devices = open(&base).await;
     devices.seen(&device(1), SEEN);
-    let silent = Sighting { client: "", ..SEEN };
+    let silent = ClientInfo { client: "", ..SEEN };
     devices.synced(&device(1), silent, "sent 1, received 2".to_owned(), Some(7));
     devices.store().await.unwrap();
     let records = listed(&devices).await;

@@ -26,7 +26,7 @@ use tokio_rustls::{
     },
 };
 
-use super::place::Place;
+use super::endpoint::Endpoint;
 
 /// How long an answer may take.
 pub const PATIENCE: Duration = Duration::from_secs(5);
@@ -41,7 +41,7 @@ type Body = Either<Full<Bytes>, StreamBody<Pending<Result<Frame<Bytes>, Infallib
 
 /// Why there is no answer.
 #[derive(Debug)]
-pub enum Failure {
+pub enum NoAnswer {
     /// The name leads to no address.
     Unknown(io::Error),
     Io(io::Error),
@@ -52,7 +52,7 @@ pub enum Failure {
     NotHttp,
 }
 
-impl Failure {
+impl NoAnswer {
     /// An error of TLS travels inside one of the connection.
     fn of(error: &io::Error) -> Self {
         match error.get_ref().and_then(|inner| inner.downcast_ref()) {
@@ -62,7 +62,7 @@ impl Failure {
     }
 }
 
-impl From<hyper::Error> for Failure {
+impl From<hyper::Error> for NoAnswer {
     fn from(error: hyper::Error) -> Self {
         let cause = error.source().and_then(|cause| cause.downcast_ref());
         match cause {
@@ -77,9 +77,9 @@ impl From<hyper::Error> for Failure {
 trait Connection: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection for T {}
 
-impl Place {
+impl Endpoint {
     /// Asks for something below the address, without a body.
-    pub async fn get(&self, path: &str) -> Result<Answer, Failure> {
+    pub async fn get(&self, path: &str) -> Result<Answer, NoAnswer> {
         let body = Either::Left(Full::default());
         let request = self.request(Method::GET, path);
         self.ask(ALL_VERSIONS, request, body, PATIENCE).await
@@ -92,7 +92,7 @@ impl Place {
         header: &str,
         body: Vec<u8>,
         patience: Duration,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<Answer, NoAnswer> {
         let request = self.posting(method, header, body.len() as u64);
         let body = Either::Left(Full::from(body));
         self.ask(ALL_VERSIONS, request, body, patience).await
@@ -122,7 +122,7 @@ impl Place {
             return false;
         }
         match self.secured().connect(ALL_VERSIONS).await {
-            Err(Failure::Tls(error)) => !matches!(error, rustls::Error::InvalidMessage(_)),
+            Err(NoAnswer::Tls(error)) => !matches!(error, rustls::Error::InvalidMessage(_)),
             connected => connected.is_ok(),
         }
     }
@@ -148,10 +148,10 @@ impl Place {
         request: Builder,
         body: Body,
         patience: Duration,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<Answer, NoAnswer> {
         let request = request.body(body);
         // As an address is that cannot be asked at.
-        let request = request.map_err(|error| Failure::Unknown(io::Error::other(error)))?;
+        let request = request.map_err(|error| NoAnswer::Unknown(io::Error::other(error)))?;
         let connection = self.connect(versions).await?;
         within(patience, async {
             let (mut sender, connection) = handshake(TokioIo::new(connection)).await?;
@@ -165,28 +165,28 @@ impl Place {
     async fn connect(
         &self,
         versions: &[&'static SupportedProtocolVersion],
-    ) -> Result<Box<dyn Connection>, Failure> {
+    ) -> Result<Box<dyn Connection>, NoAnswer> {
         let stream = self.dial().await?;
         if !self.is_tls() {
             return Ok(Box::new(stream));
         }
         let name = ServerName::try_from(self.host().to_owned())
-            .map_err(|error| Failure::Unknown(io::Error::other(error)))?;
+            .map_err(|error| NoAnswer::Unknown(io::Error::other(error)))?;
         let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_protocol_versions(versions)
-            .map_err(Failure::Tls)?
+            .map_err(NoAnswer::Tls)?
             .with_root_certificates(trusted())
             .with_no_client_auth();
         let secured = TlsConnector::from(Arc::new(config)).connect(name, stream);
-        let secured = async { secured.await.map_err(|error| Failure::of(&error)) };
+        let secured = async { secured.await.map_err(|error| NoAnswer::of(&error)) };
         Ok(Box::new(within(PATIENCE, secured).await?))
     }
 
-    async fn dial(&self) -> Result<TcpStream, Failure> {
+    async fn dial(&self) -> Result<TcpStream, NoAnswer> {
         let addresses = lookup_host((self.host(), self.port())).await;
-        let mut failure = Failure::Unknown(io::ErrorKind::AddrNotAvailable.into());
-        for address in addresses.map_err(Failure::Unknown)? {
-            let connected = async { TcpStream::connect(address).await.map_err(Failure::Io) };
+        let mut failure = NoAnswer::Unknown(io::ErrorKind::AddrNotAvailable.into());
+        for address in addresses.map_err(NoAnswer::Unknown)? {
+            let connected = async { TcpStream::connect(address).await.map_err(NoAnswer::Io) };
             match within(PATIENCE, connected).await {
                 Ok(stream) => return Ok(stream),
                 Err(error) => failure = error,
@@ -198,9 +198,9 @@ impl Place {
 
 async fn within<T>(
     patience: Duration,
-    work: impl Future<Output = Result<T, Failure>>,
-) -> Result<T, Failure> {
-    let late = Failure::Io(io::ErrorKind::TimedOut.into());
+    work: impl Future<Output = Result<T, NoAnswer>>,
+) -> Result<T, NoAnswer> {
+    let late = NoAnswer::Io(io::ErrorKind::TimedOut.into());
     timeout(patience, work).await.unwrap_or(Err(late))
 }
 

@@ -6,36 +6,36 @@ use tokio_rustls::rustls::{AlertDescription, CertificateError, Error};
 
 use super::{
     super::finding::{Findings, Id},
-    exchange::Failure,
+    exchange::NoAnswer,
 };
 
 /// Reports why no answer came, and what to do.
-pub fn unreachable(url: &str, failure: &Failure, findings: &mut Findings) {
+pub fn unreachable(url: &str, failure: &NoAnswer, findings: &mut Findings) {
     let (id, what) = match failure {
-        Failure::Unknown(error) => (
+        NoAnswer::Unknown(error) => (
             Id::LoginUnknownHost,
             format!("the name cannot be resolved: {error}"),
         ),
-        Failure::Tls(Error::InvalidCertificate(reason)) => {
+        NoAnswer::Tls(Error::InvalidCertificate(reason)) => {
             return certificate(url, reason, findings);
         }
-        Failure::Tls(Error::AlertReceived(AlertDescription::ProtocolVersion)) => (
+        NoAnswer::Tls(Error::AlertReceived(AlertDescription::ProtocolVersion)) => (
             Id::LoginTlsVersion,
             "the server supports neither TLS 1.2 nor TLS 1.3".to_owned(),
         ),
-        Failure::Tls(Error::InvalidMessage(_)) => (
+        NoAnswer::Tls(Error::InvalidMessage(_)) => (
             Id::LoginNotTls,
             "this port accepts http only, not https".to_owned(),
         ),
-        Failure::Tls(other) => (Id::LoginTls, format!("TLS fails: {other}")),
-        Failure::NeedsTls => (Id::LoginNeedsTls, "this port accepts https only".to_owned()),
-        Failure::NotHttp => {
+        NoAnswer::Tls(other) => (Id::LoginTls, format!("TLS fails: {other}")),
+        NoAnswer::NeedsTls => (Id::LoginNeedsTls, "this port accepts https only".to_owned()),
+        NoAnswer::NotHttp => {
             let what = "something other than a web server answers";
             let remedy = "Check the port of the address.";
             findings.advise(Id::LoginForeign, url, what, remedy);
             return;
         }
-        Failure::Io(error) => match error.kind() {
+        NoAnswer::Io(error) => match error.kind() {
             io::ErrorKind::ConnectionRefused => {
                 (Id::LoginRefused, "nothing listens there".to_owned())
             }

@@ -1,8 +1,8 @@
 //! Whether a device could log in at an address, tried as a device does it.
 
+mod endpoint;
 mod exchange;
 mod explain;
-mod place;
 
 use std::io;
 
@@ -12,9 +12,9 @@ use tokio::runtime;
 
 use super::finding::{Findings, Id, Severity};
 use crate::account::throttle::LONGEST;
-use exchange::{Answer, Failure, PATIENCE};
+use endpoint::{AddressError, Endpoint, shown};
+use exchange::{Answer, NoAnswer, PATIENCE};
 use explain::unreachable;
-use place::{AddressError, Place, shown};
 
 /// Can be no user's name, so that the server counts no failed login.
 const NOBODY: &str = ".anki-syncd-check";
@@ -35,7 +35,7 @@ pub fn check(
     findings: &mut Findings,
 ) -> io::Result<()> {
     let before = findings.0.len();
-    let place = Place::new(url);
+    let place = Endpoint::new(url);
     let url = &shown(url);
     match place {
         Ok(place) => runtime::Builder::new_current_thread()
@@ -67,7 +67,7 @@ pub fn check(
 /// Without a login, one that has to be refused.
 async fn try_out(
     url: &str,
-    place: &Place,
+    place: &Endpoint,
     login: Option<&Login>,
     limit: Option<u64>,
     findings: &mut Findings,
@@ -75,10 +75,10 @@ async fn try_out(
     // Whether anything answers, whatever it says: where devices ask counts.
     if let Err(failure) = place.get("health").await {
         let failure = match failure {
-            Failure::Io(error) if is_cut_off(&error) && place.wants_tls().await => {
-                Failure::NeedsTls
+            NoAnswer::Io(error) if is_cut_off(&error) && place.wants_tls().await => {
+                NoAnswer::NeedsTls
             }
-            Failure::NotHttp if place.wants_tls().await => Failure::NeedsTls,
+            NoAnswer::NotHttp if place.wants_tls().await => NoAnswer::NeedsTls,
             other => other,
         };
         return unreachable(url, &failure, findings);
@@ -131,10 +131,10 @@ fn header() -> String {
     json!({"v": 11, "k": "", "c": CLIENT, "s": "check"}).to_string()
 }
 
-async fn log_in(place: &Place, login: Option<&Login>) -> Result<Answer, Failure> {
+async fn log_in(place: &Endpoint, login: Option<&Login>) -> Result<Answer, NoAnswer> {
     let (user, password) = login.map_or((NOBODY, "-"), |login| (&login.user, &login.password));
     let message = json!({"u": user, "p": password}).to_string();
-    let body = zstd::encode_all(message.as_bytes(), 1).map_err(Failure::Io)?;
+    let body = zstd::encode_all(message.as_bytes(), 1).map_err(NoAnswer::Io)?;
     let patience = LONGEST + PATIENCE;
     place.post("sync/hostKey", &header(), body, patience).await
 }
@@ -155,7 +155,7 @@ fn is_page(answer: &Answer) -> bool {
 
 fn judge(
     url: &str,
-    place: &Place,
+    place: &Endpoint,
     answer: &Answer,
     login: Option<&Login>,
     findings: &mut Findings,
@@ -201,7 +201,7 @@ fn judge(
 }
 
 /// Something else than a sync server has answered.
-fn unexpected(url: &str, place: &Place, status: u16, findings: &mut Findings) {
+fn unexpected(url: &str, place: &Endpoint, status: u16, findings: &mut Findings) {
     let (id, what, remedy) = match status {
         301 | 302 | 303 | 307 | 308 => (
             Id::LoginRedirected,

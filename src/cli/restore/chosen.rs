@@ -10,7 +10,7 @@ use crate::{
     account::name::UserName,
     cli::context::CommandError,
     clock,
-    control::Source,
+    control::RestoreFrom,
     layout,
     sqlite::{WAL, beside},
     vault::snapshot::{Snapshot, Why},
@@ -24,10 +24,10 @@ pub enum Chosen {
 
 impl Chosen {
     /// As the server is told.
-    pub fn source(&self) -> Source {
+    pub fn source(&self) -> RestoreFrom {
         match self {
-            Self::Snapshot(name) => Source::Snapshot(name.clone()),
-            Self::File(collection) => Source::Sent(collection.bytes),
+            Self::Snapshot(name) => RestoreFrom::Snapshot(name.clone()),
+            Self::File(collection) => RestoreFrom::Sent(collection.bytes),
         }
     }
 

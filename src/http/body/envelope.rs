@@ -4,7 +4,9 @@ use std::io::Write;
 
 use hyper::{body::Incoming, header::CONTENT_TYPE, http::request::Parts};
 
-use super::{BodyError, BodyLimits, caller::Caller, direct, discard, multipart, next, spool::Data};
+use super::{
+    BodyError, BodyLimits, caller::Caller, direct, discard, multipart, next, spool::FormData,
+};
 use crate::{
     disk::Spool,
     http::connections::Guest,
@@ -23,7 +25,7 @@ pub struct Content {
 
 enum Source {
     Direct(Incoming),
-    Multipart(Data),
+    Multipart(FormData),
 }
 
 impl Content {
@@ -52,7 +54,7 @@ impl Content {
         self,
         mut to: W,
     ) -> Result<W, BodyError> {
-        if matches!(self.source, Source::Multipart(Data::Missing)) {
+        if matches!(self.source, Source::Multipart(FormData::Missing)) {
             to.write_all(b"{}")?;
             return Ok(to);
         }
@@ -95,7 +97,7 @@ pub async fn open(
         Ok(Some(caller)) => (caller, Source::Direct(body)),
         Ok(None) if head.method == hyper::Method::GET => {
             let caller = multipart::caller_in_query(head.uri.query().unwrap_or_default())?;
-            (caller, Source::Multipart(Data::Missing))
+            (caller, Source::Multipart(FormData::Missing))
         }
         Ok(None) => match multipart::boundary(head.headers.get(CONTENT_TYPE)) {
             Ok(boundary) => {
@@ -116,8 +118,8 @@ pub async fn open(
         source,
         limits,
         // Until its sender is known.
-        share: server.vaults.lobby().share().clone(),
-        kept: server.vaults.lobby().spool(),
+        share: server.vaults.upload_queue().share().clone(),
+        kept: server.vaults.upload_queue().spool(),
     };
     Ok((caller, content))
 }

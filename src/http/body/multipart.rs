@@ -18,7 +18,7 @@ use super::{
     BodyError, BodyLimits,
     caller::Caller,
     discard, next,
-    spool::{Data, Spool},
+    spool::{FormData, Spool},
 };
 use crate::{http::connections::Guest, state::Server};
 
@@ -55,7 +55,7 @@ pub async fn read(
     boundary: String,
     mut body: Incoming,
     limits: BodyLimits,
-) -> Result<(Caller, Data), BodyError> {
+) -> Result<(Caller, FormData), BodyError> {
     let form = read_form(server, guest, boundary, &mut body, limits).await;
     if !matches!(form, Err(BodyError::Stalled | BodyError::Connection(_))) {
         // The form may end before the body does.
@@ -70,10 +70,10 @@ async fn read_form(
     boundary: String,
     body: &mut Incoming,
     limits: BodyLimits,
-) -> Result<(Caller, Data), BodyError> {
+) -> Result<(Caller, FormData), BodyError> {
     let mut form = Form::new(boundary, body, limits);
     let mut texts = Texts::default();
-    let mut spool = Spool::new(server.vaults.lobby(), guest, limits);
+    let mut spool = Spool::new(server.vaults.upload_queue(), guest, limits);
     while let Some(mut part) = form.next_part().await? {
         let name = part.name().unwrap_or_default().to_owned();
         if Texts::NAMES.contains(&name.as_str()) {
@@ -89,7 +89,7 @@ async fn read_form(
                     guest.authenticated(&device.user);
                     true
                 }
-                Err(_) => return Ok((texts.into_caller(), Data::Missing)),
+                Err(_) => return Ok((texts.into_caller(), FormData::Missing)),
             },
         };
         while let Some(piece) = form.piece(&mut part).await? {

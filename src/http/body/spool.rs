@@ -12,18 +12,18 @@ use crate::{
     disk,
     http::connections::Guest,
     vault::{
-        lobby::{Lobby, Place},
+        upload_queue::{Reservation, UploadQueue},
         workers::Share,
     },
 };
 
 /// Collected before a blocking thread is asked to write it.
 const PIECE: usize = 64 * 1024;
-/// What a stranger may send without a place in the lobby: every connection can have that much.
+/// What a stranger may send without a place in the upload queue: every connection can have that much.
 const LITTLE: u64 = 32 * 1024;
 
 /// The part `data` of a multipart form.
-pub enum Data {
+pub enum FormData {
     /// Not there, or empty.
     Missing,
     /// Larger than the limit as sent.
@@ -32,7 +32,7 @@ pub enum Data {
     Kept { file: disk::Spool, gzip: bool },
 }
 
-impl Data {
+impl FormData {
     pub async fn decode<W: Write + Send + 'static>(
         self,
         to: W,
@@ -60,7 +60,7 @@ impl Data {
 
 /// Takes in `data`.
 pub struct Spool<'a> {
-    lobby: &'a Lobby,
+    queue: &'a UploadQueue,
     guest: &'a Guest,
     limits: BodyLimits,
     sent: u64,
@@ -68,18 +68,18 @@ pub struct Spool<'a> {
     /// None once there is too much of it.
     file: Option<disk::Spool>,
     /// What a stranger needs for more than a little.
-    place: Option<Place>,
+    place: Option<Reservation>,
 }
 
 impl<'a> Spool<'a> {
-    pub fn new(lobby: &'a Lobby, guest: &'a Guest, limits: BodyLimits) -> Self {
+    pub fn new(queue: &'a UploadQueue, guest: &'a Guest, limits: BodyLimits) -> Self {
         Self {
-            lobby,
+            queue,
             guest,
             limits,
             sent: 0,
             collected: BytesMut::new(),
-            file: Some(lobby.spool()),
+            file: Some(queue.spool()),
             place: None,
         }
     }
@@ -105,15 +105,15 @@ impl<'a> Spool<'a> {
     }
 
     /// What has been taken in.
-    pub async fn into_data(mut self, gzip: bool) -> Result<Data, BodyError> {
+    pub async fn into_data(mut self, gzip: bool) -> Result<FormData, BodyError> {
         self.flush().await?;
         let Some(mut file) = self.file else {
-            return Ok(Data::TooLarge);
+            return Ok(FormData::TooLarge);
         };
         Ok(if file.stream_position()? == 0 {
-            Data::Missing
+            FormData::Missing
         } else {
-            Data::Kept { file, gzip }
+            FormData::Kept { file, gzip }
         })
     }
 
@@ -121,7 +121,7 @@ impl<'a> Spool<'a> {
         let place = match &mut self.place {
             Some(place) => place,
             none => {
-                let place = self.lobby.place(self.guest.end()).await;
+                let place = self.queue.reserve(self.guest.end()).await;
                 self.guest.admitted();
                 none.insert(place.ok_or(BodyError::Crowded)?)
             }
@@ -135,7 +135,7 @@ impl<'a> Spool<'a> {
             return Ok(());
         };
         let collected = self.collected.split().freeze();
-        let written = self.lobby.share().run(move || {
+        let written = self.queue.share().run(move || {
             file.write_all(&collected)?;
             Ok::<_, BodyError>(file)
         });

@@ -19,7 +19,7 @@ use crate::{
         reply::Reply,
     },
     state::Policy,
-    vault::{Vault, activity::Attendance, conversation::Speaker},
+    vault::{Vault, activity::ActiveRequest, conversation::Speaker},
     wire::parse,
 };
 
@@ -33,7 +33,7 @@ pub struct Call<'a> {
     pub entry: &'a Entry,
     pub device: DeviceId,
     pub vault: Arc<Vault>,
-    pub attendance: Attendance,
+    pub active: ActiveRequest,
     pub present: Arc<Present>,
 }
 

@@ -35,7 +35,7 @@ impl Full {
 
     pub async fn answer(self, call: &Call<'_>, content: Content) -> Answer {
         // What the device was told before holds no longer.
-        call.attendance.tell(None);
+        call.active.answered_meta(None);
         match self {
             Self::Upload => upload(call, content).await,
             Self::Download => {

@@ -25,9 +25,9 @@ pub async fn answer(server: &Server, guest: &Guest, content: Content, entry: &mu
     let (device, key) = login.await?;
     guest.authenticated(&device.user);
     entry.identify(&device, server.accounts.devices.name(&device));
-    server.accounts.devices.seen(&device, entry.sighting());
+    server.accounts.devices.seen(&device, entry.client_info());
     let user = Some(&device.user);
-    server.pulse.count(user, |counts| counts.logins += 1);
+    server.statistics.count(user, |counts| counts.logins += 1);
     json(LoginReply {
         key: key.to_string(),
     })

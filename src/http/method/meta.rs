@@ -7,7 +7,7 @@ use super::{
 use crate::{
     http::{body::envelope::Content, deed::Step},
     sync::meta,
-    vault::activity::Told,
+    vault::activity::MetaAnswer,
     wire::{Usn, meta::MetaRequest},
 };
 
@@ -18,7 +18,7 @@ pub fn rules() -> Rules {
 pub async fn answer(call: &Call<'_>, content: Content) -> Answer {
     let request: MetaRequest = call.read(content).await?;
     let meta = meta::meta(&call.vault, call.device, request).await?;
-    call.attendance.tell(Some(Told {
+    call.active.answered_meta(Some(MetaAnswer {
         schema: meta.schema_changed,
         usn: Usn(meta.usn),
     }));

@@ -97,7 +97,7 @@ impl Normal {
             }
             Self::Abort => {
                 call.ignore(content).await?;
-                json(normal::abort(vault, speaker, call.attendance.since()).await?)
+                json(normal::abort(vault, speaker, call.active.since()).await?)
             }
         }
     }

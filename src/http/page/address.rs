@@ -52,20 +52,20 @@ pub enum Host {
 impl Address {
     /// From what the client asked for; what a proxy adds is for proxies that may be believed.
     pub fn of<B>(request: &Request<B>, is_proxy_trusted: bool) -> Self {
-        let told = Told {
+        let proxy = ProxyHeaders {
             headers: is_proxy_trusted.then_some(request.headers()),
         };
-        let is_encrypted = told
+        let is_encrypted = proxy
             .header("x-forwarded-proto")
-            .or_else(|| told.forwarded("proto"))
+            .or_else(|| proxy.forwarded("proto"))
             .is_some_and(|scheme| scheme.eq_ignore_ascii_case("https"));
-        let host = told
+        let host = proxy
             .header("x-forwarded-host")
-            .or_else(|| told.forwarded("host"))
+            .or_else(|| proxy.forwarded("host"))
             .and_then(host)
             .or_else(|| request.uri().authority().and_then(|it| host(it.as_str())))
             .or_else(|| host(request.headers().get(HOST)?.to_str().ok()?));
-        let prefix = told
+        let prefix = proxy
             .header("x-forwarded-prefix")
             .and_then(|prefix| folder(&format!("{prefix}/")))
             .unwrap_or_default();
@@ -89,11 +89,11 @@ impl Address {
 }
 
 /// What proxies say, as far as they are believed: the first of them spoke with the client.
-struct Told<'a> {
+struct ProxyHeaders<'a> {
     headers: Option<&'a HeaderMap>,
 }
 
-impl<'a> Told<'a> {
+impl<'a> ProxyHeaders<'a> {
     fn header(&self, name: &str) -> Option<&'a str> {
         let value = self.headers?.get(name)?.to_str().ok()?;
         value.split(',').next().map(str::trim)

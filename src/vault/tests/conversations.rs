@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     collection,
     vault::{
-        activity::Told,
+        activity::MetaAnswer,
         conversation::{Conversation, Next, Speaker},
     },
     wire::Usn,
@@ -103,10 +103,10 @@ async fn a_failure_or_a_panic_or_an_abort_rolls_a_sync_back() {
 #[tokio::test]
 async fn a_sync_with_a_collection_that_was_replaced_meanwhile_does_not_begin() {
     let (_folder, _vaults, vault) = vault().await;
-    let attendance = vault.attend(speaker(1, "a").device);
+    let active = vault.active_request(speaker(1, "a").device);
     let stamps = vault.collection(me(), |collection| Ok(collection.stamps()?));
     let schema = stamps.await.unwrap().schema_changed;
-    attendance.tell(Some(Told {
+    active.answered_meta(Some(MetaAnswer {
         schema,
         usn: Usn(0),
     }));
@@ -117,7 +117,7 @@ async fn a_sync_with_a_collection_that_was_replaced_meanwhile_does_not_begin() {
         .unwrap();
     let refused = start(&vault, speaker(1, "b")).await;
     assert!(matches!(refused, Err(Error::Replaced)));
-    attendance.tell(None);
+    active.answered_meta(None);
     start(&vault, speaker(1, "b")).await.unwrap();
 }
 
@@ -125,9 +125,9 @@ async fn a_sync_with_a_collection_that_was_replaced_meanwhile_does_not_begin() {
 async fn a_device_that_waited_is_known_to_have_seen_what_it_sent() {
     let (_folder, _vaults, vault) = vault().await;
     let device = speaker(1, "a").device;
-    let attendance = vault.attend(device);
+    let active = vault.active_request(device);
     for (told, seen_before) in [(Usn(0), Usn(1)), (Usn(-3), Usn(1))] {
-        attendance.tell(Some(Told {
+        active.answered_meta(Some(MetaAnswer {
             schema: vault
                 .collection(me(), |collection| Ok(collection.stamps()?.schema_changed))
                 .await
@@ -158,7 +158,7 @@ async fn the_same_device_starting_over_takes_over_at_once() {
 #[tokio::test]
 async fn another_device_waits_until_the_first_has_finished() {
     let (_folder, _vaults, vault) = vault().await;
-    let _talking = vault.attend(speaker(1, "a").device);
+    let _talking = vault.active_request(speaker(1, "a").device);
     start(&vault, speaker(1, "a")).await.unwrap();
     let finish = async {
         tokio::time::sleep(Duration::from_millis(300)).await;
@@ -176,7 +176,7 @@ async fn another_device_waits_until_the_first_has_finished() {
 #[tokio::test(start_paused = true)]
 async fn a_device_that_has_fallen_silent_makes_way() {
     let (_folder, _vaults, vault) = vault().await;
-    drop(vault.attend(speaker(1, "a").device));
+    drop(vault.active_request(speaker(1, "a").device));
     start(&vault, speaker(1, "a")).await.unwrap();
     let began = tokio::time::Instant::now();
     start(&vault, speaker(2, "b")).await.unwrap();
@@ -188,7 +188,7 @@ async fn a_device_that_has_fallen_silent_makes_way() {
 #[tokio::test(start_paused = true)]
 async fn a_device_that_goes_on_talking_is_never_interrupted() {
     let (_folder, _vaults, vault) = vault().await;
-    let _talking = vault.attend(speaker(1, "a").device);
+    let _talking = vault.active_request(speaker(1, "a").device);
     start(&vault, speaker(1, "a")).await.unwrap();
     let began = tokio::time::Instant::now();
     let refused = start(&vault, speaker(2, "b")).await;
@@ -202,7 +202,7 @@ async fn a_device_that_goes_on_talking_is_never_interrupted() {
 #[tokio::test(start_paused = true)]
 async fn a_sync_that_nobody_continues_is_rolled_back_after_a_minute() {
     let (folder, vaults, vault) = vault().await;
-    drop(vault.attend(speaker(1, "a").device));
+    drop(vault.active_request(speaker(1, "a").device));
     start(&vault, speaker(1, "a")).await.unwrap();
     let journal = folder.path().join("alice/collection.anki2-wal");
     let housekeeping = async {

@@ -54,7 +54,7 @@ async fn reviews(vault: &Arc<Vault>) -> u64 {
 
 /// Of each snapshot, from the oldest on.
 async fn kept(vault: &Vault) -> Vec<(u64, Why)> {
-    vault.keeping.done().await;
+    vault.janitor.done().await;
     let mut kept = Vec::new();
     for snapshot in vault.snapshots.list().unwrap() {
         let (_copy, summary) = look(vault, &snapshot).await;
@@ -137,7 +137,7 @@ async fn a_damaged_collection_that_an_upload_replaces_is_kept_as_it_was() {
     let garbage = "not a database".repeat(100);
     fs::write(folder.path().join("alice/collection.anki2"), &garbage).unwrap();
     replace(&vault, me(), 3).await.unwrap();
-    vaults.keeping.done().await;
+    vaults.janitor.done().await;
     let list = vault.snapshots.list().unwrap();
     assert_eq!((list.len(), list[0].why), (1, Why::Damaged));
     assert_eq!(
@@ -170,7 +170,7 @@ async fn a_damaged_collection_that_is_not_replaced_after_all_has_its_journal_bac
 #[tokio::test]
 async fn what_a_crash_left_uncompressed_is_compressed_at_the_next_opening() {
     let (folder, vaults, vault) = vault().await;
-    vaults.keeping.stop().await;
+    vaults.janitor.stop().await;
     replace(&vault, me(), 3).await.unwrap();
     replace(&vault, me(), 4).await.unwrap();
     assert!(!vault.snapshots.list().unwrap()[0].compressed);

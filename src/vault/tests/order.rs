@@ -51,7 +51,7 @@ type Turns = Arc<Mutex<Vec<u8>>>;
 fn sync(vault: &Arc<Vault>, number: u8, turns: &Turns) -> JoinHandle<()> {
     let (vault, turns) = (Arc::clone(vault), turns.clone());
     tokio::spawn(async move {
-        let _talking = vault.attend(device(number));
+        let _talking = vault.active_request(device(number));
         start(&vault, number, &turns).await.unwrap();
         sleep(Duration::from_secs(1)).await;
         finish(&vault, number).await;
@@ -61,7 +61,7 @@ fn sync(vault: &Arc<Vault>, number: u8, turns: &Turns) -> JoinHandle<()> {
 #[tokio::test(start_paused = true)]
 async fn three_devices_that_wait_get_their_turn_in_the_order_in_which_they_came() {
     let (_folder, _vaults, vault) = vault().await;
-    let _talking = vault.attend(device(1));
+    let _talking = vault.active_request(device(1));
     let turns = Turns::default();
     start(&vault, 1, &turns).await.unwrap();
     let mut waiting = Vec::new();
@@ -80,7 +80,7 @@ async fn three_devices_that_wait_get_their_turn_in_the_order_in_which_they_came(
 #[tokio::test(start_paused = true)]
 async fn who_comes_when_it_is_somebodys_turn_who_waits_comes_after_them() {
     let (_folder, _vaults, vault) = vault().await;
-    let talking = vault.attend(device(1));
+    let talking = vault.active_request(device(1));
     let turns = Turns::default();
     start(&vault, 1, &turns).await.unwrap();
     let first = sync(&vault, 2, &turns);
@@ -97,7 +97,7 @@ async fn who_comes_when_it_is_somebodys_turn_who_waits_comes_after_them() {
 #[tokio::test(start_paused = true)]
 async fn a_client_that_leaves_while_it_waits_does_not_hold_up_the_next() {
     let (_folder, _vaults, vault) = vault().await;
-    let _talking = vault.attend(device(1));
+    let _talking = vault.active_request(device(1));
     let turns = Turns::default();
     start(&vault, 1, &turns).await.unwrap();
     let early = sync(&vault, 2, &turns);
@@ -122,7 +122,7 @@ async fn a_client_that_leaves_while_it_waits_does_not_hold_up_the_next() {
 #[tokio::test(start_paused = true)]
 async fn a_device_that_starts_over_does_not_wait_for_those_who_wait_for_it() {
     let (_folder, _vaults, vault) = vault().await;
-    let _talking = vault.attend(device(1));
+    let _talking = vault.active_request(device(1));
     let turns = Turns::default();
     start(&vault, 1, &turns).await.unwrap();
     let waits = sync(&vault, 2, &turns);
@@ -161,7 +161,7 @@ async fn who_waits_for_a_backup_holds_up_none_who_need_not() {
 async fn a_device_that_goes_on_while_another_one_waits_for_a_thread_is_not_interrupted() {
     let (_folder, _vaults, vault) = vault().await;
     let turns = Turns::default();
-    let talking = vault.attend(device(1));
+    let talking = vault.active_request(device(1));
     start(&vault, 1, &turns).await.unwrap();
     drop(talking);
     sleep(Duration::from_secs(9)).await;
@@ -183,7 +183,7 @@ async fn a_device_that_goes_on_while_another_one_waits_for_a_thread_is_not_inter
     settled().await;
     let second = sync(&vault, 2, &turns);
     settled().await;
-    let talking = vault.attend(device(1));
+    let talking = vault.active_request(device(1));
     drop(go);
     sleep(Duration::from_secs(1)).await;
     assert!(!second.is_finished());

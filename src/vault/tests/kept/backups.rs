@@ -27,9 +27,9 @@ async fn a_backup_is_gone_when_it_is_no_longer_needed() {
             .iter()
             .any(|name| name.ends_with("-wal"))
     );
-    let keeping = Arc::clone(&vaults.keeping);
+    let janitor = Arc::clone(&vaults.janitor);
     let (folder, disk) = (vault.folder.clone(), vault.disk.clone());
-    let vault = Vault::prepare(folder, disk, keeping, vaults.workers()).unwrap();
+    let vault = Vault::prepare(folder, disk, janitor, vaults.workers()).unwrap();
     assert!(names(&vault.folder.join(layout::BACKUP)).is_empty());
 }
 
@@ -133,7 +133,7 @@ fn a_copy_of_many_files_is_removed_where_nobody_waits_for_it() {
         .unwrap();
     runtime.block_on(async {
         let (_folder, _vaults, vault) = vault().await;
-        vault.keeping.done().await;
+        vault.janitor.done().await;
         let backup = vault.back_up().await.unwrap();
         let (go, wait) = std::sync::mpsc::channel::<()>();
         let occupied = tokio::task::spawn_blocking(move || wait.recv());

@@ -1,7 +1,7 @@
 //! Who may upload after a restore.
 
 use super::*;
-use crate::vault::activity::Told;
+use crate::vault::activity::MetaAnswer;
 use tokio::time::Instant;
 
 fn refused(result: &Result<(), Error>) -> bool {
@@ -29,8 +29,8 @@ async fn download(vault: &Arc<Vault>, device: DeviceId) {
 async fn start(vault: &Arc<Vault>, device: DeviceId) {
     let stamps = vault.collection(device, |collection| Ok(collection.stamps()?));
     let stamps = stamps.await.unwrap();
-    let attendance = vault.attend(device);
-    attendance.tell(Some(Told {
+    let active = vault.active_request(device);
+    active.answered_meta(Some(MetaAnswer {
         schema: stamps.schema_changed,
         usn: Usn(stamps.usn),
     }));
@@ -117,7 +117,7 @@ async fn a_restore_that_fails_leaves_the_one_before_in_force() {
     drop(reader);
     assert!(refused(&replace(&vault, other(), 5).await));
     // And where it fails later, or the power does.
-    vault.keeping.done().await;
+    vault.janitor.done().await;
     let (snapshots, aside) = (
         vault.folder.join(layout::SNAPSHOTS),
         vault.folder.join("aside"),

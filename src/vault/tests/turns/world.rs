@@ -6,7 +6,7 @@ use super::*;
 struct Present {
     log: Log,
     event: usize,
-    attendance: Option<crate::vault::activity::Attendance>,
+    active: Option<crate::vault::activity::ActiveRequest>,
 }
 
 impl Present {
@@ -15,14 +15,14 @@ impl Present {
         Self {
             log: log.clone(),
             event,
-            attendance: vault.map(|(vault, device)| vault.attend(device)),
+            active: vault.map(|(vault, device)| vault.active_request(device)),
         }
     }
 }
 
 impl Drop for Present {
     fn drop(&mut self) {
-        drop(self.attendance.take());
+        drop(self.active.take());
         self.log.note(self.event, What::Left);
     }
 }

@@ -15,7 +15,7 @@ use crate::{account::name::UserName, clock};
 
 /// Counts what is under way.
 #[derive(Default)]
-pub struct Pulse {
+pub struct Statistics {
     connections: Arc<AtomicUsize>,
     requests: Arc<AtomicUsize>,
     last_sync: Mutex<Option<LastSync>>,
@@ -64,7 +64,7 @@ impl Drop for Counted {
     }
 }
 
-impl Pulse {
+impl Statistics {
     /// Counts a connection.
     pub fn connected(&self) -> Counted {
         Counted::new(&self.connections)

@@ -3,7 +3,7 @@
 use hyper::Uri;
 
 /// What an address leads to.
-pub struct Place {
+pub struct Endpoint {
     host: String,
     port: u16,
     path: String,
@@ -21,7 +21,7 @@ pub enum AddressError {
     Port,
 }
 
-impl Place {
+impl Endpoint {
     pub fn new(url: &str) -> Result<Self, AddressError> {
         let uri: Uri = url.parse().map_err(|_| AddressError::Invalid)?;
         let tls = match uri.scheme_str() {
@@ -120,7 +120,7 @@ mod tests {
 
     #[test]
     fn a_port_is_the_one_that_is_written_or_the_usual_one() {
-        let port = |url: &str| Place::new(url).map(|place| place.port);
+        let port = |url: &str| Endpoint::new(url).map(|place| place.port);
         for (url, expected) in [
             ("http://host/", 80),
             ("https://host/", 443),

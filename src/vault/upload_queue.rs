@@ -5,14 +5,17 @@
 
 use std::{
     collections::HashMap,
+    future::pending,
     path::PathBuf,
+    pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::{Instant, timeout},
+    select,
+    sync::{Notify, OwnedSemaphorePermit, Semaphore},
+    time::{Instant, sleep_until, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -23,8 +26,6 @@ use crate::disk::{Disk, Purpose, Spool};
 const PLACES: usize = 8;
 /// How long the next one waits: clients that send forms give up after 60 s without progress.
 const PATIENCE: Duration = Duration::from_secs(45);
-/// How often someone who waits looks whether a place is made no use of.
-const LOOK: Duration = Duration::from_millis(200);
 /// How fast an upload has to be on average, while others wait for its place: eight strangers who
 /// send a byte a second would else keep all places for days.
 const RATE: u64 = 128 * 1024;
@@ -36,12 +37,14 @@ const TRUST: u64 = 4 * 1024 * 1024;
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 /// Files here belong to nobody, and have no name.
-pub struct Lobby {
+pub struct UploadQueue {
     folder: PathBuf,
     share: Share,
     disk: Disk,
     places: Arc<Semaphore>,
     uploads: Arc<Mutex<Uploads>>,
+    /// Wakes those who wait when a place has been taken.
+    another: Notify,
 }
 
 #[derive(Default)]
@@ -60,7 +63,7 @@ struct Upload {
 }
 
 /// Room for one, as long as it lives.
-pub struct Place {
+pub struct Reservation {
     uploads: Arc<Mutex<Uploads>>,
     id: u64,
     _permit: OwnedSemaphorePermit,
@@ -76,7 +79,7 @@ impl Upload {
     }
 }
 
-impl Lobby {
+impl UploadQueue {
     /// Over a folder that exists.
     pub fn new(folder: PathBuf, disk: Disk, share: Share) -> Self {
         Self {
@@ -85,6 +88,7 @@ impl Lobby {
             share,
             places: Arc::new(Semaphore::new(PLACES)),
             uploads: Arc::default(),
+            another: Notify::new(),
         }
     }
 
@@ -100,7 +104,7 @@ impl Lobby {
 
     /// What a stranger needs before a spool grows out of memory; none when it takes too long.
     /// `give_up` ends his upload, when others need the place more.
-    pub async fn place(&self, give_up: CancellationToken) -> Option<Place> {
+    pub async fn reserve(&self, give_up: CancellationToken) -> Option<Reservation> {
         let permit = timeout(PATIENCE, self.turn()).await.ok()?;
         let now = Instant::now();
         let upload = Upload {
@@ -113,7 +117,8 @@ impl Lobby {
         uploads.last_id += 1;
         let id = uploads.last_id;
         uploads.held.insert(id, upload);
-        Some(Place {
+        self.another.notify_waiters();
+        Some(Reservation {
             uploads: Arc::clone(&self.uploads),
             id,
             _permit: permit,
@@ -122,27 +127,43 @@ impl Lobby {
 
     async fn turn(&self) -> OwnedSemaphorePermit {
         // Asked for once, since whoever asks again stands at the end of the queue.
-        let mut turn = std::pin::pin!(Arc::clone(&self.places).acquire_owned());
+        let mut turn = pin!(Arc::clone(&self.places).acquire_owned());
         loop {
-            if let Ok(Ok(permit)) = timeout(LOOK, turn.as_mut()).await {
-                return permit;
+            let another = self.another.notified();
+            let next = self.give_up_the_slow();
+            let overdue = async {
+                match next {
+                    Some(at) => sleep_until(at).await,
+                    None => pending().await,
+                }
+            };
+            select! {
+                Ok(permit) = turn.as_mut() => return permit,
+                () = overdue => {}
+                // It may be overdue before all the others.
+                () = another => {}
             }
-            self.give_up_the_slow();
         }
     }
 
-    fn give_up_the_slow(&self) {
+    /// Answers when the next one has to be looked at.
+    fn give_up_the_slow(&self) -> Option<Instant> {
         let now = Instant::now();
         let uploads = lock(&self.uploads);
-        let overdue = uploads
+        let under_way = uploads
             .held
             .values()
-            .filter(|upload| upload.overdue_at() <= now);
-        overdue.for_each(|upload| upload.give_up.cancel());
+            .filter(|upload| !upload.give_up.is_cancelled());
+        let (overdue, others): (Vec<_>, Vec<_>) =
+            under_way.partition(|upload| upload.overdue_at() <= now);
+        for upload in overdue {
+            upload.give_up.cancel();
+        }
+        others.iter().map(|upload| upload.overdue_at()).min()
     }
 }
 
-impl Place {
+impl Reservation {
     /// Something has come.
     pub fn received(&self, bytes: usize) {
         if let Some(upload) = lock(&self.uploads).held.get_mut(&self.id) {
@@ -152,7 +173,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for Reservation {
     fn drop(&mut self) {
         lock(&self.uploads).held.remove(&self.id);
     }
@@ -171,15 +192,15 @@ mod tests {
 
     const STRANGERS: usize = 256;
 
-    fn empty() -> Lobby {
+    fn empty() -> UploadQueue {
         let disk = Disk::new(PathBuf::new());
-        Lobby::new(PathBuf::new(), disk, Workers::default().strangers())
+        UploadQueue::new(PathBuf::new(), disk, Workers::default().strangers())
     }
 
     /// A stranger's upload: some bytes every so often, until it is given up.
-    async fn upload(lobby: Arc<Lobby>, first: usize, bytes: usize, every: Duration) {
+    async fn upload(queue: Arc<UploadQueue>, first: usize, bytes: usize, every: Duration) {
         let give_up = CancellationToken::new();
-        let Some(place) = lobby.place(give_up.clone()).await else {
+        let Some(place) = queue.reserve(give_up.clone()).await else {
             return;
         };
         place.received(first);
@@ -192,13 +213,13 @@ mod tests {
         give_up.run_until_cancelled(goes_on).await;
     }
 
-    async fn crowded(first: usize, bytes: usize, every: Duration) -> Arc<Lobby> {
-        let lobby = Arc::new(empty());
+    async fn crowded(first: usize, bytes: usize, every: Duration) -> Arc<UploadQueue> {
+        let queue = Arc::new(empty());
         for _ in 0..STRANGERS {
-            tokio::spawn(upload(Arc::clone(&lobby), first, bytes, every));
+            tokio::spawn(upload(Arc::clone(&queue), first, bytes, every));
         }
         sleep(Duration::from_millis(1)).await;
-        lobby
+        queue
     }
 
     #[tokio::test(start_paused = true)]
@@ -208,19 +229,19 @@ mod tests {
             (600_000, 0, PATIENCE),
             (100_000, 1, Duration::from_millis(100)),
         ] {
-            let lobby = crowded(first, bytes, every).await;
-            let place = lobby.place(CancellationToken::new()).await;
+            let queue = crowded(first, bytes, every).await;
+            let place = queue.reserve(CancellationToken::new()).await;
             assert!(place.is_some(), "{first} {bytes}");
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn who_goes_on_keeps_his_place_however_many_wait() {
-        let lobby = Arc::new(empty());
+        let queue = Arc::new(empty());
         let give_up = CancellationToken::new();
-        let place = lobby.place(give_up.clone()).await.unwrap();
+        let place = queue.reserve(give_up.clone()).await.unwrap();
         for _ in 0..STRANGERS {
-            tokio::spawn(upload(Arc::clone(&lobby), 0, 0, PATIENCE));
+            tokio::spawn(upload(Arc::clone(&queue), 0, 0, PATIENCE));
         }
         // 500 KiB/s, and a line that fails for some seconds.
         for _ in 0..240 {
@@ -233,18 +254,18 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_waits_in_vain_is_refused_and_who_is_slow_stays_while_nobody_waits() {
-        let lobby = empty();
+        let queue = empty();
         let give_up = CancellationToken::new();
         let mut taken = Vec::new();
         for _ in 0..PLACES {
-            taken.push(lobby.place(give_up.clone()).await.unwrap());
+            taken.push(queue.reserve(give_up.clone()).await.unwrap());
         }
         sleep(PATIENCE).await;
         assert!(!give_up.is_cancelled());
         // None of them ends, although asked to.
-        assert!(lobby.place(CancellationToken::new()).await.is_none());
+        assert!(queue.reserve(CancellationToken::new()).await.is_none());
         assert!(give_up.is_cancelled());
         taken.pop();
-        assert!(lobby.place(CancellationToken::new()).await.is_some());
+        assert!(queue.reserve(CancellationToken::new()).await.is_some());
     }
 }

@@ -8,7 +8,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{retention::Retention, snapshot::Snapshots};
 
-pub(super) struct Keeping {
+pub(super) struct SnapshotJanitor {
     /// Replaced whole by a reload; read for some instructions.
     retention: RwLock<Retention>,
     /// Compressing takes a processor, and uploads come in crowds: after an upgrade of Anki that
@@ -18,7 +18,7 @@ pub(super) struct Keeping {
     work: TaskTracker,
 }
 
-impl Keeping {
+impl SnapshotJanitor {
     pub(super) fn new(retention: Retention) -> Self {
         let work = TaskTracker::new();
         // Waiting for it means until there is none; more may come.
