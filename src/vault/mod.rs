@@ -33,6 +33,7 @@ pub mod upkeep;
 pub mod upload_queue;
 pub mod usage;
 mod vaults;
+mod waiting;
 pub mod workers;
 
 use std::{
@@ -58,7 +59,7 @@ use crate::{
 };
 use activity::Activity;
 use base::{empty_folder, remove_unfinished};
-use conversation::{ABANDONED, Conversation, SILENCE};
+use conversation::{ABANDONED, Conversation};
 use download::Copies;
 use media::Unsettled;
 use restored::Restores;
@@ -185,7 +186,7 @@ impl Vault {
             .look(|open| {
                 let conversation = open.and_then(|open| open.conversation.as_ref());
                 conversation.is_some_and(|conversation| {
-                    self.activity.silence(conversation.device()) < SILENCE
+                    self.activity.silence(conversation.device()) < waiting::SILENCE
                 })
             })
             .unwrap_or(true)

@@ -3,6 +3,8 @@
 //! Whoever has to wait does so without a thread. What the server does for itself and for the
 //! operator takes none of these: see [`RESERVED`].
 
+mod background;
+
 use std::{
     collections::BTreeMap,
     sync::{
@@ -13,9 +15,8 @@ use std::{
     time::Duration,
 };
 
-use rustix::process::setpriority_process;
+use background::Background;
 use tokio::{
-    runtime::{Builder, Runtime},
     sync::{OwnedSemaphorePermit, Semaphore},
     task::{JoinError, spawn_blocking},
     time::sleep,
@@ -58,36 +59,6 @@ fn processors() -> usize {
 /// three, so that a sync goes on beside the same user's upload that is checked and media batch.
 fn threads_of_a_user() -> usize {
     processors().clamp(3, USER)
-}
-
-/// Threads for work that takes a processor for long: the system interrupts them for everybody's
-/// short requests.
-struct Background(Option<Runtime>);
-
-impl Background {
-    /// A third of the usual share: enough to stay within the budget for a file, and a client's
-    /// patience, beside others who keep the processors busy.
-    const NICE: i32 = 5;
-
-    fn new() -> Self {
-        let runtime = Builder::new_current_thread()
-            .max_blocking_threads(USERS + STRANGERS)
-            .on_thread_start(|| {
-                if let Err(error) = setpriority_process(None, Self::NICE) {
-                    tracing::debug!(%error, "work on whole files has the priority of everything else");
-                }
-            })
-            .build();
-        Self(runtime.ok())
-    }
-}
-
-impl Drop for Background {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.0.take() {
-            runtime.shutdown_background();
-        }
-    }
 }
 
 /// What the system does first when there is more to do than processors.
@@ -150,7 +121,7 @@ impl Default for Workers {
             operator: Arc::new(Semaphore::new(OPERATOR)),
             files: Arc::new(Semaphore::new((processors() / 2).max(2))),
             decoders: Arc::new(Semaphore::new(DECODERS)),
-            background: Background::new(),
+            background: Background::new(USERS + STRANGERS),
             stop: Stop::default(),
             stopping: CancellationToken::new(),
             running: Mutex::default(),
@@ -363,9 +334,9 @@ impl Share {
             let _occupied = occupied;
             job.run(work)
         };
-        let worked = match (priority, &self.threads.background.0) {
-            (Priority::Low, Some(background)) => background.spawn_blocking(work),
-            (Priority::Low, None) | (Priority::Usual, _) => spawn_blocking(work),
+        let worked = match priority {
+            Priority::Low => self.threads.background.spawn(work),
+            Priority::Usual => spawn_blocking(work),
         };
         worked.await?
     }

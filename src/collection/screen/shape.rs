@@ -1,7 +1,10 @@
-//! How tables and indexes are declared, as SQLite understood them: read from its pragmas, which evaluate nothing.
+//! How tables and indexes are declared, as SQLite understood them: what its [`pragmas`] say, which evaluate nothing.
+
+mod pragmas;
 
 use std::sync::LazyLock;
 
+use pragmas::{Column, Index, Origin, Table, columns, indexes};
 use regex::Regex;
 use rusqlite::Connection;
 
@@ -85,44 +88,6 @@ impl Shape {
         }
         Ok(())
     }
-}
-
-struct Table {
-    name: String,
-    is_without_rowid: bool,
-    is_strict: bool,
-    columns: Vec<Column>,
-    indexes: Vec<Index>,
-}
-
-struct Column {
-    name: String,
-    kind: String,
-    is_required: bool,
-    default: Option<String>,
-    /// The place in the primary key, from 1.
-    key: usize,
-    is_generated: bool,
-}
-
-struct Index {
-    name: String,
-    table: String,
-    is_unique: bool,
-    origin: Origin,
-    is_partial: bool,
-    /// None for an expression.
-    columns: Vec<Option<String>>,
-    collations: Vec<String>,
-    sql: Option<String>,
-}
-
-/// What made an index.
-#[derive(PartialEq, Eq)]
-enum Origin {
-    Statement,
-    Key,
-    Constraint,
 }
 
 impl Index {
@@ -294,62 +259,4 @@ fn is_column(anki: &str, column: &str) -> bool {
     let declared = schema::TABLES.iter().find(|(table, _)| *table == anki);
     declared
         .is_some_and(|(_, columns)| columns.iter().any(|name| name.eq_ignore_ascii_case(column)))
-}
-
-fn columns(conn: &Connection, table: &str) -> rusqlite::Result<Vec<Column>> {
-    let mut statement = conn.prepare_cached(
-        "select name, type, \"notnull\", dflt_value, pk, hidden from pragma_table_xinfo(?)",
-    )?;
-    let columns = statement.query_map([table], |row| {
-        Ok(Column {
-            name: row.get(0)?,
-            kind: row.get(1)?,
-            is_required: row.get(2)?,
-            default: row.get(3)?,
-            key: row.get(4)?,
-            is_generated: row.get::<_, i64>(5)? > 1,
-        })
-    })?;
-    columns.collect()
-}
-
-fn indexes(conn: &Connection, table: &str) -> rusqlite::Result<Vec<Index>> {
-    let mut statement = conn.prepare_cached(
-        "select name, \"unique\", origin, partial, (select sql from sqlite_schema where name = list.name) \
-         from pragma_index_list(?) list",
-    )?;
-    let indexes = statement.query_map([table], |row| {
-        let origin = match row.get_ref(2)?.as_str()? {
-            "c" => Origin::Statement,
-            "pk" => Origin::Key,
-            _ => Origin::Constraint,
-        };
-        Ok(Index {
-            name: row.get(0)?,
-            table: table.to_owned(),
-            is_unique: row.get(1)?,
-            origin,
-            is_partial: row.get(3)?,
-            sql: row.get(4)?,
-            columns: Vec::new(),
-            collations: Vec::new(),
-        })
-    })?;
-    let mut indexes = indexes.collect::<rusqlite::Result<Vec<_>>>()?;
-    let mut statement =
-        conn.prepare_cached("select cid, name, coll from pragma_index_xinfo(?) where key")?;
-    for index in &mut indexes {
-        let mut rows = statement.query([&index.name])?;
-        while let Some(row) = rows.next()? {
-            let is_expression = row.get::<_, i64>(0)? == -2;
-            // The rowid has no name.
-            let name = row.get::<_, Option<String>>(1)?.unwrap_or_default();
-            index.columns.push((!is_expression).then_some(name));
-            index.collations.push(
-                row.get::<_, Option<String>>(2)?
-                    .unwrap_or_else(|| "binary".to_owned()),
-            );
-        }
-    }
-    Ok(indexes)
 }

@@ -1,7 +1,7 @@
 //! Whether what happened is what was promised.
 
 use super::*;
-use crate::vault::conversation::{ABANDONED, SILENCE};
+use crate::vault::{conversation::ABANDONED, waiting::SILENCE};
 
 /// How long a device waits for another one.
 const PATIENCE: Duration = Duration::from_secs(20);
