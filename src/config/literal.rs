@@ -1,12 +1,11 @@
-//! Values that a shell or a container's configuration was meant to change before they came.
+//! Values that a shell or a container's configuration should have changed before.
 
 use super::problem::Problems;
 
-/// Whether a value can be meant as it is.
+/// Reports a value that cannot be meant as it is.
 ///
-/// Compose's list form (`- NAME="value"`) passes quotes on, and a file of variables with
-/// Windows line ends passes a carriage return on with every value. Neither can be seen where
-/// the value is printed.
+/// The list form of Compose (`- NAME="value"`) passes quotes on, and a file of variables with
+/// Windows line ends passes a carriage return on. A printed value shows neither.
 pub fn can_be_meant(setting: &str, value: &str, problems: &mut Problems) -> bool {
     let wrong = wrong(value);
     if let Some(wrong) = &wrong {
