@@ -1,4 +1,4 @@
-//! `meta`: how things stand.
+//! `meta`: the state of the collection.
 
 use super::{
     call::{Answer, Call, json},
