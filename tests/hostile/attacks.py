@@ -15,6 +15,7 @@ import time
 import zipfile
 from contextlib import closing, suppress
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 from typing import Callable
 
@@ -210,8 +211,9 @@ def large_notes(server, template, seconds):
 # Connections.
 
 
-def dripping(count, head, seconds_between=2.0):
+def dripping(count, head, addresses=1, seconds_between=2.0):
     """Connections that send a byte now and then, again and again as they are closed."""
+    sources = cycle(f"127.0.0.{number + 1}" for number in range(addresses))
 
     def run(server, template, seconds):
         deadline = time.monotonic() + seconds
@@ -219,7 +221,9 @@ def dripping(count, head, seconds_between=2.0):
         while time.monotonic() < deadline:
             while len(sockets) < count and time.monotonic() < deadline:
                 try:
-                    connection = socket.create_connection(server.address, timeout=2)
+                    connection = socket.create_connection(
+                        server.address, timeout=2, source_address=(next(sources), 0)
+                    )
                     connection.sendall(head)
                     sent += len(head)
                     sockets.append(connection)
@@ -354,6 +358,7 @@ ATTACKS = [
     Attack("H3 a", "260 connections that drip a body", dripping(260, SLOW_BODY), "stranger"),
     Attack("H3 b", "260 connections that drip a head", dripping(260, SLOW_HEAD), "stranger"),
     Attack("H3 c", "2,000 connections that drip a body", dripping(2000, SLOW_BODY), "stranger"),
+    Attack("H3 d", "2,000 of them from 50 addresses", dripping(2000, SLOW_BODY, 50), "stranger"),
     Attack("H4", "zip of 41 KB, 800 MiB of media, over the quota", media_bomb),
     Attack("H5", "8 threads that guess, and the owner", guessing, "stranger"),
     Attack("H8", "4 stalled downloads of 60 MiB", stalled_downloads),
