@@ -55,7 +55,7 @@ impl Present {
 
     /// Notes that the device has received this modification stamp as the answer to `meta`. If its
     /// collection has that stamp already and it does nothing more, it has synced.
-    pub fn was_told(&self, entry: &Entry, modified: i64) {
+    pub fn has_meta(&self, entry: &Entry, modified: i64) {
         let devices = &self.frontend.server.accounts.devices;
         if devices.has(&self.device, modified) {
             self.with(|visit| visit.did_cards(entry.clone(), Cards::Unchanged));

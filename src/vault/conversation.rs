@@ -96,7 +96,7 @@ impl Vault {
         device: DeviceId,
         work: impl FnOnce(&Connection) -> collection::Result<(Conversation, R)> + Send + 'static,
     ) -> Result<R, Error> {
-        let told = self.activity.meta(device);
+        let answered = self.activity.meta(device);
         let vault = Arc::clone(self);
         self.in_turn(device, move |open| {
             let Open {
@@ -104,8 +104,8 @@ impl Vault {
                 conversation,
             } = opened(open, &vault.collection_path())?;
             let schema = collection.stamps()?.schema_changed;
-            match told {
-                Some(told) if told.schema != schema => return Err(Error::Replaced),
+            match answered {
+                Some(answered) if answered.schema != schema => return Err(Error::Replaced),
                 // The device would merge with a collection that it does not have.
                 Some(_) => vault.restores.has(device, schema),
                 None => {}

@@ -107,7 +107,7 @@ impl Vaults {
                 && matches!(self.base.user_folder(user).try_exists(), Ok(false))
                 && let Err(error) = self.served.forget(user)
             {
-                tracing::warn!(%error, "{}: the former user of that name is remembered", user.as_str());
+                tracing::warn!(%error, "{}: cannot forget the former user of that name", user.as_str());
             }
         }
     }

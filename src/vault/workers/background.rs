@@ -19,7 +19,7 @@ impl Background {
             .max_blocking_threads(threads)
             .on_thread_start(|| {
                 if let Err(error) = setpriority_process(None, Self::NICE) {
-                    tracing::debug!(%error, "work on whole files has the priority of everything else");
+                    tracing::debug!(%error, "work on whole files runs with the usual priority");
                 }
             })
             .build();

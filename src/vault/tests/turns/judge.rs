@@ -49,7 +49,7 @@ pub fn judge(events: &[Event], log: &[Line]) -> Result<(), String> {
 }
 
 /// The log, for people.
-pub fn told(events: &[Event], log: &[Line]) -> String {
+pub fn as_text(events: &[Event], log: &[Line]) -> String {
     let began = log.first().map(|line| line.at);
     let line = |(number, line): (usize, &Line)| {
         let event = &events[line.event - 1];

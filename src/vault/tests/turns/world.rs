@@ -267,5 +267,6 @@ pub async fn play(events: &[Event]) -> Result<(), String> {
         .ok_or("the last request is never answered")?;
     world.housekeeping.abort();
     let log = log.0.lock().unwrap();
-    judge::judge(&events, &log).map_err(|wrong| format!("{wrong}\n{}", judge::told(&events, &log)))
+    judge::judge(&events, &log)
+        .map_err(|wrong| format!("{wrong}\n{}", judge::as_text(&events, &log)))
 }
