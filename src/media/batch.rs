@@ -120,8 +120,7 @@ impl Folders {
     /// Empties the staging folder: the journal first and durably, or it could come
     /// back after a power cut and take a later batch's staged files for its own.
     fn clear(&self) -> io::Result<()> {
-        if self.journal().exists() {
-            fs::remove_file(self.journal())?;
+        if if_there(fs::remove_file(self.journal()))?.is_some() {
             sync_folder(&self.staging)?;
         }
         self.remove_staged()
