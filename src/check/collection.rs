@@ -25,11 +25,10 @@ use crate::{
 };
 
 pub(super) fn check(data: &Data, findings: &mut Findings) {
-    let users = data.users();
-    let bar = progress::bar(progress::WIDE, users.len() as u64, "collections");
-    for (user, folder) in users {
+    let bar = progress::bar(progress::WIDE, data.users.len() as u64, "collections");
+    for user in &data.users {
         bar.set_message(format!("collection of {user}"));
-        one(data, &user, &folder.join(COLLECTION), findings);
+        one(data, user, &data.folder(user).join(COLLECTION), findings);
         bar.inc(1);
     }
     bar.finish_and_clear();

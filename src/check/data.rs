@@ -4,14 +4,15 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::subject::users_folders;
-use crate::account::name::UserName;
+use crate::{account::name::UserName, layout};
 
 /// What a process that looks at users' data is given: it has no more rights than the server's
 /// account, and asks nobody.
 #[derive(Serialize, Deserialize)]
 pub struct Data {
     pub(super) base: PathBuf,
+    /// Who has a folder there.
+    pub(super) users: Vec<UserName>,
     /// Bytes that an upload may have; none if the settings are in disorder.
     pub(super) limit: Option<u64>,
     /// The running server's process.
@@ -24,7 +25,7 @@ pub struct Data {
 }
 
 impl Data {
-    pub(super) fn users(&self) -> Vec<(UserName, PathBuf)> {
-        users_folders(&self.base)
+    pub(super) fn folder(&self, user: &UserName) -> PathBuf {
+        layout::user_folder(&self.base, user.as_str())
     }
 }

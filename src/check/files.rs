@@ -11,12 +11,13 @@ use std::{
 use super::{
     file_system,
     finding::{Findings, Id, Repair, Severity, some_of},
+    quiet::QuietError,
     subject::{Account, Subject},
 };
 use crate::{
-    account::users::Standing,
+    account::{name::UserName, users::Standing},
     layout::{
-        COLLECTION, HOST_KEY_SECRET, OF_FILE_SYSTEMS, OWN, TEMPORARY,
+        self, COLLECTION, HOST_KEY_SECRET, OF_FILE_SYSTEMS, OWN, TEMPORARY,
         users_folder::may_be_users_folder,
     },
 };
@@ -36,7 +37,7 @@ struct Seen {
     unreadable: Vec<(PathBuf, io::Error)>,
 }
 
-pub(super) fn check(subject: &Subject, base: &Path, findings: &mut Findings) {
+pub(super) fn check(subject: &Subject, base: &Path, users: &[UserName], findings: &mut Findings) {
     let metadata = match fs::metadata(base) {
         Ok(metadata) if metadata.is_dir() => metadata,
         Ok(_) => {
@@ -88,7 +89,7 @@ pub(super) fn check(subject: &Subject, base: &Path, findings: &mut Findings) {
     tell(seen, account, findings);
     secret_length(base, findings);
     file_system::tell_case(subject, base, findings);
-    strangers(subject, findings);
+    strangers(subject, base, users, findings);
 }
 
 /// The data folder itself. Where it is not the server's alone, whose it is and who may look
@@ -166,7 +167,11 @@ impl Walk<'_> {
             Err(error) => return seen.unreadable.push((below.to_owned(), error)),
         };
         let is_base = below.as_os_str().is_empty();
-        for entry in entries.flatten() {
+        for entry in entries {
+            let entry = match entry {
+                Ok(entry) => entry,
+                Err(error) => return seen.unreadable.push((below.to_owned(), error)),
+            };
             let path = below.join(entry.file_name());
             if is_of_file_system(&path) || is_base && !is_servers(&entry.path()) {
                 continue;
@@ -288,8 +293,8 @@ fn tell(seen: Seen, account: &Account, findings: &mut Findings) {
                 paths: seen.temporary,
             });
     }
-    for (path, error) in &seen.unreadable {
-        findings.unseen(shown(std::slice::from_ref(path)), error);
+    for (path, error) in seen.unreadable {
+        QuietError::Io(error).tell(shown(&[path]), findings);
     }
 }
 
@@ -327,19 +332,20 @@ fn secret_length(base: &Path, findings: &mut Findings) {
 }
 
 /// Folders of those who cannot log in.
-fn strangers(subject: &Subject, findings: &mut Findings) {
+fn strangers(subject: &Subject, base: &Path, users: &[UserName], findings: &mut Findings) {
     let Ok(settings) = &subject.settings else {
         return;
     };
     if !subject.knows_users() {
         return;
     }
-    for (user, folder) in subject.users() {
-        let is_strangers = settings.users.standing(&user) == Standing::Stranger;
+    for user in users {
+        let is_strangers = settings.users.standing(user) == Standing::Stranger;
+        let folder = layout::user_folder(base, user.as_str());
         if is_strangers && folder.join(COLLECTION).exists() {
             findings.add(
                 Id::FolderWithoutUser,
-                &user,
+                user,
                 "has a collection here, but is not among the users who can log in",
             );
         }

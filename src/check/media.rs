@@ -1,6 +1,6 @@
 //! The media folder against `media.db`.
 
-use std::{collections::BTreeMap, fs, path::Path, thread, time::Duration};
+use std::{collections::BTreeMap, ffi::OsString, fs, io, path::Path, thread, time::Duration};
 
 use super::{
     data::Data,
@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     account::name::UserName,
+    files::if_there,
     layout::{BATCH_JOURNAL, MEDIA, MEDIA_DATABASE, STAGING},
     media::{
         Error,
@@ -26,23 +27,27 @@ const AGAIN: Duration = Duration::from_secs(1);
 type Differences = BTreeMap<String, Difference>;
 
 pub(super) fn check(data: &Data, findings: &mut Findings) {
-    for (user, folder) in data.users() {
-        if !folder.join(MEDIA_DATABASE).exists() {
-            without_database(&user, &folder, findings);
-        } else if let Err(error) = one(data, &user, &folder, findings) {
-            error.tell(of_user(&user, MEDIA), findings);
+    for user in &data.users {
+        let folder = data.folder(user);
+        let looked = match folder.join(MEDIA_DATABASE).try_exists() {
+            Ok(true) => one(data, user, &folder, findings),
+            Ok(false) => without_database(user, &folder, findings),
+            Err(error) => Err(error.into()),
+        };
+        if let Err(error) = looked {
+            error.tell(of_user(user, MEDIA), findings);
         }
     }
 }
 
 /// Then every file is an extra one.
-fn without_database(user: &UserName, folder: &Path, findings: &mut Findings) {
-    let names: Vec<_> = fs::read_dir(folder.join(MEDIA))
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter_map(|entry| entry.file_name().into_string().ok())
-        .collect();
+fn without_database(
+    user: &UserName,
+    folder: &Path,
+    findings: &mut Findings,
+) -> Result<(), QuietError> {
+    let names = names(&folder.join(MEDIA))?.into_iter();
+    let names: Vec<_> = names.filter_map(|name| name.into_string().ok()).collect();
     if !names.is_empty() {
         findings
             .add(
@@ -55,6 +60,13 @@ fn without_database(user: &UserName, folder: &Path, findings: &mut Findings) {
             )
             .with(settle(user, names));
     }
+    Ok(())
+}
+
+/// What there is in a media folder, which need not be there yet.
+fn names(media: &Path) -> io::Result<Vec<OsString>> {
+    let entries = if_there(fs::read_dir(media))?.into_iter().flatten();
+    entries.map(|entry| Ok(entry?.file_name())).collect()
 }
 
 fn one(
@@ -97,7 +109,7 @@ fn one(
         tell_clashes(user, &quiet::read(&database, clashes)?, findings);
     }
     tell(user, found, findings);
-    not_text(user, &media, findings);
+    not_text(user, &media, findings)?;
     Ok(())
 }
 
@@ -196,8 +208,8 @@ fn compare(user: &UserName, database: &Path, media: &Path) -> Result<Differences
             bar.inc(1);
             Ok(())
         })?;
-        for entry in fs::read_dir(media).into_iter().flatten().flatten() {
-            if let Ok(name) = entry.file_name().into_string()
+        for name in names(media)? {
+            if let Ok(name) = name.into_string()
                 && !is_recorded(conn, &name)?
                 && let Some(difference) = difference(conn, media, &name)?
             {
@@ -274,12 +286,9 @@ fn tell(user: &UserName, found: Differences, findings: &mut Findings) {
     }
 }
 
-fn not_text(user: &UserName, media: &Path, findings: &mut Findings) {
-    let names: Vec<_> = fs::read_dir(media)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .map(|entry| entry.file_name())
+fn not_text(user: &UserName, media: &Path, findings: &mut Findings) -> io::Result<()> {
+    let names: Vec<_> = names(media)?
+        .iter()
         .filter(|name| name.to_str().is_none())
         .map(|name| name.display().to_string())
         .collect();
@@ -293,4 +302,5 @@ fn not_text(user: &UserName, media: &Path, findings: &mut Findings) {
             ),
         );
     }
+    Ok(())
 }

@@ -30,8 +30,11 @@ pub(crate) mod subject;
 pub(crate) mod target;
 pub(crate) mod users_data;
 
+use std::io::ErrorKind::{NotADirectory, NotFound, PermissionDenied};
+
 use finding::Findings;
 pub use finding::{Id, Severity};
+use quiet::QuietError;
 use subject::Subject;
 
 /// Looks at everything that is on this machine.
@@ -41,10 +44,21 @@ pub(crate) fn look(subject: &Subject, findings: &mut Findings) {
     clock::check(findings);
     backups::check(subject, findings);
     let Some(base) = &subject.base else { return };
-    files::check(subject, base, findings);
-    space::check(subject, base, findings);
-    // Otherwise that was told with the files.
-    if base.read_dir().is_ok() {
-        users_data::check(subject, base, findings);
+    let users = subject::users_in(base);
+    files::check(
+        subject,
+        base,
+        users.as_deref().unwrap_or_default(),
+        findings,
+    );
+    match users {
+        Ok(users) => {
+            space::check(subject, base, &users, findings);
+            users_data::check(subject, base, users, findings);
+        }
+        // That was reported with the files.
+        Err(error) if [NotFound, NotADirectory, PermissionDenied].contains(&error.kind()) => {}
+        // Or nobody's data would be looked at, and all of them be well.
+        Err(error) => QuietError::Io(error).tell(base.display(), findings),
     }
 }

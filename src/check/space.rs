@@ -9,8 +9,9 @@ use super::{
     subject::Subject,
 };
 use crate::{
+    account::name::UserName,
     disk::MIB,
-    layout::COLLECTION,
+    layout::{COLLECTION, user_folder},
     vault::{room::Free, usage::Usage},
 };
 
@@ -18,8 +19,11 @@ use crate::{
 const COPIES: u64 = 3;
 const FEW_FILES: u64 = 1000;
 
-pub(super) fn check(subject: &Subject, base: &Path, findings: &mut Findings) {
-    let Ok(system) = statvfs(base) else { return };
+pub(super) fn check(subject: &Subject, base: &Path, users: &[UserName], findings: &mut Findings) {
+    let system = match statvfs(base) {
+        Ok(system) => system,
+        Err(error) => return findings.unseen(base.display(), error),
+    };
     if system.flags().contains(FsFlags::ST_RDONLY) {
         findings.add(
             Id::DiskReadOnly,
@@ -27,9 +31,9 @@ pub(super) fn check(subject: &Subject, base: &Path, findings: &mut Findings) {
             "the file system is mounted read-only, so nothing can be synced",
         );
     }
-    quotas(subject, findings);
+    quotas(subject, base, users, findings);
     let Ok(free) = Free::at(base) else { return };
-    room(subject, base, free, findings);
+    room(subject, base, users, free, findings);
     if let Some(files) = free.files.filter(|files| *files < FEW_FILES) {
         findings.add(
             Id::DiskFewInodes,
@@ -39,8 +43,9 @@ pub(super) fn check(subject: &Subject, base: &Path, findings: &mut Findings) {
     }
 }
 
-fn room(subject: &Subject, base: &Path, free: Free, findings: &mut Findings) {
-    let sizes = subject.users().into_iter().filter_map(|(user, folder)| {
+fn room(subject: &Subject, base: &Path, users: &[UserName], free: Free, findings: &mut Findings) {
+    let sizes = users.iter().filter_map(|user| {
+        let folder = user_folder(base, user.as_str());
         let metadata = folder.join(COLLECTION).metadata().ok()?;
         Some((metadata.len(), user))
     });
@@ -55,7 +60,7 @@ fn room(subject: &Subject, base: &Path, free: Free, findings: &mut Findings) {
             format_args!(
                 "{} MiB are free, but an upload of the largest collection, {} with {} MiB, may need {} MiB temporarily",
                 free.bytes / MIB,
-                of_user(&user, COLLECTION),
+                of_user(user, COLLECTION),
                 size / MIB,
                 size * COPIES / MIB
             ),
@@ -64,19 +69,19 @@ fn room(subject: &Subject, base: &Path, free: Free, findings: &mut Findings) {
 }
 
 /// Users who can add nothing more.
-fn quotas(subject: &Subject, findings: &mut Findings) {
+fn quotas(subject: &Subject, base: &Path, users: &[UserName], findings: &mut Findings) {
     let settings = subject.settings.as_ref().ok();
     let Some(quota) = settings.and_then(|settings| settings.room.quota) else {
         return;
     };
-    for (user, folder) in subject.users() {
-        // What cannot be read is told of with the files.
-        let bytes =
-            Usage::of(&folder).map_or(0, |usage| usage.collection_bytes + usage.media_bytes);
+    for user in users {
+        // What cannot be read is reported with the files.
+        let bytes = Usage::of(&user_folder(base, user.as_str()))
+            .map_or(0, |usage| usage.collection_bytes + usage.media_bytes);
         if bytes > quota {
             findings.add(
                 Id::QuotaExceeded,
-                &user,
+                user,
                 format_args!(
                     "the collection and media take up {} MiB, but quota_megs allows {}: uploads and new media are refused",
                     bytes.div_ceil(MIB),

@@ -145,26 +145,21 @@ impl Subject {
     pub fn knows_users(&self) -> bool {
         !self.has_sealed_users && self.lists.iter().all(|list| list.text.is_ok())
     }
-
-    pub fn users(&self) -> Vec<(UserName, PathBuf)> {
-        self.base.as_deref().map(users_folders).unwrap_or_default()
-    }
 }
 
-/// The users' folders in a data folder.
-pub fn users_folders(base: &Path) -> Vec<(UserName, PathBuf)> {
-    let mut users: Vec<_> = fs::read_dir(base)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter(|entry| may_be_users_folder(&entry.path()))
-        .filter_map(|entry| {
-            let name = entry.file_name().into_string().ok()?.parse().ok()?;
-            Some((name, entry.path()))
-        })
-        .collect();
+/// Those who have a folder in a data folder.
+pub fn users_in(base: &Path) -> io::Result<Vec<UserName>> {
+    let mut users = Vec::new();
+    for entry in fs::read_dir(base)? {
+        let entry = entry?;
+        let name = entry.file_name().into_string().ok();
+        users.extend(
+            name.filter(|_| may_be_users_folder(&entry.path()))
+                .and_then(|name| name.parse().ok()),
+        );
+    }
     users.sort();
-    users
+    Ok(users)
 }
 
 /// The unit, if its settings are the ones in question; they are taken over then.

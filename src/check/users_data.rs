@@ -9,14 +9,15 @@ use super::{
     data::Data,
     finding::{Finding, Findings, Id},
     media,
+    quiet::QuietError,
     subject::{Account, Subject},
 };
-use crate::{control::ask, layout};
+use crate::{account::name::UserName, control::ask, layout};
 
 /// The command of a process that looks.
 const COMMAND: &str = "look-at-data";
 
-pub(super) fn check(subject: &Subject, base: &Path, findings: &mut Findings) {
+pub(super) fn check(subject: &Subject, base: &Path, users: Vec<UserName>, findings: &mut Findings) {
     let settings = subject.settings.as_ref().ok();
     if subject.running.is_some() {
         // Or each database that was in use lately would have to be waited for. A server that was
@@ -25,6 +26,7 @@ pub(super) fn check(subject: &Subject, base: &Path, findings: &mut Findings) {
     }
     let data = Data {
         base: base.to_owned(),
+        users,
         limit: settings.map(|settings| settings.limits.decoded),
         server: subject.running.as_ref().map(|running| running.pid),
         is_silent: subject.silent.is_some(),
@@ -59,7 +61,7 @@ fn looked_at_by(account: &Account, data: &Data) -> io::Result<Vec<Finding>> {
 /// Looks with the rights of this process.
 pub fn look(data: &Data, findings: &mut Findings) {
     if let Err(error) = data.base.read_dir() {
-        return findings.unseen(data.base.display(), error);
+        return QuietError::Io(error).tell(data.base.display(), findings);
     }
     absent(data, findings);
     collection::check(data, findings);

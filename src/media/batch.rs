@@ -122,8 +122,7 @@ impl Folders {
     /// Empties the staging folder. The journal is removed first and durably: otherwise it could
     /// come back after a power cut, and claim a later batch's staged files.
     fn clear(&self) -> io::Result<()> {
-        if self.journal().exists() {
-            fs::remove_file(self.journal())?;
+        if if_there(fs::remove_file(self.journal()))?.is_some() {
             sync_folder(&self.staging)?;
         }
         self.remove_staged()

@@ -185,7 +185,7 @@ fn set_aside(media: &Path, name: &str, aside: &Path) -> io::Result<()> {
         .create(aside)?;
     let mut to = aside.join(name);
     let mut number = 1;
-    while to.exists() {
+    while to.try_exists()? {
         to = aside.join(format!("{number} {name}"));
         number += 1;
     }
