@@ -21,7 +21,7 @@ pub const TEMPORARY: &str = ".anki-syncd/tmp";
 
 /// Locked for as long as a server runs.
 pub const LOCK: &str = ".anki-syncd/lock";
-/// This secret allows to sync as any user.
+/// With this secret, a client can sync as any user.
 pub const HOST_KEY_SECRET: &str = ".anki-syncd/host-key-secret";
 /// The users that are being renamed.
 pub const RENAMES: &str = ".anki-syncd/renames";

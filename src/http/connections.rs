@@ -23,7 +23,7 @@ use crate::account::{name::UserName, subscriber::network};
 
 /// While devices use all places: how often to check whether one of them can be closed.
 const RETRY: Duration = Duration::from_millis(250);
-/// One user keeps this fraction of the places when others need one; the admitted together keep the same.
+/// One user keeps at most a quarter of the places when others need one, and so do all admitted together.
 const SHARE: usize = 4;
 /// How often to warn that connections were closed to make room.
 const WARN_EVERY: Duration = Duration::from_secs(60);
