@@ -65,6 +65,14 @@ impl Collection {
     /// [`OpenError`]; also when another process holds the file for longer than a few seconds.
     pub fn open(path: &Path, now_ms: i64) -> Result<Self, OpenError> {
         listed_at_rest(path)?;
+        Self::open_listed(path, now_ms)
+    }
+
+    /// The same for a file that a connection of this process has open. POSIX locks are the
+    /// process's: closing any descriptor of the file drops them, also the one by which the list of
+    /// tables is read. Another program would then take the write-ahead log away, with the syncs
+    /// in it.
+    pub fn open_listed(path: &Path, now_ms: i64) -> Result<Self, OpenError> {
         let mut conn = Connection::open_with_flags(
             path,
             OpenFlags::SQLITE_OPEN_READ_WRITE

@@ -9,7 +9,7 @@ use std::{
 use tempfile::TempDir;
 use tokio::runtime::Handle;
 
-use super::{Error, Vault, base::empty_folder, opened, turns::Reading};
+use super::{Error, Vault, base::empty_folder, turns::Reading};
 use crate::{
     clock,
     collection::{
@@ -111,7 +111,7 @@ impl Vault {
     ///
     /// # Errors
     /// [`Error`]; a later call may succeed.
-    pub async fn summary(&self) -> Result<Option<Summary>, Error> {
+    pub async fn summary(self: &Arc<Self>) -> Result<Option<Summary>, Error> {
         self.present_summary().await.or_else(|error| {
             if error.is_damage() {
                 Ok(None)
@@ -121,34 +121,37 @@ impl Vault {
         })
     }
 
-    async fn present_summary(&self) -> Result<Option<Summary>, Error> {
-        let Some((reading, reader)) = self.read().await? else {
+    async fn present_summary(self: &Arc<Self>) -> Result<Option<Summary>, Error> {
+        let Some((reader, reading)) = self.read().await? else {
             return Ok(None);
         };
         let summary = move || {
             // Held as long as the copy reads, even if the request was dropped.
-            let _reading = reading;
+            let (_reading, reader) = (reading, reader);
             Ok(Some(summary_of(reader.connection())?))
         };
         self.operator.run(summary).await
     }
 
-    async fn read(&self) -> Result<Option<(Reading, Reader)>, Error> {
-        let (path, turns) = (self.collection_path(), Arc::clone(&self.turns));
+    pub(super) async fn read(self: &Arc<Self>) -> Result<Option<(Reader, Reading)>, Error> {
+        let path = self.collection_path();
         if !path.try_exists()? {
             return Ok(None);
         }
+        let vault = Arc::clone(self);
         let reader = self.collection.run(&self.operator, move |open| {
             // The first to open it may have to change the journal mode, which needs it alone.
-            opened(open, &path)?;
+            vault.opened(open)?;
             // In this turn, so that no upload replaces the file in between.
-            Ok(Some((turns.read(), Reader::open(&path)?)))
+            let reading = vault.turns.read();
+            // Dropped in this order: while the reader is open, other requests have to know.
+            Ok(Some((Reader::open(&path)?, reading)))
         });
         reader.await
     }
 
-    async fn copy_collection_to(&self, to: PathBuf) -> Result<Option<Summary>, Error> {
-        let Some((reading, reader)) = self.read().await? else {
+    async fn copy_collection_to(self: &Arc<Self>, to: PathBuf) -> Result<Option<Summary>, Error> {
+        let Some((reader, reading)) = self.read().await? else {
             return Ok(None);
         };
         let (disk, size) = (self.disk.clone(), self.collection_bytes()?);

@@ -10,7 +10,7 @@ use std::{sync::Arc, time::Duration};
 use rusqlite::Connection;
 use tokio::time::Instant;
 
-use super::{Error, Open, Vault, opened, turns::Ending};
+use super::{Error, Open, Vault, turns::Ending};
 use crate::{
     account::DeviceId,
     collection::{self, chunk::PendingIds, open::Collection},
@@ -102,7 +102,7 @@ impl Vault {
             let Open {
                 collection,
                 conversation,
-            } = opened(open, &vault.collection_path())?;
+            } = vault.opened(open)?;
             let schema = collection.stamps()?.schema_changed;
             match answered {
                 Some(answered) if answered.schema != schema => return Err(Error::Replaced),

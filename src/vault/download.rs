@@ -15,7 +15,7 @@ use std::{
 
 use tempfile::NamedTempFile;
 
-use super::{Error, IN_MEMORY, Vault, fold, opened};
+use super::{Error, IN_MEMORY, Vault, fold};
 use crate::{
     account::DeviceId,
     clock,
@@ -267,7 +267,7 @@ impl Vault {
         let vault = Arc::clone(self);
         self.in_turn_alone(device, move |open| {
             let path = vault.collection_path();
-            let collection = &opened(open, &path)?.collection;
+            let collection = &vault.opened(open)?.collection;
             fold(collection)?;
             let file = path.metadata()?;
             let present = State::new(collection.stamps()?, &file);

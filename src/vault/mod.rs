@@ -37,7 +37,7 @@ pub mod workers;
 
 use std::{
     io,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Arc, atomic::AtomicBool},
     time::Duration,
 };
@@ -50,7 +50,6 @@ use crate::{
     clock,
     collection::open::Collection,
     disk::{Bounded, Disk, Purpose, Spool},
-    durable::folder_of,
     files::{create_private, if_there},
     layout,
     media::MediaStore,
@@ -169,9 +168,26 @@ impl Vault {
         device: DeviceId,
         work: impl FnOnce(&Collection) -> Result<R, Error> + Send + 'static,
     ) -> Result<R, Error> {
-        let path = self.collection_path();
-        self.in_turn(device, move |open| work(&opened(open, &path)?.collection))
+        let vault = Arc::clone(self);
+        self.in_turn(device, move |open| work(&vault.opened(open)?.collection))
             .await
+    }
+
+    fn opened<'a>(&self, open: &'a mut Option<Open>) -> Result<&'a mut Open, Error> {
+        if let Some(open) = open {
+            return Ok(open);
+        }
+        served::check_is_there(&self.folder)?;
+        let open_it = if self.turns.is_being_read() {
+            Collection::open_listed
+        } else {
+            Collection::open
+        };
+        let collection = to_the_end(|| open_it(&self.collection_path(), clock::now_ms()))?;
+        Ok(open.insert(Open {
+            collection,
+            conversation: None,
+        }))
     }
 
     /// Admits one request that takes much memory at a time, first come, first served.
@@ -243,20 +259,6 @@ impl Vault {
 
     fn collection_path(&self) -> PathBuf {
         self.folder.join(layout::COLLECTION)
-    }
-}
-
-fn opened<'a>(open: &'a mut Option<Open>, path: &Path) -> Result<&'a mut Open, Error> {
-    match open {
-        Some(open) => Ok(open),
-        None => {
-            served::check_is_there(folder_of(path))?;
-            let collection = to_the_end(|| Collection::open(path, clock::now_ms()))?;
-            Ok(open.insert(Open {
-                collection,
-                conversation: None,
-            }))
-        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::{fs, io, sync::Arc};
 use tempfile::NamedTempFile;
 
 use super::{
-    Error, Open, Vault, fold, opened,
+    Error, Open, Vault, fold,
     snapshot::{Snapshot, Why},
     workers::Share,
 };
@@ -128,7 +128,7 @@ impl Vault {
         why: Option<Why>,
         agree: impl FnOnce(Option<Stamps>) -> Result<(), Error>,
     ) -> Result<Option<Why>, Error> {
-        let why = match opened(open, &self.collection_path()) {
+        let why = match self.opened(open) {
             Ok(Open { collection, .. }) => {
                 // The old journal must be gone before the new file gets the name: otherwise SQLite
                 // would apply it to the new file.

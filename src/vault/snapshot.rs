@@ -127,8 +127,12 @@ impl Snapshots {
             let name = entry.file_name();
             // Ignores files that are not snapshots.
             if let Some(mut snapshot) = name.to_str().and_then(|name| Snapshot::parse(name, 0)) {
+                // The janitor may have put a compressed one in its place meanwhile.
+                let Some(file) = if_there(entry.metadata())? else {
+                    continue;
+                };
                 let journal = journal(&entry.path()).metadata();
-                snapshot.bytes = entry.metadata()?.len() + journal.map_or(0, |file| file.len());
+                snapshot.bytes = file.len() + journal.map_or(0, |file| file.len());
                 snapshots.push(snapshot);
             }
         }

@@ -12,6 +12,7 @@ mod turns;
 use std::{
     fs,
     io::{Read, Seek},
+    path::Path,
 };
 
 use rusqlite::Connection;

@@ -104,6 +104,7 @@ BROKEN = [
     (broken.media_in_a_folder, "media-not-a-file", "more", ()),
     (broken.media_database_overwritten, "media-database-damaged", "is damaged", ()),
     pytest.param(broken.media_database_that_never_answers, "not-looked-at", "plain file", (), marks=ROOT),
+    (broken.media_folder_that_cannot_be_listed, "not-looked-at", "Not a directory", ()),
     pytest.param(broken.media_database_without_end, "not-looked-at", "plain file", ("link-out-of-base",), marks=ROOT),
     (broken.media_database_missing, "media-database-missing", "the 3 files", ()),
     (broken.media_database_miscounts, "media-database-sums", "do not match", ()),

@@ -408,3 +408,10 @@ def media_database_missing(setup):
 
 def media_database_miscounts(setup):
     setup.execute(setup.database, "update meta set last_usn = 0")
+
+
+def media_folder_that_cannot_be_listed(setup):
+    setup.database.unlink()
+    shutil.rmtree(setup.media)
+    setup.media.write_bytes(b"x")
+    setup.media.chmod(0o600)

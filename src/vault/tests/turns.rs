@@ -26,7 +26,6 @@ use crate::{
     vault::{
         base::Base,
         conversation::{Next, Speaker},
-        opened,
     },
     wire::Usn,
 };

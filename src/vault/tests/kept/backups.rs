@@ -1,5 +1,7 @@
 //! Copies that are made while devices sync.
 
+use std::os::unix::fs::MetadataExt;
+
 use super::*;
 
 async fn back_up(vault: &Arc<Vault>) -> u64 {
@@ -61,6 +63,27 @@ async fn a_backup_shows_the_state_before_the_sync_under_way_which_goes_on() {
     let commit = vault.converse(speaker, |_, _| Ok(Next::Commit(())));
     commit.await.unwrap();
     assert_eq!(back_up(&vault).await, 4);
+}
+
+/// Whether this process has a lock on the file, as other processes see it.
+fn is_locked(path: &Path) -> bool {
+    let inode = format!(":{} ", path.metadata().unwrap().ino());
+    let own = format!(" {} ", std::process::id());
+    let locks = fs::read_to_string("/proc/locks").unwrap();
+    let mut locks = locks.lines();
+    locks.any(|lock| lock.contains("POSIX") && lock.contains(&own) && lock.contains(&inode))
+}
+
+#[tokio::test]
+async fn a_collection_that_is_reopened_while_a_backup_reads_stays_locked() {
+    let (_folder, _vaults, vault) = vault().await;
+    replace(&vault, me(), 3).await.unwrap();
+    let reading = vault.read().await.unwrap().unwrap();
+    vault.collection.close().await;
+    assert!(is_locked(&vault.collection_path()));
+    assert_eq!(reviews(&vault).await, 3);
+    assert!(is_locked(&vault.collection_path()));
+    drop(reading);
 }
 
 /// While the copy is made, which is here as long as the reader lives.

@@ -118,7 +118,7 @@ impl Request {
         write(&Connection::open(file.path()).unwrap(), event)?;
         let vault = Arc::clone(&self.vault);
         let replaced = self.vault.in_turn_alone(self.device, move |open| {
-            log.worked(event, &path, opened(open, &path)?.collection.connection());
+            log.worked(event, &path, vault.opened(open)?.collection.connection());
             vault.install(file, open, None, |_| Ok(()))
         });
         replaced.await.map(drop)
@@ -128,8 +128,9 @@ impl Request {
 async fn back_up(vault: Arc<Vault>, log: Log, event: usize, lasts: Duration) {
     let (path, turns) = (vault.collection_path(), vault.turns.clone());
     let log_in_turn = log.clone();
+    let opening = Arc::clone(&vault);
     let reading = vault.collection.run(&vault.operator, move |open| {
-        opened(open, &path).unwrap();
+        opening.opened(open).unwrap();
         let reader = Reader::open(&path).unwrap();
         let outside = read(reader.connection());
         let inside = outside;
