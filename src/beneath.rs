@@ -1,5 +1,5 @@
-//! Opening what is really there, in folders that are another account's, and not what a
-//! link leads to.
+//! Opens files in folders of another account. Links are not followed: the other account could make
+//! root open any file.
 
 use std::{
     fs::File,
@@ -13,10 +13,10 @@ use nix::{
     sys::stat::Mode,
 };
 
-/// Opens a file or folder below a folder, for reading. A FIFO does not keep anybody waiting.
+/// Opens a file or folder below a folder, for reading. Opening a FIFO does not block.
 ///
 /// # Errors
-/// As the file system says; also when the path leads out of the folder, or over a link.
+/// As the file system says; also when the path leaves the folder or contains a link.
 pub fn open(folder: &File, path: &Path) -> io::Result<File> {
     let mut parts = path.components().collect::<Vec<_>>();
     let last = parts.pop().unwrap_or(Component::CurDir);

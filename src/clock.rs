@@ -1,4 +1,4 @@
-//! The time of day, and how it is written.
+//! The time of day, and its text forms.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -22,8 +22,8 @@ pub fn to_the_minute(ms: i64) -> String {
     timestamp(ms).strftime("%Y-%m-%d %H:%M UTC").to_string()
 }
 
-/// For names of files: sorts by time, and has no colon, which rsync takes for a host's.
-/// `2026-11-21T14-38-02.123Z`.
+/// For names of files: sorts by time, and has no colon, since rsync takes text before a colon for a
+/// host. `2026-11-21T14-38-02.123Z`.
 pub fn as_name(ms: i64) -> String {
     timestamp(ms).strftime("%Y-%m-%dT%H-%M-%S.%3fZ").to_string()
 }
@@ -36,8 +36,8 @@ pub fn from_name(name: &str) -> Option<i64> {
     Some(timestamp.as_millisecond()).filter(|ms| as_name(*ms) == name)
 }
 
-/// Milliseconds since 1970 of a time that a person wrote, such as `2026-11-21 14:38`;
-/// UTC unless it says otherwise.
+/// Parses a time that a person wrote, such as `2026-11-21 14:38`, into milliseconds since 1970. UTC
+/// unless it names another zone.
 pub fn parse(text: &str) -> Option<i64> {
     let timestamp = match text.parse::<Timestamp>() {
         Ok(timestamp) => timestamp,
@@ -49,7 +49,7 @@ pub fn parse(text: &str) -> Option<i64> {
     Some(timestamp.as_millisecond())
 }
 
-/// Beyond the year 9999 everything is the end of time.
+/// All times beyond the year 9999 become the last moment that can be represented.
 fn timestamp(ms: i64) -> Timestamp {
     Timestamp::from_millisecond(ms).unwrap_or(Timestamp::MAX)
 }

@@ -1,8 +1,8 @@
-//! How much of a disk may still be filled, by everybody together.
+//! How much of a disk may still be filled, for all users together.
 //!
-//! What is free when a request begins says nothing about its end: ten uploads that begin at
-//! the same moment see the same room. So whoever writes asks again as the file grows, and
-//! what others have been promised and have not written yet counts as taken.
+//! The space that is free when a request begins may be gone at its end: ten uploads that begin at
+//! the same moment see the same space. So a writer asks again as its file grows. Bytes that were
+//! promised to others and are not written yet count as used.
 
 use std::{
     fs::File,
@@ -25,23 +25,24 @@ mod spooled;
 pub use fault::{Fault, fault, probe};
 
 pub(crate) const MIB: u64 = 1024 * 1024;
-/// How much of a growing file is asked for at a time.
+/// How much space a growing file asks for at a time.
 const STEP: u64 = MIB;
-/// How much of a growing file the kernel may hold back. Whoever else makes something durable
-/// may have to wait until all of that is on the disk: a login for an upload of hundreds of MiB.
+/// How much of a growing file the kernel may hold back. Any other write that is made durable may
+/// have to wait until that is on the disk: without this limit, a login waits for hundreds of MiB of
+/// an upload.
 const UNWRITTEN: u64 = 2 * MIB;
 
 /// What is left of a disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Free {
-    /// Bytes, for us.
+    /// Bytes that we may use.
     pub bytes: u64,
-    /// Files that may still be created; some file systems know no limit.
+    /// Files that may still be created; none where the file system has no limit.
     pub files: Option<u64>,
 }
 
 impl Free {
-    /// Of the disk that this folder is on.
+    /// The free space of the disk with this folder.
     #[allow(
         clippy::useless_conversion,
         reason = "32 bits wide on some architectures"
@@ -55,7 +56,7 @@ impl Free {
     }
 }
 
-/// Something would bring the disk under what has to stay free.
+/// The write would leave less free space than has to stay free.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "the disk has no space for {} MiB more ({} MiB are free, of which {} MiB have to stay free): delete or move files, or lower min_free_megs",
@@ -69,17 +70,17 @@ pub struct NoRoom {
     floor: u64,
 }
 
-/// What is written for which purpose.
+/// Why something is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// To be kept: leaves the whole reserve.
+    /// To be kept: the whole reserve stays free.
     Keep,
-    /// To be sent to a device, or to make room, and then removed: leaves half of the
-    /// reserve, so that people still get their data from a disk that is nearly full.
+    /// To be sent to a device, or to make room, and then removed: half of the reserve stays free,
+    /// so that devices still get their data from a disk that is nearly full.
     Pass,
 }
 
-/// A disk, as seen from a folder on it. Clones share what has been promised.
+/// A disk, as seen from a folder on it. Clones share the promises.
 #[derive(Debug, Clone)]
 pub struct Disk {
     folder: PathBuf,
@@ -88,12 +89,12 @@ pub struct Disk {
 
 #[derive(Debug, Default)]
 struct Budget {
-    /// Bytes that stay free; with 0, the file system alone says when it is full.
+    /// Bytes that must stay free. With 0, only the file system limits writing.
     reserve: AtomicU64,
-    /// Bytes that somebody may write and has not written yet.
+    /// Bytes that were promised and are not written yet.
     promised: Mutex<u64>,
-    /// Held by whoever brings a growing file to the disk: of sixteen at once, a small file of
-    /// somebody else would have to wait for all.
+    /// Held while a growing file is written to the disk. If sixteen did so at once, a small file of
+    /// another user would wait for all of them.
     writing_back: Mutex<()>,
 }
 
@@ -104,7 +105,7 @@ impl Budget {
 }
 
 impl Disk {
-    /// The disk that a folder is on, all of which may be filled.
+    /// The disk of a folder, with no reserve.
     pub fn new(folder: PathBuf) -> Self {
         Self {
             folder,
@@ -112,19 +113,19 @@ impl Disk {
         }
     }
 
-    /// The disk of another folder, under the same budget.
+    /// The disk of another folder, with the same budget.
     #[must_use]
     pub fn below(&self, folder: PathBuf) -> Self {
         let budget = Arc::clone(&self.budget);
         Self { folder, budget }
     }
 
-    /// Keeps so many bytes free from now on.
+    /// Sets how many bytes must stay free.
     pub fn keep_free(&self, bytes: u64) {
         self.budget.reserve.store(bytes, Ordering::Relaxed);
     }
 
-    /// Sets bytes aside for somebody who is about to write them.
+    /// Reserves bytes for a write that is about to begin.
     ///
     /// # Errors
     /// [`NoRoom`], as an error of the kind that a full disk has.
@@ -134,7 +135,7 @@ impl Disk {
             Purpose::Keep => reserve,
             Purpose::Pass => reserve / 2,
         };
-        // Held while the disk is asked, so that nobody else is promised the same bytes.
+        // Held while the disk is asked, so that the same bytes are not promised twice.
         let mut promised = self.budget.promised();
         if reserve > 0 && bytes > 0 {
             let free = Free::at(&self.folder)?.bytes.saturating_sub(*promised);
@@ -154,7 +155,7 @@ impl Disk {
         })
     }
 
-    /// A file that is memory up to so many bytes.
+    /// A file that stays in memory up to this size.
     pub fn spool(&self, in_memory: usize, folder: &Path, purpose: Purpose) -> Spool {
         Bounded {
             inner: Spooled::new(in_memory, folder),
@@ -167,7 +168,7 @@ impl Disk {
         }
     }
 
-    /// A file that has a name, and is gone when dropped.
+    /// A file with a name. It is removed when dropped.
     pub fn file(&self, folder: &Path, purpose: Purpose) -> io::Result<Bounded<NamedTempFile>> {
         Ok(Bounded {
             inner: NamedTempFile::new_in(folder)?,
@@ -181,7 +182,7 @@ impl Disk {
     }
 }
 
-/// Bytes that are set aside until they are written, or this is dropped.
+/// Bytes that stay reserved until they are written or this is dropped.
 #[derive(Debug)]
 pub struct Promise {
     budget: Arc<Budget>,
@@ -189,7 +190,7 @@ pub struct Promise {
 }
 
 impl Promise {
-    /// So many of them are on the disk by now, which counts them itself.
+    /// Counts bytes as written: the disk itself counts them from now on.
     pub fn spend(&mut self, bytes: u64) {
         let bytes = bytes.min(self.left);
         self.left -= bytes;
@@ -197,7 +198,7 @@ impl Promise {
         *promised = promised.saturating_sub(bytes);
     }
 
-    /// Writes, and spends what is written.
+    /// A writer that counts what it writes as spent.
     pub fn spending<W>(&mut self, to: W) -> Spending<'_, W> {
         Spending { promise: self, to }
     }
@@ -227,24 +228,24 @@ impl<W: Write> Write for Spending<'_, W> {
     }
 }
 
-/// What is received or packed: memory while it is small.
+/// Data that are received or packed: in memory while they are small.
 pub type Spool = Bounded<Spooled>;
 
-/// A file whose size nobody knows yet, and that asks for room as it grows.
+/// A file of unknown size, which asks for space as it grows.
 pub struct Bounded<W> {
     inner: W,
     disk: Disk,
     purpose: Purpose,
     promise: Option<Promise>,
-    /// Bytes that take nothing of the disk yet.
+    /// Bytes that are in memory and use no disk space yet.
     in_memory: u64,
-    /// Bytes that go to the disk with the first that does not fit into memory.
+    /// Bytes that go to the disk once the content no longer fits into memory.
     spilled: u64,
     /// Bytes since the last [`WriteBack::write_back`].
     unwritten: u64,
 }
 
-/// What can be brought to the disk while it grows.
+/// A file whose content can be written to the disk while it grows.
 trait WriteBack {
     fn write_back(&self) -> io::Result<()>;
 }
@@ -262,14 +263,14 @@ impl WriteBack for Spooled {
 }
 
 impl<W> Bounded<W> {
-    /// The file, which grows no more.
+    /// The file, which must not grow any more.
     pub fn into_inner(self) -> W {
         self.inner
     }
 }
 
 impl Spool {
-    /// Whether it takes memory, and nothing of the disk.
+    /// Whether it is in memory and uses no disk space.
     pub fn is_in_memory(&self) -> bool {
         self.inner.file().is_none()
     }

@@ -1,4 +1,4 @@
-//! What has to survive a power cut.
+//! Writes that have to survive a power cut.
 
 use std::{
     ffi::OsStr,
@@ -12,18 +12,18 @@ use nix::errno::Errno;
 use rusqlite::{Connection, backup::Backup};
 use tempfile::NamedTempFile;
 
-/// So that other threads get a word in.
+/// A pause after this many pages lets other threads use the database.
 const PAGES_PER_STEP: i32 = 4096;
 
-/// How the names of files begin that are not in their places yet.
+/// How the names of unfinished files begin.
 const UNFINISHED: &str = ".tmp";
 
-/// Makes names that were added to or removed from a folder durable.
+/// Makes added and removed names in a folder durable.
 pub fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-/// A file's new content, on disk beside it and not yet in its place.
+/// A file's new content, written beside it and not in its place yet.
 #[derive(Debug)]
 pub struct Replacement {
     new: NamedTempFile,
@@ -31,8 +31,8 @@ pub struct Replacement {
 }
 
 impl Replacement {
-    /// Writes the content, with mode and owner of the file that it is to replace; a file
-    /// that is new is for its owner's eyes only. Links are followed, not replaced.
+    /// Writes the content with the mode and owner of the file that it replaces. A new file is
+    /// readable by its owner only. Links are followed, not replaced.
     ///
     /// # Errors
     /// As the file system says; the file stays as it is.
@@ -58,15 +58,16 @@ impl Replacement {
         Ok(Self { new, path })
     }
 
-    /// Puts it into place: whole or not at all, also when the power fails.
+    /// Puts the new content in place. After a power cut, the file has its old or its new content,
+    /// and never half of it.
     pub fn commit(self) -> io::Result<()> {
         self.new.persist(&self.path)?;
         sync_folder(folder_of(&self.path))
     }
 }
 
-/// Whether a file's name is that of a new content, or copy, that is not in its place yet.
-/// Whoever owns the folder removes it when nobody can be at work on it any more.
+/// Whether this is the name of an unfinished file. The owner of the folder removes such files when
+/// no writer can be at work any more.
 pub fn is_unfinished(name: &OsStr) -> bool {
     name.as_encoded_bytes().starts_with(UNFINISHED.as_bytes())
 }
@@ -77,7 +78,7 @@ fn unfinished_in(folder: &Path) -> io::Result<NamedTempFile> {
         .tempfile_in(folder)
 }
 
-/// The folder that a file is in.
+/// The folder that contains a file.
 pub fn folder_of(path: &Path) -> &Path {
     match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
@@ -105,10 +106,10 @@ pub fn link(from: &Path, to: &Path) -> io::Result<()> {
     }
 }
 
-/// Copies a database, as this connection sees it, to a new one that is a single file.
+/// Copies a database, as this connection sees it, to a new single file.
 ///
 /// # Errors
-/// As `SQLite` or the file system says; what has become of the new file is of no use then.
+/// As `SQLite` or the file system says; the new file is then unusable.
 pub fn copy_database(from: &Connection, to: &Path) -> Result<(), CopyError> {
     let mut copy = Connection::open(to)?;
     copy.pragma_update(None, "synchronous", "off")?;

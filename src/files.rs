@@ -1,4 +1,4 @@
-//! Folders for their owner only, files that may be missing, and by what a change of one is noticed.
+//! Private folders, optional files, and a stamp that shows whether a file has changed.
 
 use std::{
     fs::{DirBuilder, Metadata},
@@ -7,7 +7,7 @@ use std::{
     path::Path,
 };
 
-/// Differs between two states of a file, and between two files that take turns at one path.
+/// Differs between two states of a file, and between two files that had the same path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stamp {
     place: (u64, u64),
@@ -17,7 +17,7 @@ pub struct Stamp {
 }
 
 impl Stamp {
-    /// Of a file as it is now.
+    /// The stamp of the present file.
     pub fn of(file: &Metadata) -> Self {
         Self {
             place: (file.dev(), file.ino()),
@@ -27,15 +27,15 @@ impl Stamp {
     }
 }
 
-/// Creates a folder that only its owner may enter, with those above it.
+/// Creates a folder that only its owner may enter, with all missing parents.
 pub fn create_private(folder: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
-/// What came of working on something; none where there is no such thing.
+/// Turns the error of a missing file into none.
 ///
 /// # Errors
-/// Any other one than that.
+/// All other errors.
 pub fn if_there<T>(outcome: io::Result<T>) -> io::Result<Option<T>> {
     match outcome {
         Ok(outcome) => Ok(Some(outcome)),

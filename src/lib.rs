@@ -30,7 +30,7 @@
 //! - [`spelling`][]: names that differ in upper and lower case only.
 //! - [`sqlite`][]: what SQLite's errors mean, and its files beside a database.
 //!
-//! `docs/architecture.md` says who may use whom, which way a request takes, what each lock protects
+//! `docs/architecture.md` says who may use which module, which way a request takes, what each lock protects
 //! and in which order files are written. `docs/protocol.md` has the wire, `docs/storage.md` the
 //! files, and `CONTRIBUTING.md` how to change something.
 

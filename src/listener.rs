@@ -1,4 +1,4 @@
-//! Where connections come from: TCP or a unix socket. Devices and Prometheus use both.
+//! Sources of connections: TCP or a unix socket. Devices and Prometheus use both.
 
 use std::{io, net::IpAddr};
 
@@ -18,12 +18,12 @@ pub enum Listener {
 pub type Stream = Either<TcpStream, UnixStream>;
 
 impl Listener {
-    /// The next connection, with the address it comes from; none over a unix socket.
+    /// Accepts a connection. The address is none over a unix socket.
     pub async fn accept(&self) -> io::Result<(Stream, Option<IpAddr>)> {
         match self {
             Self::Tcp(listener) => {
                 let (stream, peer) = listener.accept().await?;
-                // Answers are written whole; waiting for more would only delay them.
+                // Each answer is written at once, so waiting for more would only delay it.
                 if let Err(error) = stream.set_nodelay(true) {
                     tracing::debug!(%error, "a connection was closed before it began");
                 }

@@ -1,4 +1,4 @@
-//! How the server is, in the format `OpenMetrics`, for Prometheus and its like.
+//! The state of the server in the `OpenMetrics` format, for Prometheus and compatible programs.
 
 pub mod server;
 
@@ -21,12 +21,12 @@ const SECONDS: Option<Unit> = Some(Unit::Seconds);
 
 /// Name, help and unit.
 type Metric = (&'static str, &'static str, Option<Unit>);
-/// Of a user.
+/// A counter of a user.
 type Count = fn(&UserStatus) -> u64;
-/// Of a user, if it is known.
+/// A gauge of a user; none if the value is not known.
 type Gauge = fn(&UserStatus) -> Option<u64>;
 
-/// The metrics as text.
+/// All metrics as text.
 pub fn text(status: Status) -> Result<String, fmt::Error> {
     let mut registry = Registry::with_prefix("anki_syncd");
     let version = vec![("version", status.version.clone())];
@@ -96,7 +96,7 @@ impl Collector for Metrics {
     }
 }
 
-/// Since the start of the server.
+/// Counted since the start of the server.
 const COUNTERS: [(Metric, Count); 5] = [
     (
         ("syncs", "Completed syncs, with or without changes", None),
@@ -118,7 +118,7 @@ const COUNTERS: [(Metric, Count); 5] = [
     ),
 ];
 
-/// Left out where it is not known.
+/// Left out where the value is not known.
 const GAUGES: [(Metric, Gauge); 7] = [
     (
         ("last_sync_timestamp", "When a device last synced", SECONDS),
@@ -153,7 +153,7 @@ fn moment(secs: Option<i64>) -> Option<u64> {
     secs.and_then(|secs| u64::try_from(secs).ok())
 }
 
-/// One metric of each user.
+/// One metric for each user.
 fn each(
     encoder: &mut DescriptorEncoder,
     (name, help, unit): Metric,

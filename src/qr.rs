@@ -1,17 +1,17 @@
-//! QR codes of addresses, for cameras: in a page, and in a terminal.
+//! QR codes of addresses, for the page and for a terminal.
 
 use qrcode::{
     QrCode,
     render::{svg, unicode::Dense1x2},
 };
 
-/// In bytes. Cameras do not like those of longer texts.
+/// Bytes. Cameras have difficulty with longer texts.
 const LONGEST: usize = 300;
-/// Black on white, whatever the colours of the terminal are.
+/// Black on white, even if the terminal has other colours.
 const COLOURS: &str = "\x1b[38;5;16;48;5;231m";
 const NO_COLOURS: &str = "\x1b[0m";
 
-/// As an element of a page; none if the text is too long.
+/// An SVG element; none if the text is too long.
 pub fn svg(text: &str) -> Option<String> {
     let drawn = code(text)?.render::<svg::Color>().build();
     let (_, element) = drawn.split_once("?>")?;
@@ -22,7 +22,7 @@ pub fn svg(text: &str) -> Option<String> {
     ))
 }
 
-/// As lines of a terminal; none if the text is too long.
+/// Lines for a terminal; none if the text is too long.
 pub fn terminal(text: &str) -> Option<String> {
     let drawn = code(text)?.render::<Dense1x2>().build();
     let lines = drawn.lines();

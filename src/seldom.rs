@@ -1,4 +1,4 @@
-//! Log lines that would come with every request, and come once a minute.
+//! Limits log lines that could appear with every request to one a minute.
 
 use std::{
     collections::HashMap,
@@ -9,12 +9,13 @@ use std::{
 
 use tokio::time::Instant;
 
-/// Between two lines about the same thing.
+/// The pause between two lines about the same thing.
 const PAUSE: Duration = Duration::from_secs(60);
-/// Different things a minute, so that strangers fill neither the memory nor the log.
+/// How many different things may be logged a minute, so that strangers fill neither the memory nor
+/// the log.
 const MOST: usize = 20;
 
-/// What has been logged within the last minute.
+/// The things that were logged within the last minute.
 pub struct Seldom<T>(Mutex<HashMap<T, Instant>>);
 
 impl<T> Default for Seldom<T> {
@@ -24,7 +25,7 @@ impl<T> Default for Seldom<T> {
 }
 
 impl<T: Eq + Hash> Seldom<T> {
-    /// Whether a line about this is due; if so, the next one is due in a minute.
+    /// Whether a line about this is due. If so, the next one is due a minute later.
     pub fn is_due(&self, about: T) -> bool {
         let mut logged = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         logged.retain(|_, at| at.elapsed() < PAUSE);

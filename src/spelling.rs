@@ -1,19 +1,19 @@
-//! Names that differ in upper and lower case only, which people and some file systems take for
-//! the same.
+//! Names that differ only in upper and lower case. People and some file systems take them for the
+//! same.
 
 use std::{fs, path::Path};
 
 use unicode_normalization::UnicodeNormalization;
 
-/// What all spellings of a name have in common: other cases, and other bytes for the same
+/// The form that all spellings of a name share: other cases, and other bytes for the same
 /// characters.
 pub fn caseless(name: &str) -> String {
     let composed: String = name.nfc().collect();
     composed.to_uppercase().nfc().collect()
 }
 
-/// Whether the file system of this folder takes names in other cases for the same, as exFAT
-/// does. Found out by the folder's own name, so that nothing is written.
+/// Whether the file system of this folder ignores case, as exFAT does. It is tested with the
+/// folder's own name, so nothing is written.
 pub fn is_ignored_at(folder: &Path) -> bool {
     let Some(name) = folder.file_name().and_then(|name| name.to_str()) else {
         return false;

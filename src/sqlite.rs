@@ -1,23 +1,23 @@
-//! What `SQLite` says when it fails, and the files that it has beside a database.
+//! The meaning of `SQLite`'s errors, and the files beside a database.
 
 use std::path::{Path, PathBuf};
 
 use rusqlite::ffi::ErrorCode as Code;
 
-/// How the name of a write-ahead log ends, with changes that are not in the database yet.
+/// The ending of a write-ahead log, which holds changes that are not in the database file yet.
 pub const WAL: &str = "-wal";
-/// How the name of its index ends.
+/// The ending of its index.
 pub const WAL_INDEX: &str = "-shm";
 
-/// The file beside a database whose name ends like this.
+/// The path of the file beside a database with this ending.
 pub fn beside(database: &Path, ending: &str) -> PathBuf {
     let mut name = database.as_os_str().to_owned();
     name.push(ending);
     name.into()
 }
 
-/// Whether SQLite fails because of the disk, the memory, a lock or an interruption, and not of
-/// what it reads.
+/// Whether the disk, the memory, a lock or an interruption is the cause of an error, and not the
+/// data.
 pub fn is_environment(error: &rusqlite::Error) -> bool {
     matches!(
         error.sqlite_error_code(),

@@ -1,8 +1,7 @@
-//! What the running server is made of: who may sync, their data, what they may ask, and what has
-//! happened so far.
+//! The state of the running server: users, data, policy and counts.
 //!
-//! It stands below everything that serves: devices over HTTP, the operator's commands, metrics,
-//! systemd. They share this and do not know each other.
+//! All services use it: devices over HTTP, the operator's commands, metrics, systemd. They share
+//! this state and need not know each other.
 
 pub mod statistics;
 
@@ -22,26 +21,26 @@ use statistics::Statistics;
 
 /// The running server.
 pub struct Server {
-    /// Who may sync.
+    /// The users.
     pub accounts: Accounts,
     /// Their data.
     pub vaults: Vaults,
-    /// What they may ask, and whose word is taken about where they are.
+    /// The limits, and the trusted proxies.
     policy: RwLock<Arc<Policy>>,
-    /// What has happened, for whoever watches.
+    /// Counts, for status and metrics.
     pub statistics: Statistics,
 }
 
-/// What may change while the server runs.
+/// The settings that may change while the server runs.
 #[derive(Debug, Clone)]
 pub struct Policy {
-    /// What a client may ask.
+    /// Limits on what a client may ask for.
     pub limits: Limits,
     /// How much may be stored.
     pub room: Room,
-    /// Where its address is to be found.
+    /// The header that contains the client's address.
     pub client_address: ClientAddress,
-    /// From whom that is believed.
+    /// The proxies whose headers are believed.
     pub trusted_proxies: Vec<IpNet>,
 }
 
@@ -57,15 +56,15 @@ impl From<&Settings> for Policy {
 }
 
 impl Policy {
-    /// Whether what the other end of a connection says about clients is believed; over a unix
-    /// socket, which has no address, it is.
+    /// Whether the headers of this peer about clients are believed. Over a unix socket, which has
+    /// no address, they always are.
     pub fn trusts(&self, peer: Option<IpAddr>) -> bool {
         peer.is_none_or(|peer| self.trusted_proxies.iter().any(|net| net.contains(&peer)))
     }
 }
 
 impl Server {
-    /// One that has not served anything yet.
+    /// A server that has not served anything yet.
     pub fn new(accounts: Accounts, vaults: Vaults, policy: Policy) -> Self {
         vaults.disk().keep_free(policy.room.reserve);
         Self {
@@ -76,13 +75,13 @@ impl Server {
         }
     }
 
-    /// What holds now. A request keeps what held at its beginning: a reload in the middle of an
+    /// The present policy. A request keeps the policy of its beginning, so that a reload during an
     /// upload does not refuse the rest of it.
     pub fn policy(&self) -> Arc<Policy> {
         Arc::clone(&self.policy.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// What holds from now on, for requests that come.
+    /// Sets the policy for new requests.
     pub fn change_policy(&self, policy: Policy) {
         self.vaults.disk().keep_free(policy.room.reserve);
         *self.policy.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(policy);

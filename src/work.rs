@@ -1,9 +1,9 @@
-//! Work that can be interrupted: when its client has left, when the server stops, and when it
-//! takes more than what it works on can explain.
+//! Work that is interrupted when its client leaves, when the server stops, or when it exceeds its
+//! budget.
 //!
-//! A thread that works does one [`Job`] at a time. `SQLite` asks the thread's job every
-//! thousand instructions whether to go on, on each connection that [`watch`] was called for.
-//! So a connection that stays open between requests obeys whoever uses it just now.
+//! A thread does one [`Job`] at a time. Every thousand instructions, `SQLite` asks the thread's job
+//! whether to go on, on each connection with [`watch`]. So a connection that stays open between
+//! requests follows the present request's job.
 
 use std::{
     cell::RefCell,
@@ -17,24 +17,24 @@ use std::{
 
 use rusqlite::Connection;
 
-/// `SQLite` asks this often: some microseconds apart, so that asking costs nothing.
+/// How often `SQLite` asks: some microseconds apart, so that asking costs nothing.
 const INSTRUCTIONS: i32 = 1000;
-/// After this, a server that was told to stop ends work that was asked for longer ago than
-/// [`SHORT`].
+/// A stopping server ends work after this time, if the work was requested longer than [`SHORT`]
+/// ago.
 const GRACE: Duration = Duration::from_secs(4);
-/// More than a step of a normal sync takes; those are finished even then.
+/// Longer than a step of a normal sync takes, so that these steps are completed.
 const SHORT: Duration = Duration::from_secs(5);
 
-/// Why work was ended before it was done. Nothing of it counts.
+/// Why work was interrupted. Its changes do not count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Interrupted {
-    /// The client will find the server again later.
+    /// The server stops. The client can try again later.
     #[error("the server is stopping; try again")]
     Stopping,
-    /// Nobody waits for the result.
+    /// The client has left.
     #[error("the client has disconnected")]
     Left,
-    /// The budget is used up, as by a file that was made to be slow.
+    /// The budget is used up, for example by a file that was made to be slow.
     #[error("it took far more work than any collection that Anki makes")]
     Exhausted,
 }
@@ -45,25 +45,25 @@ impl From<Interrupted> for io::Error {
     }
 }
 
-/// What one job may take.
+/// The limits of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Budget {
-    /// Of `SQLite`, so that a slow machine may do the same as a fast one.
+    /// Instructions of `SQLite`, so that slow and fast machines may do the same.
     instructions: u64,
-    /// For what takes long without many instructions.
+    /// For work that takes long with few instructions.
     time: Duration,
 }
 
 impl Budget {
-    /// One request on a collection that is in use: far above any step of a sync, of which the
-    /// longest, on a collection of 1 GiB, take some 100 million instructions.
+    /// The budget of a request on a collection in use. The longest step of a sync takes some 100
+    /// million instructions on a collection of 1 GiB, far less than this.
     pub const REQUEST: Self = Self {
         instructions: 20_000_000_000,
         time: Duration::from_secs(15 * 60),
     };
 
-    /// Looking through a whole file, and bringing it up to date. Checking takes about one
-    /// instruction for each byte, whatever the rows are, and upgrading less than another.
+    /// The budget for checking and upgrading a whole file. Checking takes about one instruction for
+    /// each byte, with any rows, and upgrading less than another.
     #[must_use]
     pub const fn of_file(bytes: u64) -> Self {
         Self {
@@ -73,7 +73,7 @@ impl Budget {
     }
 }
 
-/// Tells all jobs that the server stops.
+/// Signals to all jobs that the server stops.
 #[derive(Clone, Default)]
 pub struct Stop(Arc<StopState>);
 
@@ -84,7 +84,7 @@ struct StopState {
 }
 
 impl Stop {
-    /// From now on there are but four seconds for what takes long.
+    /// From now on, long work has four seconds left.
     pub fn begin(&self) {
         let _ = self.0.since.set(Instant::now());
     }
@@ -94,7 +94,8 @@ impl Stop {
         self.0.at_once.store(true, Ordering::Relaxed);
     }
 
-    /// How long a job may still take that was asked for then; none while nothing stops.
+    /// How much longer a job may take that was requested at this time; none if the server does not
+    /// stop.
     fn leaves(&self, asked: Instant) -> Option<Duration> {
         let since = self.0.since.get()?;
         let grace = GRACE.saturating_sub(since.elapsed());
@@ -119,7 +120,7 @@ pub struct Job {
 }
 
 impl Job {
-    /// One that somebody asks for now, and that may have to wait.
+    /// A job that is requested now, and may have to wait.
     #[must_use]
     pub fn new(budget: Budget, stop: Stop) -> Self {
         Self {
@@ -134,12 +135,12 @@ impl Job {
         }
     }
 
-    /// Nobody waits for the result any more.
+    /// The client has left.
     pub fn abandon(&self) {
         self.left.store(true, Ordering::Relaxed);
     }
 
-    /// How long it may still take once the server stops.
+    /// How long it may still take after the server begins to stop.
     #[must_use]
     pub fn grace(&self) -> Duration {
         self.stop.leaves(self.asked).unwrap_or(GRACE)
@@ -149,21 +150,20 @@ impl Job {
         self.stop.leaves(self.asked) == Some(Duration::ZERO)
     }
 
-    /// For how long it has been on a thread.
+    /// How long it has been on a thread.
     #[must_use]
     pub fn working(&self) -> Duration {
         self.began.get().map_or(Duration::ZERO, Instant::elapsed)
     }
 
-    /// Whether it is still there although it should have ended by itself: what it does cannot
-    /// be interrupted.
+    /// Whether it still runs although it should have ended: then its work cannot be interrupted.
     #[must_use]
     pub fn is_stuck(&self) -> bool {
         self.working() >= 2 * self.budget.time
     }
 
-    /// Does the work on this thread. Whatever error comes of an interrupted job, the
-    /// interruption is its cause.
+    /// Runs the work on this thread. If the job was interrupted, that is reported as the cause of
+    /// any error.
     ///
     /// # Errors
     /// As the work does, or [`Interrupted`].
@@ -192,8 +192,8 @@ impl Job {
         self.may_go_on()
     }
 
-    /// Once it says no, it always does; only what goes on [to its end](to_the_end) is asked for
-    /// anew, such as settling what the interruption has left.
+    /// After one refusal it always refuses. Only work [to its end](to_the_end) is judged anew, such
+    /// as settling what the interruption has left.
     fn may_go_on(&self) -> Result<(), Interrupted> {
         let to_the_end = self.to_the_end.load(Ordering::Relaxed);
         let reason = if self.left.load(Ordering::Relaxed) && !to_the_end {
@@ -218,7 +218,7 @@ thread_local! {
     static CURRENT: RefCell<Option<Arc<Job>>> = const { RefCell::new(None) };
 }
 
-/// This thread's job, until dropped, also by a panic.
+/// This thread's job. It ends when this is dropped, also by a panic.
 struct Current;
 
 impl Current {
@@ -234,8 +234,8 @@ impl Drop for Current {
     }
 }
 
-/// Whether this thread's job may go on: asked where an interrupted query must not be taken for
-/// an answer.
+/// Whether this thread's job may go on. Call it where an interrupted query could be taken for an
+/// answer.
 ///
 /// # Errors
 /// [`Interrupted`]; never outside a job.
@@ -243,8 +243,8 @@ pub fn check() -> Result<(), Interrupted> {
     CURRENT.with_borrow(|job| job.as_ref().map_or(Ok(()), |job| job.may_go_on()))
 }
 
-/// Counts work that takes about as long as a thousand instructions of `SQLite`, and says whether
-/// there may be more of it: for loops whose number of turns is up to whoever sent the data.
+/// Counts work that takes as long as a thousand instructions of `SQLite`, and checks whether to go
+/// on. For loops whose length the sender of the data decides.
 ///
 /// # Errors
 /// [`Interrupted`]; never outside a job.
@@ -252,9 +252,8 @@ pub fn step() -> Result<(), Interrupted> {
     CURRENT.with_borrow(|job| job.as_ref().map_or(Ok(()), |job| job.step()))
 }
 
-/// Does what every later request would have to begin again, such as the upgrade of a large
-/// collection: while it goes on, neither the client's leaving ends it, nor the server's stop
-/// before it has to.
+/// Runs work that every later request would have to begin again, such as the upgrade of a large
+/// collection. It goes on when the client leaves, and when the server stops, until it has to end.
 pub fn to_the_end<R>(work: impl FnOnce() -> R) -> R {
     let set = |value| {
         CURRENT.with_borrow(|job| {
@@ -269,10 +268,7 @@ pub fn to_the_end<R>(work: impl FnOnce() -> R) -> R {
     result
 }
 
-/// Has queries on this connection obey the job of the thread that they run on.
-///
-/// # Errors
-/// As `SQLite` says.
+/// Makes queries on this connection follow the job of their thread.
 pub fn watch(conn: &mut Connection) -> rusqlite::Result<()> {
     conn.progress_handler(INSTRUCTIONS, Some(|| step().is_err()))
 }

@@ -11,9 +11,9 @@ use super::{
 /// One change, of one user.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum UserChange {
-    /// Somebody new.
+    /// A new user.
     Added(UserName),
-    /// The same person with another name.
+    /// The same person under another name.
     Renamed {
         /// The former one.
         from: UserName,
@@ -22,21 +22,21 @@ pub enum UserChange {
     },
     /// The same name with another password.
     NewPassword(UserName),
-    /// Somebody who cannot log in any more.
+    /// A user who cannot log in any more.
     Removed(UserName),
 }
 
-/// Data that have another name now.
+/// Data that moved to another name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Moved {
-    /// The name that they had.
+    /// The name before.
     pub from: UserName,
-    /// The name that they have.
+    /// The name now.
     pub to: UserName,
 }
 
-/// All changes from one list to another, with those who may have been renamed. Whoever is or was
-/// kept out by a mistake in the list is neither new nor removed.
+/// All changes from one list to another, including possible renames. A user who is or was shut out
+/// by a mistake in the list counts neither as new nor as removed.
 pub(super) fn between(former: &Users, present: &Users, renamed: &[Moved]) -> Vec<UserChange> {
     let is_new = |user: &UserName| former.standing(user) == Standing::Stranger;
     let is_gone = |user: &UserName| present.standing(user) == Standing::Stranger;
@@ -67,7 +67,7 @@ pub(super) fn between(former: &Users, present: &Users, renamed: &[Moved]) -> Vec
 }
 
 impl UserChange {
-    /// Whose change it is, by the present name.
+    /// The user, by the present name.
     pub fn user(&self) -> &UserName {
         match self {
             Self::Added(user)
@@ -131,7 +131,7 @@ mod tests {
                 "user eve added; user ben removed",
             ),
             (vec![ben], vec![eve], renamed(), "user ben renamed to eve"),
-            // It was some time ago.
+            // The rename was some time ago.
             (vec![anna, eve], vec![eve], renamed(), "user anna removed"),
         ] {
             let changes = between(&list(&former), &list(&present), &renamed);

@@ -1,4 +1,4 @@
-//! Comparing the users of two places without showing any of them.
+//! Compares two lists of users without showing any user.
 
 use std::{collections::HashMap, hash::BuildHasher};
 
@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Accounts, name::UserName, password::Credential};
 
-/// A digest of users and passwords, which says nothing except that two lists are the same.
+/// A digest of users and passwords. It shows only whether two lists are the same.
 pub fn digest<S: BuildHasher>(users: &HashMap<UserName, Credential, S>, salt: &str) -> String {
     let mut sorted: Vec<_> = users.iter().collect();
     sorted.sort_by(|one, other| one.0.cmp(other.0));
@@ -24,7 +24,7 @@ pub fn digest<S: BuildHasher>(users: &HashMap<UserName, Credential, S>, salt: &s
 }
 
 impl Accounts {
-    /// Whether the users that can log in now are those of this digest.
+    /// Whether the users that can log in now have this digest.
     pub fn are_those_of(&self, salt: &str, of: &str) -> bool {
         digest(&self.table().users.able, salt) == of
     }

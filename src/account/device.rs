@@ -1,4 +1,4 @@
-//! A device, and what it is known by.
+//! A device and its identifier.
 
 use std::{fmt, str::FromStr};
 
@@ -9,33 +9,34 @@ use super::{name::UserName, secret::PasswordMark};
 /// One device of one user, known by its host key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Device {
-    /// Whose.
+    /// The user that the device belongs to.
     pub user: UserName,
-    /// Which.
+    /// The device among this user's devices.
     pub id: DeviceId,
-    /// Which password its host key depends on.
+    /// Identifies the password that the host key depends on.
     pub password: PasswordMark,
 }
 
-/// Which device of a user: drawn at login, and part of its host key.
+/// Identifies a device among those of its user. It is generated at login and is part of the host
+/// key.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct DeviceId(pub(super) [u8; DeviceId::BYTES]);
 
 impl DeviceId {
     pub(super) const BYTES: usize = 12;
-    /// So many digits of one are shown to people, who can name it by them.
+    /// How many digits lists and the log show. Operators can name a device by them.
     const SHORT: usize = 8;
 
-    /// The operator, who takes turns like one more device. Others are drawn at random.
+    /// The operator, who takes turns like another device. All other ids are random.
     pub const OPERATOR: Self = Self([0; Self::BYTES]);
 
-    /// As it is shown to people.
+    /// The short form for lists and the log.
     pub fn short(&self) -> String {
         self.to_string().chars().take(Self::SHORT).collect()
     }
 
-    /// Draws a new one.
+    /// Generates a new id.
     pub fn random() -> Result<Self, getrandom::Error> {
         let mut bytes = [0; Self::BYTES];
         getrandom::fill(&mut bytes)?;
@@ -49,7 +50,7 @@ impl From<[u8; Self::BYTES]> for DeviceId {
     }
 }
 
-/// In hexadecimal digits, which people can read out and type the beginning of.
+/// In hexadecimal digits; operators can type the first few of them.
 impl fmt::Display for DeviceId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&hex::encode(self.0))

@@ -1,5 +1,5 @@
-//! Why a login may have been refused: for the log alone, since whoever guesses would like to
-//! know as well.
+//! Why a login was probably refused. Only the log says so, since it would help an attacker who
+//! guesses passwords.
 
 use std::fmt;
 
@@ -8,20 +8,20 @@ use super::{name::UserName, password::Credential};
 /// What is probably wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Hint {
-    /// The name, of which nobody has another spelling.
+    /// No user has this name in any spelling.
     NoUser,
-    /// Upper and lower case: several names differ from this one in nothing else.
+    /// The name is spelled with other upper and lower case, and fits several users.
     Case,
-    /// Telephones add a blank to a word that they complete.
+    /// Phones add a blank after a word that they complete.
     Blank,
-    /// The list of users has more than was meant.
+    /// The stored password begins or ends with a blank, probably by mistake.
     StoredBlank,
-    /// Nothing but the password.
+    /// Only the password is wrong.
     Password,
 }
 
 impl Hint {
-    /// Looks at all users, whoever it is, so that it takes the same time for every name.
+    /// Looks at all users, so that the time does not depend on the name.
     pub fn of<'a>(
         name: &UserName,
         password: &str,

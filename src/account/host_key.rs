@@ -1,4 +1,4 @@
-//! Host keys: `user . device . MAC`, which need no storage to be verified.
+//! Host keys, `user . device . MAC`. Verifying them needs no storage.
 
 use std::fmt;
 
@@ -16,15 +16,15 @@ use super::{
 /// The bearer token of one device of one user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostKey {
-    /// Whose it says it is.
+    /// The user that the key names.
     pub user: String,
-    /// Which device it says it is.
+    /// The device that the key names.
     pub device: DeviceId,
     mac: Vec<u8>,
 }
 
 impl HostKey {
-    /// Makes the key that [`HostKey::is_genuine`] accepts as long as secret and credential stay.
+    /// Makes a key that [`HostKey::is_genuine`] accepts until the secret or the credential changes.
     pub fn issue(
         secret: &Secret,
         user: &UserName,
@@ -41,8 +41,8 @@ impl HostKey {
         key
     }
 
-    /// Reads a key as a client sends it; none when it is not even shaped like one,
-    /// as the reference server's keys are not.
+    /// Parses a key as a client sends it. None if it does not have the form of one, as the
+    /// reference server's keys do not.
     pub fn parse(key: &str) -> Option<Self> {
         let mut parts = key.split('.').map(|part| BASE64.decode(part).ok());
         let (user, device, mac) = (parts.next()??, parts.next()??, parts.next()??);
@@ -56,7 +56,7 @@ impl HostKey {
         })
     }
 
-    /// Whether this server issued it for this credential; constant in time.
+    /// Whether this server issued the key for this credential. The comparison takes constant time.
     pub fn is_genuine(&self, secret: &Secret, credential: &Credential) -> bool {
         Lengths::ALL.into_iter().any(|lengths| {
             let expected = self.expected(lengths, secret, credential);
@@ -127,7 +127,7 @@ mod tests {
         assert!(!shorter.is_genuine(&secret, &credential));
     }
 
-    /// As an earlier version issued them on machines of 64 and of 32 bits.
+    /// Keys that an earlier version issued, on machines with 64 and with 32 bits.
     #[test]
     fn keys_and_marks_of_earlier_versions_are_good_on_every_machine() {
         let (secret, credential, _) = issued();

@@ -35,22 +35,22 @@ use users::{Standing, Users};
 pub use device::{Device, DeviceId};
 pub use secret::{PasswordMark, Secret};
 
-/// Verifications at a time: each may take 19 MiB and a core.
+/// How many passwords are verified at a time: each may take 19 MiB and a core.
 const VERIFICATIONS: usize = 2;
 
-/// Why a host key is of no use.
+/// Why a host key is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
-    /// Not issued here, or the password has been changed, or the user has been removed.
+    /// Not issued by this server, or the password was changed, or the user removed.
     #[error("the host key is not valid (the password may have been changed); log in again")]
     Invalid,
-    /// It was genuine.
+    /// The key was genuine, but its device was revoked.
     #[error("this device was revoked; log in again")]
     Revoked(Device),
-    /// It is genuine, but it may have been revoked.
+    /// The key is genuine, but the device may have been revoked.
     #[error(transparent)]
     Unknown(#[from] NotRead),
-    /// It is one of this user's, whose entry in the list of users cannot be used now.
+    /// The key belongs to a user whose entry in the list of users has a mistake.
     #[error(
         "the entry of {0} in the list of users has a mistake; `anki-syncd check` names the line"
     )]
@@ -60,18 +60,18 @@ pub enum KeyError {
 /// Why a login was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum LoginError {
-    /// An unknown user or a wrong password: nobody is told which, apart from the log.
+    /// An unknown user or a wrong password. Only the log says which.
     #[error("unknown user or wrong password")]
     Wrong(Hint),
-    /// The user's entry in the list of users cannot be used; only the log says so.
+    /// The user's entry in the list of users has a mistake. Only the log says so.
     #[error(
         "the entry of this user in the list of users has a mistake; `anki-syncd check` names the line"
     )]
     KeptOut,
-    /// Too many attempts on this user from this address are being slowed down already.
+    /// Too many attempts on this user from this address are waiting already.
     #[error("too many failed logins for this user from this address")]
     Throttled,
-    /// Nobody's name, which is no attempt at anybody's password.
+    /// No user can have this name, so it is no attempt at a user's password.
     #[error(transparent)]
     Name(#[from] NameError),
     /// The system's random source or a verification thread failed.
@@ -79,28 +79,29 @@ pub enum LoginError {
     Failed(String),
 }
 
-/// Whose login it is to be.
+/// A login before it is verified.
 struct Claim {
-    /// The user of that name; none if there is nobody.
+    /// The user of that name; none if there is no such user.
     user: Option<UserName>,
-    /// Whose credential it is: for an unknown name anybody's, so that it costs the same.
+    /// The user whose credential is compared. For an unknown name it is some other user's, so that
+    /// the login costs the same.
     compared_with: UserName,
     /// What the password is compared with.
     credential: Credential,
 }
 
-/// Who may sync, and what is needed to verify them.
+/// The users, and what is needed to verify them.
 pub struct Accounts {
     table: RwLock<Arc<Table>>,
     secret: Secret,
     verifications: Semaphore,
     throttle: Throttle,
-    /// What is remembered of their devices.
+    /// Their devices.
     pub devices: Devices,
 }
 
 impl Accounts {
-    /// The users of the settings, with the secret that their host keys depend on.
+    /// The users of the settings, with the secret that host keys depend on.
     pub fn new(users: impl Into<Users>, secret: Secret, devices: Devices) -> Self {
         Self {
             devices,
@@ -111,8 +112,8 @@ impl Accounts {
         }
     }
 
-    /// Puts other users in place of the present ones, and answers what has changed. Devices
-    /// of those whose password stays the same stay logged in.
+    /// Replaces the users, and returns what has changed. Devices of users whose password stays the
+    /// same stay logged in.
     pub fn replace(&self, users: impl Into<Users>, renamed: &[Moved]) -> Vec<UserChange> {
         let users = users.into();
         let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
@@ -131,13 +132,12 @@ impl Accounts {
         self.table().users.standing(user)
     }
 
-    /// How many entries of the lists keep somebody out.
+    /// How many entries of the lists have a mistake.
     pub fn kept_out(&self) -> usize {
         self.table().users.kept_out()
     }
 
-    /// Everybody in the order of their names, with the kind of password; also those who are
-    /// kept out by a mistake.
+    /// All users sorted by name, with the kind of password; also those whose entry has a mistake.
     pub fn users(&self) -> Vec<(UserName, String)> {
         let table = self.table();
         let mut users: Vec<_> = table.users.named().collect();
@@ -148,7 +148,7 @@ impl Accounts {
         users.map(|user| (user.clone(), kind(user))).collect()
     }
 
-    /// Whether a device's host key works, as far as the password goes.
+    /// Whether a device's host key still fits its user's password.
     pub fn is_current(&self, record: &Record) -> bool {
         let table = self.table();
         let user = record.user.parse().ok();
@@ -166,8 +166,8 @@ impl Accounts {
     /// Verifies a password and makes the host key of a new device.
     ///
     /// # Errors
-    /// [`LoginError`]. An unknown name costs what verifying one of the users costs, unless
-    /// nobody can have it.
+    /// [`LoginError`]. An unknown name costs as much as verifying a user, unless no user can have
+    /// that name.
     pub async fn login(
         &self,
         name: &str,
@@ -177,10 +177,10 @@ impl Accounts {
         let typed: UserName = name.parse()?;
         let refused = || self.refusal(&typed, &password);
         let claim = self.claim(&typed).ok_or_else(refused)?;
-        // With the same name, password and credential the outcome is the same.
+        // With the same name, password and credential the result is the same.
         let mark = self.secret.mark(&claim.compared_with, &claim.credential);
         let attempt = (mark.0, &password);
-        // However it is spelt, or each spelling would get attempts of its own.
+        // By the user and not by the spelling: otherwise each spelling would get its own attempts.
         let turn = self
             .throttle
             .attempt(address, &typed.caseless(), attempt)
@@ -189,7 +189,7 @@ impl Accounts {
                 Refusal::KnownToBeWrong => refused(),
                 Refusal::TurnedAway => LoginError::Throttled,
             })?;
-        // They may have changed meanwhile.
+        // The users may have changed while this waited.
         let Claim {
             user, credential, ..
         } = self.claim(&typed).ok_or_else(refused)?;
@@ -247,9 +247,9 @@ impl Accounts {
         }
     }
 
-    /// Clients forget a key that is answered as invalid. Somebody who is kept out by a mistake
-    /// in the list shall not have to log in on every device once it is corrected. Whether the
-    /// key is genuine cannot be verified, but nobody else knows a device's id.
+    /// Clients forget a key that is answered as invalid. A user whose entry has a mistake would
+    /// have to log in on every device once the entry is corrected. So the device's id is enough
+    /// here: the key cannot be verified, but nobody else knows the id.
     async fn ingenuine(&self, key: &str) -> KeyError {
         let named = HostKey::parse(key).and_then(|key| Some((key.user.parse().ok()?, key.device)));
         match named {

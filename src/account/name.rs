@@ -11,10 +11,10 @@ use crate::spelling;
 #[serde(try_from = "String")]
 pub struct UserName(String);
 
-/// Why a name cannot be one.
+/// Why a user cannot have this name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
-    /// The reference server puts such a user's files into `SYNC_BASE` itself.
+    /// Refused, since the reference server puts such a user's files into `SYNC_BASE` itself.
     #[error("the user name is empty")]
     Empty,
     /// Would reach outside the user's folder.
@@ -25,10 +25,10 @@ pub enum NameError {
     /// Would collide with the server's own folder.
     #[error("a user name must not begin with a dot: such folders belong to the server itself")]
     Hidden,
-    /// Clients trim what is typed, so that nobody could log in.
+    /// Clients trim what is typed, so this user could not log in.
     #[error("the user name begins or ends with a space, which Anki removes when it logs in")]
     Blank,
-    /// No file system takes it.
+    /// Longer than file systems allow.
     #[error("the user name is longer than 255 bytes")]
     Long,
 }
@@ -39,8 +39,8 @@ impl UserName {
         &self.0
     }
 
-    /// What it has in common with names that differ from it in upper and lower case only, or
-    /// in the bytes by which the same characters are written.
+    /// The form that all spellings of the name share: other upper and lower case, and other bytes
+    /// for the same characters.
     pub fn caseless(&self) -> String {
         spelling::caseless(&self.0)
     }

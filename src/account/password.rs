@@ -8,7 +8,7 @@ use pbkdf2::Pbkdf2;
 use scrypt::Scrypt;
 use subtle::ConstantTimeEq;
 
-/// Bytes of a new password: as much as fits into a login, however it is escaped.
+/// The most bytes of a new password: what fits into a login, however it is escaped.
 pub const LONGEST: usize = 2048;
 
 /// What a user's password is compared with.
@@ -18,8 +18,8 @@ pub struct Credential {
     hash: Option<PasswordHash>,
 }
 
-/// Makes an argon2id hash in PHC format, with the crate's parameters, which are OWASP's:
-/// 19 MiB, so that a Raspberry Pi with 512 MB can verify a few at a time.
+/// Makes an argon2id hash in PHC format. The parameters are the crate's defaults, which OWASP
+/// recommends: 19 MiB, so that a Raspberry Pi with 512 MB can verify a few at a time.
 pub fn hash(password: &str) -> Result<String, CredentialError> {
     if password.is_empty() {
         return Err(CredentialError::Empty);
@@ -39,7 +39,7 @@ pub enum CredentialError {
     /// No client can send an empty password.
     #[error("the password is empty")]
     Empty,
-    /// Comes from `echo` or an editor, and would be part of the password.
+    /// Probably written by `echo` or an editor; it would be part of the password.
     #[error(
         "the password ends with a newline or carriage return: remove it, for example by writing the password with `printf %s` in place of `echo`"
     )]
@@ -49,26 +49,26 @@ pub enum CredentialError {
         "the password contains a control character, which nobody can type: set the password again"
     )]
     Control,
-    /// The reference server accepts such a one and fails at the first login.
+    /// The reference server accepts such a value and fails at the first login.
     #[error(
         "the password is not a hash in PHC format, such as `$argon2id$v=19$m=19456,t=2,p=1$SALT$HASH`: write the hash that `anki-syncd hash-password` prints. With PASSWORDS_HASHED (passwords_hashed) on, SYNC_USER1 and `users` need hashes"
     )]
     NotPhc,
-    /// Well formed, but of an algorithm or with parameters that cannot be verified.
+    /// Well formed, but this algorithm or its parameters are not supported.
     #[error(
         "this kind of password hash is not supported, or the hash is incomplete: write the hash that `anki-syncd hash-password` prints. Supported are argon2id, pbkdf2-sha256, pbkdf2-sha512 and scrypt, with parameters, salt and hash"
     )]
     Unsupported,
-    /// Would not fit into a login.
+    /// Does not fit into a login.
     #[error("the password is longer than {LONGEST} bytes")]
     Long,
-    /// The system's random source or its memory.
+    /// The system's random source failed, or its memory.
     #[error("the password cannot be hashed: the system has no random bytes or not enough memory")]
     Random,
 }
 
 impl Credential {
-    /// A password kept as it is.
+    /// A password in plain text.
     ///
     /// # Errors
     /// An empty one, or one with a newline at its end or another control character in it.
@@ -83,7 +83,7 @@ impl Credential {
     /// A password hash in PHC format.
     ///
     /// # Errors
-    /// Anything that could never be verified: better at start than at the first login.
+    /// Hashes that could never be verified are refused at start, not at the first login.
     pub fn hashed(phc: &str) -> Result<Self, CredentialError> {
         check_text(phc)?;
         let hash = PasswordHash::new(phc).map_err(|_| CredentialError::NotPhc)?;
@@ -103,7 +103,8 @@ impl Credential {
         }
     }
 
-    /// Either, as a line of a users file may have it: what begins like a hash is one.
+    /// A hash or a plain password, as a line of a users file may have it: text that begins like a
+    /// hash is one.
     pub fn plain_or_hashed(text: &str) -> Result<Self, CredentialError> {
         let looks_hashed = ["$argon2", "$pbkdf2", "$scrypt"]
             .iter()
@@ -115,8 +116,8 @@ impl Credential {
         }
     }
 
-    /// Whether this is the password. Costs whatever the hash costs, so it belongs
-    /// on a blocking thread; plain ones are compared in constant time.
+    /// Whether this is the password. A hash costs much to verify, so call this on a blocking
+    /// thread; plain passwords are compared in constant time.
     pub fn matches(&self, password: &str) -> bool {
         let password = password.as_bytes();
         match &self.hash {
@@ -134,17 +135,17 @@ impl Credential {
         }
     }
 
-    /// Whether it is stored in the same words. Two hashes of the same password are not.
+    /// Whether both are stored as the same text. Two hashes of the same password differ.
     pub fn is_same(&self, other: &Self) -> bool {
         self.stored == other.stored
     }
 
-    /// Whether it begins or ends with a blank, as far as that can be told.
+    /// Whether it begins or ends with a blank. A hash does not show that.
     pub fn has_blank_at_an_end(&self) -> bool {
         self.hash.is_none() && self.stored.trim() != self.stored
     }
 
-    /// What it is, for people: `plain`, or the algorithm of its hash.
+    /// For lists: `plain`, or the algorithm of the hash.
     pub fn kind(&self) -> &str {
         match &self.hash {
             None => "plain",
@@ -152,7 +153,7 @@ impl Credential {
         }
     }
 
-    /// What host keys are bound to, so that a changed password logs devices out.
+    /// What host keys depend on, so that a changed password logs devices out.
     pub fn fingerprint_input(&self) -> &[u8] {
         self.stored.as_bytes()
     }

@@ -1,4 +1,4 @@
-//! The secret behind all host keys, and what is made of it.
+//! The secret behind all host keys, and what is derived from it.
 
 use std::fmt;
 
@@ -7,14 +7,14 @@ use sha2::Sha256;
 
 use super::{name::UserName, password::Credential};
 
-/// How a length is written into what a MAC is over. Earlier versions wrote it as wide as the
-/// machine's own numbers, so that a key from a 32-bit machine would be void on any other one,
-/// and after an upgrade on the same one.
+/// How a length is written into the input of a MAC. Earlier versions wrote it in the machine's word
+/// size, so that a key from a 32-bit machine was invalid on any other one, and after an upgrade on
+/// the same one.
 #[derive(Clone, Copy)]
 pub(super) enum Lengths {
-    /// In eight bytes, as everything is made now.
+    /// In eight bytes, as all new MACs.
     Wide,
-    /// In four.
+    /// In four bytes.
     Narrow,
 }
 
@@ -35,9 +35,10 @@ impl Secret {
         Self(bytes)
     }
 
-    /// A MAC over parts, each preceded by its length, so that no two lists of parts look alike.
+    /// A MAC over parts. Each part is preceded by its length, so that no two lists of parts give
+    /// the same input.
     pub(super) fn mac(&self, lengths: Lengths, parts: &[&[u8]]) -> Hmac<Sha256> {
-        // HMAC fills a shorter key up with zeros.
+        // HMAC pads a shorter key with zeros.
         let mut key = Key::<Hmac<Sha256>>::default();
         key[..Self::BYTES].copy_from_slice(&self.0);
         let mut mac = <Hmac<Sha256> as KeyInit>::new(&key);
@@ -52,12 +53,12 @@ impl Secret {
         mac
     }
 
-    /// Stands for a user's stored password without telling anything of it.
+    /// Identifies a user's stored password without revealing anything of it.
     pub fn mark(&self, user: &UserName, credential: &Credential) -> PasswordMark {
         self.mark_with(Lengths::Wide, user, credential)
     }
 
-    /// Whether a mark stands for this password, whatever machine it is from.
+    /// Whether a mark identifies this password, whatever machine made it.
     pub fn has_made(&self, mark: PasswordMark, user: &UserName, credential: &Credential) -> bool {
         Lengths::ALL
             .map(|lengths| self.mark_with(lengths, user, credential))
@@ -78,14 +79,14 @@ impl Secret {
         PasswordMark(self.number(lengths, &parts).cast_signed())
     }
 
-    /// A number below `below`, always the same for the same name: which of the
-    /// users an unknown name is verified as, so that both cost the same.
+    /// A number below `below`, always the same for the same name. It chooses the user that an
+    /// unknown name is verified as, so that both cost the same.
     pub fn pick(&self, name: &str, below: usize) -> usize {
         let number = self.number(Lengths::Wide, &[b"decoy", name.as_bytes()]);
         usize::try_from(number % below.max(1) as u64).unwrap_or(0)
     }
 
-    /// The MAC's first bytes.
+    /// The first bytes of the MAC.
     fn number(&self, lengths: Lengths, parts: &[&[u8]]) -> u64 {
         let digest = self.mac(lengths, parts).finalize().into_bytes();
         let mut number = [0; 8];
@@ -100,6 +101,6 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Stands for a user's stored password without telling anything of it.
+/// Identifies a user's stored password without revealing anything of it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct PasswordMark(pub(super) i64);

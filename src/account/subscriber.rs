@@ -1,13 +1,13 @@
-//! Whose an address is.
+//! The network that an address belongs to.
 
 use std::net::{IpAddr, Ipv6Addr};
 
 use ipnet::Ipv6Net;
 
-/// What one subscriber has of IPv6, and can draw new addresses from.
+/// The prefix length of IPv6 that one subscriber has: it can use any address in it.
 const SUBSCRIBER: u8 = 64;
 
-/// What one subscriber has.
+/// The network that one subscriber has.
 pub fn network(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,

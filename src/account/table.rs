@@ -1,4 +1,4 @@
-//! The users, and who is meant by a name as it was typed.
+//! The users, and which user a typed name means.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -7,12 +7,12 @@ use super::{
     users::{Standing, Users},
 };
 
-/// The users, in a table that is replaced whole.
+/// The users. The table is replaced as a whole.
 pub(super) struct Table {
     pub(super) users: Users,
     /// In a fixed order, for [`Secret::pick`](super::Secret::pick).
     pub(super) order: Vec<UserName>,
-    /// By their caseless forms; none where one stands for several names.
+    /// By their caseless forms; none where several names share one form.
     caseless: HashMap<String, Option<UserName>>,
 }
 
@@ -38,8 +38,8 @@ impl Table {
         })
     }
 
-    /// Who is meant by a name as it was typed: the user of exactly that name, or else the only
-    /// one whose name differs in upper and lower case only, since phones capitalise.
+    /// The user that a typed name means: the user of exactly that name, or else the only one whose
+    /// name differs in upper and lower case only, since phones capitalise.
     pub(super) fn meant_by(&self, typed: &UserName) -> Option<&UserName> {
         let listed = match self.users.standing(typed) {
             Standing::Able => Some(typed),

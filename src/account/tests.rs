@@ -33,7 +33,7 @@ async fn a_login_gives_a_key_that_names_the_device() {
 #[tokio::test]
 async fn an_unknown_user_and_a_wrong_password_are_told_the_same() {
     let accounts = accounts();
-    // Whichever user "carol" is verified as, knowing that one's password does not let her in.
+    // "carol" is verified as one of the users; that user's password must not let her in.
     for (user, password) in [
         ("alice", "b-secret"),
         ("carol", "a-secret"),
@@ -59,7 +59,7 @@ async fn a_name_may_be_typed_in_upper_or_lower_case_if_that_is_nobody_elses() {
         ("Anna", Some("anna")),
         ("ANNA", Some("anna")),
         ("JÜRGEN GROSS", Some("Jürgen Groß")),
-        // The same in other bytes.
+        // The same characters in other bytes.
         ("ju\u{308}rgen groß", Some("Jürgen Groß")),
         ("Ben", Some("Ben")),
         ("BEN", None),
@@ -74,7 +74,7 @@ async fn a_name_may_be_typed_in_upper_or_lower_case_if_that_is_nobody_elses() {
             if user == Some(password) {
                 let (got, key) = got.unwrap();
                 assert_eq!(got, password, "{typed}");
-                // All else goes by the name in the list.
+                // Everything else uses the name in the list.
                 assert_eq!(HostKey::parse(&key.to_string()).unwrap().user, password);
             } else {
                 assert!(got.is_err(), "{typed} {password}");

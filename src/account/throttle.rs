@@ -1,11 +1,11 @@
-//! Slows down whoever guesses passwords, without locking anybody out.
+//! Slows down attackers who guess passwords, and locks no user out.
 //!
-//! After a few failures, attempts on one user from one address are verified one at a time, at
-//! most one in [`LONGEST`]. Others wait their turn and are turned away before their client
-//! gives up. That alone would keep a device out that shares its address with someone who
-//! guesses, so the next turn goes to the password that has been turned away most often: a
-//! person tries the same one again, while a guess that was not verified is one of thousands.
-//! Whatever the order, no more guesses are verified.
+//! After a few failures, attempts on one user from one address are verified one at a time, at most
+//! one in [`LONGEST`]. The others wait, and are turned away before their client gives up. That
+//! alone would lock out a device that shares its address with an attacker. So the next turn goes to
+//! the password that was turned away most often: a person tries the same password again, while an
+//! attacker tries thousands of different ones. The order does not change how many guesses are
+//! verified.
 
 use std::{
     cmp::Reverse,
@@ -26,41 +26,44 @@ use tokio::{
 
 use super::subscriber::network;
 
-/// Failures that cost nothing: people mistype.
+/// The failures that cause no delay: people mistype.
 const FREE: usize = 5;
-/// Below the 30 s after which clients give up.
+/// The longest delay, below the 30 s after which clients give up.
 pub const LONGEST: Duration = Duration::from_secs(20);
 /// How long an attempt waits for its turn: clients give up after 30 s.
 const PATIENCE: Duration = Duration::from_secs(25);
-/// Attempts of one address on one user that may wait at a time.
+/// How many attempts of one address on one user may wait at a time.
 const WAITING: usize = 16;
 /// Failures are forgotten after this long without another.
 const MEMORY: Duration = Duration::from_secs(600);
-/// Remembered at most, so that made-up names do not fill the memory. Whoever tried most stays.
+/// The most origins that are remembered, so that made-up names do not fill the memory. Those with
+/// most attempts stay.
 const ENTRIES: usize = 10_000;
-/// Names of one address that are told apart, so that one address cannot fill the memory.
+/// How many names of one address are counted separately, so that one address cannot fill the
+/// memory.
 const NAMES: u64 = 256;
-/// Passwords that are remembered of each origin.
+/// How many passwords are remembered of each origin.
 const PASSWORDS: usize = 64;
 
-/// Who tried: a network and the name it tried, whether or not there is such a user.
+/// Where an attempt comes from: a network and the name that it tried, whether or not that user
+/// exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Origin {
     network: Option<IpAddr>,
-    /// Names can be long.
+    /// A hash of the name, since names can be long.
     name: u64,
 }
 
-/// What one origin did of late.
+/// The recent attempts of one origin.
 struct Attempts {
     failed: usize,
     last_failure: Instant,
-    /// Being verified.
+    /// How many are being verified.
     running: usize,
     waiting: Vec<Waiting>,
-    /// What was turned away without being verified, and how often.
+    /// Passwords that were turned away without being verified, and how often.
     turned_away: VecDeque<(u64, u32)>,
-    /// What was wrong: nobody learns anything from trying it again, so it needs no turn.
+    /// Passwords that were wrong. Trying one again tells an attacker nothing, so it needs no turn.
     wrong: VecDeque<u64>,
     changed: Arc<Notify>,
 }
@@ -72,7 +75,7 @@ struct Waiting {
     turned_away: u32,
 }
 
-/// The attempts of late.
+/// The recent attempts of all origins.
 #[derive(Default)]
 pub struct Throttle {
     origins: Mutex<HashMap<Origin, Attempts>>,
@@ -83,9 +86,9 @@ pub struct Throttle {
 /// Why an attempt is not verified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
-    /// The same was wrong a moment ago.
+    /// The same password was wrong a moment ago.
     KnownToBeWrong,
-    /// Its turn did not come.
+    /// The attempt waited too long for its turn.
     TurnedAway,
 }
 
@@ -96,7 +99,7 @@ pub struct Turn<'a> {
     password: u64,
 }
 
-/// An attempt that waits; gone when its client is.
+/// An attempt that waits; removed when its client leaves.
 struct Queued<'a> {
     throttle: &'a Throttle,
     origin: Origin,
@@ -104,9 +107,8 @@ struct Queued<'a> {
 }
 
 impl Throttle {
-    /// Waits as long as this attempt deserves. `password` is anything that is the same for the
-    /// same password compared with the same credential, and for no other. None is the address
-    /// over a unix socket.
+    /// Waits for this attempt's turn. `password` must be the same for the same password compared
+    /// with the same credential, and different otherwise. The address is none over a unix socket.
     pub async fn attempt(
         &self,
         address: Option<IpAddr>,
@@ -123,7 +125,7 @@ impl Throttle {
         loop {
             let changed = queued.changed();
             let mut changed = std::pin::pin!(changed.notified());
-            // From here on, so that no change is missed.
+            // Registered before the state is read, so that no change is missed.
             changed.as_mut().enable();
             let next = match queued.state()? {
                 State::Begun(turn) => return Ok(turn),
@@ -149,7 +151,7 @@ impl Throttle {
             turned_away: attempts.times_turned_away(password),
         };
         attempts.waiting.push(waiting);
-        // Who has been turned away less often, or came later, makes room.
+        // The attempt that was turned away least often, or else came last, makes room.
         if attempts.waiting.len() > WAITING
             && let Some(last) = attempts.waiting.iter().copied().max_by_key(Waiting::order)
         {
@@ -170,10 +172,10 @@ impl Throttle {
     }
 }
 
-/// What a waiting attempt can do.
+/// What a waiting attempt does next.
 enum State<'a> {
     Begun(Turn<'a>),
-    /// Nothing before this, or before something changes.
+    /// Wait until this time, or until something changes.
     Until(Option<Instant>),
 }
 
@@ -228,7 +230,7 @@ impl Drop for Queued<'_> {
 }
 
 impl Waiting {
-    /// The first in this order has the next turn.
+    /// The smallest in this order has the next turn.
     fn order(&self) -> (Reverse<u32>, u64) {
         (Reverse(self.turned_away), self.id)
     }
@@ -247,7 +249,7 @@ impl Attempts {
         }
     }
 
-    /// When the next attempt may begin; none while another one has to end first.
+    /// When the next attempt may begin; none while another one must end first.
     fn next_turn(&self, now: Instant) -> Option<Instant> {
         if self.failed + self.running < FREE {
             return Some(now);
@@ -289,7 +291,7 @@ fn remember<T>(list: &mut VecDeque<T>, item: T) {
     list.push_back(item);
 }
 
-/// Forgets what is old, and somebody who tried little if there are too many.
+/// Forgets old origins. If there are still too many, forgets one with few attempts.
 fn make_room(origins: &mut HashMap<Origin, Attempts>, newcomer: &Origin) {
     if origins.contains_key(newcomer) && origins[newcomer].last_failure.elapsed() < MEMORY {
         return;
@@ -304,7 +306,7 @@ fn make_room(origins: &mut HashMap<Origin, Attempts>, newcomer: &Origin) {
 }
 
 impl Turn<'_> {
-    /// The password was wrong.
+    /// Reports that the password was wrong.
     pub fn failed(self) {
         let mut origins = self.throttle.lock();
         if let Some(attempts) = origins.get_mut(&self.origin) {
@@ -315,8 +317,8 @@ impl Turn<'_> {
         }
     }
 
-    /// The password was right: failures before it were mistakes. But while others wait, someone
-    /// else is guessing, who gets nothing for it.
+    /// Reports that the password was right: the failures before were typing mistakes. While others
+    /// wait, an attacker is guessing, so the failures keep counting.
     pub fn succeeded(self) {
         let mut origins = self.throttle.lock();
         if let Some(attempts) = origins.get_mut(&self.origin)

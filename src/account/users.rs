@@ -1,20 +1,20 @@
-//! The users of the settings, and the entries that cannot be used.
+//! The users of the settings, and the entries that have a mistake.
 //!
-//! A mistake in an entry keeps out that entry's user and nobody else. Such a person is still a
-//! user: the data stay, renames wait, and the devices stay logged in until the entry is corrected.
+//! A mistake in an entry shuts out that entry's user only. The user still counts as one: the data
+//! stay, renames wait, and the devices stay logged in until the entry is corrected.
 
 use std::{collections::HashMap, fmt};
 
 use super::{name::UserName, password::Credential};
 
-/// An entry that cannot be used.
+/// An entry that has a mistake.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mistake {
     /// The setting, or the file and line.
     pub place: String,
-    /// Whose entry it is; none if that cannot be read.
+    /// The user; none if the name cannot be read.
     pub user: Option<UserName>,
-    /// What is wrong with it; never a password.
+    /// The mistake, without any password.
     pub what: String,
 }
 
@@ -24,42 +24,42 @@ impl fmt::Display for Mistake {
     }
 }
 
-/// Everybody who is listed.
+/// All users that are listed.
 #[derive(Debug, Default, Clone)]
 pub struct Users {
     /// Those who can log in.
     pub able: HashMap<UserName, Credential>,
-    /// The entries that cannot be used.
+    /// The entries that have a mistake.
     pub mistakes: Vec<Mistake>,
 }
 
-/// What the lists say of a name.
+/// What the lists say about a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
-    /// A user.
+    /// A user who can log in.
     Able,
-    /// A user whose entry cannot be used.
+    /// A user whose entry has a mistake.
     KeptOut,
-    /// Perhaps one: the name in some entry cannot be read.
+    /// Perhaps a user: some entry's name cannot be read.
     Unclear,
-    /// Nobody.
+    /// Not a user.
     Stranger,
 }
 
 impl Standing {
-    /// Whether there is such a user for certain.
+    /// Whether this is certainly a user.
     pub fn is_listed(self) -> bool {
         matches!(self, Self::Able | Self::KeptOut)
     }
 }
 
 impl Users {
-    /// The kind of a user's password, or that it cannot be used.
+    /// The kind of a user's password, or `unusable`.
     pub fn kind(&self, user: &UserName) -> &str {
         self.able.get(user).map_or("unusable", Credential::kind)
     }
 
-    /// What the lists say of this name.
+    /// What the lists say about a name.
     pub fn standing(&self, user: &UserName) -> Standing {
         let is_named = |mistake: &Mistake| mistake.user.as_ref() == Some(user);
         if self.able.contains_key(user) {
@@ -73,7 +73,7 @@ impl Users {
         }
     }
 
-    /// Every user whose name can be read.
+    /// All users whose name can be read.
     pub fn named(&self) -> impl Iterator<Item = &UserName> {
         let kept_out = self.mistakes.iter();
         let kept_out = kept_out.filter(|mistake| !self.is_superseded(mistake));
@@ -81,7 +81,7 @@ impl Users {
         self.able.keys().chain(kept_out)
     }
 
-    /// How many entries keep somebody out.
+    /// How many entries have a mistake.
     pub fn kept_out(&self) -> usize {
         let mistakes = self.mistakes.iter();
         mistakes
@@ -89,7 +89,7 @@ impl Users {
             .count()
     }
 
-    /// The mistakes, each with what follows from it.
+    /// The mistakes, each with its consequence.
     pub fn warnings(&self) -> impl Iterator<Item = String> {
         self.mistakes.iter().map(|mistake| match &mistake.user {
             Some(user) if self.is_superseded(mistake) => {

@@ -1,8 +1,7 @@
 //! The users file: one `name:password` or `name:hash` a line; lines that begin with `#`
 //! are comments.
 //!
-//! Its text is edited rather than written anew, so that comments, order and blank lines
-//! stay as they were.
+//! Changes edit the text, so that comments, order and blank lines stay as they were.
 
 mod file;
 
@@ -15,27 +14,27 @@ use super::{
 
 pub use file::{FileError, UsersFile};
 
-/// With which no name can be meant to begin.
+/// Characters that a name probably is not meant to begin with.
 const QUOTES: [char; 2] = ['"', '\''];
 
-/// What stands for bytes that are no UTF-8 once a file has been read.
+/// Replaces bytes that are not UTF-8 when a file is read.
 const NOT_UTF_8: char = char::REPLACEMENT_CHARACTER;
 const SAVE_AS_UTF_8: &str = "contains characters that are not UTF-8: save the file as UTF-8";
 
-/// How what follows the name is to be understood.
+/// How the text after the name is parsed.
 pub type ReadPassword = fn(&str) -> Result<Credential, CredentialError>;
 
-/// An entry that cannot be used.
+/// An entry that has a mistake.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wrong {
-    /// Whose it is; none if that cannot be read.
+    /// The user; none if the name cannot be read.
     pub user: Option<UserName>,
-    /// What is wrong with it; never a password.
+    /// The mistake, without any password.
     pub what: String,
 }
 
 impl Wrong {
-    /// One that nobody's name can be read in.
+    /// An entry in which no name can be read.
     pub fn nameless(what: impl Into<String>) -> Self {
         Self {
             user: None,
@@ -73,7 +72,7 @@ pub fn entry(text: &str, read: ReadPassword) -> Result<(UserName, Credential), W
     }
 }
 
-/// What a users file lists, with the numbers of the lines.
+/// The entries of a users file, with their line numbers.
 pub fn entries(text: &str) -> impl Iterator<Item = (usize, Result<(UserName, Credential), Wrong>)> {
     (1..)
         .zip(text.lines())
@@ -85,8 +84,7 @@ fn is_entry(line: &str) -> bool {
     !line.trim().is_empty() && !line.starts_with('#')
 }
 
-/// Reads a users file, in which some lines may be in another encoding: these cannot be used,
-/// the others can.
+/// Reads a users file. Lines in another encoding cannot be used; all others can.
 pub fn read(path: &Path) -> io::Result<String> {
     let bytes = fs::read(path)?;
     Ok(String::from_utf8(bytes)
@@ -96,36 +94,36 @@ pub fn read(path: &Path) -> io::Result<String> {
 /// Why a change cannot be made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EditError {
-    /// Each name may be used once.
+    /// The name is in use already.
     #[error("the user {0} exists already")]
     Exists(UserName),
-    /// Nobody of that name.
+    /// There is no such user.
     #[error("there is no user {0}")]
     Unknown(UserName),
-    /// The file could not hold it.
+    /// The format of the file does not allow this name.
     #[error(
         "a user name in a users file must not contain a colon, nor begin with # or a quotation mark: {0}"
     )]
     Name(UserName),
-    /// The line can be given a new password or be removed, and nothing else.
+    /// The line has a mistake. It can only get a new password or be removed.
     #[error(
         "the line of {0} has a mistake; `anki-syncd user passwd {0}` corrects it with a new password"
     )]
     Wrong(UserName),
-    /// Which line counts is for the operator to say.
+    /// The operator has to decide which of the lines counts.
     #[error(
         "{0} is listed more than once: edit the file and remove all of these lines but one first"
     )]
     Twice(UserName),
 }
 
-/// The bytes of a users file, line by line. Lines that cannot be used stay as they are.
+/// The bytes of a users file, line by line. Lines with mistakes stay as they are.
 #[derive(Debug, Clone, Default)]
 pub struct Document(Vec<Line>);
 
 #[derive(Clone)]
 struct Line {
-    /// With what ends it.
+    /// The line with its line end.
     bytes: Vec<u8>,
     user: Option<UserName>,
     is_usable: bool,
@@ -138,7 +136,7 @@ impl Document {
         Self(lines.map(Line::parse).collect())
     }
 
-    /// All of it, as it is to be written.
+    /// The whole text.
     pub fn bytes(&self) -> Vec<u8> {
         self.0.iter().flat_map(|line| line.bytes.clone()).collect()
     }

@@ -1,4 +1,5 @@
-//! `anki-syncd backup`: consistent copies of users' data, each a folder that could be served.
+//! `anki-syncd backup`: consistent copies of users' data. Each is a folder that a server could
+//! serve.
 
 mod destination;
 mod fetch;
@@ -32,7 +33,7 @@ use source::Source;
 
 const BAR: &str = "{msg} [{bar:30}] {pos}/{len} media files";
 
-/// Of whom, and where to.
+/// The arguments of `anki-syncd backup`.
 #[derive(clap::Args)]
 pub struct Arguments {
     /// Back up only this user
@@ -55,14 +56,14 @@ pub struct Arguments {
     json: bool,
 }
 
-/// What was done.
+/// The result, for output.
 #[derive(Default, Serialize)]
 struct Report {
     folder: Option<PathBuf>,
     users: Vec<Saved>,
     failed: Vec<NotBackedUp>,
     removed: Vec<PathBuf>,
-    /// What went wrong after the backup was made.
+    /// Failures after the backup was made.
     #[serde(skip)]
     afterwards: Vec<String>,
 }
@@ -72,7 +73,7 @@ struct Saved {
     user: UserName,
     collection: Option<Summary>,
     media: Media,
-    /// Of the media, what was not there yet.
+    /// The media that were copied: those that earlier backups do not have.
     new: Media,
 }
 
@@ -88,7 +89,7 @@ impl Report {
         self.failed.push(NotBackedUp { user, reason });
     }
 
-    /// Those of whom nothing is missing.
+    /// The users whose backup is complete.
     fn whole(&self) -> Vec<&UserName> {
         let users = self.users.iter().map(|saved| &saved.user);
         let failed = |user: &UserName| self.failed.iter().any(|failure| failure.user == *user);
@@ -100,7 +101,7 @@ impl Report {
         users.map(|saved| saved.user.clone()).collect()
     }
 
-    /// As the command ends.
+    /// The result of the command.
     fn result(&self) -> Result<(), CommandError> {
         let failed = self
             .failed
@@ -114,9 +115,9 @@ impl Report {
     }
 }
 
-/// Makes the backup and shows what is in it.
+/// Makes the backup and prints what it contains.
 ///
-/// Fails also when the backup lacks a user. Those whose turn went well are in it.
+/// Fails also when the backup lacks a user. The backup still contains all other users.
 pub fn run(context: &Context, arguments: &Arguments) -> Result<(), CommandError> {
     make(context, arguments).inspect_err(|error| notify::failed(&error.to_string()))
 }
@@ -147,14 +148,14 @@ fn make(context: &Context, arguments: &Arguments) -> Result<(), CommandError> {
     report.result()
 }
 
-/// Where to, if that is fit for it.
+/// The folder for backups, if it can be used.
 fn folder<'a>(arguments: &'a Arguments, settings: &'a Settings) -> Result<&'a Path, CommandError> {
     let backups = &settings.backups;
     let folder = arguments.to.as_ref().unwrap_or(&backups.to);
     if let Some(why) = target::unmounted(folder) {
         return Err(CommandError::Failed(format!("not backed up: {why}")));
     }
-    // On a disk that is not mounted, it is not there.
+    // If its disk is not mounted, the folder is missing.
     if arguments.to.is_none() && backups.is_chosen() && !folder.is_dir() {
         return Err(CommandError::Failed(format!(
             "not backed up: {0} (backup_to) does not exist. Mount its disk. If the disk is mounted, create the folder: `mkdir -m 700 {0}`",
@@ -220,7 +221,7 @@ fn back_up(
     Ok(report)
 }
 
-/// Also what is wrong with the collection, if it is damaged and was left out.
+/// Returns also what is wrong with the collection, if it is damaged and was left out.
 fn save(
     context: &Context,
     part: &Fetch,
@@ -246,7 +247,7 @@ fn save(
     Ok((saved, copy.damage))
 }
 
-/// A disk that is not mounted looks like a user who has never synced.
+/// If a disk is not mounted, its user looks like one who has never synced.
 fn lack(destination: &Destination, saved: &Saved) -> io::Result<Option<String>> {
     if saved.collection.is_some() {
         return Ok(None);

@@ -1,4 +1,4 @@
-//! What every operator's command starts from: the settings, and the way to the server.
+//! What all operator's commands need: the settings, and the way to the server.
 
 use std::{
     cell::{OnceCell, RefCell},
@@ -28,14 +28,14 @@ use crate::{
     },
 };
 
-/// Where the packages keep the settings, and the list of users that the unit's
-/// `LoadCredential=` passes on.
+/// Where the packages keep the settings, and the list of users that the unit passes on with
+/// `LoadCredential=`.
 const SYSTEM_FOLDER: &str = "/etc/anki-syncd";
-/// So soon after a server has not answered, it is not asked again: a command with several
-/// questions waits but once.
+/// After a server has not answered, it is not asked again for this long. A command that asks
+/// several questions so waits only once.
 const GIVEN_UP: Duration = Duration::from_secs(10);
 
-/// Why a command failed; each a sentence for the operator.
+/// Why a command failed. Each text is a sentence for the operator.
 #[derive(Debug, thiserror::Error)]
 pub enum CommandError {
     #[error(transparent)]
@@ -46,10 +46,10 @@ pub enum CommandError {
     Refused(String),
     #[error(transparent)]
     UsersFile(#[from] FileError),
-    /// Where to write to is full, or not to be written to.
+    /// Writing failed: the disk is full, for example.
     #[error("{0}")]
     Io(#[from] io::Error),
-    /// A check found problems, which it has told.
+    /// A check found problems, and has printed them.
     #[error("{0} found")]
     Found(String),
     #[error("{0}")]
@@ -68,28 +68,28 @@ impl CommandError {
     }
 }
 
-/// Where the settings of the server in question come from.
+/// The settings of the server that the command is about.
 pub struct Context {
     sources: Sources,
-    /// Whether they are those of the server that systemd runs.
+    /// Whether it is the server that systemd runs.
     is_units: bool,
-    /// Where the settings say that the data are; reading a long list of users takes a while.
+    /// The data folder of the settings; kept, since reading a long list of users takes a while.
     base: OnceCell<Option<PathBuf>>,
-    /// Whether systemd's server cannot be started for a command, if this is about that server.
+    /// Whether the command is about systemd's server and systemd cannot start it.
     obstructed: OnceCell<bool>,
-    /// Since when there has been no answer, and why.
+    /// When a server last gave no answer, and why.
     silent: RefCell<Option<(Instant, AskError)>>,
 }
 
 impl Context {
-    /// The settings as given to the command, or else those of the packages.
+    /// Uses the settings given to the command, or else those of the packages.
     pub fn new(mut sources: Sources) -> Self {
         let folder = Path::new(SYSTEM_FOLDER);
         let file = folder.join("anki-syncd.toml");
         if sources.file.is_none() && file.exists() {
             sources.file = Some(file.clone());
         }
-        // A server with other settings or data is none of the unit's, which has the credential.
+        // The unit has the credential; a server with other settings or data does not.
         let is_units = manager::is_beside_main()
             || sources.file.as_ref().is_none_or(|given| *given == file)
                 && !sources.variables.contains_key(OsStr::new("SYNC_BASE"));
@@ -99,7 +99,7 @@ impl Context {
         if sources.state.is_none() && is_units && Path::new(SYSTEM_STATE).exists() {
             sources.state = Some(SYSTEM_STATE.into());
         }
-        // Where it is missing, the server may have been told to stay root.
+        // Without this folder, the server may have been set to stay root.
         sources.gives_up_root &= Path::new(SYSTEM_STATE).exists();
         Self {
             sources,
@@ -110,13 +110,13 @@ impl Context {
         }
     }
 
-    /// The file that the unit passes on as a credential, if this is about its server.
+    /// The file that the unit passes on as a credential, if this is about systemd's server.
     pub fn credential(&self) -> Option<PathBuf> {
         self.sources.credential()
     }
 
-    /// What the file holds now that systemd copies for its server as the list of users; none if
-    /// that server has its users from elsewhere.
+    /// The present content of the file that systemd copies as the list of users. None if that
+    /// server has its users from elsewhere.
     ///
     /// Refuses when the file cannot be read.
     pub fn users_to_hand_over(&self) -> Result<Option<String>, CommandError> {
@@ -135,11 +135,11 @@ impl Context {
         }
     }
 
-    /// The settings, as far as they are this user's to read.
+    /// The settings that this account may read.
     pub fn settings(&self) -> Result<Settings, Problems> {
         let settings = Settings::load(&self.sources);
         let base = settings.as_ref().ok().map(|settings| settings.base.clone());
-        // The same every time.
+        // The value is the same every time.
         let _ = self.base.set(base);
         settings
     }
@@ -148,8 +148,8 @@ impl Context {
         &self.sources
     }
 
-    /// Whether systemd's server cannot be started for a command, since its socket unit cannot
-    /// listen; if this is about that server. Who asks it nevertheless is told why.
+    /// Whether this is about systemd's server and its socket unit cannot listen, so that systemd
+    /// cannot start it. A request to it then fails with the reason.
     pub fn is_obstructed(&self) -> bool {
         let look = || self.is_units && socket_unit::prevents_start();
         *self.obstructed.get_or_init(look)
@@ -160,7 +160,7 @@ impl Context {
         self.is_units.then(BackupUnit::ask_failure).flatten()
     }
 
-    /// The list of users that systemd passes to its server, if that file is not there.
+    /// The list of users that systemd passes to its server, if the file is missing.
     pub fn missing_list(&self) -> Option<PathBuf> {
         match self.is_units.then(Unit::ask).flatten()?.users? {
             UsersCredential::File(path) if matches!(path.try_exists(), Ok(false)) => Some(path),
@@ -173,7 +173,7 @@ impl Context {
             .map(|(answer, _)| answer)
     }
 
-    /// Where the server listens for devices, or will do so once it runs.
+    /// Where the server listens for devices, now or once it runs.
     pub fn listening(&self) -> Vec<String> {
         let running = self.ask(ask::Listening {}).ok();
         let of_unit = || {
@@ -187,8 +187,8 @@ impl Context {
         })
     }
 
-    /// The same with a request that something follows, or whose answer tells of something
-    /// that is there for a while.
+    /// The same for a request that is followed by data, or whose answer names something that exists
+    /// for a while only.
     pub fn ask_and_hold<A: Ask>(
         &self,
         request: A,
@@ -210,10 +210,10 @@ impl Context {
         })
     }
 
-    /// One that systemd runs can be asked even if the settings are in disorder.
+    /// Systemd's server can be asked even if its settings have mistakes.
     fn address(&self) -> Address {
         if self.base.get().is_none() {
-            // Which remembers it.
+            // Reading the settings stores the base.
             drop(self.settings());
         }
         Address {

@@ -1,4 +1,4 @@
-//! `anki-syncd device`: which devices are logged in, and logging single ones out.
+//! `anki-syncd device`: lists devices, names them, and logs them out.
 
 use std::str::FromStr;
 
@@ -26,7 +26,7 @@ const HEADINGS: [&str; 9] = [
     "LAST SYNC",
 ];
 
-/// What to do with devices.
+/// The commands.
 #[derive(clap::Subcommand)]
 pub enum Command {
     /// List the devices that are logged in, most recently seen first
@@ -82,7 +82,7 @@ pub struct Revoke {
 }
 
 impl Command {
-    /// Asks the running server.
+    /// Sends the request to the running server.
     pub fn run(self, context: &Context) -> Result<(), CommandError> {
         match self {
             Self::List(arguments) => list(context, arguments),

@@ -1,4 +1,4 @@
-//! `--healthcheck`: whether devices are served.
+//! `--healthcheck`: whether the server serves devices.
 
 use std::{
     io::{self, Read, Write},
@@ -17,7 +17,7 @@ use crate::{
 
 const PATIENCE: Duration = Duration::from_secs(4);
 
-/// Why devices are not served.
+/// Why the server does not serve devices.
 #[derive(Debug, thiserror::Error)]
 enum Sick {
     #[error("{0}")]
@@ -36,8 +36,8 @@ enum Sick {
     Inactive,
 }
 
-/// Succeeds when the server answers that it is well, or when systemd listens in its place. One
-/// that sleeps is not woken up.
+/// Succeeds when the server answers that it is well, or when systemd listens for it. A server that
+/// is stopped is not started for this.
 pub fn run(sources: Sources) -> Exit {
     match look(sources) {
         Ok(()) => Exit::Ok,
@@ -92,7 +92,7 @@ fn ask_at_configured(sources: &Sources) -> Result<(), Sick> {
     ask_one(&places)
 }
 
-/// All of them lead to one process: one that answers is enough.
+/// All places lead to one process, so one answer is enough.
 fn ask_one(places: &[String]) -> Result<(), Sick> {
     let mut sick = Sick::Inactive;
     for place in places {
@@ -120,7 +120,7 @@ fn ask(place: &str) -> io::Result<bool> {
     };
     let mut stream = TcpStream::connect_timeout(&address, PATIENCE);
     if stream.is_err() && address.ip().is_unspecified() {
-        // `[::]` on a machine without IPv6.
+        // On a machine without IPv6, `[::]` is `0.0.0.0`.
         let loopback = SocketAddr::new(IpAddr::from(Ipv4Addr::LOCALHOST), address.port());
         stream = TcpStream::connect_timeout(&loopback, PATIENCE);
     }

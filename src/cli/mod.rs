@@ -48,7 +48,7 @@ struct Arguments {
     command: Option<Command>,
 }
 
-/// What an operator does with a server, while it runs.
+/// The operator's commands.
 #[derive(Subcommand)]
 enum Command {
     /// Back up collections and media, also while devices sync
@@ -94,7 +94,7 @@ impl Command {
     }
 }
 
-/// The command line's definition, for what is made from it or compared with it.
+/// The definition of the command line, which tests compare with the pages.
 #[must_use]
 pub fn command() -> clap::Command {
     Arguments::command()
@@ -114,7 +114,7 @@ pub fn main() -> ExitCode {
             if error.use_stderr() && log::is_journal() {
                 serve::refuse(error.to_string().trim());
             } else {
-                // Nobody is left to tell when standard error is closed.
+                // If standard error is closed, the message is lost.
                 let _ = error.print();
             }
             return status.into();

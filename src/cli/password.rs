@@ -1,15 +1,15 @@
-//! Passwords from the keyboard or from a program; never from an argument, which every
-//! other process could read.
+//! Passwords from the keyboard or from standard input. They are never taken from arguments, which
+//! every other process can read.
 
 use std::io::{self, IsTerminal, Read};
 
 use super::context::CommandError;
 use crate::account::password::{LONGEST, hash};
 
-/// Asks for a new password, twice at a terminal, and hashes it. From elsewhere it takes the
-/// only line of standard input, of which the line's end is no part.
+/// Asks for a new password, twice at a terminal, and hashes it. Otherwise reads the only line of
+/// standard input, without its line end.
 ///
-/// Fails when the two differ, or there is none that could be used.
+/// Fails when the two differ, or the password cannot be used.
 pub fn ask_new(question: &str) -> Result<String, CommandError> {
     let password = if io::stdin().is_terminal() {
         let first = rpassword::prompt_password(format!("{question}: "))?;
@@ -23,9 +23,9 @@ pub fn ask_new(question: &str) -> Result<String, CommandError> {
     hash(&password).map_err(|error| CommandError::Refused(error.to_string()))
 }
 
-/// Asks for a password that is in use, as [`ask_new`] does, but once.
+/// Asks for a password that is in use, like [`ask_new`], but only once.
 ///
-/// Fails when it cannot be read, or is more than a line.
+/// Fails when it cannot be read, or is longer than a line.
 pub fn ask(question: &str) -> Result<String, CommandError> {
     if io::stdin().is_terminal() {
         Ok(rpassword::prompt_password(format!("{question}: "))?)

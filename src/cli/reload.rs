@@ -1,15 +1,15 @@
-//! `anki-syncd reload`: the settings, read again.
+//! `anki-syncd reload`: reads the settings again.
 
 use super::context::{CommandError, Context};
 use crate::{control::ask, service::manager};
 
-/// Has the running server read its settings and users again; `systemctl reload` runs this.
+/// Makes the running server read its settings and users again; `systemctl reload` runs this.
 ///
-/// If anything is wrong with them, everything stays as it was.
+/// If the settings have a mistake, nothing changes.
 pub fn run(context: &Context) -> Result<(), CommandError> {
     let users = context.users_to_hand_over()?;
     let reloaded = context.ask(ask::Reload { users })?;
-    // The log that this would go to has it from the server.
+    // Under systemd, the server has logged the same already.
     if manager::is_beside_main() {
         return Ok(());
     }

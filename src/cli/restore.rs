@@ -24,7 +24,7 @@ Every device of this user has to download it: at the next sync, Anki asks which
 collection to keep; choose Download. Until then, the server refuses an upload from
 that device. Reviews on a device that were not synced before the restore are lost.";
 
-/// Of whom, and what.
+/// The arguments of `anki-syncd restore`.
 #[derive(clap::Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each an option of its own")]
 pub struct Arguments {
@@ -71,7 +71,7 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<(), CommandError>
         (None, Some(at)) => {
             let snapshots = snapshots(context, user)?;
             let (snapshot, as_of) = named(&snapshots, at)?;
-            // What was replaced before the oldest one is not known any more.
+            // Nothing is known about the time before the oldest snapshot.
             let as_of = as_of.filter(|_| snapshots.first() == Some(snapshot));
             return restore(
                 context,
@@ -88,7 +88,7 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<(), CommandError>
     restore(context, arguments, chosen, |_| Ok(()))
 }
 
-/// The oldest snapshot is what there was at some time only if nothing was changed since.
+/// The oldest snapshot holds the state of an earlier time only if nothing was changed in between.
 fn check_age(snapshots: &[Snapshot], restored: &Summary, time: i64) -> Result<(), CommandError> {
     if restored.modified_ms <= time {
         return Ok(());
@@ -213,7 +213,7 @@ fn compare(chosen: &Chosen, preview: &Preview) -> io::Result<()> {
     )
 }
 
-/// Cards, reviews and the time of the last one, for a table.
+/// For a table: cards, reviews, and the time of the last review.
 pub(super) fn columns(summary: Option<&Summary>) -> (String, String, String) {
     let none = || "-".to_owned();
     let Some(summary) = summary else {

@@ -79,7 +79,7 @@ impl StartError {
     }
 }
 
-/// Serves until SIGTERM or SIGINT, or until there is nothing to do for a while.
+/// Serves until SIGTERM or SIGINT, or until it has been idle for a while.
 pub fn run(sources: Sources, allow_root: bool) -> Exit {
     log::init();
     let mut waiting = Passed::default();
@@ -95,7 +95,7 @@ pub fn run(sources: Sources, allow_root: bool) -> Exit {
     }
 }
 
-/// The same for a command line that nobody understands, in a unit.
+/// Ends a unit whose command line is wrong, with the reason.
 pub fn refuse(command_line: &str) {
     log::init();
     tracing::error!("{command_line}");
@@ -104,9 +104,9 @@ pub fn refuse(command_line: &str) {
     }
 }
 
-/// Everything that has to happen while there is one thread: sockets before rights are
-/// given up, rights before anything is written. Who waits in the sockets is left in `waiting`,
-/// should it come to nothing.
+/// Everything that has to happen while there is one thread. Sockets come before the rights are
+/// given up, and that before anything is written. If the start fails, `waiting` holds the sockets,
+/// so that waiting clients get an answer.
 fn start(sources: Sources, allow_root: bool, waiting: &mut Passed) -> Result<(), StartError> {
     let mut passed = sockets::inherited()?;
     *waiting = passed.duplicate()?;
@@ -151,7 +151,7 @@ fn start(sources: Sources, allow_root: bool, waiting: &mut Passed) -> Result<(),
     let warnings = settings.all_warnings();
     let vaults = Vaults::new(base, settings.retention);
     let standing = |user: &_| settings.users.standing(user);
-    // Not for want of a few bytes: a server on a full disk serves what is there.
+    // A full disk is no reason not to start: the server can still send what is there.
     if let Err(error) = vaults.remember(settings.users.able.keys(), standing) {
         tracing::warn!(%error, "cannot save which users have synced with this server");
     }
@@ -178,13 +178,13 @@ fn start(sources: Sources, allow_root: bool, waiting: &mut Passed) -> Result<(),
         .max_blocking_threads(THREADS)
         .build()?;
     let outcome = runtime.block_on(serve(server, passed, reloader, operator, idle_exit));
-    // Whatever still runs has been waited for long enough, or is of no use to anybody.
+    // Work that still runs has been waited for long enough, or its result is not needed.
     runtime.shutdown_background();
     outcome
 }
 
-/// A socket for the operator's commands where systemd passes none. The server serves
-/// without one, too.
+/// A socket for the operator's commands where systemd passes none. The server also serves without
+/// it.
 fn own_control(base: &Path) -> Option<UnixListener> {
     let path = control::own_socket(base);
     sockets::bind_control(&path)
@@ -206,7 +206,7 @@ async fn serve(
 ) -> Result<(), StartError> {
     let mut signals = Signals::listen()?;
     let standing = |user: &_| server.accounts.standing(user);
-    // Whose data cannot be moved keeps nobody else from being served; the log says who.
+    // If a user's data cannot be moved, all others are still served; the log names the user.
     server.vaults.follow(standing).await?;
     for socket in &sockets.serving {
         tracing::info!("listening on {}", socket.place());
@@ -260,7 +260,7 @@ async fn serve(
     if !rest::patiently(server.vaults.close_all()).await {
         tracing::warn!("some syncs did not end in time and are rolled back");
     }
-    // What went wrong is in the log.
+    // The log has the error.
     frontend.log_last_visits();
     let _ = server.accounts.devices.store().await;
     drop(helpers);
@@ -268,15 +268,15 @@ async fn serve(
     Ok(())
 }
 
-/// Reading the settings may have to wait for somebody's work; a signal that ends the server
-/// does not wait for that.
+/// Runs in the background: reading the settings may have to wait for other work, and a signal that
+/// ends the server must not wait for that.
 fn reload_beside(reloader: &Arc<Reloader>) {
     let reloader = Arc::clone(reloader);
-    // What is wrong with them is in the log.
+    // The log has the mistakes in the settings.
     tokio::spawn(async move { drop(reloader.reload().await) });
 }
 
-/// What goes on beside serving, also while the last requests are finished.
+/// Starts the tasks that run beside serving, also while the last requests finish.
 fn spawn_helpers(
     server: &Arc<Server>,
     frontend: &Arc<Frontend>,

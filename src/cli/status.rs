@@ -1,4 +1,4 @@
-//! `anki-syncd status`: how the running server is.
+//! `anki-syncd status`: the state of the running server.
 
 use std::io::{self, Write};
 
@@ -12,7 +12,7 @@ use crate::{
     vault::usage::Usage,
 };
 
-/// How to show it.
+/// The arguments of `anki-syncd status`.
 #[derive(clap::Args)]
 pub struct Arguments {
     /// Print JSON, for programs
@@ -25,7 +25,7 @@ pub struct Arguments {
 
 pub fn run(context: &Context, arguments: &Arguments) -> Result<(), CommandError> {
     let mut status = context.ask(ask::Status {})?;
-    // The metrics are the server's, however they are asked for.
+    // The server produces the metrics, so the output is the same as over its socket.
     if !arguments.openmetrics
         && let Some(why) = context.failed_backup()
     {

@@ -1,4 +1,4 @@
-//! Tables for people: plain text, in columns.
+//! Plain text tables, for people.
 
 use std::io::{self, Write};
 
@@ -18,13 +18,13 @@ pub fn print(headings: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> 
     out.flush()
 }
 
-/// What a device says of itself, or names a file, must not move the cursor.
+/// Escapes text from devices and file names, which could otherwise move the cursor of the terminal.
 pub fn printable(text: &str) -> String {
     let shown = |c: char| if c.is_control() { '?' } else { c };
     text.chars().map(shown).collect()
 }
 
-/// How long ago a moment is, in seconds since 1970; as good in any time zone.
+/// How long ago a moment was, given in seconds since 1970. This needs no time zone.
 pub fn ago(then: Option<i64>) -> String {
     then.map_or_else(
         || "never".to_owned(),
@@ -32,7 +32,7 @@ pub fn ago(then: Option<i64>) -> String {
     )
 }
 
-/// When somebody last synced, and with which device if that has a name.
+/// When a device last synced, with its name if it has one.
 pub fn synced(then: Option<i64>, device: Option<&DeviceName>) -> String {
     match device {
         Some(name) => format!("{} ({name})", ago(then)),
@@ -40,7 +40,7 @@ pub fn synced(then: Option<i64>, device: Option<&DeviceName>) -> String {
     }
 }
 
-/// A size as people say it.
+/// A size in a readable unit.
 pub fn size(bytes: u64) -> String {
     HumanBytes(bytes).to_string()
 }

@@ -8,7 +8,7 @@ use rusqlite::{
 use super::{Error, Result, card_data::normalized, error::InRow};
 use crate::wire::{Usn, card::Card};
 
-/// Takes over a card, unless the one here was changed too, and not earlier.
+/// Stores a card, unless the one here was also changed, and not earlier.
 pub(super) fn merge(conn: &Connection, card: &Card, min_usn: Usn) -> Result<()> {
     let mut statement =
         conn.prepare_cached("select usn, cast(mod as integer) from cards where id = ?")?;
@@ -51,7 +51,7 @@ fn store(conn: &Connection, card: &Card) -> Result<()> {
     Ok(())
 }
 
-/// How many bytes the text of a card has; none of it is read.
+/// The bytes of a card's text, without reading it.
 pub(super) fn size(conn: &Connection, id: i64) -> Result<u64> {
     let mut statement = conn.prepare_cached("select octet_length(data) from cards where id = ?")?;
     let size: Option<i64> = statement
@@ -60,7 +60,6 @@ pub(super) fn size(conn: &Connection, id: i64) -> Result<u64> {
     Ok(size.map_or(0, i64::unsigned_abs))
 }
 
-/// One card.
 pub(super) fn read(conn: &Connection, id: i64) -> Result<Card> {
     let mut statement = conn.prepare_cached(
         "select id, nid, did, ord, cast(mod as integer), usn, type, queue, due, cast(ivl as integer), factor, reps,
@@ -111,7 +110,7 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Card> {
     })
 }
 
-/// Old add-ons left all kinds of things there, which clients take for 0.
+/// Old add-ons left all kinds of values there, which clients read as 0.
 pub(super) fn lenient_due(value: ValueRef<'_>) -> i32 {
     i32::column_result(value).unwrap_or(0)
 }
@@ -161,7 +160,7 @@ mod tests {
         parse(json.to_string().as_bytes()).unwrap()
     }
 
-    /// Whether a card from a client that has seen everything before USN 5 prevails.
+    /// Whether a card from a client that has seen everything before USN 5 is stored.
     fn prevails(ours: &Card, theirs: &Card, min_usn: i32) -> bool {
         let conn = testing::collection();
         store(&conn, ours).unwrap();

@@ -1,4 +1,4 @@
-//! The JSON in `cards.data`, which is kept small and in one form.
+//! The JSON in `cards.data`, in one compact form.
 
 use std::borrow::Cow;
 
@@ -8,9 +8,9 @@ use crate::wire::tolerant::or_default;
 
 const EMPTY: &str = "{}";
 
-/// The data in the form that is stored and sent: known keys only, with few decimals.
+/// The data as they are stored and sent: known keys only, with few decimals.
 ///
-/// What is no such object counts as an empty one.
+/// Anything but a JSON object counts as an empty one.
 pub fn normalized(data: &str) -> Cow<'_, str> {
     if data.is_empty() || data == EMPTY {
         return Cow::Borrowed(EMPTY);
@@ -21,7 +21,7 @@ pub fn normalized(data: &str) -> Cow<'_, str> {
 
 #[derive(Default, Serialize, Deserialize)]
 struct CardData {
-    /// Where the card was among the new ones.
+    /// The card's position among the new cards.
     #[serde(
         rename = "pos",
         default,
@@ -69,7 +69,7 @@ struct CardData {
 
 impl CardData {
     fn tidied(mut self) -> Self {
-        // Either one means nothing without the other.
+        // One has no meaning without the other.
         if self.stability.is_none() || self.difficulty.is_none() {
             self.stability = None;
             self.difficulty = None;
@@ -111,7 +111,7 @@ mod tests {
         let cases: Vec<Case> = testing::vector("card_data");
         assert_eq!(cases.len(), 51);
         for case in cases {
-            // Only the sign of an exponent may be written differently.
+            // Only the sign of an exponent may differ.
             let stored = normalized(&case.input).replace("e+", "e");
             assert_eq!(stored, case.stored, "{}", case.input);
             assert_eq!(

@@ -13,13 +13,11 @@ use crate::wire::{
     stream::Turn,
 };
 
-/// Writes what is new to a client that has seen everything before `min_usn`, and counts it.
+/// Writes and counts what is new to a client that has seen everything before `min_usn`.
 ///
-/// This comes before [`apply`], so that a client does not get back what it sends. The settings go along when the
+/// Call this before [`apply`], so that a client does not get back what it sends. The settings are included when the
 /// collection here was changed later than the client's, and count as sent from then on.
-///
 /// # Errors
-///
 /// When a row cannot be read, or the answer cannot be written.
 pub fn send(
     conn: &Connection,
@@ -49,8 +47,8 @@ pub fn send(
     Ok(count)
 }
 
-/// Bytes of the largest row that is sent here, which are not read for this. An object has several
-/// rows where it has parts, but all of them count.
+/// The bytes of the largest row that [`send`] writes, without reading it. An object with parts has several rows, and
+/// all of them count.
 fn largest_row(conn: &Connection) -> Result<u64> {
     let largest = conn.query_row(
         "select max(
@@ -82,7 +80,7 @@ fn send_config(conn: &Connection, to: &mut impl Write) -> Result<()> {
     Ok(write!(to, "}},\"crt\":{creation_secs}")?)
 }
 
-/// Writes one object after the other, so that they are not held together.
+/// Writes one object after the other, so that only one is in memory.
 fn list<I, T: Serialize>(
     to: &mut impl Write,
     all: Vec<I>,
@@ -102,12 +100,11 @@ fn json(to: &mut impl Write, value: &impl Serialize) -> Result<()> {
     Ok(serde_json::to_writer(to, value).map_err(std::io::Error::from)?)
 }
 
-/// Merges what a client has changed, and counts it; `usn` is the server's at the start of the sync.
+/// Merges and counts what a client has changed; `usn` is the server's at the start of the sync.
 ///
-/// Of an object that both have changed, the later one prevails, and of two from the same second the client's.
+/// If both sides have changed an object, the later change counts; within the same second, the client's.
 ///
 /// # Errors
-///
 /// When it cannot be read, an object cannot be stored, or a notetype was changed in a way that needs a full sync.
 pub fn apply(conn: &Connection, body: impl Read, usn: Usn, now_secs: i64) -> Result<usize> {
     let mut count = 0;
@@ -163,7 +160,7 @@ mod tests {
         })
     }
 
-    /// What a client would get, as it arrives there.
+    /// What a client would receive.
     fn sent(conn: &Connection, min_usn: i32, include_config: bool) -> Value {
         let mut body = Vec::new();
         send(conn, Usn(min_usn), include_config, &mut body).unwrap();
@@ -180,7 +177,7 @@ mod tests {
         let conn = testing::collection();
         timing::unbury_if_new_day(&conn, NOW_MS / 1000).unwrap();
         let sent = sent(&conn, 0, true);
-        // Fewer and other notetypes, created at another time, are the only differences that are meant to be.
+        // The only expected differences: fewer and other notetypes, created at another time.
         assert_eq!(sent["models"].as_array().unwrap().len(), 3);
         expected["models"] = sent["models"].clone();
         expected["crt"] = sent["crt"].clone();

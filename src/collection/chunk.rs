@@ -1,4 +1,4 @@
-//! Sending and receiving notes, cards and review log entries in portions.
+//! Sending and receiving notes, cards and review log entries in chunks.
 
 use std::io::Read;
 
@@ -15,15 +15,16 @@ use crate::wire::{
     stream::Turn,
 };
 
-/// How many objects end a chunk.
+/// The most objects of a chunk.
 const CHUNK_SIZE: usize = 250;
 
-/// How much text ends one as well: notes may be large.
+/// The most bytes of text in a chunk, since notes may be large.
 const CHUNK_BYTES: usize = 2 * 1024 * 1024;
 
-/// What is still to be sent to a client.
+/// The objects that are still to be sent to a client.
 ///
-/// It is collected once, so that what the client sends in the same sync is not sent back.
+/// They are collected once, so that objects that the client sends in the same sync are not sent
+/// back.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PendingIds {
     revlog: Vec<i64>,
@@ -33,10 +34,6 @@ pub struct PendingIds {
 
 impl PendingIds {
     /// Collects everything that is new to a client.
-    ///
-    /// # Errors
-    ///
-    /// When a table cannot be read.
     pub fn collect(conn: &Connection, min_usn: Usn) -> Result<Self> {
         Ok(Self {
             revlog: pending::ids(conn, "revlog", min_usn)?,
@@ -45,15 +42,11 @@ impl PendingIds {
         })
     }
 
-    /// Takes the next portion: one of each kind in turn, the newest first.
+    /// Takes the next chunk: one object of each kind in turn, the newest first.
     ///
-    /// Large notes are held in the `turn` for them, which has to last as long as the chunk does.
+    /// Large notes are held in the `turn` for them. It must live as long as the chunk.
     ///
     /// A chunk that is full is never the last one, even if nothing is left.
-    ///
-    /// # Errors
-    ///
-    /// When a row is missing or cannot be read.
     pub fn next(&mut self, conn: &Connection, turn: &mut Turn) -> Result<Chunk> {
         let mut chunk = Chunk::default();
         let (mut size, mut bytes) = (0, 0);
@@ -86,11 +79,10 @@ impl PendingIds {
     }
 }
 
-/// Merges what a client has sent, which has seen everything before `min_usn`, and counts it;
-/// `usn` is the server's at the start of the sync.
+/// Merges and counts what a client has sent that has seen everything before `min_usn`; `usn` is the
+/// server's at the start of the sync.
 ///
 /// # Errors
-///
 /// When it cannot be read, a note does not fit its notetype, or a table cannot be written.
 pub fn apply(conn: &Connection, body: impl Read, usn: Usn, min_usn: Usn) -> Result<usize> {
     let mut shapes = Shapes::default();

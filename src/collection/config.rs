@@ -7,10 +7,6 @@ use super::{Result, error::InRow};
 use crate::wire::{Json, Malformed, Unknown, Usn};
 
 /// A setting, or none if it is absent or of another type.
-///
-/// # Errors
-///
-/// When the table cannot be read.
 pub fn get<T: DeserializeOwned>(conn: &Connection, key: &str) -> Result<Option<T>> {
     let mut statement = conn.prepare_cached("select val from config where KEY = ?")?;
     let value = statement
@@ -23,7 +19,7 @@ pub fn get<T: DeserializeOwned>(conn: &Connection, key: &str) -> Result<Option<T
         .and_then(|value| serde_json::from_slice(&value).ok()))
 }
 
-/// Changes one setting. A value that it has already is left alone, with its USN.
+/// Changes one setting. If it has this value already, its USN stays.
 pub(super) fn set(conn: &Connection, key: &str, json: &str, usn: Usn, now_secs: i64) -> Result<()> {
     let mut statement = conn.prepare_cached(
         "insert into config (KEY, usn, mtime_secs, val) values (?, ?, ?, ?)
@@ -34,7 +30,7 @@ pub(super) fn set(conn: &Connection, key: &str, json: &str, usn: Usn, now_secs: 
     Ok(())
 }
 
-/// All settings, one after the other, in the order of their keys.
+/// All settings, one after the other, sorted by key.
 pub(super) fn each(
     conn: &Connection,
     mut each: impl FnMut(String, Json) -> Result<()>,
@@ -68,7 +64,7 @@ pub(super) fn clear_usns(conn: &Connection) -> Result<()> {
     Ok(())
 }
 
-/// Removes all settings, in whose place others come.
+/// Removes all settings before others are stored.
 pub(super) fn clear(conn: &Connection) -> Result<()> {
     conn.execute("delete from config", [])?;
     Ok(())

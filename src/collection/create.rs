@@ -1,4 +1,4 @@
-//! A brand-new collection, as a user who has never synced has it.
+//! A new collection for a user who has never synced.
 
 use prost::Message;
 use rusqlite::{Connection, TransactionBehavior};
@@ -15,11 +15,7 @@ const ROLLOVER: i64 = 4 * 3600;
 
 /// Fills an empty database with a new collection, in one transaction.
 ///
-/// A client never merges with it: it compares as unchanged with a new client's, and is replaced by the first upload.
-///
-/// # Errors
-///
-/// When the database is not empty, or cannot be written.
+/// A client never merges with it: to a new client it looks unchanged, and the first upload replaces it.
 pub fn create(conn: &mut Connection, now_ms: i64) -> Result<()> {
     let transaction = conn.transaction_with_behavior(TransactionBehavior::Exclusive)?;
     schema::create_tables(&transaction)?;
@@ -39,7 +35,7 @@ pub fn create(conn: &mut Connection, now_ms: i64) -> Result<()> {
     Ok(())
 }
 
-/// The last 04:00 UTC at or before `now`, from which the days of the scheduler are counted.
+/// The last 04:00 UTC at or before `now`. The scheduler counts days from it.
 fn latest_rollover(now: i64) -> i64 {
     (now - ROLLOVER).div_euclid(DAY) * DAY + ROLLOVER
 }

@@ -17,11 +17,11 @@ use crate::{
     work,
 };
 
-/// A deck as its row has it.
+/// A deck, as its row stores it.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct DeckRow {
     pub(super) id: i64,
-    /// The form of its name that is in the file.
+    /// The form of its name in the file.
     pub(super) name: String,
     pub(super) mtime_secs: i64,
     pub(super) usn: Usn,
@@ -29,7 +29,7 @@ pub(super) struct DeckRow {
     pub(super) kind: DeckKind,
 }
 
-/// Takes over the decks that are not older than the ones here.
+/// Stores the decks that are not older than the ones here.
 pub(super) fn merge(
     conn: &Connection,
     decks: impl IntoIterator<Item = Deck>,
@@ -60,14 +60,14 @@ fn mtime_of(conn: &Connection, id: i64) -> Result<Option<i64>> {
     Ok(statement.query_row([id], |row| row.get(0)).optional()?)
 }
 
-/// Whether another deck has its name, in whatever case.
+/// Whether another deck has this name, in any case.
 pub(super) fn name_is_taken(conn: &Connection, deck: &DeckRow) -> Result<bool> {
     let mut statement =
         conn.prepare_cached("select exists (select 1 from decks where name = ? and id != ?)")?;
     Ok(statement.query_row((&deck.name, deck.id), |row| row.get(0))?)
 }
 
-/// Puts a deck in the place of what has its id.
+/// Replaces the deck of this id.
 pub(super) fn store(conn: &Connection, deck: DeckRow) -> Result<()> {
     let kind = DeckKindContainer {
         kind: Some(deck.kind),
@@ -87,7 +87,6 @@ pub(super) fn store(conn: &Connection, deck: DeckRow) -> Result<()> {
     Ok(())
 }
 
-/// One deck.
 pub(super) fn read(conn: &Connection, id: i64) -> Result<DeckRow> {
     let mut statement =
         conn.prepare_cached("select name, mtime_secs, usn, common, kind from decks where id = ?")?;

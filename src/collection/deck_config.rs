@@ -1,4 +1,4 @@
-//! Deck configs, which people know as the options of decks.
+//! Deck configs; people know them as deck options.
 
 mod convert;
 mod range;
@@ -13,7 +13,7 @@ pub(super) use convert::to_row;
 use super::{Error, Result, error::InRow, proto};
 use crate::wire::deck_config::DeckConfig;
 
-/// Takes over the deck configs that are not older than the ones here.
+/// Stores the deck configs that are not older than the ones here.
 pub(super) fn merge(
     conn: &Connection,
     configs: impl IntoIterator<Item = DeckConfig>,
@@ -34,7 +34,7 @@ fn mtime_of(conn: &Connection, id: i64) -> Result<Option<i64>> {
     Ok(statement.query_row([id], |row| row.get(0)).optional()?)
 }
 
-/// Puts a deck config in the place of what has its id.
+/// Replaces the deck config of this id.
 pub(super) fn store(conn: &Connection, config: DeckConfig) -> Result<()> {
     let DeckConfig {
         id,
@@ -50,7 +50,7 @@ pub(super) fn store(conn: &Connection, config: DeckConfig) -> Result<()> {
     Ok(())
 }
 
-/// One deck config, with nothing in it that is out of range.
+/// One deck config. Values out of range are replaced.
 pub(super) fn read(conn: &Connection, id: i64) -> Result<DeckConfig> {
     let mut statement =
         conn.prepare_cached("select name, mtime_secs, usn, config from deck_config where id = ?")?;

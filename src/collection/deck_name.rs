@@ -1,10 +1,10 @@
-//! The two forms of a deck's name: `Parent::Child` for people and clients, a control character in the file.
+//! The two forms of a deck's name: `Parent::Child` for people and clients, with a control character in the file.
 
 use unicode_normalization::UnicodeNormalization;
 
 const SEPARATOR: char = '\u{1f}';
 
-/// The form in the file, with what cannot be part of a name removed.
+/// The form in the file, without characters that a name cannot have.
 pub(super) fn to_native(human: &str) -> String {
     let components: Vec<String> = human.split("::").map(component).collect();
     components.join("\u{1f}")

@@ -1,4 +1,4 @@
-//! How `SQLite` is kept from running, and from taking much for, what a stranger may have made.
+//! Limits what `SQLite` may run and use, since a stranger may have made the file.
 
 use std::{fmt::Write, os::unix::ffi::OsStrExt, path::Path};
 
@@ -7,16 +7,16 @@ use rusqlite::{Connection, OpenFlags, config::DbConfig, limits::Limit};
 use super::unicase;
 use crate::work;
 
-/// Half of what the unit allows the daemon. Indexes of five million rows are sorted in less.
+/// Half of what the unit allows the daemon. Sorting the indexes of five million rows needs less.
 const HARD_HEAP_LIMIT: i64 = 256 * 1024 * 1024;
 
-/// What a collection needs at most, so that no single instruction of `SQLite` takes much memory
-/// or time.
+/// The most that a collection needs. The limits keep a single instruction of `SQLite` from taking
+/// much memory or time.
 const LIMITS: [(Limit, i32); 9] = [
-    // Bytes of a value or a row. A note of that size is above what a request may carry; Anki
-    // itself gets slow with a hundredth of it.
+    // Bytes of a value or a row. A note of that size does not fit into a request, and Anki is slow
+    // with a hundredth of it.
     (Limit::SQLITE_LIMIT_LENGTH, 100 * 1024 * 1024),
-    // Of our own statements the longest has some thousand.
+    // Our own longest statement has some thousand.
     (Limit::SQLITE_LIMIT_SQL_LENGTH, 1024 * 1024),
     // Anki's widest table has 18; add-ons have tables of their own.
     (Limit::SQLITE_LIMIT_COLUMN, 500),
@@ -28,21 +28,21 @@ const LIMITS: [(Limit, i32); 9] = [
     (Limit::SQLITE_LIMIT_WORKER_THREADS, 0),
 ];
 
-/// Nothing in a file may run code of its own when it is queried, nor take more than it should.
+/// Keeps a file from running code when it is queried, and limits what a query may use.
 pub(crate) fn distrust(conn: &mut Connection) -> rusqlite::Result<()> {
     for (option, on) in [
         (DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true),
         (DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false),
         (DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false),
         (DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false),
-        // Anki declares none; those of a stranger would delete rows along with others.
+        // Anki declares none. A stranger's foreign keys would delete rows together with others.
         (DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, false),
     ] {
         conn.set_db_config(option, on)?;
     }
-    // Anki declares none; a stranger's would be computed for every row that is written or checked.
+    // Anki declares none. A stranger's checks would be computed for every row that is written.
     conn.pragma_update(None, "ignore_check_constraints", true)?;
-    // The unit leaves no other place for temporary files than SYNC_BASE.
+    // The unit allows temporary files in SYNC_BASE only.
     conn.pragma_update(None, "temp_store", "memory")?;
     for (limit, value) in LIMITS {
         conn.set_limit(limit, value)?;
@@ -51,9 +51,9 @@ pub(crate) fn distrust(conn: &mut Connection) -> rusqlite::Result<()> {
     unicase::register(conn)
 }
 
-/// Bounds what `SQLite` holds in memory for all connections of this process together: near the
-/// lower limit, caches stop growing; beyond the upper one, a query fails, and with it one request
-/// instead of the server.
+/// Limits the memory of `SQLite` for all connections of this process together. Near the lower
+/// limit, caches stop growing. Beyond the upper one a query fails: one request is lost instead of
+/// the server.
 pub fn bound_memory() -> rusqlite::Result<()> {
     let conn = Connection::open_in_memory()?;
     for (limit, bytes) in [
@@ -65,7 +65,7 @@ pub fn bound_memory() -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// Opens a file that nobody else has open, and leaves no trace.
+/// Opens a file that nobody else has open, without creating files beside it.
 pub(super) fn open_untouched(path: &Path) -> rusqlite::Result<Connection> {
     let mut conn = Connection::open_with_flags(
         immutable_uri(path),
@@ -77,7 +77,7 @@ pub(super) fn open_untouched(path: &Path) -> rusqlite::Result<Connection> {
     Ok(conn)
 }
 
-/// Read-only in earnest: no lock, and no `-wal` or `-shm` beside a file that says it is in WAL mode.
+/// Read-only without locks, so that a file in WAL mode gets no `-wal` and `-shm` beside it.
 pub(crate) fn immutable_uri(path: &Path) -> String {
     let mut uri = String::from("file:");
     for byte in path.as_os_str().as_bytes() {

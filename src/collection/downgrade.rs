@@ -1,4 +1,4 @@
-//! Turning a collection into one that clients up to sync version 10 can open.
+//! Downgrades a collection for clients up to sync version 10.
 
 use std::collections::BTreeMap;
 
@@ -29,12 +29,11 @@ drop index if exists idx_notes_mid;
 update col set ver = 11;
 ";
 
-/// Downgrades a collection from schema 18 to 11, and to a journal that old clients know.
+/// Downgrades a collection from schema 18 to 11, with a journal mode that old clients know.
 ///
-/// What schema 11 has no place for is lost, so this is for a copy. Times and counters of the collection do not change.
+/// Data that schema 11 cannot store are lost, so use it on a copy. Times and counters of the collection stay.
 ///
 /// # Errors
-///
 /// When the schema is not 18, or a row cannot be read.
 pub fn downgrade(conn: &mut Connection) -> Result<()> {
     let version = schema::version(conn)?;
@@ -90,7 +89,7 @@ mod tests {
         upgrade,
     };
 
-    /// A row of `col` with its JSON read, and without what a download changes.
+    /// A row of `col` with its JSON parsed, without the values that a download changes.
     fn col(conn: &Connection) -> Value {
         let json = |text: &Value| serde_json::from_str::<Value>(text.as_str().unwrap()).unwrap();
         let row = rows(conn, "select conf, models, decks, dconf, tags from col").concat();

@@ -4,14 +4,13 @@ use crate::{sqlite::is_environment, wire::stream::Unreadable, work::Interrupted}
 
 /// Why a collection could not be read or changed.
 ///
-/// Each ends the sync that met it. The texts name rows by table and id and never
-/// quote what a person wrote.
+/// Each error ends its sync. The texts name rows by table and id. They never quote a person's text.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// SQLite refused a statement.
     #[error("database: {0}")]
     Sql(#[from] rusqlite::Error),
-    /// A row holds what no client writes, so that it cannot be sent.
+    /// A row has a value that no client writes, so it cannot be sent.
     #[error("row {id} of {table} cannot be read: {reason}")]
     Undecodable {
         /// Where the row is.
@@ -49,7 +48,7 @@ pub enum Error {
         "the number of fields or templates of notetype {0} has changed, which needs a full sync"
     )]
     NotetypeShape(i64),
-    /// JSON inside a collection of an old schema cannot be understood.
+    /// JSON in a collection of an old schema is invalid.
     #[error("col.{column} cannot be read: {reason}")]
     Legacy {
         /// The column of the table `col`.
@@ -57,13 +56,13 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
-    /// It was ended before it was done.
+    /// The work was interrupted.
     #[error(transparent)]
     Interrupted(#[from] Interrupted),
     /// What a client sent cannot be read.
     #[error(transparent)]
     Request(#[from] Unreadable),
-    /// What a client asked for cannot be put down.
+    /// The answer to the client could not be written.
     #[error("the reply cannot be written: {0}")]
     Reply(#[from] std::io::Error),
     /// The file has a schema that this server cannot upgrade.
@@ -72,8 +71,8 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether neither request nor collection is at fault, but the disk, the memory, a lock or
-    /// an interruption.
+    /// Whether the disk, the memory, a lock or an interruption is the cause, and neither request
+    /// nor collection.
     pub fn is_environment(&self) -> bool {
         match self {
             Self::Sql(error) => is_environment(error),
@@ -83,7 +82,7 @@ impl Error {
     }
 }
 
-/// Says in which row something failed.
+/// Adds the failing row to an error.
 pub(super) trait InRow<T> {
     /// Turns an error into [`Error::Undecodable`].
     fn in_row(self, table: &'static str, id: impl Display) -> Result<T, Error>;

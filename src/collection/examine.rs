@@ -1,4 +1,4 @@
-//! What an operator wants to know of a collection that nobody is changing.
+//! Problems of a collection that nobody is changing.
 
 use rusqlite::{Connection, OptionalExtension, ffi::ErrorCode};
 
@@ -11,18 +11,18 @@ use super::{
 };
 use crate::wire::Usn;
 
-/// What is the matter with a collection; all of it empty when nothing is.
+/// The problems of a collection; everything is empty if there are none.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Examined {
     /// What kind of file it is.
     pub kind: Kind,
-    /// By table, how many rows no device was ever told of.
+    /// How many rows of each table were never sent to any device.
     pub unsent: Vec<(&'static str, i64)>,
     /// Tables, views and triggers that are not Anki's.
     pub foreign: Vec<String>,
-    /// What computes, and is removed when the collection is next opened.
+    /// Objects that compute. They are removed when the collection is next opened.
     pub computing: Vec<String>,
-    /// Tables of Anki's without what Anki declares.
+    /// Tables of Anki's that lack some of Anki's declaration.
     pub maimed: Vec<Maimed>,
     /// A value that makes every sync fail, as the rest of a sentence.
     pub wrong_value: Option<String>,
@@ -35,11 +35,11 @@ pub struct Examined {
 pub struct Maimed {
     /// Its name.
     pub table: &'static str,
-    /// Why it cannot be built anew, if it cannot.
+    /// Why it cannot be rebuilt, if it cannot.
     pub why_not: Option<String>,
 }
 
-/// What a file that should be a collection is.
+/// The kind of a file that should be a collection.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub enum Kind {
     /// A collection that can be served.
@@ -51,15 +51,16 @@ pub enum Kind {
     Unknown(i64),
     /// Part of the schema is missing: this table or column.
     Incomplete(String),
-    /// Damaged; what `SQLite` says of it.
+    /// Damaged; the message of `SQLite`.
     Damaged(String),
-    /// With something that Anki never makes, and that cannot be taken away: the rest of a sentence.
+    /// It contains an object that Anki never makes and that cannot be removed: the rest of a
+    /// sentence.
     Objection(String),
-    /// A database of something else, or no database.
+    /// Another database, or no database.
     Foreign,
 }
 
-/// Looks through a whole collection. The connection needs the collation `unicase`.
+/// Examines a whole collection. The connection needs the collation `unicase`.
 ///
 /// # Errors
 /// As `SQLite` says, where disk or memory is to blame and not the file.
@@ -101,12 +102,12 @@ fn look(conn: &Connection) -> rusqlite::Result<Examined> {
         }
         Err(objection) => return Ok(of_kind(Kind::Objection(objection.to_string()))),
     };
-    // Only now may anything be evaluated.
+    // Nothing may be evaluated before this.
     let Some(version) = version(conn)? else {
         return Ok(of_kind(Kind::Foreign));
     };
     if let Some(damage) = screen::damage(conn, &shape)? {
-        // The first line names the place; the rest would repeat it.
+        // The first line names the place; the others repeat it.
         let line = damage.lines().next().unwrap_or_default();
         return Ok(of_kind(Kind::Damaged(line.to_owned())));
     }
@@ -134,7 +135,7 @@ fn look(conn: &Connection) -> rusqlite::Result<Examined> {
         foreign: foreign(conn)?,
         computing: Vec::new(),
         maimed: maimed.collect::<rusqlite::Result<_>>()?,
-        // Of the wrong type, it has been named already.
+        // A value of the wrong type was reported above.
         modified: conn.query_row(
             "select iif(typeof(mod) = 'integer', mod, 0) from col",
             [],
@@ -163,7 +164,7 @@ fn missing(conn: &Connection) -> rusqlite::Result<Option<String>> {
 fn unsent(conn: &Connection) -> rusqlite::Result<Vec<(&'static str, i64)>> {
     let mut found = Vec::new();
     for table in TABLES_WITH_USN {
-        // Older schemas have some of them only.
+        // Older schemas have only some of them.
         let exists = "select 1 from pragma_table_info(?) where name = 'usn' collate nocase limit 1";
         if conn
             .query_row(exists, [table], |_| Ok(()))
@@ -206,9 +207,9 @@ fn foreign(conn: &Connection) -> rusqlite::Result<Vec<String>> {
     Ok(found)
 }
 
-/// Gives what no device was ever told of the collection's own number, as if a device had
-/// just sent it, so that every other one hears of it at its next sync. Deletions among it
-/// stay as they are: they would delete cards elsewhere. Returns how many rows it were.
+/// Gives rows that were never sent the collection's own number, as if a device had just sent them,
+/// so that all devices get them at the next sync. Deletions among them stay unsent: they would
+/// delete cards on other devices. Returns the number of rows.
 ///
 /// # Errors
 /// As `SQLite` says; nothing has changed then.
@@ -223,7 +224,7 @@ pub fn number_unsent(conn: &Connection, now_ms: i64) -> rusqlite::Result<usize> 
         changed += transaction.execute(&sql, [Usn::UNSENT])?;
     }
     if changed > 0 {
-        // As the end of a sync does; devices sync only with what was modified.
+        // Like the end of a sync, since devices only sync with a modified collection.
         transaction.execute(
             "update col set usn = usn + 1, mod = max(mod + 1, ?1)",
             [now_ms],

@@ -13,11 +13,11 @@ use super::{
 };
 use crate::wire::Usn;
 
-/// Checks a file that nobody else has open, mends and upgrades it. What computes is left behind. The stamps stay as
+/// Checks, repairs and upgrades a file that nobody else has open. Objects that compute are removed. The stamps stay as
 /// the client set them.
 ///
 /// # Errors
-/// [`CheckError`]; the file is of no use then.
+/// [`CheckError`]; the file is then unusable.
 pub fn accept_upload(path: &Path, now_secs: i64) -> std::result::Result<(), CheckError> {
     leave_foreign_behind(path)?;
     let Checked { version, maimed } = upload::check(path)?;
@@ -43,7 +43,8 @@ pub fn accept_upload(path: &Path, now_secs: i64) -> std::result::Result<(), Chec
     Ok(agree(path, screen::wrong_value)?)
 }
 
-/// Triggers, views, virtual tables and indexes that compute: an add-on's perhaps, which makes them again on each device.
+/// Removes triggers, views, virtual tables and indexes that compute. An add-on may have made them, and makes them again
+/// on each device.
 fn leave_foreign_behind(path: &Path) -> std::result::Result<(), CheckError> {
     loop {
         let foreign = upload::foreign(path)?;
@@ -65,11 +66,11 @@ fn mend(path: &Path, maimed: &[&str]) -> std::result::Result<(), Fault> {
 fn bring_up(path: &Path, now_secs: i64) -> Result<()> {
     let mut conn = open_alone(path)?;
     upgrade(&mut conn, Usn::UNSENT, now_secs)?;
-    // What the client believes to be unsent would fail every sanity check from now on.
+    // Rows that the client believes to be unsent would fail every sanity check from now on.
     sanity::mark_all_sent(&conn)
 }
 
-/// Whether it now has everything that schema 18 has.
+/// Whether the file now has everything of schema 18.
 fn complete(path: &Path) -> std::result::Result<(), Fault> {
     match schema::missing(&open_untouched(path)?) {
         Ok(None) => Ok(()),
@@ -79,7 +80,7 @@ fn complete(path: &Path) -> std::result::Result<(), Fault> {
     }
 }
 
-/// Whether there is no value that would fail every sync.
+/// Whether no value would make every sync fail.
 fn agree(
     path: &Path,
     wrong_value: fn(&Connection) -> rusqlite::Result<Option<String>>,
@@ -90,15 +91,15 @@ fn agree(
     }
 }
 
-/// Brings a copy of a collection to schema 11.
+/// Downgrades a copy of a collection to schema 11.
 ///
 /// # Errors
-/// [`Error`]; the copy is of no use then.
+/// [`Error`]; the copy is then unusable.
 pub fn downgrade_copy(path: &Path) -> Result<()> {
     downgrade(&mut open_alone(path)?)
 }
 
-/// What a person tells collections apart by.
+/// What shows a person which collection it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Summary {
     /// How many cards.
@@ -115,12 +116,12 @@ pub struct Summary {
     pub schema_changed: i64,
 }
 
-/// Looks into a collection of the present schema that nobody has open.
+/// The summary of a collection of the present schema that nobody has open.
 pub fn summary(path: &Path) -> rusqlite::Result<Summary> {
     summary_of(&open_untouched(path)?)
 }
 
-/// The same through a connection.
+/// The summary through an open connection.
 pub fn summary_of(conn: &Connection) -> rusqlite::Result<Summary> {
     conn.query_row(
         "select (select count() from cards), (select count() from notes), \
@@ -139,19 +140,18 @@ pub fn summary_of(conn: &Connection) -> rusqlite::Result<Summary> {
     )
 }
 
-/// Makes a collection one that every device has to download: it cannot be merged with what
-/// any of them has.
+/// Gives a collection new stamps, so that every device has to download it and cannot merge with it.
 ///
 /// # Errors
-/// [`Error`]; the file is of no use then.
+/// [`Error`]; the file is then unusable.
 pub fn stamp_restored(path: &Path, now_ms: i64) -> Result<()> {
     let conn = open_alone(path)?;
     conn.execute("update col set scm = ?1, mod = ?1", [now_ms])?;
-    // A device's own file has what waits to be sent.
+    // A device's own file has rows that it has not sent yet.
     sanity::mark_all_sent(&conn)
 }
 
-/// With settings for a file that is thrown away when anything happens to it.
+/// Opens a file with settings that are safe only because the file is thrown away after any failure.
 fn open_alone(path: &Path) -> rusqlite::Result<Connection> {
     let mut conn = Connection::open_with_flags(
         path,
@@ -175,7 +175,7 @@ mod tests {
 
     const NOW: i64 = 1_800_000_000;
 
-    /// A recorded file, in a folder of its own.
+    /// A recorded file in a folder of its own.
     fn upload(name: &str) -> (tempfile::TempDir, PathBuf) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("upload");
@@ -269,7 +269,7 @@ mod tests {
         for (change, sentence) in [
             ("update col set decks = '[]'", "is damaged"),
             ("update col set models = ''", "is damaged"),
-            // Two million numbers, which would take a hundred megabytes of memory.
+            // Two million numbers would take a hundred megabytes of memory.
             (
                 "update col set conf = '{\"a\":[' || replace(hex(zeroblob(1000001)), '0', '1,') || '1]}'",
                 "is damaged",

@@ -1,4 +1,4 @@
-//! What was deleted, so that other devices delete it too.
+//! Records of deletions, so that other devices delete the same.
 
 use rusqlite::Connection;
 
@@ -15,7 +15,6 @@ const DECK: i64 = 2;
 /// The graves that are new to a peer.
 ///
 /// # Errors
-///
 /// When a grave is of a kind that does not exist.
 pub fn pending(conn: &Connection, min_usn: Usn) -> Result<Graves> {
     let sql = format!(
@@ -37,13 +36,9 @@ pub fn pending(conn: &Connection, min_usn: Usn) -> Result<Graves> {
     Ok(graves)
 }
 
-/// Deletes what the client has deleted, and remembers it under the server's USN.
+/// Deletes what the client has deleted, and records it under the server's USN.
 ///
-/// Nothing else is deleted along with it: the client names the cards of a note and the decks below a deck itself.
-///
-/// # Errors
-///
-/// When the tables cannot be written.
+/// Nothing else is deleted with it: the client itself names the cards of a note and the decks below a deck.
 pub fn bury(conn: &Connection, grave: Grave, usn: Usn) -> Result<()> {
     let (delete, kind, id) = match grave {
         Grave::Card(id) => ("delete from cards where id = ?", CARD, id),

@@ -1,4 +1,4 @@
-//! The JSON in which schema 11 keeps everything but notes, cards and the review log, inside the one row of `col`.
+//! The JSON of schema 11, in the one row of `col`. It holds everything but notes, cards and the review log.
 
 use std::{collections::BTreeMap, fmt::Display};
 
@@ -8,11 +8,11 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::{Error, Result};
 use crate::wire::{Json, Malformed, Unknown};
 
-/// In memory each takes some 40 bytes, however short it is in the file. A deck has about 25, so
-/// these are 80,000 decks.
+/// Each value takes some 40 bytes in memory, even if it is short in the file. A deck has about 25, so this allows
+/// 80,000 decks.
 const MOST_VALUES: usize = 2_000_000;
 
-/// The object in a column. Of a key given twice the last counts.
+/// The object in a column. If a key is repeated, the last value counts.
 pub(super) fn object(conn: &Connection, column: &'static str) -> Result<Unknown> {
     let json: String =
         conn.query_row(&format!("select {column} from col"), [], |row| row.get(0))?;
@@ -26,7 +26,7 @@ pub(super) fn object(conn: &Connection, column: &'static str) -> Result<Unknown>
     serde_json::from_str(&json).map_err(|error| unreadable(column, Malformed::from(error)))
 }
 
-/// The objects in a column by their ids.
+/// The objects in a column, by id.
 pub(super) fn objects<T: DeserializeOwned>(
     conn: &Connection,
     column: &'static str,
@@ -51,14 +51,14 @@ pub(super) fn unreadable(column: &'static str, reason: impl Display) -> Error {
     }
 }
 
-/// Fills a column.
+/// Writes a column.
 pub(super) fn write(conn: &Connection, column: &'static str, value: &impl Serialize) -> Result<()> {
     let json = serde_json::to_string(value).map_err(|error| unreadable(column, error))?;
     conn.execute(&format!("update col set {column} = ?"), [json])?;
     Ok(())
 }
 
-/// Empties a column whose content has got tables of its own.
+/// Empties a column whose content now has its own tables.
 pub(super) fn clear(conn: &Connection, column: &'static str) -> Result<()> {
     conn.execute(&format!("update col set {column} = ''"), [])?;
     Ok(())

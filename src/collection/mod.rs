@@ -1,8 +1,7 @@
 //! One user's `collection.anki2`, schema 18, over a [`rusqlite::Connection`].
 //!
-//! Everything here expects the collation of `unicase::register` on the connection. Apart from `create`, `upgrade` and
-//! `downgrade`, which each are one transaction, nothing opens or commits one: that is the caller's, who keeps one open
-//! from the start of a sync to its end.
+//! Each connection needs the collation of `unicase::register`. `create`, `upgrade` and `downgrade` are one transaction
+//! each. Nothing else here opens or commits one: the caller keeps one open from the start of a sync to its end.
 
 pub mod card;
 pub mod card_data;

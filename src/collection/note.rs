@@ -18,7 +18,7 @@ use crate::wire::{
 
 const FIELD_SEPARATOR: char = '\u{1f}';
 
-/// The shapes that notes have by their notetypes, read once for many notes.
+/// The shapes of notes by notetype; each is read once.
 #[derive(Debug, Default)]
 pub(super) struct Shapes(HashMap<i64, NoteShape>);
 
@@ -37,7 +37,7 @@ impl Shapes {
     }
 }
 
-/// Takes over a note, unless the one here was changed too, and not earlier.
+/// Stores a note, unless the one here was also changed, and not earlier.
 pub(super) fn merge(
     conn: &Connection,
     note: &Note,
@@ -86,7 +86,8 @@ fn store(conn: &Connection, note: &Note, shape: NoteShape) -> Result<()> {
          values (?, ?, ?, ?, ?, ?, ?, ?, ?, 0, '')",
     )?;
     let tags = tag_column(&note.tags);
-    // As text: where it looks like a number, the column makes it one, so that numbers sort as such.
+    // Bound as text. The column turns texts that look like numbers into numbers, so that they sort
+    // as numbers.
     statement.execute((
         note.id,
         &note.guid,
@@ -124,7 +125,7 @@ fn tag_column(tags: &str) -> String {
     column
 }
 
-/// How many bytes the text of a note has; none of it is read.
+/// The bytes of a note's text, without reading it.
 pub(super) fn size(conn: &Connection, id: i64) -> Result<u64> {
     let mut statement = conn.prepare_cached(
         "select octet_length(guid) + octet_length(tags) + octet_length(flds) from notes where id = ?",
@@ -135,7 +136,6 @@ pub(super) fn size(conn: &Connection, id: i64) -> Result<u64> {
     Ok(size.map_or(0, i64::unsigned_abs))
 }
 
-/// One note.
 pub(super) fn read(conn: &Connection, id: i64) -> Result<Note> {
     let mut statement =
         conn.prepare_cached("select id, guid, mid, mod, usn, tags, flds from notes where id = ?")?;

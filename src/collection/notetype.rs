@@ -20,7 +20,7 @@ use crate::{
     work,
 };
 
-/// Takes over the notetypes that are not older than the ones here.
+/// Stores the notetypes that are not older than the ones here.
 pub(super) fn merge(
     conn: &Connection,
     notetypes: impl IntoIterator<Item = Notetype>,
@@ -53,7 +53,7 @@ fn mtime_of(conn: &Connection, id: i64) -> Result<Option<i64>> {
     Ok(statement.query_row([id], |row| row.get(0)).optional()?)
 }
 
-/// Notes and cards of other devices hang on the number of fields and templates: only a full sync changes them all.
+/// Notes and cards on other devices depend on the number of fields and templates. Only a full sync changes all of them.
 fn require_same_shape(conn: &Connection, notetype: &Notetype) -> Result<()> {
     let (fields, templates): (usize, usize) = conn.query_row(
         "select (select count(*) from fields where ntid = ?1), (select count(*) from templates where ntid = ?1)",
@@ -71,14 +71,14 @@ fn count(row: &Row<'_>, column: usize) -> rusqlite::Result<usize> {
     row.get::<_, u32>(column).map(|count| count as usize)
 }
 
-/// Whether another notetype has its name, in whatever case.
+/// Whether another notetype has this name, in any case.
 pub(super) fn name_is_taken(conn: &Connection, notetype: &Notetype) -> Result<bool> {
     let mut statement =
         conn.prepare_cached("select exists (select 1 from notetypes where name = ? and id != ?)")?;
     Ok(statement.query_row((&notetype.name, notetype.id), |row| row.get(0))?)
 }
 
-/// Puts a notetype in the place of what has its id.
+/// Replaces the notetype of this id.
 pub(super) fn store(conn: &Connection, notetype: Notetype) -> Result<()> {
     let Notetype {
         id,
@@ -107,7 +107,6 @@ pub(super) fn store(conn: &Connection, notetype: Notetype) -> Result<()> {
     Ok(())
 }
 
-/// One notetype with its fields and templates.
 pub(super) fn read(conn: &Connection, id: i64) -> Result<Notetype> {
     let mut notetype =
         conn.prepare_cached("select name, mtime_secs, usn, config from notetypes where id = ?")?;
@@ -158,14 +157,14 @@ fn blob(row: &Row<'_>, column: usize) -> rusqlite::Result<Vec<u8>> {
     row.get(column)
 }
 
-/// How many fields a note of a notetype has, and which one its list is sorted by.
+/// How many fields a note of a notetype has, and the field that lists are sorted by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct NoteShape {
     pub(super) fields: usize,
     pub(super) sort_field: usize,
 }
 
-/// The shape of the notes of a notetype, if it exists.
+/// The shape of a notetype's notes; none if it does not exist.
 pub(super) fn note_shape(conn: &Connection, id: i64) -> Result<Option<NoteShape>> {
     let mut statement = conn.prepare_cached(
         "select config, (select count(*) from fields where ntid = notetypes.id) from notetypes where id = ?",

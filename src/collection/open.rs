@@ -1,4 +1,4 @@
-//! Opening `collection.anki2`, and what the sync does to it as a whole.
+//! Opens `collection.anki2`, and reads and changes what concerns it as a whole.
 
 use std::{path::Path, time::Duration};
 
@@ -30,7 +30,7 @@ pub struct Stamps {
     pub schema_changed: i64,
     /// The next USN to hand out.
     pub usn: i32,
-    /// Whether there is not one card.
+    /// Whether it has no cards.
     pub empty: bool,
 }
 
@@ -40,18 +40,18 @@ pub enum OpenError {
     /// As `SQLite` says.
     #[error(transparent)]
     Sqlite(#[from] rusqlite::Error),
-    /// There was none, and it could not be created.
+    /// The file was missing and could not be created.
     #[error("a new collection cannot be created: {0}")]
     Create(#[source] super::Error),
-    /// Left in an older schema by the reference server, and damaged.
+    /// The reference server left it in an older schema, and it is damaged.
     #[error("the collection cannot be upgraded: {0}")]
     Upgrade(#[source] super::Error),
-    /// Written by a version of Anki that this server does not know.
+    /// A version of Anki that this server does not know has written it.
     #[error(
         "the collection has schema version {0}, which this server does not support: restore an earlier one with `anki-syncd restore`, or move it away and upload again with a current Anki"
     )]
     Schema(i64),
-    /// Brought there by hand, with something in it that Anki never makes.
+    /// It was put there by hand, and contains an object that Anki never makes.
     #[error(
         "the collection {0}: restore an earlier one with `anki-syncd restore`, or upload again with Anki"
     )]
@@ -82,15 +82,15 @@ impl Collection {
         distrust(&mut conn)?;
         conn.busy_timeout(BUSY_TIMEOUT)?;
         conn.pragma_update(None, "journal_mode", "wal")?;
-        // In WAL mode anything less can lose a sync that a device was told is done.
+        // With less in WAL mode, a power cut could take back a sync that was already confirmed to the device.
         conn.pragma_update(None, "synchronous", "full")?;
-        // KiB. Every user's collection may be open at once, and each keeps its own.
+        // KiB. Every user's collection may be open at once, each with its own cache.
         conn.pragma_update(None, "cache_size", -4096)?;
         leave_foreign_behind(&conn, path)?;
         match version(&conn)? {
             None => create(&mut conn, now_ms).map_err(OpenError::Create)?,
             Some(old) if is_upgradable(old) => {
-                // The reference server leaves the file like this after an old client's download.
+                // The reference server leaves the file in this state after an old client's download.
                 let usn = conn.query_row("select usn from col", [], |row| row.get(0))?;
                 upgrade(&mut conn, Usn(usn), now_ms / 1000).map_err(OpenError::Upgrade)?;
             }
@@ -118,15 +118,15 @@ impl Collection {
         )
     }
 
-    /// What a download does to the collection: its USN grows by one and it is modified now,
-    /// so that every other device syncs with it next time.
+    /// Records a download: the USN grows by one and the modification time is now, so that all other devices sync at
+    /// their next attempt.
     pub fn stamp_download(&self, now_ms: i64) -> rusqlite::Result<()> {
         self.conn
             .execute("update col set usn = usn + 1, mod = ?1", [now_ms])
             .map(drop)
     }
 
-    /// Whether anything would be missed if this were gone; if it cannot be told, yes.
+    /// Whether a person would miss anything of this collection. If that is unclear, yes.
     pub fn is_worth_keeping(&self) -> bool {
         let anything = "select exists (select 1 from notes) or exists (select 1 from cards) \
                         or exists (select 1 from revlog)";
@@ -135,12 +135,12 @@ impl Collection {
             .unwrap_or(true)
     }
 
-    /// The connection, for what happens inside a transaction.
+    /// The connection, for work inside a transaction.
     pub fn connection(&self) -> &Connection {
         &self.conn
     }
 
-    /// Begins a transaction that may write, so that it cannot fail later for want of the lock.
+    /// Begins a transaction that may write, so that it cannot fail later because another program has the lock.
     pub fn begin(&self) -> rusqlite::Result<()> {
         self.conn.execute_batch("begin immediate")
     }
@@ -150,21 +150,21 @@ impl Collection {
         self.conn.execute_batch("commit")
     }
 
-    /// Builds tables anew that another program has rewritten without their keys. Answers which.
+    /// Rebuilds tables that another program has rewritten without their keys. Returns their names.
     ///
     /// # Errors
-    /// [`RebuildError`]; all is as it was then.
+    /// [`RebuildError`]; nothing has changed then.
     pub fn rebuild_tables(&self) -> Result<Vec<&'static str>, RebuildError> {
         let maimed = match screen::shape(&self.conn)? {
             Ok(shape) => shape.maimed(schema::VERSION),
-            // Then it would not be open.
+            // The collection would not be open otherwise.
             Err(_) => Vec::new(),
         };
         screen::rebuild(&self.conn, &maimed)?;
         Ok(maimed)
     }
 
-    /// Brings everything into the main file. False while another program reads an older state.
+    /// Moves the journal into the main file. False if another program still reads an older state.
     pub fn checkpoint(&self) -> rusqlite::Result<bool> {
         self.conn
             .query_row("pragma wal_checkpoint(truncate)", [], |row| {
@@ -174,16 +174,16 @@ impl Collection {
     }
 }
 
-/// One state of a collection, that of the last commit, whatever happens to it meanwhile. As
-/// long as this lives, the journal cannot be brought in.
+/// The state of a collection after its last commit. Later commits do not change it. While this lives, the journal
+/// cannot be moved into the main file.
 pub struct Reader {
     conn: Connection,
 }
 
 impl Reader {
-    /// Of a collection that somebody has open.
+    /// Opens a collection that another connection may have open.
     pub fn open(path: &Path) -> rusqlite::Result<Self> {
-        // Not read-only: whoever closes it last has to bring the journal in.
+        // Not read-only: the last connection that is closed has to move the journal into the file.
         let mut conn = Connection::open_with_flags(
             path,
             OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
@@ -192,19 +192,19 @@ impl Reader {
         conn.busy_timeout(BUSY_TIMEOUT)?;
         conn.pragma_update(None, "query_only", true)?;
         conn.execute_batch("begin")?;
-        // Only reading makes the state one's own.
+        // SQLite fixes the state at the first read.
         conn.query_row("select mod from col", [], |_| Ok(()))?;
         Ok(Self { conn })
     }
 
-    /// What sees that state.
+    /// A connection that sees this state.
     pub fn connection(&self) -> &Connection {
         &self.conn
     }
 }
 
-/// Before SQLite loads a schema that somebody may have brought there. What is in a journal is newer than the file,
-/// which then cannot be judged; nor is damage, since a journal may repair it.
+/// Checks the file before SQLite loads its schema, since it may have been put there by hand. With a journal the file is
+/// not checked: the journal is newer, and may even repair damage.
 fn listed_at_rest(path: &Path) -> Result<(), Objection> {
     match screen::listed(path) {
         Err(ListError::Objection(objection)) => Err(objection),
@@ -212,7 +212,7 @@ fn listed_at_rest(path: &Path) -> Result<(), Objection> {
     }
 }
 
-/// Earlier versions let uploads bring along what would be computed by each sync.
+/// Removes what each sync would compute: earlier versions accepted it in uploads.
 fn leave_foreign_behind(conn: &Connection, path: &Path) -> Result<(), OpenError> {
     let left = screen::clean(conn)??;
     if !left.is_empty() {
@@ -225,7 +225,7 @@ fn leave_foreign_behind(conn: &Connection, path: &Path) -> Result<(), OpenError>
     Ok(())
 }
 
-/// The schema version; none in a file that has no table of Anki's.
+/// The schema version; none if the file has no table of Anki's.
 pub(super) fn version(conn: &Connection) -> rusqlite::Result<Option<i64>> {
     let has_col =
         "select exists (select 1 from sqlite_schema where type = 'table' and name = 'col')";

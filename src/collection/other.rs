@@ -1,15 +1,15 @@
-//! The last field of most blobs: JSON keys that have no place elsewhere.
+//! The last field of most blobs: JSON keys that have no field of their own.
 
 use crate::wire::{Json, Unknown};
 
-/// What the blob holds for the keys: nothing for none.
+/// The blob for these keys: empty without keys.
 pub(super) fn pack(keys: &Unknown) -> Vec<u8> {
     Json::object(keys).map(Json::into_bytes).unwrap_or_default()
 }
 
-/// The keys that the blob holds, without those that would collide with what is written anyway.
+/// The keys in the blob, without those that are written anyway.
 ///
-/// What is no JSON object counts as none: it was not the person's doing, and must not keep them from syncing.
+/// Anything but a JSON object counts as no keys: it is not the person's fault, and must not stop the sync.
 pub(super) fn unpack(blob: &[u8], reserved: &[&str]) -> Unknown {
     if blob.is_empty() {
         return Unknown::new();

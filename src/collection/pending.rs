@@ -18,7 +18,7 @@ impl FromSql for Usn {
     }
 }
 
-/// The condition on `usn` that [`Usn::is_new`] stands for, with the peer's number as its one parameter.
+/// The condition on `usn` that [`Usn::is_new`] expresses. Its parameter is the peer's number.
 pub(super) fn condition(min_usn: Usn) -> &'static str {
     if min_usn == Usn::UNSENT {
         "usn = ?"

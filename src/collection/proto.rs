@@ -1,6 +1,6 @@
 //! The protobuf messages inside blob columns, written by hand from the description of the format.
 //!
-//! Enumerations are plain `i32`, so that numbers of clients newer than this server survive.
+//! Enumerations are plain `i32`, so that values of newer clients are kept.
 
 #![expect(
     clippy::struct_excessive_bools,
@@ -40,7 +40,7 @@ pub struct NotetypeConfig {
     pub other: Vec<u8>,
 }
 
-/// Which fields have to be filled in for a template to make a card.
+/// The fields that a template needs to make a card.
 #[derive(Clone, PartialEq, Message)]
 pub struct CardRequirement {
     #[prost(uint32, tag = "1")]
@@ -124,7 +124,7 @@ pub struct DeckCommon {
     pub other: Vec<u8>,
 }
 
-/// `decks.kind`: what wraps the two kinds of deck.
+/// `decks.kind`: wraps the two kinds of deck.
 #[derive(Clone, PartialEq, Message)]
 pub struct DeckKindContainer {
     #[prost(oneof = "DeckKind", tags = "1, 2")]

@@ -5,7 +5,7 @@ use rusqlite::{Connection, Row};
 use super::{Result, error::InRow};
 use crate::wire::revlog::RevlogEntry;
 
-/// Adds an entry, unless there is one from the same millisecond: entries never change.
+/// Adds an entry. If an entry of the same millisecond exists, it stays: entries never change.
 pub(super) fn add(conn: &Connection, entry: &RevlogEntry) -> Result<()> {
     let mut statement = conn.prepare_cached(
         "insert or ignore into revlog (id, cid, usn, ease, ivl, lastIvl, factor, time, type)
@@ -25,7 +25,6 @@ pub(super) fn add(conn: &Connection, entry: &RevlogEntry) -> Result<()> {
     Ok(())
 }
 
-/// One entry.
 pub(super) fn read(conn: &Connection, id: i64) -> Result<RevlogEntry> {
     let mut statement = conn.prepare_cached(
         "select id, cid, usn, ease, cast(ivl as integer), cast(lastIvl as integer), factor, time, type

@@ -1,4 +1,4 @@
-//! The check at the end of a sync that both sides have the same.
+//! The sanity check at the end of a sync: whether both sides have the same.
 
 use rusqlite::Connection;
 
@@ -8,7 +8,7 @@ use crate::wire::{
     sanity::{Counts, SanityReply, SanityStatus},
 };
 
-/// Every table whose rows may not be left unsent.
+/// All tables with a USN; none of their rows may stay unsent.
 pub(super) const TABLES_WITH_USN: [&str; 8] = [
     "cards",
     "notes",
@@ -20,13 +20,9 @@ pub(super) const TABLES_WITH_USN: [&str; 8] = [
     "notetypes",
 ];
 
-/// Compares the client's counts with the rows here. Anything but "ok" means that the sync has to be rolled back.
+/// Compares the client's counts with the rows here. Any result but "ok" means that the sync must be rolled back.
 ///
-/// Due counts depend on the time of day and graves are not kept alike on both sides: neither is compared.
-///
-/// # Errors
-///
-/// When a table cannot be read.
+/// Due counts depend on the time of day, and both sides keep graves differently: neither is compared.
 pub fn check(conn: &Connection, client: Counts) -> Result<SanityReply> {
     if any_unsent(conn)? {
         return Ok(SanityReply {
@@ -53,7 +49,7 @@ pub fn check(conn: &Connection, client: Counts) -> Result<SanityReply> {
     })
 }
 
-/// Whether a client sent a row without the server's USN, which would never reach another device.
+/// Whether a client sent a row without the server's USN. Such a row would never reach another device.
 fn any_unsent(conn: &Connection) -> Result<bool> {
     for table in TABLES_WITH_USN {
         let sql = format!("select exists (select 1 from {table} where usn = ?)");
@@ -64,11 +60,7 @@ fn any_unsent(conn: &Connection) -> Result<bool> {
     Ok(false)
 }
 
-/// Takes everything for sent.
-///
-/// # Errors
-///
-/// As `SQLite` says.
+/// Marks all rows as sent.
 pub fn mark_all_sent(conn: &Connection) -> Result<()> {
     for table in TABLES_WITH_USN {
         let sql = format!("update {table} set usn = 0 where usn = ?");

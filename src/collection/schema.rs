@@ -4,10 +4,10 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::Result;
 
-/// The schema version that everything here works on.
+/// The schema version that this module works on.
 pub const VERSION: i64 = 18;
 
-/// What schema 11 has too, and what stays as it is in an upgrade.
+/// Tables that schema 11 has too, and that an upgrade does not change.
 pub(super) const BASE_TABLES: &str = "
 create table col (
     id integer primary key, crt integer not null, mod integer not null, scm integer not null, ver integer not null,
@@ -38,7 +38,7 @@ create index ix_revlog_cid on revlog (cid);
 create index ix_notes_csum on notes (csum);
 ";
 
-/// What schema 14 added, in the shape of schema 18 except for `tags`.
+/// Tables that schema 14 added, in the form of schema 18 except for `tags`.
 pub(super) const CONFIG_TABLES: &str = "
 create table deck_config (
     id integer primary key not null, name text not null collate unicase, mtime_secs integer not null,
@@ -49,7 +49,7 @@ create table config (
 ) without rowid;
 ";
 
-/// What schema 15 added.
+/// Tables that schema 15 added.
 pub(super) const NOTETYPE_AND_DECK_TABLES: &str = "
 create table fields (
     ntid integer not null, ord integer not null, name text not null collate unicase, config blob not null,
@@ -77,14 +77,14 @@ create index if not exists idx_notes_mid on notes (mid);
 create index if not exists idx_cards_odid on cards (odid) where odid != 0;
 ";
 
-/// What schema 17 made of the tags.
+/// The table of tags since schema 17.
 pub(super) const TAG_TABLE: &str = "
 create table tags (
     tag text not null primary key collate unicase, usn integer not null, collapsed boolean not null, config blob null
 ) without rowid;
 ";
 
-/// What schema 18 made of the graves.
+/// The table of graves since schema 18.
 pub(super) const GRAVE_TABLE: &str = "
 create table graves (
     oid integer not null, type integer not null, usn integer not null, primary key (oid, type)
@@ -92,7 +92,7 @@ create table graves (
 create index idx_graves_pending on graves (usn);
 ";
 
-/// Every table of schema 18 with its columns, in their order.
+/// All tables of schema 18 with their columns, in order.
 pub const TABLES: [(&str, &[&str]); 12] = [
     (
         "col",
@@ -159,19 +159,14 @@ pub(super) fn create_tables(conn: &Connection) -> Result<()> {
 /// The version that the file claims to have.
 ///
 /// # Errors
-///
 /// When it is no collection.
 pub fn version(conn: &Connection) -> Result<i64> {
     Ok(conn.query_row("select ver from col", [], |row| row.get(0))?)
 }
 
-/// Names the first table or column of schema 18 that the file lacks, as `table` or `table.column`.
+/// The first table or column of schema 18 that the file lacks, as `table` or `table.column`.
 ///
-/// A file may claim version 18 and have nothing of it. A view does not count: what looks like a table has to be one.
-///
-/// # Errors
-///
-/// When the file's schema cannot be read.
+/// A file may claim version 18 and lack everything. A view does not count as a table.
 pub fn missing(conn: &Connection) -> Result<Option<String>> {
     for (table, columns) in TABLES {
         let is_table = conn

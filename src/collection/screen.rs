@@ -1,15 +1,15 @@
-//! What a file brings along besides rows: read, before anything in it is evaluated.
+//! Checks what a file contains besides rows, before anything in it is evaluated.
 //!
-//! SQLite computes what a file's schema says: an index over an expression during the integrity check, a generated
-//! column whenever it is read, statistics and views even earlier. A stranger can write an expression that takes hours
-//! or gigabytes. Anki writes none but one harmless condition of an index. So, in this order:
+//! SQLite evaluates expressions in a file's schema: an index over an expression during the integrity check, a generated
+//! column at every read, statistics and views even earlier. A stranger can write an expression that takes hours or
+//! gigabytes. Anki writes none, except one harmless condition of an index. So the check has this order:
 //!
-//! 1. [`listed`] reads the list of tables without SQLite, and refuses what SQLite could not even load in peace.
-//! 2. [`Foreign`] are the objects that hold no rows and may compute: they are left behind, for the user loses nothing.
-//! 3. [`shape`] finds, in what is left, tables that compute, and tables of Anki's that lost their keys.
+//! 1. [`listed`] reads the list of tables without SQLite, and refuses files that SQLite could not safely load.
+//! 2. [`Foreign`] objects hold no rows and may compute. They are removed; the user loses nothing.
+//! 3. [`shape`] finds, among what is left, tables that compute, and tables of Anki's that lost their keys.
 //!
-//! Everything else that an add-on may have put there stays. Checks and foreign keys of tables are never in force
-//! (`distrust`), and tables with generated columns that are not Anki's are never read.
+//! Everything else that an add-on may have put there stays. Checks and foreign keys of tables are never enforced
+//! (`distrust`). Tables with generated columns that are not Anki's are never read.
 
 mod raw;
 mod rebuild;
@@ -29,19 +29,19 @@ pub use rebuild::{RebuildError, obstacle, rebuild};
 pub use shape::{Shape, shape};
 pub use values::{wrong_value, wrong_value_in_col};
 
-/// What cannot be taken, as the rest of a sentence that begins with "the collection".
+/// Why a collection cannot be accepted, as the rest of a sentence that begins with "the collection".
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Objection {
     /// Far more tables than any collection has, or longer definitions.
     #[error("has more tables than any Anki collection")]
     TooMuch,
-    /// A definition that SQLite itself never writes.
+    /// A definition in a form that SQLite itself never writes.
     #[error("has a manipulated table definition: {0}")]
     Forged(String),
-    /// A column of Anki's that is computed.
+    /// A column of Anki's that is generated.
     #[error("has a generated column in the table {0}, which Anki never makes")]
     Generated(String),
-    /// An order that nobody here knows, and that cannot be taken away.
+    /// A collation that is not known here, in a place where it cannot be removed.
     #[error("has a collation in the table {0} that Anki does not use")]
     Collation(String),
 }
@@ -52,13 +52,13 @@ pub enum ListError {
     /// As the file system says.
     #[error(transparent)]
     Io(#[from] std::io::Error),
-    /// It is something else.
+    /// Not an SQLite database.
     #[error("is not a database")]
     NotADatabase,
-    /// It ends in the middle, or refers to what is not there.
+    /// It is cut off, or refers to a missing page.
     #[error("is damaged")]
     Damaged,
-    /// It is whole, and nothing to be opened.
+    /// It is complete, but must not be opened.
     #[error(transparent)]
     Objection(#[from] Objection),
 }
@@ -74,17 +74,17 @@ impl From<RawError> for ListError {
     }
 }
 
-/// The names of the tables in a file that nobody is writing to, once it is certain that SQLite can load its schema.
+/// The names of the tables in a file that nobody is writing to, if SQLite can safely load its schema.
 ///
 /// # Errors
-/// [`ListError`]; SQLite should not be given the file then.
+/// [`ListError`]; SQLite must not open the file then.
 pub fn listed(path: &Path) -> Result<Vec<String>, ListError> {
     let raw = Raw::open(path)?;
     let mut tables = Vec::new();
     let mut statistics = Vec::new();
     for row in raw.schema()? {
         if let Some(name) = judge_definition(&row)? {
-            // Each costs something to read.
+            // Reading each of them takes time.
             if statistics.contains(&name) {
                 return Err(Objection::Forged(shown(&row.name)).into());
             }
@@ -100,7 +100,7 @@ pub fn listed(path: &Path) -> Result<Vec<String>, ListError> {
 
 const TABLE: &str = "CREATE TABLE ";
 const INDEXES: [&str; 2] = ["CREATE INDEX ", "CREATE UNIQUE INDEX "];
-/// What holds no rows, or rows that are other tables' rows.
+/// Objects without rows of their own.
 const ROWLESS: [(&str, &str); 3] = [
     ("trigger", "CREATE TRIGGER "),
     ("view", "CREATE VIEW "),
@@ -115,8 +115,8 @@ const STATISTICS: [(&str, &str); 2] = [
     ),
 ];
 
-/// Which of the tables of statistics it is, if it is one. SQLite always begins a definition with the same words, whatever
-/// was typed, so that nothing has to be parsed to know what it defines.
+/// The table of statistics that this row defines, if it is one. SQLite always begins a definition with the same words,
+/// so nothing has to be parsed.
 fn judge_definition(row: &Row) -> Result<Option<&'static str>, Objection> {
     let Some(sql) = &row.sql else {
         return Ok(None);
@@ -144,7 +144,7 @@ fn begins(sql: &str, words: &str) -> bool {
         .is_some_and(|start| start.eq_ignore_ascii_case(words))
 }
 
-/// An object that is not Anki's and computes, but can be left behind: no row is lost with it.
+/// An object that is not Anki's and computes. It can be removed without losing a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Foreign {
     kind: &'static str,
@@ -157,7 +157,7 @@ impl fmt::Display for Foreign {
     }
 }
 
-/// Which triggers, views and virtual tables there are.
+/// All triggers, views and virtual tables.
 pub fn rowless(conn: &Connection) -> rusqlite::Result<Vec<Foreign>> {
     let mut found = Vec::new();
     let mut statement =
@@ -172,10 +172,11 @@ pub fn rowless(conn: &Connection) -> rusqlite::Result<Vec<Foreign>> {
     Ok(found)
 }
 
-/// Everything that should be left behind; of indexes only once nothing else is there. The pragmas would compile views.
+/// Everything that should be removed. Indexes are only listed once nothing else is left, since the pragmas would
+/// compile views.
 ///
 /// # Errors
-/// As SQLite says; inside, an [`Objection`] to what cannot be left behind.
+/// As SQLite says; inside, an [`Objection`] to an object that cannot be removed.
 pub fn foreign(conn: &Connection) -> rusqlite::Result<Result<Vec<Foreign>, Objection>> {
     let rowless = rowless(conn)?;
     if rowless.is_empty() {
@@ -185,10 +186,10 @@ pub fn foreign(conn: &Connection) -> rusqlite::Result<Result<Vec<Foreign>, Objec
     }
 }
 
-/// Leaves behind whatever should be, and names it.
+/// Removes these objects, and returns their names.
 ///
 /// # Errors
-/// As SQLite says; inside, an [`Objection`] to what cannot be left behind.
+/// As SQLite says; inside, an [`Objection`] to an object that cannot be removed.
 pub fn clean(conn: &Connection) -> rusqlite::Result<Result<Vec<String>, Objection>> {
     let mut left = Vec::new();
     loop {
@@ -202,11 +203,11 @@ pub fn clean(conn: &Connection) -> rusqlite::Result<Result<Vec<String>, Objectio
     }
 }
 
-/// Takes all of that out of the schema, as one transaction. Nothing of it is looked at: `drop` would have a virtual
-/// table's module open it first.
+/// Removes objects from the schema in one transaction, without opening them: `drop` would make a virtual table's module
+/// open it first.
 ///
 /// # Errors
-/// As SQLite says; all is as it was then.
+/// As SQLite says; nothing has changed then.
 pub fn leave_behind(conn: &Connection, foreign: &[Foreign]) -> rusqlite::Result<()> {
     let (indexes, rowless): (Vec<_>, Vec<_>) =
         foreign.iter().partition(|foreign| foreign.kind == INDEX);
@@ -214,7 +215,7 @@ pub fn leave_behind(conn: &Connection, foreign: &[Foreign]) -> rusqlite::Result<
         conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, false)?;
         conn.pragma_update(None, "writable_schema", true)?;
         let deleted = delete_rowless(conn);
-        // Also reads the schema anew.
+        // This also reloads the schema.
         conn.pragma_update(None, "writable_schema", "reset")?;
         conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
         deleted?;
@@ -235,7 +236,7 @@ fn delete_rowless(conn: &Connection) -> rusqlite::Result<()> {
     conn.execute(&delete, []).map(drop)
 }
 
-/// Whether SQLite finds no damage. Where there are tables that compute, only Anki's are looked at.
+/// The damage that SQLite finds, if any. If there are tables that compute, only Anki's tables are checked.
 pub fn damage(conn: &Connection, shape: &Shape) -> rusqlite::Result<Option<String>> {
     let whole = [String::from("pragma integrity_check(1)")];
     let tables = schema::TABLES.map(|(table, _)| format!("pragma integrity_check({table})"));
@@ -255,7 +256,7 @@ pub fn damage(conn: &Connection, shape: &Shape) -> rusqlite::Result<Option<Strin
 
 const INDEX: &str = "index";
 
-/// A name from a file in a text for people: no longer than needed, and nothing that moves a terminal's cursor.
+/// A name from a file, for messages: shortened, and without characters that move a terminal's cursor.
 pub(super) fn shown(name: &str) -> String {
     const LONGEST: usize = 40;
     let mut shown: String = name
@@ -273,7 +274,7 @@ fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-/// How Anki spells the table, if it is one of Anki's.
+/// Anki's spelling of the table's name, if it is Anki's.
 fn of_anki(name: &str) -> Option<&'static str> {
     let mut tables = schema::TABLES.iter().map(|(table, _)| *table);
     tables.find(|table| table.eq_ignore_ascii_case(name))

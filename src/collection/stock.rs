@@ -36,16 +36,16 @@ const LATEX_PRE: &str = "\
 ";
 const LATEX_POST: &str = "\\end{document}";
 
-/// Which fields a template needs before it makes a card.
+/// The rule for the fields that a template needs to make a card.
 const ANY_OF: i32 = 1;
 
 struct Stock {
     name: &'static str,
     cloze: bool,
-    /// What clients call it in `original_stock_kind`, by which they can restore it.
+    /// Its number in `original_stock_kind`; clients restore the notetype by it.
     number: i32,
     fields: &'static [&'static str],
-    /// Name, question, answer, and the field without which there is no card.
+    /// Name, question, answer, and the field that must not be empty.
     templates: &'static [(&'static str, &'static str, &'static str, u32)],
 }
 
@@ -96,7 +96,7 @@ const STOCK: [Stock; 3] = [
     },
 ];
 
-/// Adds the notetypes with consecutive ids, of which `first_id` is the first.
+/// Adds the notetypes with consecutive ids from `first_id` on.
 pub(super) fn add(conn: &Connection, first_id: i64) -> Result<()> {
     for (id, stock) in (first_id..).zip(&STOCK) {
         conn.execute(
@@ -155,7 +155,7 @@ impl Stock {
             font_name: "Arial".to_owned(),
             font_size: 20,
             id: Some(part_id(notetype_id, "field", name)),
-            // Clients find the text of a cloze note by these marks, whatever the field is called.
+            // Clients find the text of a cloze note by these marks, even if the field was renamed.
             tag: self.cloze.then_some(u32::from(!first)),
             prevent_deletion: self.cloze && first,
             ..FieldConfig::default()

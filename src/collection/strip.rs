@@ -1,7 +1,7 @@
-//! What is left of a field when it is shown in a list or compared with others: text without markup.
+//! The text of a field without markup, as lists show it and as duplicates are compared.
 //!
-//! Clients compute the same from the same field. Two that disagree find different duplicates, so the order of steps
-//! and every corner of them is as theirs.
+//! Clients compute the same from the same field. If the results differed, server and client would find different
+//! duplicates. So the steps and their order are those of the clients.
 
 use std::{borrow::Cow, ops::Range, sync::LazyLock};
 
@@ -20,7 +20,7 @@ pub fn strip(field: &str) -> Cow<'_, str> {
     decode_entities(named)
 }
 
-/// The number by which duplicates of a first field are found, from what [`strip`] left of it.
+/// The number by which duplicates of a first field are found, computed from the result of [`strip`].
 pub fn checksum(stripped: &str) -> u32 {
     let digest = Sha1::digest(stripped);
     digest
@@ -51,7 +51,7 @@ static MEDIA: LazyLock<Regex> = LazyLock::new(|| {
     )
 });
 
-/// Replaces tags that show or play a file by its name.
+/// Replaces each tag that shows or plays a file with the file's name.
 fn name_media(text: &str) -> Cow<'_, str> {
     MEDIA.replace_all(text, |captures: &Captures<'_>| {
         let name = captures
@@ -64,10 +64,10 @@ fn name_media(text: &str) -> Cow<'_, str> {
     })
 }
 
-/// Removes comments, style sheets and scripts with what is in them, and all other tags.
+/// Removes comments, style sheets and scripts with their content, and all other tags.
 ///
-/// A single pattern could do this, but takes a time that grows with the square of the length when many elements are
-/// not closed, and the text is a stranger's.
+/// A single regular expression could do this. With many elements that are not closed, its time would grow with the
+/// square of the length, and the text is a stranger's.
 fn drop_markup(text: &str) -> Cow<'_, str> {
     let mut comments = Closing::new(text, &COMMENT_END);
     let mut styles = Closing::new(text, &STYLE_END);
@@ -86,7 +86,7 @@ fn drop_markup(text: &str) -> Cow<'_, str> {
             .or_else(|| content(&STYLE_START).and_then(|from| styles.end_after(from)))
             .or_else(|| content(&SCRIPT_START).and_then(|from| scripts.end_after(from)))
             .or_else(|| find(text, '>', start).map(|end| end + 1));
-        // All markup ends with the same character, so that there can be no more of it either.
+        // All markup ends with the same character, so there is no more markup either.
         let Some(end) = end else { break };
         kept.push_str(&text[from..start]);
         from = end;
@@ -108,7 +108,7 @@ static STYLE_END: LazyLock<Regex> = LazyLock::new(|| pattern("(?i)</style>"));
 static SCRIPT_START: LazyLock<Regex> = LazyLock::new(|| pattern("(?i)^<script"));
 static SCRIPT_END: LazyLock<Regex> = LazyLock::new(|| pattern("(?i)</script>"));
 
-/// What closes one kind of element, found once and remembered until it is passed.
+/// The end of one kind of element. It is searched once and remembered until it is passed.
 struct Closing<'t> {
     text: &'t str,
     pattern: &'static Regex,
@@ -126,7 +126,7 @@ impl<'t> Closing<'t> {
         }
     }
 
-    /// The end of the first one at or after `from`, which never decreases from call to call.
+    /// The end of the first one at or after `from`. `from` must not decrease between calls.
     fn end_after(&mut self, from: usize) -> Option<usize> {
         let passed = self.next.as_ref().is_some_and(|next| next.start < from);
         if passed || !self.searched {
@@ -140,7 +140,7 @@ impl<'t> Closing<'t> {
     }
 }
 
-/// Turns entities into characters, or none of them if one cannot be understood.
+/// Turns entities into characters; none of them if one is invalid.
 fn decode_entities(text: Cow<'_, str>) -> Cow<'_, str> {
     if !text.contains('&') {
         return text;
@@ -155,7 +155,7 @@ fn decode_entities(text: Cow<'_, str>) -> Cow<'_, str> {
 mod tests {
     use super::*;
 
-    /// The steps for which recorded cases (of whole notes) leave room.
+    /// Steps that the recorded cases of whole notes do not cover.
     #[test]
     fn every_kind_of_markup_goes_and_its_text_stays() {
         for (field, expected) in [
@@ -204,7 +204,7 @@ mod tests {
             "\n",
             "<b>",
         ];
-        // A multiplicative generator is enough to mix the parts, and gives the same texts each time.
+        // A multiplicative generator mixes the parts well enough, and gives the same texts each time.
         let mut state = 7_u64;
         let mut next = |below: usize| {
             state = state

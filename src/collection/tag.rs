@@ -1,4 +1,4 @@
-//! The list of tags, which is kept apart from the tags of notes.
+//! The list of tags. Notes have their own tags besides.
 
 use rusqlite::{Connection, OptionalExtension};
 use unicode_normalization::UnicodeNormalization;
@@ -16,7 +16,7 @@ pub(super) fn changed(conn: &Connection, min_usn: Usn) -> Result<Vec<String>> {
     Ok(tags.collect::<rusqlite::Result<_>>()?)
 }
 
-/// Adds the tags that are not there yet, in whatever case.
+/// Adds the tags that the list does not have in any case.
 pub(super) fn merge(conn: &Connection, tags: &[String], usn: Usn) -> Result<()> {
     for tag in tags {
         let tag = normalized(tag);
@@ -31,13 +31,13 @@ pub(super) fn merge(conn: &Connection, tags: &[String], usn: Usn) -> Result<()> 
     Ok(())
 }
 
-/// The spelling that the list has for a tag.
+/// The list's spelling of a tag.
 fn existing(conn: &Connection, tag: &str) -> Result<Option<String>> {
     let mut statement = conn.prepare_cached("select tag from tags where tag = ?")?;
     Ok(statement.query_row([tag], |row| row.get(0)).optional()?)
 }
 
-/// The tag under its nearest parent in the list, in that one's spelling.
+/// The tag with its nearest parent in the list, in that parent's spelling.
 fn in_case_of_parents(conn: &Connection, tag: &str) -> Result<String> {
     let mut parent = tag;
     while let Some((shorter, _)) = parent.rsplit_once(SEPARATOR) {

@@ -1,4 +1,4 @@
-//! What the tests of this module share.
+//! Helpers for the tests of this module.
 
 use prost::Message;
 use rusqlite::{Connection, types::ValueRef};
@@ -16,7 +16,7 @@ pub fn vector<T: DeserializeOwned>(name: &str) -> T {
 /// A moment in September 2023.
 pub const NOW_MS: i64 = 1_695_000_000_123;
 
-/// An empty database that knows the collation.
+/// An empty database with the collation.
 pub fn database() -> Connection {
     let conn = Connection::open_in_memory().unwrap();
     unicase::register(&conn).unwrap();
@@ -49,7 +49,7 @@ pub fn rows(conn: &Connection, sql: &str) -> Vec<Vec<Value>> {
     rows.unwrap().map(Result::unwrap).collect()
 }
 
-/// An object that was sent to the reference server: whether it took it, what it stored, and what it sent back.
+/// An object that was sent to the reference server: whether it was accepted, stored as what, and sent back as what.
 #[derive(Deserialize)]
 pub struct ObjectCase {
     pub label: String,
@@ -70,7 +70,7 @@ pub struct TupleCase {
     pub out: Value,
 }
 
-/// A blob in hex with the unknown keys apart, as their order is free.
+/// A blob in hex, and the unknown keys apart, since their order may vary.
 pub fn without_other<M: Message + Default>(
     hex: &Value,
     other: fn(&mut M) -> &mut Vec<u8>,
@@ -85,7 +85,7 @@ pub fn without_other<M: Message + Default>(
     (hex::encode(message.encode_to_vec()), keys)
 }
 
-/// What an object looks like to a client. Only the text shows a fraction with the digits that it is known by.
+/// An object as a client sees it. Only the text shows a fraction with its exact digits.
 pub fn as_sent(object: &impl serde::Serialize) -> Value {
     serde_json::from_str(&serde_json::to_string(object).unwrap()).unwrap()
 }
@@ -94,7 +94,7 @@ pub fn as_sent(object: &impl serde::Serialize) -> Value {
 pub fn file(name: &str) -> Connection {
     let path = format!("{}/tests/vectors/{name}.anki2", env!("CARGO_MANIFEST_DIR"));
     let mut conn = database();
-    // The journal of some files is a write-ahead log, which would be created beside the original.
+    // Some files are in WAL mode: SQLite would create the log beside the original.
     let source = tempfile::tempdir().unwrap();
     let copy = source.path().join("collection.anki2");
     std::fs::copy(path, &copy).unwrap();
@@ -106,7 +106,7 @@ pub fn file(name: &str) -> Connection {
     conn
 }
 
-/// Kind, name and SQL of all tables and indexes, the SQL without what does not matter, and no statistics.
+/// Kind, name and SQL of all tables and indexes, without statistics. The SQL is normalised.
 pub fn schema(conn: &Connection) -> std::collections::BTreeMap<(String, String), String> {
     let mut all = conn
         .prepare("select type, name, sql from sqlite_schema where sql is not null and name not like 'sqlite_%'")

@@ -1,4 +1,4 @@
-//! The scheduler's day, and what has to happen when a new one begins.
+//! The scheduler's day, and the work at the beginning of a new day.
 
 use rusqlite::Connection;
 
@@ -9,19 +9,15 @@ const DAY: i64 = 86_400;
 const HOUR: i64 = 3_600;
 const DEFAULT_ROLLOVER: i64 = 4;
 
-/// How many days a clock may have been ahead before its day is taken for a mistake.
+/// How many days ahead a recorded day may be. Beyond that it counts as a mistake of a clock.
 const TOLERATED_DAYS_AHEAD: i64 = 7;
 
-/// Queues of cards that are put off until the next day, by the scheduler or by hand.
+/// Queues of cards that the scheduler or a person has buried until the next day.
 const BURIED: &str = "(-2, -3)";
 
-/// On the first sync of a day, brings back the cards that were put off until it.
+/// On the first sync of a day, unburies the cards that were buried until then.
 ///
 /// Clients do the same for themselves, so the cards do not count as changed.
-///
-/// # Errors
-///
-/// When a table cannot be read or written.
 pub fn unbury_if_new_day(conn: &Connection, now_secs: i64) -> Result<()> {
     let (usn, created_secs) = conn.query_row("select usn, crt from col", [], |row| {
         Ok((row.get(0)?, row.get(1)?))
@@ -37,7 +33,7 @@ pub fn unbury_if_new_day(conn: &Connection, now_secs: i64) -> Result<()> {
     Ok(())
 }
 
-/// What today's number depends on. Offsets are in seconds west of UTC.
+/// The values that decide the number of today. Offsets are in seconds west of UTC.
 struct Timing {
     created_secs: i64,
     now_secs: i64,
@@ -46,16 +42,16 @@ struct Timing {
 }
 
 enum DayStart {
-    /// The first scheduler: 24 hours after the collection was created, and so on.
+    /// The first scheduler: days begin every 24 hours from the creation of the collection.
     Creation,
-    /// An hour of the day, but with daylight saving time ignored.
+    /// An hour of the day, without daylight saving time.
     Hour(i64),
-    /// An hour of the day, where the collection was created and where it is now.
+    /// An hour of the day, with the time zone of the creation and the present one.
     LocalHour { hour: i64, creation_offset: i64 },
 }
 
 impl Timing {
-    /// Collects it, and fixes the hour at which days begin if the collection has none.
+    /// Reads the values, and stores the hour at which days begin if the collection has none.
     fn read(conn: &Connection, usn: Usn, created_secs: i64, now_secs: i64) -> Result<Self> {
         let local_offset = offset(conn, "localOffset")?.unwrap_or(0);
         let day_start = if config::get::<u8>(conn, "schedVer")? == Some(2) {
@@ -88,7 +84,7 @@ impl Timing {
         })
     }
 
-    /// How many days the collection is old.
+    /// The number of today: days since the creation.
     fn today(&self) -> i64 {
         let Self {
             created_secs,
@@ -116,13 +112,13 @@ impl Timing {
     }
 }
 
-/// An offset that the config has in minutes.
+/// An offset, which the config stores in minutes.
 fn offset(conn: &Connection, key: &str) -> Result<Option<i64>> {
     let seconds = config::get::<i32>(conn, key)?.map(|minutes| i64::from(minutes) * 60);
     Ok(seconds.filter(|seconds| seconds.abs() < DAY))
 }
 
-/// Puts every card that was put off into the queue that its type belongs to.
+/// Returns every buried card to the queue of its type.
 fn unbury(conn: &Connection) -> Result<()> {
     let mut buried = conn.prepare(&format!(
         "select id, type, due, data from cards where queue in {BURIED}"
@@ -144,7 +140,7 @@ fn unbury(conn: &Connection) -> Result<()> {
     Ok(())
 }
 
-/// The queue for a type of card, unless there is no such type.
+/// The queue for a type of card; none for an unknown type.
 fn queue(kind: i64, due: i32) -> Option<i8> {
     match kind {
         0 => Some(0),
@@ -235,7 +231,7 @@ mod tests {
 
     const CREATED: i64 = 1_600_000_000;
 
-    /// A collection of the first scheduler, so that its day begins when it was created, with one buried card.
+    /// A collection of the first scheduler, so that its day begins at its creation time, with one buried card.
     fn collection(last_unburied: &Value) -> Connection {
         let conn = testing::collection();
         conn.execute("update col set usn = 8, crt = ?", [CREATED])

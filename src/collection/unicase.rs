@@ -1,16 +1,12 @@
-//! The collation `unicase`, which orders every indexed name.
+//! The collation `unicase`, which orders all indexed names.
 //!
-//! It is part of the file format: clients check the indexes with their own, so the version of the crate behind it is
-//! pinned. A newer one knows more letters, and would make clients call the file corrupt.
+//! It is part of the file format: clients check the indexes with their own copy. So the version of the crate is pinned:
+//! a newer one knows more letters, and clients would report the file as corrupt.
 
 use ::unicase::UniCase;
 use rusqlite::Connection;
 
 /// Registers the collation, which every connection to a collection needs before its first statement.
-///
-/// # Errors
-///
-/// When SQLite refuses, for instance because the collation is in use.
 pub fn register(conn: &Connection) -> rusqlite::Result<()> {
     conn.create_collation("unicase", compare)
 }

@@ -1,4 +1,4 @@
-//! Bringing a file of an older client to schema 18.
+//! Upgrades a file of an older client to schema 18.
 
 mod ease;
 mod objects;
@@ -11,7 +11,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::{Error, Result, schema};
 use crate::wire::Usn;
 
-/// Who upgrades, and when: this goes into what has to be changed on the way.
+/// The number and time for objects that the upgrade has to change.
 #[derive(Debug, Clone, Copy)]
 struct Stamp {
     usn: Usn,
@@ -20,7 +20,7 @@ struct Stamp {
 
 type Step = fn(&Connection, Stamp) -> Result<()>;
 
-/// The schema versions that exist between 11 and 18, with what leads to each.
+/// The schema versions between 11 and 18, each with the step that leads to it.
 const STEPS: [(i64, Step); 5] = [
     (14, |conn, _| settings::to_tables(conn)),
     (15, objects::to_tables),
@@ -29,14 +29,12 @@ const STEPS: [(i64, Step); 5] = [
     (18, |conn, _| graves_to_18(conn)),
 ];
 
-/// Upgrades a collection to schema 18 in one transaction, or leaves it as it is.
+/// Upgrades a collection to schema 18 in one transaction. After an error, nothing has changed.
 ///
-/// `usn` marks the few objects that cannot stay as they are, for instance decks whose names clash: the server's for a
-/// collection that is in use, and a client's for one that is being uploaded. Times and counters of the collection do
-/// not change.
+/// `usn` marks the few objects that must change, such as decks whose names clash: the server's USN for a collection in
+/// use, a client's for an upload. Times and counters of the collection do not change.
 ///
 /// # Errors
-///
 /// When the schema is none that clients have used, or a part of the file cannot be read.
 pub fn upgrade(conn: &mut Connection, usn: Usn, now_secs: i64) -> Result<()> {
     let version = schema::version(conn)?;
@@ -55,7 +53,7 @@ pub fn upgrade(conn: &mut Connection, usn: Usn, now_secs: i64) -> Result<()> {
     Ok(())
 }
 
-/// Whether this is one of the older schemas that clients have used.
+/// Whether this is an older schema that clients have used.
 pub fn is_upgradable(version: i64) -> bool {
     version == 11 || (14..schema::VERSION).contains(&version)
 }

@@ -1,4 +1,4 @@
-//! Whether a file that a stranger sent may become a collection.
+//! Whether an uploaded file may become a collection.
 
 use std::path::Path;
 
@@ -12,15 +12,15 @@ use super::{
     screen::{self, Foreign, ListError, Objection, RebuildError},
 };
 
-/// Why an uploaded file is refused: a sentence that Anki shows to the person.
+/// Why an uploaded file is refused: a sentence that Anki shows to the user.
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
-    /// An empty body; the reference server takes it and so wipes the account.
+    /// An empty body. The reference server accepts it, and so empties the account.
     #[error(
         "The upload was empty, so it was refused. The collection on the server was left as it was. Please try again."
     )]
     Empty,
-    /// Not an `SQLite` file, or one of something else.
+    /// Not an `SQLite` file, or another program's database.
     #[error(
         "The uploaded file is not an Anki collection, so it was refused. The collection on the server was left as it was."
     )]
@@ -35,30 +35,30 @@ pub enum Refusal {
         "The uploaded collection takes far too long to check, so it was refused. The collection on the server was left as it was. Please use Tools > Check Database, then upload again."
     )]
     Laborious,
-    /// With something that Anki never makes, and that cannot be left behind.
+    /// It contains an object that Anki never makes and that cannot be removed.
     #[error(
         "The uploaded collection {0}, so it was refused. The collection on the server was left as it was."
     )]
     Unlike(String),
-    /// With what Anki makes, but not so.
+    /// It contains a value that Anki does not write in this form.
     #[error(
         "The uploaded collection {0}, so it was refused. The collection on the server was left as it was. Please use Tools > Check Database, or restore from a backup, then upload again."
     )]
     Wrong(String),
-    /// Of a schema that this server does not take.
+    /// It has a schema that this server does not support.
     #[error(
         "The uploaded collection has schema version {0}, which this server does not support, so it was refused. The collection on the server was left as it was. Please upload it with a current version of Anki."
     )]
     Schema(i64),
-    /// A wrong answer at a device would undo what the operator has just done.
+    /// Choosing "upload" on a device by mistake would undo the operator's restore.
     #[error(
         "The collection on the server was restored on {at}, and this device has not downloaded it since, so its upload was refused. The collection on the server was left as it was. Please sync again and choose Download."
     )]
     Restored {
-        /// When, for people.
+        /// The time of the restore, for people.
         at: String,
     },
-    /// More bytes than the limit allows.
+    /// More bytes than the limit.
     #[error("The collection is larger than this server accepts ({} MiB compressed, {} MiB uncompressed), so it was refused. The collection on the server was left as it was. The administrator of the server can raise MAX_SYNC_PAYLOAD_MEGS (max_sync_payload_megs).", sent >> 20, decoded >> 20)]
     TooLarge {
         /// Limit in bytes as sent.
@@ -66,7 +66,7 @@ pub enum Refusal {
         /// Limit in bytes once decoded.
         decoded: u64,
     },
-    /// More than the user may fill.
+    /// More bytes than the user's quota.
     #[error("The collection ({} MiB) and the media on the server ({} MiB) together are larger than your quota of {} MiB, so it was refused. The collection on the server was left as it was. The administrator of the server can raise quota_megs.", size.div_ceil(1 << 20), media.div_ceil(1 << 20), quota >> 20)]
     OverQuota {
         /// Bytes of the upload.
@@ -78,46 +78,45 @@ pub enum Refusal {
     },
 }
 
-/// A refusal, or a failure of ours.
+/// A refusal, or a failure of the server.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckError {
-    /// The file is to blame.
+    /// The file is the cause.
     #[error(transparent)]
     Refused(#[from] Refusal),
-    /// Disk or memory is.
+    /// Disk or memory is the cause.
     #[error("the upload could not be checked: {0}")]
     Failed(#[source] rusqlite::Error),
-    /// The disk is.
+    /// The disk is the cause.
     #[error("the upload could not be read: {0}")]
     Unreadable(#[source] std::io::Error),
-    /// Disk or memory is, while an old client's file was upgraded.
+    /// Disk or memory is the cause, while an old client's file was upgraded.
     #[error("the upload could not be upgraded: {0}")]
     Upgrade(#[source] super::Error),
 }
 
-/// What has to be done with an uploaded file before it can be served.
+/// The repairs that an uploaded file needs before it can be served.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Checked {
     /// Its schema.
     pub version: i64,
-    /// The tables to be built anew.
+    /// The tables to be rebuilt.
     pub maimed: Vec<&'static str>,
 }
 
-/// Checks an uploaded file without writing to it: a whole `SQLite` file, whose indexes
-/// are ordered as Anki orders them, with the tables of a collection, and nothing in it that
-/// computes. What an older schema should hold is left for its upgrade to find out. Returns
-/// the schema version.
+/// Checks an uploaded file without writing to it: a complete `SQLite` file with the tables of a
+/// collection, indexes in Anki's order, and nothing that computes. An older schema's content is
+/// checked by its upgrade. Returns the schema version.
 pub fn check_upload(path: &Path) -> Result<i64, CheckError> {
     Ok(check(path)?.version)
 }
 
-/// The same, with what is to be mended.
+/// Checks a file, and returns the repairs that it needs.
 pub(super) fn check(path: &Path) -> Result<Checked, CheckError> {
     Ok(check_inner(path)?)
 }
 
-/// What a file brings along that has to be left behind, before it can be checked at all.
+/// The objects that must be removed before the file can be checked.
 pub(super) fn foreign(path: &Path) -> Result<Vec<Foreign>, CheckError> {
     let foreign = || -> Result<_, Fault> { Ok(screen::foreign(&open_listed(path)?)??) };
     Ok(foreign()?)
@@ -174,7 +173,7 @@ fn check_inner(path: &Path) -> Result<Checked, Fault> {
     if let Some(foreign) = screen::rowless(&conn)?.first() {
         return Err(unlike(foreign));
     }
-    // Before this, nothing of the file is evaluated.
+    // Nothing of the file may be evaluated before this.
     let shape = screen::shape(&conn)??;
     if let Some(foreign) = shape.foreign.first() {
         return Err(unlike(foreign));
@@ -198,7 +197,7 @@ fn check_inner(path: &Path) -> Result<Checked, Fault> {
 fn complete(conn: &Connection, maimed: &[&str]) -> Result<(), Fault> {
     match schema::missing(conn) {
         Ok(None) => Ok(()),
-        // Looked at once more when it is mended.
+        // The repair checks this again.
         Ok(Some(missing)) if missing.starts_with("tags.") && maimed.contains(&"tags") => Ok(()),
         Ok(Some(_)) => Err(Refusal::Foreign.into()),
         Err(_) => Err(Refusal::Corrupt.into()),

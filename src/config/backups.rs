@@ -1,5 +1,5 @@
-//! The settings of backups. The server itself needs none of them: `anki-syncd backup` reads them,
-//! and the packages' generator tells systemd of them.
+//! The settings of backups. `anki-syncd backup` reads them, and the packages' generator passes them
+//! to systemd. The server itself does not need them.
 
 use std::path::{Path, PathBuf};
 
@@ -7,18 +7,18 @@ use regex::Regex;
 
 use super::keys::Keys;
 
-/// Where backups are unless a setting says otherwise.
+/// The folder for backups, unless a setting names another one.
 pub const BACKUPS: &str = "/var/backups/anki-syncd";
 const AT: &str = "03:30";
 
-/// Where backups are made, and when.
+/// The folder and the time of backups.
 #[derive(Debug, Clone)]
 pub struct Backups {
-    /// The folder that they are in.
+    /// The folder.
     pub to: PathBuf,
-    /// How many of each user the nightly one leaves.
+    /// How many backups of each user the nightly backup keeps.
     pub keep: u32,
-    /// The time of day of the nightly one, such as `03:30`.
+    /// The time of day of the nightly backup, such as `03:30`.
     pub at: String,
 }
 
@@ -54,7 +54,7 @@ impl Backups {
         }
     }
 
-    /// Whether somebody chose the folder, who has made it.
+    /// Whether a setting names another folder. The operator has then created it.
     pub fn is_chosen(&self) -> bool {
         self.to != Path::new(BACKUPS)
     }

@@ -1,4 +1,4 @@
-//! `SYNC_IP_HEADER`: where the address of a client behind a proxy is to be found.
+//! `SYNC_IP_HEADER`: the header in which a proxy names the client's address.
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
@@ -9,7 +9,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::keys::Keys;
 
-/// The reference server's choices, by its names.
+/// The reference server's choices, with its names.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum ClientAddress {
     /// The connection itself: no proxy.
@@ -68,7 +68,7 @@ impl FromStr for ClientAddress {
     }
 }
 
-/// Whose word about clients' addresses is taken: unless told otherwise, that of a proxy on the same
+/// The proxies whose headers about clients' addresses are believed. Default: proxies on the same
 /// machine.
 pub(super) fn trusted_proxies(keys: &mut Keys) -> Vec<IpNet> {
     let needed = "a list of addresses or networks, such as [\"192.168.1.1\", \"10.0.0.0/8\"]";
@@ -91,7 +91,7 @@ pub(super) fn trusted_proxies(keys: &mut Keys) -> Vec<IpNet> {
     networks
 }
 
-/// As people write it: a network, or one address.
+/// A network, or one address, as people write it.
 fn network(text: &str) -> Option<IpNet> {
     let address = || text.parse::<IpAddr>().map(IpNet::from);
     text.parse().or_else(|_| address()).ok()

@@ -1,4 +1,4 @@
-//! The environment variables of the reference server, with its meanings.
+//! The environment variables of the reference server, with the same meanings.
 
 use std::{
     collections::BTreeMap,
@@ -7,10 +7,10 @@ use std::{
 
 use super::{given::Given, literal::can_be_meant, problem::Problems};
 
-/// The environment, handed in so that tests need not change the process's own.
+/// The environment. It is a parameter, so that tests need not change the process's own.
 pub type Variables = BTreeMap<OsString, OsString>;
 
-/// Each variable beside those of the users, and the key of the file that it stands for.
+/// All variables except those of the users, and the key of the file that each stands for.
 pub const KEYS: [(&str, &str); 6] = [
     ("SYNC_BASE", "base"),
     ("SYNC_HOST", "host"),
@@ -21,13 +21,13 @@ pub const KEYS: [(&str, &str); 6] = [
 ];
 const USER: &str = "SYNC_USER";
 
-/// Whether a variable is, or looks like, one of those that concern us.
+/// Whether a variable is, or looks like, one of ours.
 pub(crate) fn concerns_us(name: &OsStr) -> bool {
     let name = name.to_string_lossy();
     name.starts_with("SYNC_") || KEYS.iter().any(|(variable, _)| name.starts_with(variable))
 }
 
-/// Whether variables list the users, in place of all other lists.
+/// Whether variables list the users. They replace all other lists.
 pub(crate) fn lists_users(variables: &Variables) -> bool {
     let mut names = variables.keys();
     names.any(|name| name.to_string_lossy().starts_with(USER))
@@ -48,8 +48,8 @@ pub(super) fn by_key(
     values.collect()
 }
 
-/// `SYNC_USER1`, `SYNC_USER2` …: the reference server stops at the first that is
-/// missing, and so drops the rest without a word. Here all of them count.
+/// `SYNC_USER1`, `SYNC_USER2` …: the reference server stops at the first number that is missing,
+/// and ignores the rest silently. Here all of them count.
 pub(super) fn users(
     variables: &Variables,
     warnings: &mut Vec<String>,

@@ -1,4 +1,4 @@
-//! The TOML file: what it says, and on which line. All of its mistakes are found at once.
+//! The TOML file: its values with their lines. All mistakes are found in one run.
 
 use std::{fs, path::Path};
 
@@ -6,7 +6,7 @@ use toml::de::{DeTable, DeValue, Error};
 
 use super::{given::Given, problem::Problems};
 
-/// Where the parser is at a loss, by how its message begins.
+/// Our explanations of the parser's errors, by the beginning of its message.
 const MISTAKES: [(&str, &str); 17] = [
     (
         "string values must be quoted",
@@ -48,7 +48,7 @@ const UNCLOSED_TEXT: &str = "the quotation mark at the end of the text is missin
 const UNCLOSED_LIST: &str = "the bracket at the end of a list is missing";
 const UNQUOTED_TEXT: &str = "the value is not a number, and text needs double quotes";
 
-/// A line for each setting.
+/// Contains a line for each setting.
 const DEFAULTS: &str = include_str!("../../packaging/anki-syncd.toml");
 const LIST: &str = "users = [\"anna:secret\", \"ben:secret\"]";
 const TEXT: &str = "host = \"127.0.0.1\"";
@@ -64,12 +64,12 @@ pub(super) fn text(path: &Path, problems: &mut Problems) -> String {
     })
 }
 
-/// What has not been taken from it yet.
+/// The settings that were not read yet.
 pub(super) struct File<'a> {
     path: &'a Path,
     text: &'a str,
     table: DeTable<'a>,
-    /// The lines of which nothing but that is reported.
+    /// Lines that have been reported as unreadable; nothing else is reported of them.
     unreadable: Vec<usize>,
 }
 
@@ -99,7 +99,7 @@ impl<'a> File<'a> {
         file
     }
 
-    /// The value of a key, unless its line is reported already.
+    /// The value of a key, unless its line was reported already.
     pub fn take(&mut self, key: &str) -> Option<Given<DeValue<'a>>> {
         let value = self.table.remove(key)?;
         let start = value.span().start;
@@ -110,7 +110,7 @@ impl<'a> File<'a> {
         })
     }
 
-    /// The keys that nobody has taken.
+    /// The keys that nothing has read.
     pub fn rest(&mut self) -> Vec<Given<String>> {
         let keys = std::mem::take(&mut self.table).into_iter();
         keys.filter(|(key, _)| !self.unreadable.contains(&self.line(key.span().start)))
@@ -121,7 +121,7 @@ impl<'a> File<'a> {
             .collect()
     }
 
-    /// A setting as a person finds it, from where in the text it is.
+    /// The setting's name with its line, from its position in the text.
     pub fn setting(&self, key: &str, offset: usize) -> String {
         format!("{key} ({})", self.place(self.line(offset)))
     }
@@ -136,7 +136,7 @@ impl<'a> File<'a> {
     }
 }
 
-/// What is wrong with a line. Neither quotes it nor has the parser quote it: it may hold a password.
+/// The mistake in a line. The message does not quote the line, since it may hold a password.
 fn unreadable(error: &Error, line: &str) -> String {
     let message = error.message();
     let mistake = MISTAKES
@@ -149,7 +149,7 @@ fn unreadable(error: &Error, line: &str) -> String {
     )
 }
 
-/// The default of the setting that the line is about, if it can be made out.
+/// The default of the line's setting, if the setting can be recognised.
 fn example(message: &str, line: &str) -> &'static str {
     let line = line.trim_start();
     let end = line.find(|char: char| !char.is_ascii_lowercase() && char != '_');
@@ -159,8 +159,8 @@ fn example(message: &str, line: &str) -> &'static str {
         line.strip_prefix(name)
             .is_some_and(|rest| rest.starts_with(" = "))
     };
-    // The parser notices that a list is not closed on whatever line comes next. The list of users is
-    // the usual one, and has no default that shows how to write it.
+    // The parser notices an unclosed list only at a later line. Usually it is the list of users,
+    // which has no default that shows how to write it.
     let is_list = message.contains("array");
     match defaults.filter(|_| !name.is_empty()).find(of_name) {
         Some(default) if name != "users" && (default.contains('[') || !is_list) => default,

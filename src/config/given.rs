@@ -1,4 +1,4 @@
-//! A value with its source, so that a mistake names the variable, or the file and the line.
+//! A value with its source, so that messages can name the variable, or the file and the line.
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Given<T> {

@@ -1,15 +1,15 @@
-//! The secret behind all host keys, when systemd passes it.
+//! The secret behind all host keys, if systemd passes it.
 
 use std::{fs, io, path::Path};
 
 use super::problem::Problems;
 use crate::account::Secret;
 
-/// The credential that holds it.
+/// The credential that contains it.
 const CREDENTIAL: &str = "host-key-secret";
 
-/// The credential's bytes as they are, since the file in `SYNC_BASE` has the same form: a copy
-/// of that keeps all devices logged in. None when there is no such credential.
+/// The bytes of the credential. The file in `SYNC_BASE` has the same form, so a copy of that file
+/// keeps all devices logged in. None if there is no such credential.
 pub fn read(credentials: Option<&Path>, problems: &mut Problems) -> Option<Secret> {
     let setting = format!("credential {CREDENTIAL}");
     match fs::read(credentials?.join(CREDENTIAL)) {

@@ -1,6 +1,6 @@
-//! File and environment, asked for one setting after the other.
+//! Reads one setting after the other from file and environment.
 //!
-//! Who asks for a key thereby makes it known: what nothing has asked for at the end is a mistake.
+//! Each key that is read becomes known. At the end, every key that nothing has read is reported.
 
 use std::{
     collections::BTreeMap,
@@ -19,24 +19,24 @@ use super::{
     problem::Problems,
 };
 
-/// How much alike two names of settings are when one is taken for a slip of the other.
+/// How similar an unknown key must be to a known one to be taken for a typing mistake.
 const ALIKE: f64 = 0.8;
 
-/// What nobody has asked for yet.
+/// The values that were not read yet.
 #[derive(Default)]
 pub(super) struct Keys<'a> {
     file: File<'a>,
-    /// By the keys that the variables stand for.
+    /// The variables, by the keys that they stand for.
     variables: BTreeMap<&'static str, Given<String>>,
     known: Vec<&'static str>,
-    /// What cannot be read. The users may be in it, so nothing is known about them.
+    /// Values that cannot be read. They may contain the users, so nothing is known about these.
     pub problems: Problems,
-    /// What can be read, and makes no sense.
+    /// Values that can be read but make no sense.
     pub unfit: Problems,
 }
 
 impl<'a> Keys<'a> {
-    /// Of a file with this text. A variable stands for its key and wins over the file.
+    /// Reads a file with this text. A variable replaces its key in the file.
     pub fn new(path: &'a Path, text: &'a str, variables: &Variables) -> Self {
         let mut problems = Problems::default();
         Self {
@@ -74,7 +74,7 @@ impl<'a> Keys<'a> {
         self.parsed(key, needed).or(in_file)
     }
 
-    /// A number of which zero makes no sense.
+    /// A number that must not be zero.
     pub fn at_least_one<T>(&mut self, key: &'static str, needed: &str, default: T) -> T
     where
         T: Default + fmt::Display + FromStr + PartialEq + TryFrom<u64>,
@@ -99,7 +99,7 @@ impl<'a> Keys<'a> {
         self.parsed(key, needed).or(in_file)
     }
 
-    /// The entries of a list, each with its line. The environment has no lists.
+    /// The entries of a list, each with its line. Variables cannot give lists.
     pub fn list(&mut self, key: &'static str, needed: &str) -> Option<Vec<Given<DeValue<'a>>>> {
         let list = self.in_file(key, needed, |value| match value {
             DeValue::Array(entries) => Some(entries),
@@ -113,7 +113,7 @@ impl<'a> Keys<'a> {
         Some(entries.collect())
     }
 
-    /// The value in the file, also where a variable wins over it: its mistake is one nevertheless.
+    /// The value in the file. It is checked even if a variable replaces it.
     pub fn in_file<T>(
         &mut self,
         key: &'static str,
@@ -146,12 +146,12 @@ impl<'a> Keys<'a> {
         None
     }
 
-    /// The variable that stands for a key, also an empty one.
+    /// The variable that stands for a key, even if it is empty.
     pub fn variable_as_it_is(&mut self, key: &str) -> Option<Given<String>> {
         self.variables.remove(key)
     }
 
-    /// Reports what is no setting.
+    /// Reports the keys that are no settings.
     pub fn refuse_the_rest(&mut self) {
         for Given { setting, value } in self.file.rest() {
             let likeness = |known: &&str| strsim::jaro_winkler(&value, known);

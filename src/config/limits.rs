@@ -1,29 +1,30 @@
-//! What a client may ask of us.
+//! Limits on what a client may ask for.
 
 use std::time::Duration;
 
 use super::keys::Keys;
 use crate::disk::MIB;
 
-/// As the reference server: the decoded limit follows from the one as sent.
+/// The same as the reference server: the limit on decoded bytes follows from the limit on sent
+/// bytes.
 const DECODED_PER_SENT: u64 = 3;
 
-/// What a client may ask of us.
+/// Limits on what a client may ask for.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     /// Bytes of a request body as sent.
     pub sent: u64,
     /// Bytes of a request body once decoded.
     pub decoded: u64,
-    /// Connections at a time; a further one takes the place of a stranger's.
+    /// Connections at a time. Beyond that, a new one replaces a stranger's.
     pub connections: usize,
     /// Connections of one address that have not shown a valid host key.
     pub connections_per_address: usize,
     /// Bytes that all requests together may hold in memory.
     pub memory: u64,
-    /// How long the head of a request may take, and a connection may be idle.
+    /// How long the head of a request may take, and how long a connection may be idle.
     pub header_timeout: Duration,
-    /// How long a body may stand still, in either direction.
+    /// How long a body may pause, in either direction.
     pub body_timeout: Duration,
 }
 

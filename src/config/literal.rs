@@ -1,12 +1,11 @@
-//! Values that a shell or a container's configuration was meant to change before they came.
+//! Values that a shell or a container's configuration should have changed before.
 
 use super::problem::Problems;
 
-/// Whether a value can be meant as it is.
+/// Reports a value that cannot be meant as it is.
 ///
-/// Compose's list form (`- NAME="value"`) passes quotes on, and a file of variables with
-/// Windows line ends passes a carriage return on with every value. Neither can be seen where
-/// the value is printed.
+/// The list form of Compose (`- NAME="value"`) passes quotes on, and a file of variables with
+/// Windows line ends passes a carriage return on. A printed value shows neither.
 pub fn can_be_meant(setting: &str, value: &str, problems: &mut Problems) -> bool {
     let wrong = wrong(value);
     if let Some(wrong) = &wrong {
@@ -45,7 +44,7 @@ fn quotes(value: &str) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn told(value: &str) -> Option<String> {
+    fn wrong_with(value: &str) -> Option<String> {
         let mut problems = Problems::default();
         let meant = can_be_meant("SYNC_BASE", value, &mut problems);
         assert_eq!(meant, problems.0.is_empty());
@@ -65,10 +64,10 @@ mod tests {
             "\u{1b}[1m",
             "\u{85}",
         ] {
-            assert!(told(value).is_some(), "{value:?}");
+            assert!(wrong_with(value).is_some(), "{value:?}");
         }
         for value in ["/data", "it's", "\"", "'", "a \"b\"", "\"a'", "ö ü"] {
-            assert_eq!(told(value), None, "{value:?}");
+            assert_eq!(wrong_with(value), None, "{value:?}");
         }
     }
 
@@ -80,7 +79,7 @@ mod tests {
             ("anna:hunter2\n", "printf"),
             ("anna:hunter2\t", "U+0009"),
         ] {
-            let told = told(value).unwrap();
+            let told = wrong_with(value).unwrap();
             assert!(told.contains(remedy) && !told.contains("hunter2"), "{told}");
         }
     }

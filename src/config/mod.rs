@@ -1,8 +1,8 @@
-//! The settings: TOML file and `SYNC_*` environment, read once, validated whole.
+//! The settings: TOML file and `SYNC_*` environment, read once, validated as a whole.
 //!
-//! [`keys`] lays the environment over the file. [`settings`] asks it for each setting, in one line
-//! that has the name, what the value has to be, and the default; what comes out is complete and
-//! valid, or a list of everything that is wrong.
+//! [`keys`] combines the environment and the file. [`settings`] reads each setting in one line,
+//! with its name, its valid values, and its default. The result is complete and valid, or a list of
+//! all mistakes.
 
 pub mod backups;
 pub mod client_address;
@@ -25,23 +25,23 @@ pub(crate) use settings::Written;
 pub use settings::{SYSTEM_STATE, Settings};
 pub use users::{NO_USERS, NO_USERS_FILE, UserLists, bring_back};
 
-/// Bytes of a list of users from which on the limit of systemd's credentials, 1 MB, is near.
+/// From this size in bytes on, a list of users is near the limit of systemd's credentials, 1 MB.
 pub const LONG_CREDENTIAL: u64 = 900_000;
 
-/// Where settings come from.
+/// The sources of the settings.
 #[derive(Debug, Default, Clone)]
 pub struct Sources {
     /// The TOML file.
     pub file: Option<PathBuf>,
     /// The environment.
     pub variables: Variables,
-    /// The folder of the credentials that systemd passes on.
+    /// The folder of the credentials that systemd passes.
     pub credentials: Option<PathBuf>,
-    /// The folder that systemd keeps for our data.
+    /// The folder that systemd provides for our data.
     pub state: Option<PathBuf>,
-    /// Whether the server is started as root and does not stay root.
+    /// Whether the server starts as root and will not stay root.
     pub gives_up_root: bool,
-    /// What stands in place of the credential's list of users, which was changed since.
+    /// The list of users that replaces the credential's, if it was changed since.
     pub users: Option<String>,
 }
 

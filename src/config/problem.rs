@@ -1,11 +1,11 @@
-//! What is wrong with the settings, all of it at once.
+//! Mistakes in the settings, all of them at once.
 
 use std::fmt;
 
-/// One setting that cannot be used, and what to do about it. Never holds a secret.
+/// A setting that cannot be used, and the remedy. Never contains a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// The setting as the person wrote it: a variable, or a key with file and line.
+    /// The setting as the user wrote it: a variable, or a key with file and line.
     pub setting: String,
     /// What is wrong, and the remedy.
     pub what: String,
@@ -17,19 +17,19 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Everything that is wrong.
+/// All mistakes.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Problems(pub Vec<Problem>);
 
 impl fmt::Display for Problems {
-    /// One a line.
+    /// One mistake a line.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.joined("\n"))
     }
 }
 
 impl Problems {
-    /// For where there is but one line.
+    /// All mistakes in one line, for logs.
     pub fn in_a_line(&self) -> String {
         self.joined("; ")
     }
@@ -39,7 +39,7 @@ impl Problems {
         problems.join(separator)
     }
 
-    /// What was made, if nothing is wrong.
+    /// Returns `made` if there is no mistake.
     pub(super) fn or<T>(self, made: T) -> Result<T, Self> {
         if self.0.is_empty() {
             Ok(made)
@@ -48,7 +48,7 @@ impl Problems {
         }
     }
 
-    /// Adds one.
+    /// Adds a mistake.
     pub fn add(&mut self, setting: impl Into<String>, what: impl fmt::Display) {
         self.0.push(Problem {
             setting: setting.into(),

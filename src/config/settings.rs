@@ -1,4 +1,4 @@
-//! The definition of each setting, and how they are put together.
+//! The definition of each setting, and of all settings together.
 
 use std::{
     ffi::OsStr,
@@ -25,10 +25,11 @@ use crate::{
     vault::{retention::Retention, room::Room},
 };
 
-/// Where the unit, and a server that gives up root's rights, keep the data unless told otherwise.
+/// The data folder of the unit, and of a server that gives up root's rights, unless a setting names
+/// another one.
 pub const SYSTEM_STATE: &str = "/var/lib/anki-syncd";
 
-/// Everything that the daemon needs to know before it starts.
+/// All settings of the daemon.
 #[derive(Debug)]
 pub struct Settings {
     /// Where the users' folders are (`SYNC_BASE`).
@@ -37,44 +38,45 @@ pub struct Settings {
     pub host: String,
     /// Port to listen on; 0 lets the system choose.
     pub port: u16,
-    /// Which settings name the two, as the person wrote them; none where both are the default.
+    /// The settings that name host and port, as the user wrote them; none if both are the default.
     pub address_given_by: Vec<String>,
-    /// Where a client's address is to be found.
+    /// The header that contains a client's address.
     pub client_address: ClientAddress,
-    /// What a client may ask of us.
+    /// Limits on what a client may ask for.
     pub limits: Limits,
-    /// The users with their passwords, and the entries that cannot be used.
+    /// The users with their passwords, and the entries that have a mistake.
     pub users: Users,
-    /// Where they are listed.
+    /// Where the users are listed.
     pub user_lists: UserLists,
-    /// The secret behind all host keys; none when it is the one in `SYNC_BASE`.
+    /// The secret behind all host keys; none if it is the one in `SYNC_BASE`.
     pub host_key_secret: Option<Secret>,
     /// The account to run as when started as root.
     pub run_as: Option<String>,
-    /// Whose word about clients' addresses is taken, beside that of a unix socket's peers.
+    /// The proxies whose headers about clients' addresses are believed. Peers over a unix socket
+    /// always are.
     pub trusted_proxies: Vec<IpNet>,
-    /// How long without work a socket-activated daemon stays; none for ever.
+    /// How long a socket-activated daemon stays without work; none for ever.
     pub idle_exit: Option<Duration>,
     /// How much may be stored.
     pub room: Room,
     /// How many snapshots each user's collection gets.
     pub retention: Retention,
-    /// Where backups are made, and when.
+    /// The folder and the time of backups.
     pub backups: Backups,
-    /// What works, but is probably not meant.
+    /// Settings that work but are probably a mistake.
     pub warnings: Vec<String>,
 }
 
 impl Settings {
-    /// Reads file and environment, the latter winning.
+    /// Reads file and environment. The environment replaces the file.
     ///
     /// # Errors
-    /// Everything that is wrong, each with its setting and a remedy. Nothing is created on disk.
+    /// All mistakes, each with its setting and a remedy. Nothing is created on disk.
     pub fn load(sources: &Sources) -> Result<Self, Problems> {
         Written::read(sources).complete(sources)
     }
 
-    /// The same for a server, which does not start if no entry of its users can be used.
+    /// The same for a server. It does not start if no entry of its users can be used.
     pub fn load_to_serve(sources: &Sources) -> Result<Self, Problems> {
         let settings = Self::load(sources)?;
         let users = &settings.users;
@@ -92,16 +94,16 @@ impl Settings {
         Err(problems)
     }
 
-    /// What works, but is probably not meant, and who is kept out by a mistake.
+    /// Settings that are probably a mistake, and the users that are shut out by a mistake.
     pub fn all_warnings(&self) -> Vec<String> {
         self.users.warnings().chain(self.warnings.clone()).collect()
     }
 
-    /// Where a server of these settings listens, unless systemd passes it sockets. The users need
-    /// not be known for that.
+    /// Where a server with these settings listens, unless systemd passes it sockets. The users are
+    /// not read for this.
     ///
     /// # Errors
-    /// Everything that is wrong with the file or the environment.
+    /// All mistakes in the file or the environment.
     pub fn address(sources: &Sources) -> Result<(String, u16), Problems> {
         let Written {
             settings, problems, ..
@@ -110,13 +112,12 @@ impl Settings {
     }
 }
 
-/// The settings as file and environment have them, before the lists of users and the credentials
-/// are read.
+/// The settings of file and environment, before the lists of users and the credentials are read.
 pub(crate) struct Written {
     /// `SYNC_BASE`, if it is set.
     pub base: Option<PathBuf>,
     users: users::Written,
-    /// Without what takes more than file and environment: base, users and secret.
+    /// Complete except for base, users and secret.
     settings: Settings,
     problems: Problems,
     unfit: Problems,
@@ -166,7 +167,7 @@ impl Written {
         }
     }
 
-    /// The file that lists users, if it is the one that counts.
+    /// The file that lists users, if it is in use.
     pub fn users_file(&self) -> Option<&Path> {
         self.users.file.as_deref()
     }
@@ -175,7 +176,7 @@ impl Written {
         self.settings.run_as.as_deref()
     }
 
-    /// Reads what else there is. Nothing is created on disk.
+    /// Reads the lists of users and the credentials. Nothing is created on disk.
     pub fn complete(self, sources: &Sources) -> Result<Settings, Problems> {
         let (mut settings, mut problems) = (self.settings, self.problems);
         (settings.users, settings.user_lists) =
@@ -227,9 +228,9 @@ fn retention(keys: &mut Keys) -> Retention {
     }
 }
 
-/// The folder that systemd gives us, or `~/.syncserver`, as the reference server has it. Root's home
-/// is closed to other accounts, so that a server that gives up root's rights has a folder elsewhere;
-/// but what `run_as` has found there so far goes on to be used.
+/// The folder that systemd provides, or `~/.syncserver`, like the reference server. Other accounts
+/// cannot enter root's home, so a server that gives up root's rights uses another folder. But if
+/// `run_as` has used a folder there so far, it stays in use.
 fn default_base(sources: &Sources, settings: &mut Settings, problems: &mut Problems) -> PathBuf {
     let home = sources
         .variables

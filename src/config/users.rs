@@ -1,4 +1,4 @@
-//! The users, from wherever they are listed.
+//! The users, from all kinds of lists.
 
 use std::{collections::HashMap, io, path::PathBuf};
 
@@ -19,12 +19,12 @@ use crate::account::{
 
 /// The credential that lists them.
 pub(super) const CREDENTIAL: &str = "users";
-/// Where a person finds what the credential is a copy of.
+/// The file that the credential is a copy of.
 const CREDENTIAL_SOURCE: &str = "/etc/anki-syncd/users";
-/// What the unit passes in place of that file when it is missing (`SetCredential=`).
+/// The unit passes this text if that file is missing (`SetCredential=`).
 pub const NO_USERS_FILE: &str = "#no-users-file";
 
-/// How the warning begins when nobody is listed yet.
+/// The beginning of the warning when no user is listed yet.
 pub const NO_USERS: &str = "there are no users yet, so nobody can log in";
 
 /// The remedy where a list of users is missing.
@@ -32,14 +32,14 @@ pub fn bring_back(list: &str) -> String {
     format!("restore it, or create an empty one (`install -m 600 /dev/null {list}`)")
 }
 
-/// Where users are listed, for whoever wants to change them.
+/// Where users are listed, for commands that change the lists.
 #[derive(Debug, Default)]
 pub struct UserLists {
-    /// By which setting, or in which line of which file, each user is given.
+    /// For each user, the setting or the line that lists the user.
     pub places: HashMap<UserName, String>,
     /// The `users_file` of the settings.
     pub file: Option<PathBuf>,
-    /// Whether `SYNC_USER1` and so on stand in place of all lists.
+    /// Whether `SYNC_USER1` and so on replace all lists.
     pub from_environment: bool,
 }
 
@@ -49,12 +49,12 @@ struct Reading {
     places: HashMap<UserName, String>,
 }
 
-/// What file and environment say of the users.
+/// The users in file and environment.
 pub(super) struct Written {
-    /// `name:password` each, or why an entry is none; the type has no `Debug`, so that none is
-    /// ever printed.
+    /// `name:password` each, or the mistake in an entry. The type has no `Debug`, so that passwords
+    /// are never printed.
     entries: Vec<Given<Result<String, String>>>,
-    /// A file of more users.
+    /// A file with further users.
     pub file: Option<PathBuf>,
     are_hashed: bool,
     from_environment: bool,
@@ -71,7 +71,7 @@ impl Written {
         );
         let file = keys.path("users_file").map(|given| given.value);
         if !from_environment {
-            // An entry that is wrong is not a mistake of the file, but of that user.
+            // A mistake in an entry is that user's, and does not make the file invalid.
             entries.extend(in_file.into_iter().flatten().map(|entry| {
                 entry.map(|value| {
                     let text = value.as_str().map(ToOwned::to_owned);
@@ -103,8 +103,8 @@ fn are_hashed(keys: &mut Keys, warnings: &mut Vec<String>) -> bool {
     on
 }
 
-/// The users of the environment; or else those of the file, of the users file and of the
-/// credential together. There may be none yet if a place for them is known.
+/// The users of the environment; otherwise those of the file, the users file and the credential
+/// together. No users at all are accepted only if a list of users exists or is named.
 pub(super) fn all(
     written: Written,
     sources: &Sources,
@@ -177,7 +177,8 @@ fn is_hash(password: &str) -> bool {
     password.starts_with('$') && Credential::hashed(password).is_ok()
 }
 
-/// One of the environment or of the configuration file, where more is noticed than in a list.
+/// An entry of the environment or the configuration file, where more mistakes are recognised than
+/// in a list.
 fn given_entry(text: &str, read: ReadPassword) -> Result<(UserName, Credential), Wrong> {
     match literal::wrong(text) {
         None => users_file::entry(text, read),
@@ -189,7 +190,7 @@ fn given_entry(text: &str, read: ReadPassword) -> Result<(UserName, Credential),
     }
 }
 
-/// The list that systemd passed, or what stands in its place by now.
+/// The list that systemd passed, or its later replacement.
 fn credential(sources: &Sources) -> Option<io::Result<String>> {
     let passed = || sources.credential().map(|path| users_file::read(&path));
     sources.users.clone().map(Ok).or_else(passed)

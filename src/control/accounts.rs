@@ -1,4 +1,4 @@
-//! Users and devices, as the operator asks about them.
+//! The operator's requests about users and devices.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::{DeviceReport, DeviceState, Operator, UserReport, ask, refusal::Refusal};
 use crate::account::{devices::Record, name::UserName};
 
-/// With fewer digits, a slip of the hand could mean another device.
+/// With fewer digits, a typing mistake could name another device.
 const FEWEST_DIGITS: usize = 4;
 
 impl Operator {
@@ -41,7 +41,7 @@ impl Operator {
         if self.server.accounts.standing(&to).is_listed() {
             return Err(Refusal::UserExists(to));
         }
-        // What is in memory of them goes when the data move; the log says what fails.
+        // Records in memory are dropped when the data move; a failure is logged.
         let _ = self.server.accounts.devices.store().await;
         Ok(self.server.vaults.begin_rename(&from, &to).await?)
     }
@@ -92,7 +92,8 @@ impl Operator {
         if let Some(user) = &asked.all_of {
             let own = candidates.iter().map(|device| &device.record);
             let own: Vec<_> = own.filter(|record| record.user == user.as_str()).collect();
-            // Or whoever mistypes a name takes a lost phone to be logged out.
+            // Otherwise, after a mistyped name, the operator would believe that a lost phone is
+            // logged out.
             if own.is_empty() && !self.server.accounts.standing(user).is_listed() {
                 return Err(Refusal::NoUser(user.clone()));
             }
@@ -145,8 +146,8 @@ impl Operator {
         Ok(self.report(record))
     }
 
-    /// Rolls back what a device has under way, as soon as the step that it is in ends: the
-    /// command does not wait for that, since no further one is granted anyway.
+    /// Rolls back a device's sync as soon as its present step ends. The command does not wait for
+    /// that, since every further step is refused anyway.
     fn end_sync(&self, record: &Record) {
         let user = record.user.parse().ok();
         let Some(vault) = user.and_then(|user| self.server.vaults.in_use(&user)) else {
@@ -161,7 +162,7 @@ impl Operator {
     }
 }
 
-/// By its name, or by how its id begins.
+/// The device with this name, or whose id begins like this.
 fn the_only<'a>(candidates: &'a [DeviceReport], beginning: &str) -> Result<&'a Record, Refusal> {
     let records = || candidates.iter().map(|device| &device.record);
     let is_called = |record: &&Record| record.name.as_ref().is_some_and(|name| name == beginning);

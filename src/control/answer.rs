@@ -1,4 +1,4 @@
-//! What requests are answered with.
+//! The answers to requests.
 
 use std::path::PathBuf;
 
@@ -15,74 +15,74 @@ use crate::{
     vault::usage::Usage,
 };
 
-/// Where a collection is to be restored from.
+/// The source of a restore.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RestoreFrom {
     /// The snapshot of this name.
     Snapshot(String),
-    /// A file of so many bytes, which follows the request.
+    /// A file of this many bytes, which follows the request.
     Sent(u64),
 }
 
 /// A copy of a user's data.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct BackedUp {
-    /// Where it is.
+    /// The folder of the copy.
     pub folder: PathBuf,
-    /// What the collection holds; none if no device has synced yet, or it is damaged.
+    /// The summary of the collection; none if no device has synced yet, or it is damaged.
     pub collection: Option<Summary>,
-    /// That it is damaged, as a sentence for the operator.
+    /// That the collection is damaged, as a sentence for the operator.
     pub damage: Option<String>,
-    /// What there is of media; none if no device has synced any yet.
+    /// The media; none if no device has synced any yet.
     pub media: Option<Media>,
 }
 
-/// What a restore would change.
+/// The effect of a restore.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Preview {
-    /// What there is now; none when it is damaged, or not there.
+    /// The present collection; none if it is damaged or missing.
     pub present: Option<Summary>,
-    /// What there would be.
+    /// The collection after the restore.
     pub restored: Summary,
 }
 
-/// What a server has read again.
+/// The result of a reload.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Reloaded {
     /// How many users can log in.
     pub users: usize,
-    /// What deserves attention, as sentences: also which changes do not count yet.
+    /// Sentences for the operator, including the changes that need a restart.
     pub warnings: Vec<String>,
 }
 
-/// How the server is.
+/// The state of the server.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Status {
     /// Its version.
     pub version: String,
-    /// Its process.
+    /// Its process id.
     pub pid: u32,
-    /// Since when it runs, in seconds since 1970.
+    /// Its start, in seconds since 1970.
     pub since_secs: i64,
     /// Where it listens for devices.
     pub listening: Vec<String>,
     /// Its data folder.
     pub base: PathBuf,
-    /// Bytes left on its disk.
+    /// Free bytes on its disk.
     pub free_bytes: Option<u64>,
     /// How many devices are syncing.
     pub syncing: usize,
-    /// Who can log in.
+    /// The users who can log in.
     pub users: Vec<UserStatus>,
-    /// What has come from others since the start.
+    /// Counts of strangers' requests since the start.
     #[serde(default)]
     pub strangers: Counts,
-    /// What deserves attention, as sentences.
+    /// Problems, as sentences.
     pub warnings: Vec<String>,
 }
 
-/// What there is of a user.
+/// The state of a user.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct UserStatus {
     /// The name.
@@ -91,36 +91,36 @@ pub struct UserStatus {
     pub devices: Option<usize>,
     /// When one of them last synced, in seconds since 1970.
     pub last_sync: Option<i64>,
-    /// The name of the device that did, if it has one.
+    /// The name of that device, if it has one.
     pub last_device: Option<DeviceName>,
     /// When the collection was last backed up, in seconds since 1970.
     pub last_backup: Option<i64>,
-    /// What the files take; not known if they cannot be read.
+    /// The size of the files; none if they cannot be read.
     pub usage: Option<Usage>,
-    /// What has happened since the start.
+    /// Counts since the start.
     #[serde(default)]
     pub counts: Counts,
 }
 
-/// How a user is.
+/// A user, for the list of users.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct UserReport {
     /// The name.
     pub name: UserName,
-    /// `plain`, or the algorithm of the hash; `unusable` for a user who is kept out by a mistake.
+    /// `plain`, or the algorithm of the hash; `unusable` if the user's entry has a mistake.
     pub password: String,
-    /// How many devices are logged in; not known unless the server runs.
+    /// How many devices are logged in; none if the server does not run.
     pub devices: Option<usize>,
     /// When one of them last synced, in seconds since 1970.
     pub last_sync: Option<i64>,
-    /// The name of the device that did, if it has one.
+    /// The name of that device, if it has one.
     pub last_device: Option<DeviceName>,
 }
 
-/// How a device is.
+/// A device, for the list of devices.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct DeviceReport {
-    /// What is known of it.
+    /// The record of the device.
     #[serde(flatten)]
     pub record: Record,
     /// Whether it may sync.
@@ -131,9 +131,9 @@ pub struct DeviceReport {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DeviceState {
-    /// It may.
+    /// It may sync.
     LoggedIn,
-    /// The password has been changed since, or the user removed.
+    /// The password was changed since, or the user removed.
     LoggedOut,
     /// It was revoked.
     Revoked,

@@ -1,4 +1,4 @@
-//! The operator's end.
+//! The commands' end of the control socket.
 
 mod conversation;
 mod waiting;
@@ -34,37 +34,37 @@ const SILENT: &str = "the server does not answer";
 pub enum AskError {
     #[error("{}", why.as_deref().unwrap_or(NOT_RUNNING))]
     NotRunning {
-        /// What keeps it from running, as a sentence, once that is known.
+        /// Why it does not run, as a sentence, if that is known.
         why: Option<String>,
     },
-    /// Somebody listens, and nothing comes.
+    /// A process listens, but does not answer.
     #[error("{}", why.as_deref().unwrap_or(SILENT))]
     Silent {
-        /// The process that listens, which may be systemd.
+        /// The process that listens; it may be systemd.
         listener: Option<i32>,
         why: Option<String>,
     },
     #[error("only root and the server's account may do that: try again with sudo")]
     Forbidden,
-    /// systemd started the server for this command, in vain.
+    /// systemd started the server for this command, and the server could not start.
     #[error("the server cannot start: {0}")]
     CannotStart(String),
     #[error("{0}")]
     Refused(String),
-    /// The connection broke, or something else answers there.
+    /// The connection broke, or another program answers there.
     #[error("the server gave no answer: {0}; `journalctl -u anki-syncd` may show more")]
     Broken(String),
 }
 
-/// What the server keeps there for a command, until this is dropped.
+/// Something that the server keeps for a command until this is dropped.
 pub struct Held {
     stream: UnixStream,
-    /// As whom the server runs.
+    /// The account of the server.
     pub server: Uid,
 }
 
 impl Held {
-    /// Whether the server still does: it may have been told to end.
+    /// Whether the server still keeps it: the server may have ended.
     pub fn is_there(&self) -> bool {
         let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
         recv(self.stream.as_raw_fd(), &mut [0], flags) == Err(Errno::EAGAIN)
@@ -73,20 +73,20 @@ impl Held {
 
 #[derive(Debug, Clone, Default)]
 pub struct Address {
-    /// Its data folder, where it has a socket of its own unless systemd passes it one.
+    /// The server's data folder. Its control socket is there, unless systemd passes it one.
     pub base: Option<PathBuf>,
-    /// Whether it may be the one that systemd runs, and starts for whoever asks.
+    /// Whether it may be systemd's server, which systemd starts when a command connects.
     pub is_units: bool,
 }
 
-/// Asks the server. That takes as long as the server says that it is working, and no more than
-/// some seconds if it says nothing.
+/// Asks the server. This waits as long as the server reports that it is working, and only some
+/// seconds if it reports nothing.
 pub fn ask<A: Ask>(address: &Address, request: A) -> Result<A::Answer, AskError> {
     ask_and_hold(address, request, io::empty()).map(|(answer, _)| answer)
 }
 
-/// The same with a request that something follows, or whose answer is about something that is
-/// there for a while.
+/// The same for a request that is followed by data, or whose answer names something that exists for
+/// a while only.
 pub fn ask_and_hold<A: Ask>(
     address: &Address,
     request: A,
@@ -108,7 +108,7 @@ fn converse<A: DeserializeOwned>(
     Ok((answer, Held { stream, server }))
 }
 
-/// What the server has done, or why not.
+/// The server's answer, or why there is none.
 fn exchange(
     server: &mut Conversation,
     request: &Request,
@@ -118,7 +118,7 @@ fn exchange(
     line.push(b'\n');
     server.send(&line[..])?;
     let mut gone = match server.send(rest) {
-        // A server that does not want it has answered why.
+        // The server has answered before it read all of the data.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Some(error),
         sent => sent.map(|()| None)?,
     };
@@ -158,7 +158,7 @@ fn connect(address: &Address) -> Result<Conversation, AskError> {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 return Err(failure(&error, None));
             }
-            // Nobody there, or nobody there any more.
+            // No server, or it has ended.
             Err(_) => {}
         }
     }
@@ -177,7 +177,7 @@ mod tests {
 
     type Asked = Result<(u64, Held), AskError>;
 
-    /// What a command gets from a server that reads the request and then does that.
+    /// The result of a command when a server reads the request and then does this.
     fn asked(serve: impl FnOnce(UnixStream) -> UnixStream + Send + 'static) -> (Asked, UnixStream) {
         let (client, server) = UnixStream::pair().unwrap();
         let serving: JoinHandle<UnixStream> = thread::spawn(move || {
@@ -257,7 +257,7 @@ mod tests {
             Err(AskError::Silent { listener, .. }) => assert_eq!(listener, Some(ours)),
             _ => panic!("answered"),
         }
-        // And when so many have tried that the next cannot even connect.
+        // The same when so many clients wait that the next cannot even connect.
         let tried: Vec<_> = (0..200)
             .map_while(|_| connect_at_once(&own_socket(address.base.as_ref().unwrap())))
             .collect();
@@ -268,7 +268,7 @@ mod tests {
         assert!(tried.len() > 1 && began.elapsed() < Duration::from_secs(10));
     }
 
-    /// A connection, or nothing if it would take time.
+    /// A connection; none if connecting would have to wait.
     fn connect_at_once(place: &std::path::Path) -> Option<std::os::fd::OwnedFd> {
         use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
         let flags = SockFlag::SOCK_NONBLOCK;

@@ -1,4 +1,4 @@
-//! Snapshots, restores and backups, as the operator asks for them.
+//! The operator's requests about snapshots, restores and backups.
 
 use std::{io::Write, sync::Arc};
 
@@ -21,7 +21,7 @@ use crate::{
 
 const BLOCK: u64 = 1024 * 1024;
 
-/// What follows the line of a request.
+/// The data that follow the line of a request.
 pub(super) type Rest = BufReader<Take<OwnedReadHalf>>;
 
 impl Operator {
@@ -91,7 +91,7 @@ impl Operator {
         Ok(allowed??)
     }
 
-    /// For what takes room on the disk for a while.
+    /// For requests that need disk space for a while.
     async fn vault_with_room(&self, user: &UserName) -> Result<Arc<Vault>, Refusal> {
         let vault = self.vault(user).await?;
         vault.admit(self.server.policy().room).await?;

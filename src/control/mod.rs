@@ -1,10 +1,10 @@
-//! What the operator's commands ask of the running server, over a unix socket that only
+//! The requests of the operator's commands to the running server. They use a unix socket that only
 //! the operator may connect to.
 //!
-//! One request a connection: a line with a [`Request`](ask::Request) as JSON, answered by a line
-//! with a [`Reply`]. While the server works on it, it says so every second: a command that hears
-//! nothing for some seconds knows that the server hangs. What changes `SYNC_BASE` is done by the
-//! server, as its own user and in each user's turn; the commands ask and show.
+//! One request a connection: a line with a [`Request`](ask::Request) as JSON. The answer is a line
+//! with a [`Reply`]. While the server works, it reports so every second: if a command hears nothing
+//! for some seconds, the server hangs. Only the server changes `SYNC_BASE`, as its own account and
+//! in each user's turn; the commands ask and print.
 
 mod accounts;
 mod answer;
@@ -28,25 +28,25 @@ pub use answer::{
 pub use operator::Operator;
 pub use server::serve;
 
-/// Where systemd holds the socket, by `anki-syncd-control.socket`.
+/// The socket of `anki-syncd-control.socket`.
 pub const SYSTEM_SOCKET: &str = "/run/anki-syncd/control";
 
-/// Where a server that systemd passes no such socket has its own.
+/// The socket of a server that systemd passes no such socket.
 #[must_use]
 pub fn own_socket(base: &Path) -> PathBuf {
     base.join(layout::CONTROL)
 }
 
-/// What the server answers.
+/// An answer of the server.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reply {
-    /// It is being worked on; another one follows.
+    /// The server is working on the request; another reply follows.
     Working,
-    /// Done; what it is depends on the request.
+    /// Done. The content depends on the request.
     Done(serde_json::Value),
-    /// Not done, and why, as a sentence for the operator.
+    /// Refused; the reason is a sentence for the operator.
     Refused(String),
-    /// The server that was started for this command cannot start, and why.
+    /// The server that was started for this command cannot start, for this reason.
     CannotStart(String),
 }

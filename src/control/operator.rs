@@ -1,4 +1,4 @@
-//! What the operator's requests are about.
+//! What the operator's requests need.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -10,8 +10,7 @@ use crate::{
     vault::upkeep::Mended,
 };
 
-/// The server, as the operator asks about it. The requests are answered in the files of their
-/// subjects.
+/// The server as the operator's requests see it. The files of each subject answer the requests.
 pub struct Operator {
     pub(super) server: Arc<Server>,
     pub(super) reloader: Arc<Reloader>,
@@ -21,7 +20,7 @@ pub struct Operator {
 }
 
 impl Operator {
-    /// For a server that begins to listen at these places now.
+    /// For a server that begins to listen at these places.
     #[must_use]
     pub fn new(
         server: Arc<Server>,
@@ -38,7 +37,7 @@ impl Operator {
         }
     }
 
-    /// Counts somebody who asks, so that the server does not end meanwhile.
+    /// Counts a client, so that the server does not end meanwhile.
     pub fn connected(&self) -> Counted {
         self.server.statistics.connected()
     }
@@ -49,7 +48,7 @@ impl Operator {
     }
 
     pub(super) async fn mend(&self, asked: ask::Mend) -> Result<Mended, Refusal> {
-        // Or the vault would make the folder of somebody who has none.
+        // Otherwise the vault would create a folder for a user without data.
         if !self.base.join(asked.user.as_str()).is_dir() {
             return Err(Refusal::NoData(asked.user));
         }

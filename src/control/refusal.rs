@@ -1,4 +1,4 @@
-//! Why the server does not do what a command asks.
+//! Why the server refuses a request.
 
 use std::{io, path::PathBuf};
 
@@ -13,8 +13,8 @@ use crate::{
     vault,
 };
 
-/// Why the server does not do what a command asks, as a sentence for the operator. Every refusal
-/// goes over the socket as its sentence; the command ends with the status of
+/// Why the server refuses a request, as a sentence for the operator. The socket transports the
+/// sentence; the command ends with the status of
 /// [`AskError::Refused`](super::client::AskError::Refused).
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
@@ -28,7 +28,7 @@ pub enum Refusal {
     StillListed(UserName),
     #[error("there are no data of the user {0}")]
     NoData(UserName),
-    /// None that the server itself has written.
+    /// Not a name that the server itself has made.
     #[error("{0:?} is not a valid user name")]
     NotAName(String),
     #[error("more than one device is called {0:?}: use the id instead")]

@@ -1,4 +1,4 @@
-//! The server's end.
+//! The server's end of the control socket.
 
 use std::{io, pin::pin, sync::Arc, time::Duration};
 
@@ -18,16 +18,17 @@ use super::{
 };
 use crate::vault::backup::Backup;
 
-/// A users file of some thousand users.
+/// Enough for a users file of some thousand users.
 const LONGEST_REQUEST: u64 = 4 * 1024 * 1024;
-/// With a command that says nothing.
+/// How long to wait for a command that sends nothing.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How often a command hears that its request is being worked on.
+/// How often the server reports that it is working.
 const BEAT: Duration = Duration::from_secs(1);
-/// After a connection could not be accepted, such as for want of descriptors.
+/// The pause after a connection could not be accepted, for example because no file descriptors are
+/// left.
 const BACK_OFF: Duration = Duration::from_millis(100);
 
-/// What a request is answered, and a copy that goes with the connection.
+/// The answer, and a copy that is kept as long as the connection.
 type Answer = (Value, Option<Backup>);
 
 async fn answer(operator: &Operator, request: Request, rest: &mut Rest) -> Result<Answer, Refusal> {
@@ -68,12 +69,12 @@ async fn answer(operator: &Operator, request: Request, rest: &mut Rest) -> Resul
     }
 }
 
-/// Of the type that the command expects: the compiler sees to that.
+/// The compiler checks that the answer has the type that the command expects.
 fn done<A: Ask>(answer: &A::Answer) -> Result<Answer, Refusal> {
     Ok((serde_json::to_value(answer)?, None))
 }
 
-/// Answers until dropped. What is under way then goes on to its end, and counts as a request.
+/// Answers until dropped. Work that is under way then is finished, and counts as a request.
 pub async fn serve(operator: Arc<Operator>, listener: UnixListener) {
     let conversations = TaskTracker::new();
     loop {
@@ -94,7 +95,7 @@ pub async fn serve(operator: Arc<Operator>, listener: UnixListener) {
     }
 }
 
-/// Waits for the answer, and says meanwhile that there will be one.
+/// Waits for the answer, and reports every second that the server is working.
 async fn working<A>(answer: impl Future<Output = A>, to: &OwnedWriteHalf) -> A {
     let mut answer = pin!(answer);
     let mut beats = interval_at(Instant::now() + BEAT, BEAT);
@@ -102,7 +103,7 @@ async fn working<A>(answer: impl Future<Output = A>, to: &OwnedWriteHalf) -> A {
         tokio::select! {
             biased;
             answer = &mut answer => return answer,
-            // A command that does not read, or has gone, needs no word.
+            // A command that does not read, or has gone, gets no report.
             _ = beats.tick() => drop(to.try_write(b"\"working\"\n")),
         }
     }
@@ -124,7 +125,7 @@ async fn converse(operator: &Operator, stream: UnixStream) -> io::Result<()> {
             }
             Err(refusal) => Reply::Refused(refusal.to_string()),
         },
-        // Nothing of it is repeated: it may hold what users log in with.
+        // The message does not repeat the request: it may contain passwords.
         Err(error) => Reply::Refused(format!(
             "the server does not understand this command (column {}): it may be of another version. Restart the server after an upgrade",
             error.column()
@@ -136,7 +137,7 @@ async fn converse(operator: &Operator, stream: UnixStream) -> io::Result<()> {
     if let Some(_copy) = held
         && written.is_ok()
     {
-        // Keeps an idle server, but not one that is told to end.
+        // Keeps an idle server from ending, but not a server that has to stop.
         let _connected = operator.server.statistics.connected();
         drop(counted);
         while reading.read(&mut [0]).await? > 0 {}

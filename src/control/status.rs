@@ -1,4 +1,4 @@
-//! How the server is, as the operator asks.
+//! The operator's request for the state of the server.
 
 use tokio::task::spawn_blocking;
 
@@ -6,7 +6,7 @@ use super::{Operator, Status, UserStatus};
 use crate::vault::{backup::last_of, usage::Usage};
 
 impl Operator {
-    /// How the server is.
+    /// Answers `status`.
     pub async fn status(&self) -> Status {
         let mut warnings = self.reloader.warnings();
         let free = self.server.vaults.free().await;

@@ -1,4 +1,4 @@
-//! Whether a disk is at the bottom of an error.
+//! Whether an error is caused by the disk.
 
 use std::{
     error::Error,
@@ -12,13 +12,13 @@ use rusqlite::ffi::ErrorCode;
 /// What is wrong with a disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// It is full, or a quota of the file system is.
+    /// The disk is full, or a quota of the file system is used up.
     Full,
-    /// It does not work, or `SQLite` thinks so.
+    /// The disk fails, or `SQLite` reports that.
     Failed,
 }
 
-/// Whether a disk is at the bottom of an error.
+/// The fault of the disk that caused this error, if it was one.
 pub fn fault(error: &(dyn Error + 'static)) -> Option<Fault> {
     if let Some(error) = error.downcast_ref::<io::Error>() {
         match error.kind() {
@@ -38,13 +38,13 @@ pub fn fault(error: &(dyn Error + 'static)) -> Option<Fault> {
     }
 }
 
-/// Finds out by writing a little whether the disk is full: what `SQLite` says about a
-/// failure does not always tell a full disk from a broken one.
+/// Writes a little, to find out whether the disk is full: an error of `SQLite` does not always show
+/// whether a disk is full or broken.
 ///
 /// # Errors
-/// What the file system answers to somebody who writes in this folder.
+/// The error of the file system for a write in this folder.
 pub fn probe(folder: &Path) -> io::Result<()> {
-    // As much as SQLite's index of a journal takes at first.
+    // As much as SQLite first allocates for the index of a journal.
     const PROBE: usize = 32 * 1024;
     let mut file = tempfile::tempfile_in(folder)?;
     file.write_all(&vec![1; PROBE])?;

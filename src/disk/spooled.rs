@@ -1,6 +1,6 @@
-//! Memory while it is small, then a file without a name.
+//! A file that is in memory while it is small, and later has no name.
 //!
-//! As [`tempfile::SpooledTempFile`], which does not let anybody bring its file to the disk.
+//! Unlike [`tempfile::SpooledTempFile`], its file can be written to the disk while it grows.
 
 use std::{
     fs::File,
@@ -8,16 +8,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// What is in memory goes to the disk with the first byte that does not fit.
+/// The content moves to the disk with the first byte that does not fit.
 #[derive(Debug)]
 pub enum Spooled {
-    /// At most so many bytes; more of them take a file in this folder.
+    /// At most `most` bytes; more go to a file in `folder`.
     Memory {
         /// The bytes.
         bytes: Cursor<Vec<u8>>,
         /// How many they may become.
         most: usize,
-        /// Where the file is to be.
+        /// The folder for the file.
         folder: PathBuf,
     },
     /// All of it.
@@ -33,7 +33,7 @@ impl Spooled {
         }
     }
 
-    /// None while it is in memory.
+    /// None while the content is in memory.
     pub(super) fn file(&self) -> Option<&File> {
         match self {
             Self::Memory { .. } => None,

@@ -4,7 +4,7 @@ fn nearly_full() -> (tempfile::TempDir, Disk) {
     let folder = tempfile::tempdir().unwrap();
     let disk = Disk::new(folder.path().to_owned());
     let free = Free::at(folder.path()).unwrap().bytes;
-    // Others use this disk, too, so that it is not known to the byte.
+    // Other programs use this disk too, so its free space is not known to the byte.
     disk.keep_free(free.saturating_sub(400 * MIB));
     (folder, disk)
 }
@@ -20,7 +20,7 @@ fn what_was_promised_to_one_is_not_promised_to_another() {
     let other = disk.below(std::env::temp_dir());
     assert!(is_full(other.promise(250 * MIB, Purpose::Keep)));
     first.spend(250 * MIB);
-    // Nothing was written, so that the disk has it still.
+    // Nothing was written, so the disk still has the space.
     let second = other.promise(250 * MIB, Purpose::Keep).unwrap();
     assert!(is_full(disk.promise(250 * MIB, Purpose::Keep)));
     drop(second);
@@ -66,7 +66,7 @@ fn what_goes_to_the_disk_is_what_was_in_memory() {
     let mut spool = Disk::new(folder.path().to_owned()).spool(10, folder.path(), Purpose::Keep);
     spool.write_all(b"0123456789").unwrap();
     assert!(spool.is_in_memory());
-    // Over what is there, and beyond the end.
+    // Overwrites existing bytes and writes beyond the end.
     spool.seek(SeekFrom::Start(8)).unwrap();
     spool.write_all(b"abcd").unwrap();
     assert!(!spool.is_in_memory());

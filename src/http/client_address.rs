@@ -1,9 +1,9 @@
-//! Where a request comes from, behind a proxy or not.
+//! The address of a client, behind a proxy or not.
 //!
-//! The crate `client-ip` has the same choices, but refuses what is accepted here: a header that
-//! comes twice, brackets around an address, and all of `Forwarded` when any element of it is
-//! malformed. A client writes the first elements, so it could hide its address from the log and
-//! from the throttling of logins by sending one.
+//! The crate `client-ip` offers the same choices, but rejects input that is accepted here: a
+//! repeated header, brackets around an address, and a whole `Forwarded` if any element is
+//! malformed. Clients write the first elements, so a client could hide its address from the log and
+//! from the throttling of logins by sending a malformed one.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -11,9 +11,9 @@ use hyper::HeaderMap;
 
 use crate::{config::client_address::ClientAddress, state::Policy};
 
-/// The client's address: from the header that the settings name, if it comes from a proxy that
-/// is trusted, or else the connection's. A header that is missing or unreadable is passed over:
-/// a wrong setting must not stop syncs. None is known over a unix socket without one.
+/// The client's address: from the header that the settings name if a trusted proxy sends it,
+/// otherwise the connection's. A missing or unreadable header is ignored: a wrong setting must not
+/// stop syncs. None over a unix socket without a header.
 pub fn client_address(
     policy: &Policy,
     headers: &HeaderMap,

@@ -1,10 +1,9 @@
-//! Which connections are open, and which one makes room when there are too many.
+//! The open connections, and which of them is closed when there are too many.
 //!
-//! Strangers can open as many connections as they like, so a limit alone would let them keep
-//! devices out. A connection therefore has a rank, which a valid host key raises, and the
-//! lowest gives way. Among strangers it is the address with the most of them that loses its
-//! oldest: an attacker needs more addresses than there are places to push out a device that is
-//! about to show its key.
+//! Strangers can open any number of connections, so a limit alone would let them lock devices out. Each connection
+//! therefore has a rank, which a valid host key raises, and the lowest is closed first. Among strangers, the address
+//! with the most connections loses its oldest one: to push out a device that is about to show its key, an attacker
+//! needs more addresses than there are places.
 
 use std::{
     cmp::Reverse,
@@ -22,11 +21,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::account::{name::UserName, subscriber::network};
 
-/// While devices hold all places, how often to look whether one of them can make room.
+/// While devices use all places: how often to check whether one of them can be closed.
 const RETRY: Duration = Duration::from_millis(250);
-/// The share of the places that one user keeps when others need one, and those admitted together.
+/// One user keeps at most a quarter of the places when others need one, and so do all admitted together.
 const SHARE: usize = 4;
-/// How often to warn that connections had to make room.
+/// How often to warn that connections were closed to make room.
 const WARN_EVERY: Duration = Duration::from_secs(60);
 
 pub struct Connections {
@@ -46,37 +45,37 @@ struct Entry {
     /// None over a unix socket, and for a proxy's connection between requests.
     network: Option<IpAddr>,
     rank: Rank,
-    /// When it got this rank, or began its request if it is a proxy's.
+    /// When it got this rank, or for a proxy's connection, when its request began.
     since: Instant,
     evict: CancellationToken,
 }
 
-/// What a connection has shown of itself, from the first to go to the last.
+/// The ranks, from the first that is closed to the last.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Rank {
-    /// No valid host key.
+    /// No valid host key yet.
     Stranger,
-    /// Waits for the verdict on its password, or holds a place in the upload queue; at most a quarter.
+    /// Waits for the check of its password, or has a place in the upload queue; at most a quarter.
     Admitted,
-    /// Its last request that had a valid host key has been answered.
+    /// Its last request with a valid host key has been answered.
     Idle,
     /// A request of this user is under way.
     Serving(UserName),
 }
 
-/// One connection; it is open as long as this lives.
+/// One connection. It is open as long as this lives.
 pub struct Guest {
     connections: Arc<Connections>,
     id: u64,
-    /// Where it comes from; none over a unix socket.
+    /// Its address; none over a unix socket.
     pub peer: Option<IpAddr>,
-    /// Whether clients' addresses come with their requests.
+    /// Whether a proxy names clients' addresses in the requests.
     is_proxy: bool,
     evict: CancellationToken,
     _place: OwnedSemaphorePermit,
 }
 
-/// A request under way, to the end of its answer.
+/// A request under way, until its answer is sent.
 #[must_use]
 pub struct Served(Arc<Guest>);
 
@@ -89,8 +88,8 @@ impl Connections {
         })
     }
 
-    /// Lets a connection in, at the cost of another one if need be. Waits only while all are
-    /// devices' that are being served.
+    /// Accepts a connection, and closes another one if needed. It only waits while devices are being served on all
+    /// connections.
     pub async fn enter(
         self: &Arc<Self>,
         peer: Option<IpAddr>,
@@ -129,7 +128,7 @@ impl Connections {
             if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
                 return place;
             }
-            // Its place is free once its task has ended.
+            // The place is free once the closed connection's task has ended.
             self.make_room();
             let place = Arc::clone(&self.places).acquire_owned();
             if let Ok(Ok(place)) = timeout(RETRY, place).await {
@@ -138,7 +137,7 @@ impl Connections {
         }
     }
 
-    /// Ends the connection that deserves its place least, if there is one that others may push out.
+    /// Closes the connection with the lowest rank, if a new one may replace it.
     pub fn make_room(&self) {
         let mut table = self.lock();
         let Some(id) = table.least(self.capacity / SHARE) else {
@@ -160,7 +159,7 @@ impl Connections {
 }
 
 impl Table {
-    /// Strangers of one network make room for each other.
+    /// Strangers of one network replace each other's connections.
     fn thin_out(&mut self, network: Option<IpAddr>, most: usize) {
         if network.is_none() {
             return;
@@ -195,7 +194,7 @@ impl Table {
             }
         }
         let rank = |entry: &Entry| match &entry.rank {
-            // Those whose address is not known have nothing in common.
+            // Connections without a known address are not counted together.
             Rank::Stranger if entry.network.is_none() => Some((0, Reverse(1))),
             Rank::Stranger => Some((0, Reverse(strangers[&entry.network]))),
             Rank::Admitted => Some((1, Reverse(0))),
@@ -213,17 +212,17 @@ impl Table {
 }
 
 impl Guest {
-    /// Returns when this connection has to make room for another one.
+    /// Returns when this connection has to be closed for another one.
     pub async fn evicted(&self) {
         self.evict.cancelled().await;
     }
 
-    /// Ends this connection when it is cancelled.
+    /// Cancelling this closes the connection.
     pub fn end(&self) -> CancellationToken {
         self.evict.clone()
     }
 
-    /// A request begins, with the client's address if a proxy names one.
+    /// A request begins; the address is the client's if a proxy names one.
     pub fn request_from(&self, client: Option<IpAddr>, per_address: usize) {
         if !self.is_proxy {
             return;
@@ -237,7 +236,7 @@ impl Guest {
         table.thin_out(network, per_address);
     }
 
-    /// Its request has come so far that giving it up costs more than a stranger's first bytes.
+    /// The request has come so far that closing it costs more than a stranger's first bytes.
     pub fn admitted(&self) {
         let share = self.connections.capacity / SHARE;
         let mut table = self.connections.lock();
@@ -249,7 +248,7 @@ impl Guest {
         }
     }
 
-    /// Its request has shown a valid host key, or a right password.
+    /// The request has shown a valid host key or a right password.
     pub fn authenticated(&self, user: &UserName) {
         if let Some(entry) = self.connections.lock().open.get_mut(&self.id) {
             entry.rank = Rank::Serving(user.clone());
@@ -257,7 +256,7 @@ impl Guest {
         }
     }
 
-    /// Holds what the request under way has been granted, until its answer has been sent.
+    /// Keeps the rank of the present request until its answer is sent.
     pub fn served(self: &Arc<Self>) -> Served {
         Served(Arc::clone(self))
     }

@@ -1,4 +1,4 @@
-//! What a request is in the sync of its device, and what it came to.
+//! The role of a request in its device's sync, and its result.
 
 use std::fmt;
 
@@ -6,15 +6,15 @@ use indicatif::HumanBytes;
 
 use crate::media::{Media, Taken};
 
-/// What a request is in the sync of its device.
+/// The role of a request in its device's sync.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
-    /// Asks how things stand.
+    /// Asks for the state.
     Ask,
     Begin,
-    /// Goes on with the normal sync that was begun, and is of no use without that.
+    /// Continues a normal sync, and fails without one.
     Continue,
-    /// Ends a normal sync that comes to nothing.
+    /// Aborts a normal sync.
     Abort,
     /// Replaces the collection on one side.
     Replace,
@@ -23,7 +23,7 @@ pub enum Step {
 }
 
 impl Step {
-    /// Whether the collection may change with it, on either side.
+    /// Whether it may change the collection on either side.
     pub fn begins_collection_sync(self) -> bool {
         match self {
             Self::Begin | Self::Replace => true,
@@ -31,7 +31,7 @@ impl Step {
         }
     }
 
-    /// Whether a device that has done nothing yet begins to do something with it.
+    /// Whether an idle device begins an operation with it.
     pub fn begins_operation(self) -> bool {
         match self {
             Self::Ask | Self::Begin | Self::Replace | Self::BeginMedia => true,
@@ -40,25 +40,25 @@ impl Step {
     }
 }
 
-/// What a device has done with its collection.
+/// What a device did with its collection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cards {
-    /// Asked, and had the server's state already.
+    /// Asked, and already had the server's state.
     Unchanged,
-    /// A normal sync, of so many objects as the device sees it.
+    /// A normal sync, with the numbers of objects that the device counts.
     Synced { sent: usize, received: usize },
-    /// Replaced the server's.
+    /// Replaced the server's collection.
     Uploaded { bytes: u64 },
-    /// Replaced its own.
+    /// Replaced its own collection.
     Downloaded { bytes: u64 },
 }
 
-/// What a device has done with its media.
+/// What a device did with its media.
 #[derive(Debug, Clone, Copy)]
 pub enum MediaDeed {
     Sent(Taken),
     Received(Media),
-    /// Compared, and has what the server has: the media sync is over.
+    /// Compared, and has the same as the server: the media sync is over.
     Compared,
 }
 

@@ -1,4 +1,4 @@
-//! The edge: any failure becomes a status, a sentence for whoever asked, and a cause for the log.
+//! Turns every failure into a status, a sentence for the client, and a cause for the log.
 
 use std::{error::Error, io};
 
@@ -25,19 +25,19 @@ const FAILED: &str = "the server failed; its log says why";
 /// A request that failed.
 #[derive(Debug)]
 pub struct HttpError {
-    /// What the client's program goes by (`spec` section 3: it decides what the person reads).
+    /// The status decides what the client shows to the user (`spec` section 3).
     pub status: StatusCode,
-    /// A sentence for someone who debugs by hand; current clients do not show it.
+    /// A sentence for debugging; current clients do not show it.
     pub public: String,
     /// For the log only.
     pub cause: String,
-    /// Whether it was ended because the server stops or the client has left, of which nothing
-    /// is wrong.
+    /// Whether it was interrupted because the server stops or the client has left. That is not an
+    /// error.
     pub is_parting: bool,
 }
 
 impl HttpError {
-    /// A failure whose cause may be told.
+    /// A failure whose cause the client may see.
     pub fn new(status: StatusCode, cause: impl std::fmt::Display) -> Self {
         let cause = cause.to_string();
         Self {
@@ -48,7 +48,7 @@ impl HttpError {
         }
     }
 
-    /// A failure whose cause is nobody's business.
+    /// A failure whose cause the client must not see.
     fn hidden(status: StatusCode, public: &str, cause: impl std::fmt::Display) -> Self {
         Self {
             public: public.to_owned(),
@@ -63,7 +63,7 @@ impl HttpError {
         }
     }
 
-    /// A failure of ours, whose cause is nobody's business; but a full disk is told as one.
+    /// A failure of the server. The client only learns of a full disk.
     fn internal(cause: &(dyn Error + 'static)) -> Self {
         match disk::fault(cause) {
             Some(Fault::Full) => Self::hidden(
@@ -132,14 +132,14 @@ impl From<BodyError> for HttpError {
 impl From<KeyError> for HttpError {
     fn from(error: KeyError) -> Self {
         match error {
-            // What makes clients ask their people to log in again.
+            // With this status, clients ask their users to log in again.
             KeyError::Invalid | KeyError::Revoked(_) => Self::new(StatusCode::FORBIDDEN, error),
             KeyError::Unknown(error) => Self::hidden(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "the server cannot read its list of devices; its log says why",
                 error,
             ),
-            // Not one that has clients forget their login.
+            // Not the status that makes clients forget their login.
             KeyError::KeptOut(_) => Self::hidden(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "the server's list of users has a mistake; its log says which",
@@ -201,7 +201,7 @@ impl From<vault::Error> for HttpError {
             | vault::Error::Media(media::Error::Absent(_)) => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, error)
             }
-            // Clients answer 400 with "check your database", which helps.
+            // On status 400, clients show "check your database", which helps here.
             vault::Error::Collection(ref cause) if !cause.is_environment() => {
                 Self::new(StatusCode::BAD_REQUEST, error)
             }

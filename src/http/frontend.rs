@@ -1,5 +1,4 @@
-//! What the answers to devices need beside the state of the server: it is about requests, and
-//! ends with them.
+//! State that only requests need. It is separate from the state of the server.
 
 use std::sync::Arc;
 
@@ -8,20 +7,20 @@ use crate::{account::DeviceId, seldom::Seldom, state::Server};
 
 /// What every request needs.
 pub struct Frontend {
-    /// Who may sync, their data, and what they may ask.
+    /// The users, their data, and the limits.
     pub(super) server: Arc<Server>,
-    /// What requests may hold in memory, all together.
+    /// The memory budget of all requests.
     pub(super) memory: Memory,
-    /// What devices are doing, each of which gets a line in the log.
+    /// What devices are doing; each device gets a line in the log.
     pub(super) visits: Visits,
-    /// Which revoked devices have been logged of late.
+    /// Revoked devices that were logged recently.
     pub(super) revoked: Seldom<DeviceId>,
-    /// Which wrong addresses have been logged of late.
+    /// Wrong addresses that were logged recently.
     pub(super) lost: Lost,
 }
 
 impl Frontend {
-    /// One that has not answered anything yet.
+    /// A front end without requests.
     pub fn new(server: Arc<Server>) -> Self {
         Self {
             memory: Memory::new(server.policy().limits.memory),
@@ -32,12 +31,12 @@ impl Frontend {
         }
     }
 
-    /// Logs what each device has done when it is done, for as long as it is polled.
+    /// Logs what each device has done, for as long as it is polled.
     pub async fn log_visits(&self) {
         self.visits.log(&self.server).await;
     }
 
-    /// Logs what is still to be logged, when the server ends.
+    /// Logs what is left when the server ends.
     pub fn log_last_visits(&self) {
         self.visits.log_last(&self.server);
     }

@@ -50,7 +50,7 @@ pub async fn handle(
     refuse(response, request.into_body(), policy.limits.body_timeout).await
 }
 
-/// Runs a method and logs how it went, once.
+/// Runs a method, and logs the result once.
 async fn run(
     frontend: &Arc<Frontend>,
     policy: &Policy,
@@ -71,7 +71,7 @@ async fn run(
                 let statistics = &frontend.server.statistics;
                 statistics.count(user, |counts| counts.failures += 1);
             }
-            // A revoked device goes on asking.
+            // A revoked device keeps trying.
             if revoked.is_none_or(|device| frontend.revoked.is_due(device)) {
                 entry.failed(&error);
             }
@@ -82,7 +82,7 @@ async fn run(
 
 struct Failure {
     error: HttpError,
-    /// The device, if it is because that was revoked.
+    /// The device, if the reason is its revocation.
     revoked: Option<DeviceId>,
 }
 
@@ -132,7 +132,7 @@ async fn answer(
                 caller: &caller,
                 entry,
                 device: device.id,
-                // From the head on: while a body is under way, its device is not silent.
+                // From the head on: a device whose body is arriving is not silent.
                 active: vault.active_request(device.id),
                 present: Arc::clone(&present),
                 vault,
@@ -146,7 +146,7 @@ async fn answer(
     Ok(response.map(|body| Tracked::new(body, present).boxed_unsync()))
 }
 
-/// Which device it is, by its host key.
+/// The device that the host key belongs to.
 async fn authenticate(
     server: &Server,
     guest: &Guest,

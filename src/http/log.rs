@@ -1,4 +1,4 @@
-//! Lines in the log, for people and for programs: one for each login, sync and failure.
+//! Log lines for people and programs: one for each login, sync and failure.
 
 use std::{net::IpAddr, time::Instant};
 
@@ -12,31 +12,31 @@ use crate::account::{
     name::UserName,
 };
 
-/// What is known of a request, as it becomes known.
+/// A request, as far as it is known.
 #[derive(Clone)]
 pub struct Entry {
     pub(super) method: &'static str,
     address: Option<IpAddr>,
-    /// The address for people.
+    /// The address, for people.
     pub(super) place: String,
     began: Instant,
-    /// The name that was given at a login, or the user that the host key belongs to.
+    /// The name given at a login, or the user of the host key.
     pub user: String,
-    /// Which device; empty before one is known.
+    /// The device; empty before it is known.
     pub device: String,
-    /// What people call it.
+    /// The device's name.
     pub(super) device_name: Option<DeviceName>,
-    /// The same for people.
+    /// The device's short id, for people.
     short: String,
     /// The user whose device it is.
     owner: Option<UserName>,
-    /// Version, build and platform, as the client says.
+    /// Version, build and platform, as the client reports them.
     pub client: String,
-    /// What the client calls the operation that this request belongs to.
+    /// The client's id of the operation that this request belongs to.
     pub request: String,
 }
 
-/// Logs a line with the fields that every one has, and those that are named.
+/// Logs a line with the common fields and the given ones.
 macro_rules! line {
     ($level:ident, $entry:ident, $($field:ident),+; $($message:tt)+) => {
         tracing::$level!(
@@ -87,7 +87,7 @@ impl Entry {
         }
     }
 
-    /// Notes whose request it is, and what people call the device.
+    /// Sets the device and its name.
     pub fn identify(&mut self, device: &Device, name: Option<DeviceName>) {
         self.device_name = name;
         self.user = device.user.to_string();
@@ -96,8 +96,8 @@ impl Entry {
         self.owner = Some(device.user.clone());
     }
 
-    /// Logs a login, which is worth a line to a person; any other request that went well is one
-    /// of several, and is logged for debugging.
+    /// Logs a login for people. Other successful requests are one of several in a sync, so they are
+    /// logged for debugging only.
     pub fn succeeded(&self) {
         let (who, method, ms) = (self.who(), self.method, self.millis());
         if method == "hostKey" {
@@ -107,15 +107,15 @@ impl Entry {
         }
     }
 
-    /// Logs that a device has not received all of the collection.
+    /// Logs that a device has not received the whole collection.
     pub fn download_broke_off(&self, sent: u64, length: u64) {
         let (who, ms) = (self.who(), self.millis());
         let (sent, length) = (HumanBytes(sent), HumanBytes(length));
         line!(info, self, ms; "{who}: the download of the collection was interrupted after {sent} of {length}");
     }
 
-    /// Logs a failure with its cause. What a client may well meet is no warning; what is
-    /// wrong with us is an error.
+    /// Logs a failure with its cause. Errors that clients normally meet are not warnings; failures
+    /// of the server are errors.
     pub fn failed(&self, error: &HttpError) {
         let (ms, status, cause) = (self.millis(), error.status.as_u16(), &error.cause);
         let (who, method) = (self.who(), self.method);
@@ -128,7 +128,8 @@ impl Entry {
         } else if method == "hostKey" {
             let (address, user) = (&self.place, &self.user);
             if user.parse::<UserName>().is_ok() {
-                // Read by fail2ban: the address comes before anything that a stranger chose.
+                // fail2ban reads this line: the address comes before all text that a stranger
+                // chose.
                 line!(warn, self, ms, status; "login failed ip={address} user={user:?}: {cause}");
             } else if user.is_empty() {
                 line!(info, self, ms, status; "login refused ip={address}: {cause}");
@@ -140,7 +141,7 @@ impl Entry {
         }
     }
 
-    /// Logs an upload that was answered with a sentence instead of being taken.
+    /// Logs an upload that was refused with a sentence.
     pub fn upload_refused(&self, sentence: &str) {
         let (who, ms) = (self.who(), self.millis());
         line!(warn, self, ms; "{who}: {sentence}");
@@ -150,8 +151,8 @@ impl Entry {
         millis(self.began.elapsed())
     }
 
-    /// `alice (Anna's phone, 26.09.3, linux, 1f0c9a3e, from 192.168.1.20)`, without the name if
-    /// it has none.
+    /// `alice (Anna's phone, 26.09.3, linux, 1f0c9a3e, from 192.168.1.20)`, without the device's
+    /// name if it has none.
     pub(super) fn who(&self) -> String {
         let user = if self.user.is_empty() {
             "someone"
@@ -159,7 +160,7 @@ impl Entry {
             &self.user
         };
         let (version, platform) = version_and_platform(&self.client);
-        // Whoever has no valid key may have put anything there.
+        // Without a valid key, a stranger may have chosen these texts.
         let known = [version, platform, &self.short].map(|part| part.escape_debug().to_string());
         let place = format!("from {}", self.place);
         let known = known.into_iter().filter(|part| !part.is_empty());
@@ -169,7 +170,7 @@ impl Entry {
     }
 }
 
-/// An address for people.
+/// An address, for people.
 pub fn place(address: Option<IpAddr>) -> String {
     address.map_or_else(|| "unix-socket".to_owned(), |address| address.to_string())
 }

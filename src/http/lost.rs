@@ -1,5 +1,5 @@
-//! Requests that lead nowhere: what is wrong with the address in somebody's client, for the log.
-//! The client itself shows a network error, whatever the server says.
+//! Requests with a wrong path: the log names the mistake in the address that a user typed. The
+//! client itself only shows a network error.
 
 use std::net::IpAddr;
 
@@ -8,19 +8,19 @@ use hyper::Request;
 use super::{body::direct::HEADER, log::place};
 use crate::{account::subscriber::network, seldom::Seldom};
 
-/// How a TLS connection begins: a record of a handshake, in any version.
+/// The beginning of a TLS connection: a handshake record, in any version.
 const TLS: [u8; 2] = [0x16, 0x03];
 
 const NO_SLASH: &str = "the address in that client lacks the slash at the end";
 const UNKNOWN: &str = "correct the address in that client. It consists of http:// or https://, this server's name, the port, and a slash at the end";
 
-/// What has been logged of late, by network and by what is wrong.
+/// Recently logged mistakes, by network.
 #[derive(Default)]
 pub struct Lost(Seldom<(Option<IpAddr>, &'static str)>);
 
 impl Lost {
-    /// A request for something that is not there. What other programs than Anki look for is
-    /// nobody's concern.
+    /// A request for a path that does not exist. Requests of other programs than Anki are not
+    /// logged.
     pub fn request<B>(&self, address: Option<IpAddr>, request: &Request<B>, lacks_slash: bool) {
         let path = request.uri().path();
         let remedy = if lacks_slash {
@@ -40,7 +40,7 @@ impl Lost {
         }
     }
 
-    /// What a connection began with was no HTTP.
+    /// A connection that did not begin with HTTP.
     pub fn connection(&self, address: Option<IpAddr>, beginning: &[u8]) {
         if beginning.starts_with(&TLS)
             && let Some(address) = self.due(address, "https")

@@ -1,4 +1,4 @@
-//! What all requests together may hold in memory.
+//! The memory budget of all requests together.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,24 +13,24 @@ use crate::{vault::Vault, wire::stream::LARGE_OBJECT};
 
 /// How long a request waits for its share; clients give up after 30 s.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// The budget is counted in these.
+/// The unit of the budget, in bytes.
 const UNIT: u64 = 4096;
-/// What any request takes that reads or writes more than a little.
+/// The share of any request that reads or writes more than a little.
 const BASE: u64 = 512 * 1024;
-/// A database holds an object up to so many times while it is stored.
+/// How many copies of an object a database holds while it stores it.
 const COPIES: u64 = 4;
-/// A portion of a normal sync, as objects and as text.
+/// A chunk of a normal sync, as objects and as text.
 const CHUNK: u64 = 8 * 1024 * 1024;
 
-/// A budget. Whoever does not fit waits, and the first to come is the first to be served.
+/// A budget. Requests that do not fit wait, first come, first served.
 ///
-/// Objects above [`LARGE_OBJECT`] are beside it: there is one at a time.
+/// Objects above [`LARGE_OBJECT`] are not part of it: only one of them is in memory at a time.
 pub struct Memory {
     units: Arc<Semaphore>,
     all: u32,
 }
 
-/// A share of it, as long as it lives.
+/// A share of the budget, as long as it lives.
 #[must_use]
 pub struct Share<'a> {
     _units: OwnedSemaphorePermit,
@@ -48,9 +48,9 @@ impl Memory {
         }
     }
 
-    /// For storing what a body of this length holds, object by object.
+    /// Storing the objects in a body of this length.
     ///
-    /// The body has arrived: nobody keeps a share by being slow.
+    /// The body has arrived already: a slow client does not hold a share.
     pub async fn for_storing<'v>(
         &self,
         vault: &'v Vault,
@@ -60,17 +60,17 @@ impl Memory {
             .await
     }
 
-    /// For sending a portion of a normal sync.
+    /// Sending a chunk of a normal sync.
     pub async fn for_chunk<'v>(&self, vault: &'v Vault) -> Result<Share<'v>, HttpError> {
         self.share(vault, CHUNK).await
     }
 
-    /// Taken at once, so that no two requests wait for each other. Whoever needs more than
-    /// there is gets all of it.
+    /// Takes the share at once, so that no two requests each hold a part and wait for the other. A
+    /// request that needs more than the budget gets all of it.
     async fn share<'v>(&self, vault: &'v Vault, bytes: u64) -> Result<Share<'v>, HttpError> {
         let units = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX);
         let share = async {
-            // One user's requests wait for each other anyway: not with a share each.
+            // One user's requests wait for each other anyway, and must not hold a share each.
             let turn = vault.one_at_a_time().await;
             let units = Arc::clone(&self.units).acquire_many_owned(units.min(self.all));
             Some(Share {
@@ -97,7 +97,7 @@ mod tests {
 
     const MEBIBYTE: u64 = 1024 * 1024;
 
-    /// As many users as there are vaults.
+    /// This many users, each with a vault.
     async fn vaults(count: usize) -> (tempfile::TempDir, Vec<Arc<Vault>>) {
         let folder = tempfile::tempdir().unwrap();
         let all = Vaults::new(Base::open(folder.path()).unwrap(), Retention::default());

@@ -1,6 +1,6 @@
 //! Connections, limits and time-outs, the two envelopes, routing, replies, the page at `/`.
 //!
-//! A listener comes from outside, so that tests and systemd can hand one in.
+//! The listeners are parameters, so that tests and systemd can pass them.
 
 #![deny(
     clippy::wildcard_enum_match_arm,
@@ -46,16 +46,16 @@ use crate::listener::{Listener, Stream};
 pub use body::decode;
 pub use frontend::Frontend;
 
-/// How long to wait before accepting again when the system is out of something.
+/// The pause before accepting again when the system has run out of something.
 const BACK_OFF: Duration = Duration::from_millis(500);
 
-/// When stopping, how long a connection without a request may take to show one.
+/// When stopping: how long a connection without a request may take to send one.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// What a connection buffers of what it is sent: without a limit, half a megabyte each.
+/// The buffer for sending on a connection; without this limit, half a megabyte each.
 const BUFFER: usize = 32 * 1024;
 
-/// Serves until told to stop; then finishes the requests under way and returns.
+/// Serves until the server has to stop; then finishes the requests under way and returns.
 pub async fn serve(frontend: Arc<Frontend>, listeners: Vec<Listener>, stop: CancellationToken) {
     let connections = TaskTracker::new();
     let open = Connections::new(affordable(frontend.server.policy().limits.connections));
@@ -74,8 +74,8 @@ pub async fn serve(frontend: Arc<Frontend>, listeners: Vec<Listener>, stop: Canc
     connections.wait().await;
 }
 
-/// As many connections as are wished for, or as half of the file descriptors allow: the other half
-/// is for the files that they are about.
+/// The wanted number of connections, but at most half of the file descriptors: the other half is
+/// for the files that the requests open.
 fn affordable(wished: usize) -> usize {
     let Ok((descriptors, _)) = getrlimit(Resource::RLIMIT_NOFILE) else {
         return wished;
@@ -107,7 +107,7 @@ async fn accept(
             }
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
-                // Most likely there are no file descriptors left.
+                // Probably no file descriptors are left.
                 open.make_room();
                 sleep(BACK_OFF).await;
             }
@@ -124,7 +124,7 @@ async fn connection(
     let server = &frontend.server;
     let limits = server.policy().limits;
     let _connected = server.statistics.connected();
-    // Reads have time-outs of their own, which depend on what is being read.
+    // Reads have their own time-outs, which depend on what is being read.
     let stream = Paced::new(stream, limits.body_timeout);
     // A token lives from a request's head to the end of its answer.
     let requests = TaskTracker::new();
@@ -150,7 +150,7 @@ async fn connection(
             running.as_mut().graceful_shutdown();
             match timeout(GRACE, running.as_mut()).await {
                 Ok(ended) => ended,
-                // hyper waits for the rest of a half-sent head; we need not.
+                // hyper waits for the rest of an incomplete head; here it can be dropped.
                 Err(_) if requests.is_empty() => Ok(()),
                 Err(_) => running.await,
             }

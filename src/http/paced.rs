@@ -1,7 +1,7 @@
-//! A connection whose other end has to take answers at some rate.
+//! A connection whose client has to read answers at a minimum rate.
 //!
-//! A limit to the pause between two writes is none: a byte now and then holds an answer, the
-//! copy of a collection behind it and the connection for as long as somebody likes.
+//! A limit on each pause is not enough: a client that reads a byte now and then would hold the
+//! answer, the copy of a collection behind it, and the connection for as long as it likes.
 
 use std::{
     io::{self, ErrorKind, IoSlice},
@@ -15,12 +15,12 @@ use tokio::{
     time::{Instant, Sleep, sleep},
 };
 
-/// Bytes a second that the other end has to take in the long run. A telephone with no more
-/// than GPRS, the slowest there is, gets some three times as much.
+/// The bytes a second that the client has to read on average. A phone with GPRS, the slowest
+/// network, gets some three times as much.
 const RATE: u32 = 1024;
 
-/// A stream that has so much patience with a reader: it wears down while a write waits, and
-/// grows again with what is written, so that a reader may pause, but not go on too slowly.
+/// A stream with limited patience: waiting for a write uses it up, and written bytes restore it. So
+/// a client may pause, but must not stay too slow.
 pub struct Paced<S> {
     stream: S,
     patience: Duration,
@@ -124,7 +124,7 @@ mod tests {
 
     const PATIENCE: Duration = Duration::from_secs(60);
 
-    /// For how long a reader that takes so many bytes after each pause gets more of an answer.
+    /// How long an answer is sent to a client that reads this many bytes after each pause.
     async fn sent_to(bytes: usize, pause: Duration, answer: usize) -> (io::Result<()>, Duration) {
         let (ours, mut theirs) = duplex(1000);
         let mut paced = Paced::new(ours, PATIENCE);
@@ -158,7 +158,7 @@ mod tests {
         let (written, took) = sent_to(1000, Duration::from_millis(800), 1_000_000).await;
         written.unwrap();
         assert!(took > 10 * PATIENCE);
-        // With pauses, too.
+        // The same with pauses.
         let (written, _) = sent_to(900, Duration::from_millis(400), 100_000).await;
         written.unwrap();
     }

@@ -1,4 +1,4 @@
-//! A request of a device that is known: what it comes to counts for the device's visit.
+//! A request of a known device. Its result is added to the device's visit.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{account::Device, state::statistics::Counts};
 
-/// A request of a device is under way, to the end of its answer.
+/// A request of a device, until its answer is sent.
 pub struct Present {
     frontend: Arc<Frontend>,
     device: Device,
@@ -41,7 +41,7 @@ impl Present {
         self.with(|visit| visit.traffic.sent += bytes);
     }
 
-    /// Notes what it came to, for the collection whose modification stamp the device has now.
+    /// Notes the result. `modified` is the modification stamp of the device's collection after it.
     pub fn did_cards(&self, entry: &Entry, cards: Cards, modified: i64) {
         remember(
             &self.frontend.server,
@@ -53,16 +53,16 @@ impl Present {
         self.with(|visit| visit.did_cards(entry.clone(), cards));
     }
 
-    /// Notes that the device has been told of a collection with this modification stamp. If it has
-    /// that already and does nothing more, it has synced.
-    pub fn was_told(&self, entry: &Entry, modified: i64) {
+    /// Notes that the device has received this modification stamp as the answer to `meta`. If its
+    /// collection has that stamp already and it does nothing more, it has synced.
+    pub fn has_meta(&self, entry: &Entry, modified: i64) {
         let devices = &self.frontend.server.accounts.devices;
         if devices.has(&self.device, modified) {
             self.with(|visit| visit.did_cards(entry.clone(), Cards::Unchanged));
         }
     }
 
-    /// Notes what it came to.
+    /// Notes the result for the media.
     pub fn did_media(&self, entry: &Entry, deed: MediaDeed) {
         self.with(|visit| visit.did_media(entry.clone(), deed));
     }

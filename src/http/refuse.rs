@@ -1,4 +1,4 @@
-//! Answers to requests that are none of the protocol's.
+//! Answers to requests that are not part of the protocol.
 
 use std::time::Duration;
 
@@ -10,8 +10,8 @@ use hyper::{
 
 use super::{body::discard, error::HttpError, reply::ReplyBody};
 
-/// Reads enough of a body that is not wanted for its sender to see the answer; if there is more of
-/// it, the connection ends with the answer.
+/// Reads enough of an unwanted body that its sender sees the answer. If more is left, the
+/// connection ends with the answer.
 pub async fn refuse(
     mut response: Response<ReplyBody>,
     mut body: Incoming,

@@ -1,4 +1,4 @@
-//! Answers: a length and something to read it from, compressed as it is sent.
+//! Answers: a length and a reader, compressed while they are sent.
 
 use std::io::{self, BufReader, Cursor, Read, Seek, SeekFrom};
 
@@ -15,18 +15,17 @@ use zstd::stream::raw::CParameter;
 
 use crate::{disk::Spool, vault::workers::Share};
 
-/// Clients fail without it: the answer's length before compression.
+/// The answer's length before compression; clients fail without it.
 const ORIGINAL_SIZE: &str = "anki-original-size";
-/// Fast: most servers are small computers in the same house.
+/// The fastest level: most servers are small computers in the same house.
 const LEVEL: i32 = 1;
-/// How far back it looks, as a power of two: 128 KiB. What is held for someone who reads slowly
-/// grows with it, and with four times as much answers would be hardly smaller.
+/// The window as a power of two: 128 KiB. Each slow reader holds memory in proportion to it, and a
+/// window four times as large makes answers hardly smaller.
 const WINDOW_LOG: u32 = 17;
-/// Answers from memory up to this size are sent in one piece, with their length.
+/// Answers in memory up to this size are sent in one piece, with their length.
 const SMALL: u64 = 64 * 1024;
 const PIECE: usize = 64 * 1024;
 
-/// The body of any answer.
 pub type ReplyBody = UnsyncBoxBody<Bytes, io::Error>;
 
 /// The answer to a method that succeeded.
@@ -45,7 +44,7 @@ impl Reply {
         Self::bytes(text.into().into_bytes())
     }
 
-    /// The whole of a file that is memory while it is small.
+    /// The whole content of a spool.
     pub fn spooled(file: Spool) -> io::Result<Self> {
         let in_memory = file.is_in_memory();
         Ok(Self {
@@ -54,7 +53,7 @@ impl Reply {
         })
     }
 
-    /// The whole of a file, wherever it stands.
+    /// The whole content of a file, from any position.
     pub fn file(mut file: impl Read + Seek + Send + 'static) -> io::Result<Self> {
         let length = file.seek(SeekFrom::End(0))?;
         file.rewind()?;
@@ -65,12 +64,12 @@ impl Reply {
         })
     }
 
-    /// How long it is before compression.
+    /// Its length before compression.
     pub fn length(&self) -> u64 {
         self.length
     }
 
-    /// What comes from the disk is not read between other requests.
+    /// Answers from the disk are not small: reading them blocks.
     fn is_small(&self) -> bool {
         self.in_memory && self.length <= SMALL
     }
@@ -83,13 +82,13 @@ impl Reply {
         }
     }
 
-    /// As direct-post clients expect it: zstd, with the original size in a header.
+    /// For direct-post clients: zstd, with the original size in a header.
     pub fn into_zstd(self, share: &Share) -> io::Result<Response<ReplyBody>> {
         let small = self.is_small();
         let content = BufReader::with_capacity(PIECE, self.content);
         let mut compressed = zstd::stream::read::Encoder::with_buffer(content, LEVEL)?;
         compressed.set_parameter(CParameter::WindowLog(WINDOW_LOG))?;
-        // In the frame's header, too: some clients decompress in one go.
+        // Also in the frame's header: some clients decompress in one step.
         compressed.set_pledged_src_size(Some(self.length))?;
         let mut response = respond(compressed, small, share)?;
         response
@@ -98,7 +97,7 @@ impl Reply {
         Ok(response)
     }
 
-    /// As older clients expect it.
+    /// For older clients: uncompressed.
     pub fn into_plain(self, share: &Share) -> io::Result<Response<ReplyBody>> {
         let small = self.is_small();
         let mut response = respond(self.content, small, share)?;

@@ -1,36 +1,36 @@
-//! Which method a path means.
+//! Finds the method of a path.
 
 use hyper::Method as Verb;
 
 use super::method::{Keyed, Media, Method};
 
-/// The one that clients may also get.
+/// The only method that clients may also call with GET.
 const BEGIN: Method = Method::Keyed(Keyed::Media(Media::Begin));
 
-/// What can be asked for.
+/// The targets of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Route {
     Health,
-    /// The page for people: whatever else a browser opens.
+    /// The page, for all other paths that a browser opens.
     Page,
     Method(Method),
 }
 
-/// Why there is nothing to be had.
+/// Why a path has no target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NoRoute {
     NotFound,
-    /// The path exists for another verb, which is named.
+    /// The path exists for another verb, this one.
     WrongVerb(&'static str),
 }
 
-/// Finds the method by the last two parts of the path; what a browser opens beside them is the
+/// Finds the method by the last two parts of the path. Other paths that a browser opens get the
 /// page.
 ///
-/// What comes before them does not matter: people paste addresses with a slash too
-/// many or with `sync/` at the end, and some proxies pass a sub-path on. Clients with an address
-/// for each kind of method may have been given the same for both, or the server's bare address:
-/// no name is one of both kinds, so that it is enough.
+/// The beginning of the path does not matter: people paste addresses with an extra slash or with
+/// `sync/` at the end, and some proxies pass a sub-path on. Some clients have an address for each
+/// kind of method, and may have the same address for both, or the server's bare address. The name
+/// alone is enough, since no two kinds share one.
 pub fn route(verb: &Verb, path: &str) -> Result<Route, NoRoute> {
     let is_reading = verb == Verb::GET || verb == Verb::HEAD;
     let mut parts = path.split('/').filter(|part| !part.is_empty());
@@ -43,7 +43,7 @@ pub fn route(verb: &Verb, path: &str) -> Result<Route, NoRoute> {
             match Method::all().find(|method| method.name() == last) {
                 Some(method) if verb == Verb::POST => Ok(Route::Method(method)),
                 Some(BEGIN) if verb == Verb::GET => Ok(Route::Method(BEGIN)),
-                // Whoever opens another one in a browser is helped by the page.
+                // A browser gets the page at other addresses.
                 Some(method) if is_reading && before != Some(method.prefix()) => Ok(Route::Page),
                 Some(BEGIN) => Err(NoRoute::WrongVerb("GET, POST")),
                 Some(_) => Err(NoRoute::WrongVerb("POST")),
@@ -60,8 +60,8 @@ fn is_prefix(part: &str) -> bool {
     part == "sync" || part == "msync"
 }
 
-/// Whether a path is that of a method but for the slash before its name, which an address lacks
-/// at its end: `/synchostKey`.
+/// Whether only the slash before a method's name is missing, because the typed address lacks it at
+/// its end: `/synchostKey`.
 pub fn lacks_slash(path: &str) -> bool {
     let last = path.rsplit('/').next().unwrap_or_default();
     Method::all().any(|method| last.len() > method.name().len() && last.ends_with(method.name()))
@@ -110,7 +110,7 @@ mod tests {
         for path in ["/meta", "/msync/meta"] {
             assert_eq!(route(&Verb::GET, path), Ok(Route::Page), "{path}");
         }
-        // That of other programs.
+        // A path of another program.
         assert_eq!(route(&Verb::POST, "/api/upload"), Err(NoRoute::NotFound));
     }
 

@@ -1,4 +1,4 @@
-//! A collection on its way to a device, which has it once all of it has been sent.
+//! A download that is being sent. The device has the collection once all of it was sent.
 
 use std::{
     io::{self, Read, Seek, SeekFrom},
@@ -8,7 +8,7 @@ use std::{
 use super::{deed::Cards, log::Entry, present::Present};
 use crate::vault::download::Download;
 
-/// A download that is noted at its end, whichever that is.
+/// A download whose end is logged, complete or not.
 pub struct Sending {
     content: Download,
     sent: u64,

@@ -1,4 +1,4 @@
-//! A body that holds on to something until it has been sent.
+//! A body that keeps a value until it has been sent.
 
 use std::{
     io,

@@ -1,8 +1,8 @@
-//! What each device does in one go: the sync of its collection, and that of its media, which
-//! follows in requests of its own. Both make one line in the log, as soon as the device is done.
+//! Combines the requests of a device: the sync of its collection, and of its media, which uses
+//! separate requests. Both make one line in the log when the device is done.
 //!
-//! No client says that it is done with everything. A media sync ends with a comparison, if there
-//! was anything to do; all else ends with silence.
+//! No client reports that it is done. A media sync with changes ends with a comparison; everything
+//! else ends with silence.
 
 use std::{
     collections::HashMap,
@@ -25,11 +25,12 @@ use crate::{
     vault::conversation::ABANDONED,
 };
 
-/// A device that is silent for so long is done.
+/// A device is done after this long without a request.
 const QUIET: Duration = Duration::from_secs(5);
 /// How often to look for such devices.
 const PERIOD: Duration = Duration::from_secs(1);
-/// Devices at a time. Beyond that, the line of the one that has been silent longest is written.
+/// How many devices are tracked. Beyond that, the line of the longest silent device is written
+/// early.
 const MOST: usize = 1000;
 
 /// Bytes of requests, decompressed, and of answers, before compression.
@@ -42,7 +43,7 @@ pub struct Traffic {
 /// A device's requests from its first to its last.
 pub struct Visit {
     device: Device,
-    /// The request that the line is about.
+    /// The request that the log line uses.
     entry: Option<Entry>,
     cards: Option<Cards>,
     sent: Media,
@@ -58,23 +59,23 @@ pub struct Visit {
     stage: Stage,
 }
 
-/// What a device may do next, and how long to wait for that.
+/// What a device may do next. It decides how long to wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
     /// Anything.
     Open,
-    /// Go on with a normal sync.
+    /// Continue a normal sync.
     Conversing,
     /// Nothing: its media sync is over.
     Done,
 }
 
-/// The devices that are not done yet, or were not a moment ago.
+/// The devices that are not done, or whose end is recent.
 #[derive(Default)]
 pub struct Visits(Mutex<HashMap<DeviceId, Visit>>);
 
 impl Visits {
-    /// A request begins. Returns the visits that are over with it.
+    /// A request begins. Returns the visits that end with it.
     pub(super) fn enter(&self, device: &Device, step: Step) -> Vec<Visit> {
         let mut visits = self.lock();
         let mut over = Vec::new();
@@ -104,7 +105,7 @@ impl Visits {
         }
     }
 
-    /// Logs what each device has done when it is done, for as long as it is polled.
+    /// Logs what each device has done, for as long as it is polled.
     pub(super) async fn log(&self, server: &Server) {
         let mut ticks = interval(PERIOD);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -116,14 +117,14 @@ impl Visits {
         }
     }
 
-    /// Logs what is still to be logged, when the server ends.
+    /// Logs what is left when the server ends.
     pub(super) fn log_last(&self, server: &Server) {
         for visit in self.take(|_| true) {
             visit.write(server);
         }
     }
 
-    /// Takes out the visits that are over, from the first to the last.
+    /// Removes and returns the visits that are over, sorted by their ends.
     fn take_over(&self) -> Vec<Visit> {
         self.take(Visit::is_over)
     }
@@ -163,7 +164,7 @@ impl Visit {
     fn enter(&mut self, step: Step) {
         self.requests += 1;
         if step.begins_collection_sync() {
-            // It is none without a change.
+            // This sync sets it again when it ends.
             self.cards = None;
         }
         if step.begins_operation() && !self.has_changed_cards() && !self.has_moved_media() {
@@ -176,7 +177,7 @@ impl Visit {
         };
     }
 
-    /// A request that began then has ended.
+    /// A request that began at this time has ended.
     pub(super) fn leave(&mut self, began: Instant) {
         self.requests = self.requests.saturating_sub(1);
         self.last = Instant::now();
@@ -227,7 +228,7 @@ impl Visit {
         self.requests == 0 && self.last.elapsed() >= silence
     }
 
-    /// Writes its line, if it did anything.
+    /// Writes the log line, if the device did anything.
     pub(super) fn write(self, server: &Server) {
         let Some(entry) = &self.entry else {
             return;
@@ -258,7 +259,7 @@ impl Visit {
         self.cards.is_some() || self.has_moved_media()
     }
 
-    /// From its first request that mattered to the last.
+    /// The time from its first to its last relevant request.
     fn took(&self) -> Duration {
         self.ended - self.began
     }
@@ -300,7 +301,7 @@ impl fmt::Display for Visit {
     }
 }
 
-/// What is shown of users and devices.
+/// Records the visit for the status of users and devices.
 pub(super) fn remember(
     server: &Server,
     device: &Device,

@@ -1,4 +1,4 @@
-//! By what a user's folder is known, with either server.
+//! How a user's folder is recognised, of either server.
 
 use std::{
     fs::{self, File},
@@ -12,11 +12,11 @@ use crate::beneath;
 
 const MAGIC: &[u8] = b"SQLite format 3\0";
 const HEADER: usize = 100;
-/// Of the table that lists a database's tables; Anki's take a few.
+/// The most pages of a database's list of tables; Anki's has a few.
 const MOST_PAGES: usize = 256;
 
-/// Whether something may be one: enough for looking into it, not for giving it away. One that
-/// may not be looked into is taken for one, and reported.
+/// Whether this may be a user's folder. That is enough to check it, not to give it away. A folder
+/// that cannot be read counts as one, and is reported.
 pub fn may_be_users_folder(folder: &Path) -> bool {
     let has = |part: &str| match fs::symlink_metadata(folder.join(part)) {
         Ok(_) => true,
@@ -25,11 +25,11 @@ pub fn may_be_users_folder(folder: &Path) -> bool {
     has(COLLECTION) || has(OWN) || has(MEDIA_DATABASE) && has(MEDIA)
 }
 
-/// Whether it is one for certain. Many programs have a folder called `media`; so only our own
-/// folder counts by its name, and else a database by the tables that Anki's have.
+/// Whether this is certainly a user's folder. Many programs have a folder called `media`, so only
+/// our own folder counts by its name. A database counts by the tables that Anki's have.
 ///
-/// Called with root's rights on what may be another account's: links are not followed, and of
-/// the databases nothing is evaluated.
+/// Root calls this on files that another account may own: so links are not followed, and nothing in
+/// the databases is evaluated.
 pub fn is_users_folder(folder: &Path) -> bool {
     let Ok(folder) = File::open(folder) else {
         return false;
@@ -54,7 +54,7 @@ fn has_kind(file: &File, kind: fn(&fs::Metadata) -> bool) -> bool {
 fn has_tables(file: &File, tables: &[&str]) -> bool {
     let listed = listing(file).unwrap_or_default();
     tables.iter().all(|table| {
-        // Type, name and table, as they follow each other in a record.
+        // Type, name and table follow each other in a record.
         let entry = format!("table{table}{table}");
         listed
             .windows(entry.len())
@@ -89,7 +89,7 @@ fn listing(file: &File) -> io::Result<Vec<u8>> {
     Ok(listing)
 }
 
-/// Of an interior page, the pages below; a leaf has none.
+/// The child pages of an interior page; a leaf has none.
 fn children(tree: &[u8], page: &[u8]) -> Vec<u32> {
     let short = |at: usize| {
         tree.get(at..at + 2)

@@ -1,4 +1,4 @@
-//! The zips in which media files travel.
+//! The zip files that transport media.
 
 use std::{
     collections::BTreeMap,
@@ -16,22 +16,22 @@ use crate::wire::media::{FILE_BYTES, FILES_PER_BATCH, META_BYTES, UploadEntry};
 
 const META: &str = "_meta";
 
-/// A zip that a client sent.
+/// A zip from a client.
 pub struct Upload<R>(ZipArchive<R>);
 
 impl<R: Read + Seek> Upload<R> {
-    /// Opens it.
+    /// Opens the zip.
     ///
     /// # Errors
-    /// [`Refusal::Zip`], or a failure to read it from our own disk.
+    /// [`Refusal::Zip`], or a failure to read it from the server's disk.
     pub fn open(zip: R) -> Result<Self, Error> {
         Ok(Self(ZipArchive::new(zip).map_err(blame)?))
     }
 
-    /// What the zip says is in it: real names, with names in the zip of those that were not removed.
+    /// The zip's list: real names, each with its name in the zip unless the file was removed.
     ///
     /// # Errors
-    /// [`Refusal`] for a list that is missing, too long, or has a name that cannot be one.
+    /// [`Refusal`] for a list that is missing or too long, or contains an invalid name.
     pub fn entries(&mut self) -> Result<Vec<(MediaName, Option<String>)>, Error> {
         let mut meta = Vec::new();
         let file = self.0.by_name(META).map_err(blame)?;
@@ -52,11 +52,10 @@ impl<R: Read + Seek> Upload<R> {
         checked.collect()
     }
 
-    /// The size of a file as the zip declares it, beyond which nothing of it is
-    /// [extracted](Self::extract): a few kilobytes can unpack to a gigabyte.
-    ///
+    /// The size of a file as the zip declares it. [`extract`](Self::extract) stops there: a few
+    /// kilobytes can unpack to a gigabyte.
     /// # Errors
-    /// [`Refusal`] for a file that is not there, empty or too large.
+    /// [`Refusal`] for a file that is missing, empty or too large.
     pub fn declared(&mut self, name_in_zip: &str) -> Result<u64, Error> {
         match self.0.by_name(name_in_zip).map_err(blame)?.size() {
             0 => Err(Refusal::Nothing.into()),
@@ -65,14 +64,14 @@ impl<R: Read + Seek> Upload<R> {
         }
     }
 
-    /// Copies a file out, and tells its checksum and size.
+    /// Copies a file out, and returns its checksum and size.
     ///
     /// # Errors
-    /// [`Refusal`] for a file that is not there, empty, too large or damaged; or a failure to write.
+    /// [`Refusal`] for a file that is missing, empty, too large or damaged; or a failure to write.
     pub fn extract(&mut self, name_in_zip: &str, mut to: impl Write) -> Result<Entry, Error> {
         let mut file = self.0.by_name(name_in_zip).map_err(blame)?;
         let mut left = file.size();
-        // The crate compares the checksum at the end; whatever it complains of is the zip's fault.
+        // The crate compares the checksum at the end. All its errors are errors in the zip.
         let entry = entry_of(
             &mut file,
             |_| Refusal::Zip.into(),
@@ -102,7 +101,7 @@ pub struct Download<W: Write + Seek> {
 }
 
 impl<W: Write + Seek> Download<W> {
-    /// Begins one.
+    /// Begins a zip.
     pub fn new(to: W) -> Self {
         Self {
             zip: ZipWriter::new(to),
@@ -110,7 +109,7 @@ impl<W: Write + Seek> Download<W> {
         }
     }
 
-    /// Adds a file and tells its size.
+    /// Adds a file and returns its size.
     pub fn add(&mut self, name: String, mut file: impl Read) -> io::Result<u64> {
         let number = self.names.len();
         self.zip.start_file(number.to_string(), stored())?;
@@ -118,7 +117,7 @@ impl<W: Write + Seek> Download<W> {
         io::copy(&mut file, &mut self.zip)
     }
 
-    /// Ends it.
+    /// Completes the zip.
     pub fn finish(mut self) -> io::Result<W> {
         self.zip.start_file(META, stored())?;
         serde_json::to_writer(&mut self.zip, &self.names)?;

@@ -1,10 +1,10 @@
 //! Changes of the media folder that survive a power cut at any point.
 //!
-//! New content is first written to the staging folder and made durable; then the
-//! intended changes are written to a journal there; then `media.db` commits; only
-//! then are files moved into, replaced in and removed from the media folder. Whoever
-//! opens the store finds the journal of an interrupted batch and carries it out if
-//! `media.db` had committed, or forgets it if not: folder and database agree again.
+//! New content is first written to the staging folder and made durable. Then the changes are
+//! written to a journal there. Then `media.db` commits. Only then are files moved into, replaced in
+//! and removed from the media folder. If a batch was interrupted, the next opening finds its
+//! journal, and completes the batch if `media.db` has committed it; otherwise it drops the batch.
+//! So folder and database agree again.
 
 use std::{
     collections::BTreeMap,
@@ -23,18 +23,18 @@ use crate::{
     layout::BATCH_JOURNAL,
 };
 
-/// What is to become of one name.
+/// The change of one name.
 #[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
 pub enum Change {
     /// The staged file of this number takes the name.
     Put(usize),
-    /// The file goes.
+    /// The file is removed.
     Remove,
 }
 
 #[derive(Serialize, Deserialize)]
 struct Journal {
-    /// The media database's last USN if the batch was committed.
+    /// The media database's last USN after the commit of this batch.
     last_usn: i32,
     changes: BTreeMap<String, Change>,
 }
@@ -48,9 +48,9 @@ pub struct Folders {
 }
 
 impl Folders {
-    /// Creates both where they are missing, for the server alone, like all folders that it makes:
-    /// with the mode that the umask leaves, everybody on the machine could look at the files of
-    /// somebody whose own folder is open, as other servers make it.
+    /// Creates both if they are missing, for the server's account only. With the umask's mode,
+    /// every account on the machine could read the media of a user whose own folder is open, as
+    /// other servers create it.
     pub fn create(media: PathBuf, staging: PathBuf) -> io::Result<Self> {
         for folder in [&media, &staging] {
             create_private(folder)?;
@@ -58,14 +58,14 @@ impl Folders {
         Ok(Self { media, staging })
     }
 
-    /// When a name was last added to the media folder or removed from it; none when there is
-    /// no such folder.
+    /// When a name was last added to or removed from the media folder; none if there is no such
+    /// folder.
     pub fn changed(&self) -> io::Result<Option<SystemTime>> {
         let folder = if_there(fs::metadata(&self.media))?;
         folder.map(|folder| folder.modified()).transpose()
     }
 
-    /// Begins a batch, which leaves no staged file behind unless it is [intended](Self::intend).
+    /// Begins a batch. It leaves no staged file behind unless [`intend`](Self::intend) was called.
     pub fn begin(&self) -> Batch<'_> {
         Batch(self)
     }
@@ -75,12 +75,12 @@ impl Folders {
         File::create(self.staged(number))
     }
 
-    /// Makes the staged files durable, and then the intention to use them.
+    /// Makes the staged files durable, and then the journal of the changes.
     pub fn intend(&self, changes: &BTreeMap<MediaName, Change>, last_usn: i32) -> io::Result<()> {
         for change in changes.values() {
             if let Change::Put(number) = change {
-                // Or, after a power cut, the journal would bring an empty file into place, which
-                // to clients means a removed one.
+                // Otherwise, after a power cut, the journal could move an empty file into place,
+                // which clients take for a removed one.
                 File::open(self.staged(*number))?.sync_all()?;
             }
         }
@@ -92,33 +92,35 @@ impl Folders {
         journal.write_all(&serde_json::to_vec(&Journal { last_usn, changes })?)?;
         journal.as_file().sync_all()?;
         journal.persist(self.journal())?;
-        // Before `media.db` commits: a committed batch without a journal would be forgotten, and
-        // the device that sent it, which was told that it counts, does not send it again.
+        // The journal must be durable before `media.db` commits. Otherwise a power cut could lose
+        // the journal of a committed batch, and the device, which got a confirmation, would not
+        // send it again.
         sync_folder(&self.staging)
     }
 
-    /// Carries out what was intended and committed, and forgets what was not.
-    /// Nothing to do, and cheap, unless a batch was begun.
-    ///
+    /// Completes a batch that was committed, and drops one that was not. This is cheap if no batch
+    /// was begun.
     /// # Errors
-    /// As the file system says; the journal stays, so that it can be tried again.
+    /// As the file system says; the journal stays, so that another attempt is possible.
     pub fn settle(&self, last_usn: i32) -> io::Result<()> {
         if let Some(journal) = self
             .read_journal()?
             .filter(|journal| journal.last_usn <= last_usn)
         {
             for (name, change) in &journal.changes {
-                // Names were checked before they were written; a journal is ours alone.
+                // The names were checked before they were written, and only the server writes the
+                // journal.
                 self.carry_out(&self.media.join(name), change)?;
             }
-            // Before the journal goes: who else would know of moves that a power cut took back?
+            // Before the journal is removed: otherwise nothing would record moves that a power cut
+            // takes back.
             sync_folder(&self.media)?;
         }
         self.clear()
     }
 
-    /// Empties the staging folder: the journal first and durably, or it could come
-    /// back after a power cut and take a later batch's staged files for its own.
+    /// Empties the staging folder. The journal is removed first and durably: otherwise it could
+    /// come back after a power cut, and claim a later batch's staged files.
     fn clear(&self) -> io::Result<()> {
         if if_there(fs::remove_file(self.journal()))?.is_some() {
             sync_folder(&self.staging)?;
@@ -135,7 +137,7 @@ impl Folders {
 
     fn carry_out(&self, path: &Path, change: &Change) -> io::Result<()> {
         let done = match change {
-            // Missing when this was interrupted after the move.
+            // The file is missing if an earlier attempt was interrupted after the move.
             Change::Put(number) => fs::rename(self.staged(*number), path),
             Change::Remove => fs::remove_file(path),
         };
@@ -156,14 +158,14 @@ impl Folders {
     }
 }
 
-/// A batch that is being staged. When it ends otherwise than by its journal, by an error or a
-/// panic, its files go at once: a gibibyte of them would fill the disk for everybody.
+/// A batch that is being staged. If it ends before its journal is written, by an error or a panic,
+/// its files are removed at once: a gibibyte of them would fill the disk for all users.
 pub struct Batch<'a>(&'a Folders);
 
 impl Drop for Batch<'_> {
     fn drop(&mut self) {
-        // Once there is a journal, whether the batch counts is for `media.db` to say, which
-        // may have committed it without being able to say so: `settle` needs the files.
+        // Once there is a journal, `media.db` decides whether the batch counts. It may have
+        // committed even if the commit reported an error, and then `settle` needs the files.
         let is_open = |exists| matches!(exists, Ok(false));
         if is_open(self.0.journal().try_exists())
             && let Err(error) = self.0.remove_staged()

@@ -1,5 +1,5 @@
-//! Media whose names a file system cannot keep apart: on exFAT, `Cat.png` and `cat.png` would
-//! silently be one file.
+//! Media whose names a file system does not distinguish: on exFAT, `Cat.png` and `cat.png` would
+//! silently become one file.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -10,8 +10,8 @@ use std::{
 use super::{Refusal, batch::Change, name::MediaName};
 use crate::spelling::{caseless, is_ignored_at};
 
-/// Refuses a batch that would put one file in the place of another whose name differs in upper
-/// and lower case only. `is_listed` says whether `media.db` has a file of exactly that name.
+/// Refuses a batch that would replace a file whose name differs only in upper and lower case.
+/// `is_listed` says whether `media.db` has a file of exactly that name.
 pub(super) fn check(
     media: &Path,
     changes: &BTreeMap<MediaName, Change>,
@@ -36,7 +36,7 @@ pub(super) fn check(
     Ok(())
 }
 
-/// Under which name the file is there.
+/// The name under which the file exists.
 fn other_spelling(media: &Path, name: &MediaName) -> Option<String> {
     let wanted = caseless(name.as_str());
     let present = fs::read_dir(media).into_iter().flatten().flatten();

@@ -11,22 +11,22 @@ use sha1::{Digest, Sha1};
 
 use crate::wire::media::{CHANGES_PER_REPLY, Change};
 
-/// The layout that the reference server writes today.
+/// The layout that the reference server writes now.
 pub const VERSION: i64 = 4;
 
 /// SHA-1 of a file's content.
 pub type Checksum = [u8; 20];
 
-/// What is recorded of a name.
+/// The record of a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Entry {
-    /// SHA-1 of the content; of a removed file, of what it was.
+    /// SHA-1 of the content; for a removed file, of its last content.
     pub checksum: Checksum,
-    /// Bytes; 0 when the file was removed.
+    /// Bytes; 0 if the file was removed.
     pub size: u64,
 }
 
-/// What is to be recorded of a content, each piece of which is also handed over.
+/// Computes the record of a content. Each piece of the content is also passed to `piece`.
 ///
 /// # Errors
 /// As `piece` says, or `unreadable` of a failure to read.
@@ -53,11 +53,11 @@ pub fn entry_of<E>(
 /// Opens the database, and creates or upgrades it as needed.
 pub fn open(path: &Path) -> rusqlite::Result<Connection> {
     let mut conn = Connection::open(path)?;
-    // Somebody's `sqlite3` that writes just now is waited for, instead of failing a device's sync.
+    // Waits for another program's write, such as `sqlite3`'s, instead of failing a device's sync.
     conn.busy_timeout(Duration::from_secs(5))?;
     conn.pragma_update(None, "journal_mode", "wal")?;
-    // A commit that a power cut takes back would hand out its USNs once more, for other files,
-    // and devices that have seen these numbers would never ask for them.
+    // If a power cut took back a commit, its USNs would be used again for other files. Devices that
+    // have seen these numbers would never ask for the new files.
     conn.pragma_update(None, "synchronous", "full")?;
     conn.pragma_update(None, "temp_store", "memory")?;
     let version: i64 = conn.pragma_query_value(None, "user_version", |row| row.get(0))?;
@@ -118,8 +118,8 @@ pub fn files(conn: &Connection) -> rusqlite::Result<i64> {
     })
 }
 
-/// Entries after a USN in ascending order, as many as fit into one answer: clients go
-/// on from the last one's USN.
+/// Entries after a USN in ascending order, as many as one answer may contain. Clients continue from
+/// the USN of the last one.
 pub fn changes_after(conn: &Connection, usn: i32) -> rusqlite::Result<Vec<Change>> {
     let mut statement = conn.prepare_cached(
         "select fname, usn, csum, size from media where usn > ?1 order by usn limit ?2",
@@ -136,7 +136,7 @@ pub fn changes_after(conn: &Connection, usn: i32) -> rusqlite::Result<Vec<Change
     rows.collect()
 }
 
-/// What is recorded of a name, if anything.
+/// The record of a name, if there is one.
 pub fn entry(conn: &Connection, name: &str) -> rusqlite::Result<Option<Entry>> {
     conn.prepare_cached("select csum, size from media where fname = ?1")?
         .query_row([name], |row| {
@@ -172,7 +172,8 @@ pub fn bytes(conn: &Connection) -> rusqlite::Result<u64> {
     conn.query_row("select total_bytes from meta", [], |row| row.get(0))
 }
 
-/// Drops an entry without a trace, so that the loss of a file does not spread to other devices.
+/// Removes an entry without recording a removal, so that the loss of a file does not spread to
+/// other devices.
 pub fn forget(transaction: &Transaction, name: &str) -> rusqlite::Result<()> {
     discount(transaction, name)?;
     transaction
@@ -180,7 +181,7 @@ pub fn forget(transaction: &Transaction, name: &str) -> rusqlite::Result<()> {
         .map(drop)
 }
 
-/// Takes a name's present entry out of the totals.
+/// Subtracts a name's present entry from the totals.
 fn discount(transaction: &Transaction, name: &str) -> rusqlite::Result<()> {
     if let Some(Entry { size, .. }) = entry(transaction, name)? {
         transaction.execute(

@@ -1,4 +1,4 @@
-//! Where the media folder and `media.db` disagree, and how to make them agree again.
+//! Differences between the media folder and `media.db`, and their repair.
 
 use std::{
     fmt,
@@ -19,28 +19,28 @@ use super::{
 };
 use crate::{durable::sync_folder, wire::media::FILE_BYTES};
 
-/// In what a name disagrees.
+/// How folder and database differ about a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Difference {
-    /// Recorded, and not in the folder.
+    /// Recorded, but not in the folder.
     Missing,
-    /// In the folder, and not recorded, or recorded as removed.
+    /// In the folder, but not recorded, or recorded as removed.
     Extra,
-    /// In the folder with another content than recorded.
+    /// In the folder with other content than recorded.
     Changed,
-    /// In the folder under a name that cannot be sent.
+    /// In the folder under a name that cannot be synced.
     Name(NameError),
-    /// In the folder, and too large to be sent.
+    /// In the folder, but too large to be synced.
     Large,
-    /// In the folder, and empty, which means removed to clients.
+    /// In the folder, but empty; clients take that for removed.
     Empty,
-    /// In the folder, and what the system keeps for itself: clients pass over it.
+    /// In the folder, but a file of the system that clients ignore.
     Hidden,
-    /// Something else than a file.
+    /// Not a file.
     NotFile,
 }
 
-/// Tells whether a name is the same in folder and database.
+/// How folder and database differ about a name, if they do.
 pub fn difference(
     conn: &Connection,
     folder: &Path,
@@ -83,14 +83,14 @@ fn kind_of_extra(wrong: Option<NameError>, name: &str, size: u64) -> Difference 
 }
 
 fn entry_at(path: &Path) -> io::Result<Entry> {
-    // It was a file a moment ago; what has come in its place must not make us wait.
+    // It was a file a moment ago. Opening its replacement, such as a FIFO, must not block.
     let mut options = OpenOptions::new();
     let flags = O_NONBLOCK | O_NOFOLLOW;
     let file = options.read(true).custom_flags(flags).open(path)?;
     entry_of(file, |error| error, |_| Ok(()))
 }
 
-/// Every name that has a file according to the database, handed over one by one.
+/// Calls `work` with every name that has a file according to the database.
 pub fn recorded(
     conn: &Connection,
     mut work: impl FnMut(&str) -> Result<(), Error>,
@@ -103,7 +103,7 @@ pub fn recorded(
     Ok(())
 }
 
-/// Whether the name has an entry, also one of a removed file.
+/// Whether the name has an entry; a removed file has one too.
 pub fn is_recorded(conn: &Connection, name: &str) -> rusqlite::Result<bool> {
     Ok(database::entry(conn, name)?.is_some_and(|entry| entry.size > 0))
 }
@@ -113,14 +113,15 @@ pub fn files(conn: &Connection) -> rusqlite::Result<i64> {
     database::files(conn)
 }
 
-/// What was done about names that disagreed.
+/// The repairs that were made.
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settled {
-    /// Forgotten, so that a device that has the file sends it again.
+    /// Entries removed, so that a device that has the file sends it again.
     pub forgotten: usize,
-    /// Recorded, so that devices fetch it.
+    /// Files recorded, so that devices fetch them.
     pub recorded: usize,
-    /// Moved aside and forgotten, so that a device that has the right content sends it again.
+    /// Files moved aside and their entries removed, so that a device with the right content sends
+    /// it again.
     pub set_aside: usize,
 }
 
@@ -139,9 +140,9 @@ impl fmt::Display for Settled {
 }
 
 impl MediaStore {
-    /// Makes the database agree with the folder about these names, and with itself. No file
-    /// is removed: one with another content than recorded may be half of a good one, so it
-    /// is neither spread nor kept in the way of the good one, but moved to `aside`.
+    /// Makes the database agree with the folder about these names, and with itself. No file is
+    /// removed. A file with other content than recorded may be half of a good one: it is moved to
+    /// `aside`, so that it neither spreads nor blocks the good one.
     pub fn settle_names(
         &mut self,
         names: &[String],
@@ -176,7 +177,7 @@ impl MediaStore {
     }
 }
 
-/// Under its own name, or with a number if there is one of that name already.
+/// Uses the file's own name, or adds a number if the name is taken.
 fn set_aside(media: &Path, name: &str, aside: &Path) -> io::Result<()> {
     fs::DirBuilder::new()
         .recursive(true)

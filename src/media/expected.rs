@@ -1,4 +1,4 @@
-//! What a batch would come to, before anything of it is unpacked.
+//! The totals after a batch, computed before anything is unpacked.
 
 use std::{
     collections::BTreeMap,
@@ -9,9 +9,9 @@ use rusqlite::Transaction;
 
 use super::{Error, archive::Upload, database, name::MediaName};
 
-/// What a batch would come to, going by what its zip declares.
+/// The totals after a batch, from the sizes that its zip declares.
 pub(super) struct Expected {
-    /// Bytes of all media, before and after.
+    /// Bytes of all media before the batch.
     before: u64,
     after: u64,
     /// Bytes of the files in the zip.

@@ -1,10 +1,10 @@
-//! Whether `media.db` is in order by itself, whatever is in the folder.
+//! Whether `media.db` is valid in itself, independent of the folder.
 
 use rusqlite::Connection;
 
 use super::database;
 
-/// What is wrong with the database itself; none when nothing is.
+/// The problem of the database itself, if any.
 pub fn database_fault(conn: &Connection) -> rusqlite::Result<Option<Fault>> {
     let verdict: String = conn.query_row("pragma integrity_check(1)", [], |row| row.get(0))?;
     if verdict != "ok" {
@@ -13,7 +13,7 @@ pub fn database_fault(conn: &Connection) -> rusqlite::Result<Option<Fault>> {
     let version: i64 = conn.pragma_query_value(None, "user_version", |row| row.get(0))?;
     match version {
         database::VERSION => {}
-        // Upgraded when it is opened, and counted anew then.
+        // Opening upgrades it and recomputes the totals.
         3 => return Ok(Some(Fault::Older)),
         0 if is_empty(conn)? => return Ok(Some(Fault::Empty)),
         other => return Ok(Some(Fault::Unknown(other))),
@@ -33,19 +33,18 @@ const SUMS_AGREE: &str = "select (select count(*) from meta) = 1
     and (select total_nonempty_files from meta) = (select count(*) from media where size > 0)
     and (select last_usn from meta) >= (select coalesce(max(usn), 0) from media)";
 
-/// What can be wrong with `media.db` itself.
+/// Problems of `media.db` itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// Not whole.
+    /// Damaged.
     Damaged,
-    /// Of the older layout, which is upgraded when it is opened.
+    /// It has the older layout; opening upgrades it.
     Older,
-    /// Without any table, as a full disk leaves one that is about to be made: the next to open
-    /// it makes them.
+    /// It has no table, as after a full disk interrupted its creation; opening creates them.
     Empty,
-    /// Of a layout that this server does not know.
+    /// It has a layout that this server does not know.
     Unknown(i64),
-    /// Its sums or its last number do not fit its entries.
+    /// Its totals or its last number do not fit its entries.
     Sums,
 }
 

@@ -1,4 +1,4 @@
-//! Second names of all media files, for a backup.
+//! Hard links to all media files, for a backup.
 
 use std::{
     collections::HashMap,
@@ -13,11 +13,10 @@ use nix::unistd::geteuid;
 
 use super::Media;
 
-/// Brings a folder in line with the media folder, by second names of its files, which stay
-/// as they are: new content comes with a file of its own. What is there already is left, and
-/// not even looked at, so that a second time is quick.
+/// Makes a folder contain hard links to all media files. Links are enough, since new content always
+/// comes with a new file. Existing links are not checked, so a second run is quick.
 ///
-/// Files may come and go meanwhile; then only another time, without such, makes it whole.
+/// If files change meanwhile, the folder is complete only after another run without changes.
 pub fn mirror(media: &Path, copy: &Path) -> io::Result<()> {
     let mut copies: HashMap<OsString, u64> = HashMap::new();
     for entry in fs::read_dir(copy)? {
@@ -43,7 +42,7 @@ pub fn mirror(media: &Path, copy: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// What there is in such a folder, of which nobody else knows.
+/// Counts the files in such a folder. No other task may use it.
 pub fn count(copy: &Path) -> io::Result<Media> {
     let mut media = Media::default();
     for entry in fs::read_dir(copy)? {
@@ -63,13 +62,13 @@ fn follow(path: &Path, original: &Metadata, to: &Path, present: bool) -> io::Res
     Ok(())
 }
 
-/// Where there are no links, files are copied, with their times.
+/// Where there are no hard links, files are copied with their times.
 fn is_same(copy: &Metadata, original: &Metadata) -> bool {
     let time = |file: &Metadata| (file.mtime(), file.mtime_nsec());
     copy.ino() == original.ino() || (copy.len(), time(copy)) == (original.len(), time(original))
 }
 
-/// Whoever fetches the copy as root takes from it only what is the server's own.
+/// Root fetches the copy later, and takes only files that the server's account owns.
 fn take(path: &Path, original: &Metadata, to: &Path) -> io::Result<()> {
     let is_ours = geteuid().is_root() || original.uid() == geteuid().as_raw();
     if is_ours && fs::hard_link(path, to).is_ok() {
@@ -81,7 +80,7 @@ fn take(path: &Path, original: &Metadata, to: &Path) -> io::Result<()> {
     copy.set_times(FileTimes::new().set_modified(original.modified()?))
 }
 
-/// In a folder that changes while it is listed, names vanish or come twice.
+/// If a folder changes while it is listed, names can be missing or appear twice.
 fn unless_changed<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     match result {
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::AlreadyExists) => {

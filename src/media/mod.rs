@@ -38,27 +38,27 @@ use mirror::mirror;
 
 pub use error::{Error, Refusal};
 
-/// A user's media, open. When an operation fails for a reason of ours, drop it and
-/// open it anew: opening settles what was interrupted.
+/// A user's open media. After a failure of the server, drop this and open it again: opening completes or drops an
+/// interrupted batch.
 pub struct MediaStore {
     conn: Connection,
     folders: Folders,
     disk: Disk,
-    /// When the folder had last changed when it was last [looked at](Self::look).
+    /// The folder's modification time at the last [`look`](Self::look).
     seen: Option<SystemTime>,
 }
 
-/// What there is of a user's media.
+/// The number and size of a user's media.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Media {
     /// How many files.
     pub files: u64,
-    /// Their sizes together.
+    /// The sum of their sizes.
     pub bytes: u64,
 }
 
 impl Media {
-    /// Counts another file.
+    /// Counts a file.
     pub fn add(&mut self, bytes: u64) {
         self.files += 1;
         self.bytes += bytes;
@@ -72,17 +72,17 @@ impl AddAssign for Media {
     }
 }
 
-/// What a batch from a device came to.
+/// The result of a batch from a device.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Taken {
-    /// The files that were sent.
+    /// The files that the device sent.
     pub files: Media,
-    /// How many others were removed.
+    /// How many other files were removed.
     pub removed: u64,
 }
 
 impl MediaStore {
-    /// Opens the media in a user's folder; a batch that was interrupted is settled first.
+    /// Opens the media in a user's folder, and completes or drops an interrupted batch.
     pub fn open(database: &Path, media: PathBuf, staging: PathBuf) -> Result<Self, Error> {
         let mut conn = database::open(database)?;
         work::watch(&mut conn)?;
@@ -101,7 +101,7 @@ impl MediaStore {
         })
     }
 
-    /// Lets uploads take no more of a disk than it allows.
+    /// Limits uploads to the space that this disk allows.
     #[must_use]
     pub fn within(self, disk: Disk) -> Self {
         Self { disk, ..self }
@@ -112,25 +112,23 @@ impl MediaStore {
         Ok(database::last_usn(&self.conn)?)
     }
 
-    /// What changed after a USN, of what is there: a client takes 25 files at a time, and
-    /// gives up at the first that is not.
+    /// The changes after a USN, without files that are missing here: a client asks for 25 files at a time, and gives up
+    /// at the first that is missing.
     pub fn changes_after(&mut self, usn: i32) -> Result<Vec<wire::Change>, Error> {
         self.look()?;
         Ok(database::changes_after(&self.conn, usn)?)
     }
 
-    /// How many files there are.
+    /// How many files exist.
     pub fn files(&mut self) -> Result<i64, Error> {
         self.look()?;
         Ok(database::files(&self.conn)?)
     }
 
-    /// Copies `media.db`, and brings a folder in line with the media, which is quick for
-    /// one that is [nearly so](mirror::mirror).
-    ///
+    /// Copies `media.db`, and updates a [mirror](mirror::mirror) of the media, which is quick if little has changed.
     /// # Errors
-    /// [`Error::Copy`] or [`Error::Io`]; [`Error::Absent`], lest a backup without media pass
-    /// for a good one.
+    /// [`Error::Copy`] or [`Error::Io`]; [`Error::Absent`], so that a backup without its media does not pass for a
+    /// complete one.
     pub fn copy_to(&mut self, database: &Path, folder: &Path) -> Result<(), Error> {
         self.look()?;
         copy_database(&self.conn, database)?;
@@ -142,11 +140,12 @@ impl MediaStore {
         Ok(database::bytes(&self.conn)?)
     }
 
-    /// Takes a client's batch of new, changed and removed files: all of it or nothing, and answers
-    /// what it was besides what the client is answered. What makes them more than `allowed` bytes is refused; to make them less is always possible.
+    /// Applies a client's batch of new, changed and removed files, all of it or nothing. Returns what was done and the
+    /// answer to the client. A batch that leads to more than `allowed` bytes is refused, unless it makes the media
+    /// smaller.
     ///
     /// # Errors
-    /// [`Error::Refused`] for a batch outside the limits; [`Error::OverQuota`]; else a failure of ours.
+    /// [`Error::Refused`] for a batch outside the limits; [`Error::OverQuota`]; otherwise a failure of the server.
     pub fn upload(
         &mut self,
         zip: impl Read + Seek,
@@ -193,7 +192,7 @@ impl MediaStore {
                     None => continue,
                 },
             };
-            // A name that comes twice ends as its last entry says.
+            // If a name appears twice, the last entry counts.
             changes.insert(name.clone(), change);
         }
         clash::check(&self.folders.media, &changes, |name| {
@@ -208,18 +207,17 @@ impl MediaStore {
         self.folders.settle(last_usn)?;
         drop(batch);
         if was_seen {
-            // By our own doing.
+            // This change of the folder was our own.
             self.seen = self.folders.changed()?;
         }
         Ok((wire::Uploaded(entries.len(), last_usn), taken))
     }
 
-    /// Packs the files asked for, or as many of them as make a fair answer, and tells what they
-    /// are; clients ask again for the rest.
-    ///
+    /// Packs the requested files, or the first of them up to the size of one answer, and returns their number and size.
+    /// Clients ask again for the rest.
     /// # Errors
-    /// [`Error::Missing`] for one that is not recorded, or is and has vanished from the
-    /// folder: such ones are forgotten, so that their loss does not spread.
+    /// [`Error::Missing`] for a file that is not recorded or has vanished from the folder. Entries of vanished files
+    /// are removed, so that their loss does not spread.
     pub fn download<W: Write + Seek>(
         &mut self,
         names: &[String],
@@ -266,7 +264,7 @@ impl MediaStore {
     }
 }
 
-/// Whether a file is there as recorded, as far as can be told without reading it.
+/// Whether a file is as recorded, as far as that is known without reading it.
 fn is_whole(path: &Path, entry: Entry) -> bool {
     path.metadata()
         .is_ok_and(|metadata| metadata.is_file() && metadata.len() == entry.size)

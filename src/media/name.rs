@@ -4,29 +4,29 @@ use std::{fmt, path::Path};
 
 use unicode_normalization::is_nfc;
 
-/// A name that may stand in the media folder.
+/// A valid name in the media folder.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MediaName(String);
 
-/// Why a name may not.
+/// Why a name is invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
 pub enum NameError {
-    /// Would be the folder itself.
+    /// Would mean the folder itself.
     #[error("a media file has an empty name")]
     Empty,
-    /// No file system takes it.
+    /// Longer than file systems allow.
     #[error("a media file's name is longer than 255 bytes")]
     Long,
-    /// Would lie outside the folder, or be no file.
+    /// Would lead outside the folder, or not name a file.
     #[error("a media file's name contains `/` or NUL, or is `.` or `..`")]
     Unsafe,
-    /// The same name would come in two spellings from different systems.
+    /// Different systems would store the same name in two spellings.
     #[error("a media file's name is not in Unicode NFC; Tools > Check Media in Anki corrects it")]
     NotNfc,
 }
 
 impl MediaName {
-    /// Checks a name that came from a client.
+    /// Checks a name from a client.
     pub fn new(name: String) -> Result<Self, NameError> {
         if name.is_empty() {
             Err(NameError::Empty)

@@ -30,7 +30,7 @@ impl Folder {
     }
 }
 
-/// A zip whose files and list are given apart, so that they can disagree.
+/// A zip with separate files and list, so that they can differ.
 fn zip_of(files: &[(&str, &[u8])], list: &str) -> Cursor<Vec<u8>> {
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
     for (name, content) in files {
@@ -82,7 +82,7 @@ fn sending_a_file_again_restores_it_when_it_has_vanished() {
     let mut store = folder.open();
     put(&mut store, "a", b"content");
     fs::remove_file(folder.path("media/a")).unwrap();
-    // For devices it is new: they were told that it is not there.
+    // The devices learned that the file is gone, so it is new to them.
     assert_eq!(put(&mut store, "a", b"content"), wire::Uploaded(1, 2));
     assert_eq!(fs::read(folder.path("media/a")).unwrap(), b"content");
 }
@@ -232,7 +232,7 @@ fn what_is_over_the_quota_is_refused_whole_unless_it_makes_less() {
     let mut store = folder.open();
     assert_eq!(store.bytes().unwrap(), 120);
     assert!(!folder.path("media/c").exists());
-    // Over already, as after lowering it.
+    // Over the quota already, as after the quota was lowered.
     store.upload(zip_of(&[], r#"[["a",null]]"#), 1, 10).unwrap();
     store.upload(more(), 1, 90).unwrap();
     assert_eq!(store.bytes().unwrap(), 90);
@@ -290,7 +290,7 @@ fn what_has_failed_leaves_nothing_staged_whatever_it_was() {
         let mut zip = zip_of(&[("0", real)], r#"[["a","0"]]"#).into_inner();
         let length = u32::try_from(real.len()).unwrap().to_le_bytes();
         let smaller = u32::try_from(declared.len()).unwrap().to_le_bytes();
-        // In the head of the file, and in the list at the end.
+        // In the file's head, and in the list at the end.
         for at in (0..zip.len() - 4).rev() {
             if zip[at..at + 4] == length {
                 zip[at..at + 4].copy_from_slice(&smaller);

@@ -1,26 +1,25 @@
-//! Files that have gone from the media folder by other hands.
+//! Files that another program has removed from the media folder.
 
 use std::{collections::BTreeSet, fs, io, path::Path};
 
 use super::{Error, MediaStore, database, examine::recorded};
 use crate::files::if_there;
 
-/// When none of at least so many files is there, their disk is missing rather than they:
-/// nobody removes all of them by hand, while a single one may well be all there is.
+/// If none of at least this many files exists, their disk is probably not mounted. A user can have
+/// a single file and remove it by hand, but hardly all of many.
 const MANY: usize = 10;
-/// How many names a line in the log has.
+/// How many names a log line contains.
 const SHOWN: usize = 5;
 
 impl MediaStore {
-    /// Forgets the files that have vanished from the folder, without a trace, so that their
-    /// loss does not spread, and a device that has them sends them again. Costs a listing of
-    /// the folder when that has changed since the last time, and next to nothing otherwise.
-    ///
+    /// Removes the entries of files that have vanished from the folder, so that their loss does not
+    /// spread, and a device that has them sends them again. Lists the folder only if it has changed
+    /// since the last time.
     /// # Errors
-    /// [`Error::Absent`] when all of them are gone, as when a disk is not mounted: nothing is
-    /// forgotten then. [`Error::Database`] or [`Error::Io`].
+    /// [`Error::Absent`] if all of them are missing, as when a disk is not mounted: no entry is
+    /// removed then. [`Error::Database`] or [`Error::Io`].
     pub(super) fn look(&mut self) -> Result<(), Error> {
-        // Before the listing, so that what changes meanwhile is seen the next time.
+        // Read before the listing, so that the next call sees changes that happen meanwhile.
         let changed = self.folders.changed()?;
         if changed.is_some() && changed == self.seen {
             return Ok(());
@@ -67,7 +66,7 @@ fn cross_off(folder: &Path, names: &mut BTreeSet<String>) -> io::Result<()> {
         let Some(name) = name.to_str().filter(|name| names.contains(*name)) else {
             continue;
         };
-        // The listing tells it for nearly all of them, without a look at the file.
+        // For nearly all files, the listing shows the type without another system call.
         if entry.file_type()?.is_file() || entry.path().is_file() {
             names.remove(name);
         }

@@ -1,4 +1,4 @@
-//! The metrics over HTTP, on a socket that systemd passes for them alone.
+//! Serves the metrics over HTTP, on a socket of their own that systemd passes.
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
@@ -17,11 +17,12 @@ use super::text;
 use crate::{control::Operator, listener::Listener};
 
 const FORMAT: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-/// Connections at a time; others wait.
+/// Connections at a time; further ones wait.
 const CONNECTIONS: usize = 4;
-/// For the head of a request, and between two of them.
+/// How long the head of a request may take, and the pause between two requests.
 const PATIENCE: Duration = Duration::from_secs(90);
-/// After a connection could not be accepted, such as for want of descriptors.
+/// The pause after a connection could not be accepted, for example because no file descriptors are
+/// left.
 const BACK_OFF: Duration = Duration::from_millis(500);
 
 /// Answers until dropped.
@@ -60,7 +61,7 @@ async fn answer(
     let is_known = ["/", "/metrics"].contains(&request.uri().path());
     let status = match (request.method() == Method::GET, is_known) {
         (true, true) => {
-            // A server that is watched does not end for want of work.
+            // While metrics are collected, the server does not end for lack of work.
             let _counted = operator.connected();
             match text(operator.status().await) {
                 Ok(text) => {

@@ -1,8 +1,8 @@
-//! The account that the server becomes when it is started as root.
+//! The account that the server switches to when it is started as root.
 //!
-//! Without `run_as` and `--allow-root` it is the account that `SYNC_BASE` belongs to. If that is
-//! root, or the folder is missing, it is `anki-syncd` or else `nobody`, to whom root then gives
-//! the folder. So nobody but root may be able to put another folder in its place.
+//! Without `run_as` and `--allow-root` this is the owner of `SYNC_BASE`. If root owns it, or it is
+//! missing, it is `anki-syncd` or else `nobody`, and root gives the folder to that account. So only
+//! root may be able to put another folder in its place.
 
 use std::{
     fs, io,
@@ -15,49 +15,49 @@ use nix::{
     unistd::{Gid, Uid, User},
 };
 
-/// The account that the packages make.
+/// The account that the packages create.
 const OWN: &str = "anki-syncd";
 const NOBODY: &str = "nobody";
-/// Its number where a container has no list of accounts.
+/// Its number, for containers without a list of accounts.
 const NOBODYS_ID: u32 = 65_534;
 const ROOT: u32 = 0;
-/// As the kernel does, so that links in a circle come to an end.
+/// The same limit as the kernel's, which ends circular links.
 const MOST_LINKS: u32 = 40;
 
-/// An account to become.
+/// An account to switch to.
 #[derive(Debug)]
 pub struct Account {
-    /// Its name, or else its number.
+    /// Its name, or its number if it has none.
     pub name: String,
     /// Its number.
     pub uid: Uid,
     /// Its group.
     pub gid: Gid,
-    /// Whether it keeps the further groups that the system lists it in. The owner of a folder may
-    /// be a person, with groups that can do more than a server should, such as `docker`.
+    /// Whether it keeps its additional groups. The owner of a folder may be a person in a group
+    /// that can do more than a server should, such as `docker`.
     pub has_groups: bool,
-    /// Who chose it.
+    /// How it was chosen.
     pub choice: Choice,
 }
 
-/// Who chose an account.
+/// How an account was chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Choice {
     /// `run_as`.
     Named,
-    /// The folder's owner. What root has in that folder stays root's.
+    /// The folder's owner. Files of root's in the folder stay root's.
     Owner,
-    /// Nobody.
+    /// The default.
     Default,
 }
 
 /// Why the rights cannot be given up.
 #[derive(Debug, thiserror::Error)]
 pub enum PrivilegeError {
-    /// No such account.
+    /// There is no such account.
     #[error("run_as: there is no account {0:?} on this machine")]
     Unknown(String),
-    /// Root would give away a folder that somebody else can exchange.
+    /// Root would give away a folder that another account can replace.
     #[error(
         "started as root, but {} belongs to the account with the number {owner}, which could replace SYNC_BASE ({}): give SYNC_BASE to the account that is to run the server (chown), set `run_as` in the configuration file to that account, or pass --allow-root",
         part.display(),
@@ -66,12 +66,12 @@ pub enum PrivilegeError {
     Exposed {
         /// The folder.
         base: PathBuf,
-        /// What is not root's on the way to it.
+        /// The part of the path that root does not own.
         part: PathBuf,
-        /// Whose it is.
+        /// Its owner.
         owner: u32,
     },
-    /// The account cannot get there.
+    /// The account cannot enter the folder.
     #[error(
         "started as root, but the account {account} cannot enter {}, and so cannot reach SYNC_BASE ({}): set SYNC_BASE to another folder, such as /var/lib/anki-syncd, or pass --allow-root",
         part.display(),
@@ -80,22 +80,22 @@ pub enum PrivilegeError {
     Closed {
         /// The folder.
         base: PathBuf,
-        /// What is closed on the way to it.
+        /// The part of the path that is closed.
         part: PathBuf,
-        /// To whom.
+        /// The account.
         account: String,
     },
-    /// The system refuses.
+    /// The system refused.
     #[error(
         "cannot give up root's rights: {0}. Start the server as an ordinary user, or pass --allow-root"
     )]
     System(#[from] Errno),
-    /// The system says that it did it, but did not.
+    /// The system reported success, but the rights are still there.
     #[error(
         "the server still has root's rights after giving them up: set `run_as` to an account other than root"
     )]
     Kept,
-    /// The folder, or the process, cannot be looked at.
+    /// The folder or the process cannot be examined.
     #[error("cannot give up root's rights: {0}")]
     Io(#[from] io::Error),
 }
@@ -121,7 +121,7 @@ impl Account {
         }
     }
 
-    /// What to log of it.
+    /// The log line about the choice.
     pub fn describe(&self, base: &Path) -> String {
         let (name, base) = (&self.name, base.display());
         match self.choice {
@@ -136,7 +136,7 @@ impl Account {
     }
 }
 
-/// The account to become, if started as root. Nothing is changed yet.
+/// The account to switch to, if started as root. Nothing is changed yet.
 pub fn choose(
     run_as: Option<&str>,
     allow_root: bool,
@@ -166,7 +166,7 @@ fn unnamed(base: &Path) -> Result<Account, PrivilegeError> {
     }
 }
 
-/// The folder, or the one in which it is to be made.
+/// The folder, or the nearest existing one above it.
 fn nearest(base: &Path) -> Result<&Path, PrivilegeError> {
     for folder in base.ancestors() {
         match fs::symlink_metadata(folder) {
@@ -187,8 +187,8 @@ fn default() -> Result<Account, PrivilegeError> {
     Ok(Account::unlisted(NOBODYS_ID, NOBODYS_ID, Choice::Default))
 }
 
-/// In a container, the owner of a folder from outside is rarely listed. Root's group is no more
-/// kept than root.
+/// In a container, the owner of a folder from outside usually has no entry. Root's group is given
+/// up like root itself.
 fn owner(uid: u32, gid: u32) -> Result<Account, PrivilegeError> {
     let listed = User::from_uid(Uid::from_raw(uid))?;
     let group = if gid == ROOT { uid } else { gid };
@@ -198,8 +198,8 @@ fn owner(uid: u32, gid: u32) -> Result<Account, PrivilegeError> {
     ))
 }
 
-/// Everything on the way to the folder, also through links, has to be root's, lest somebody put
-/// another one in its place while it is given away; and the account has to be let through.
+/// Root must own every part of the path, including the targets of links: otherwise another account
+/// could replace the folder while it is given away. And the account must be able to enter it.
 fn check_way(base: &Path, way: &Path, account: &Account, links: u32) -> Result<(), PrivilegeError> {
     for part in way.ancestors() {
         let found = fs::symlink_metadata(part).map_err(|source| failed(part, &source))?;
@@ -228,7 +228,7 @@ fn check_way(base: &Path, way: &Path, account: &Account, links: u32) -> Result<(
     Ok(())
 }
 
-/// Of a folder that is root's.
+/// For a folder that root owns.
 fn lets_through(folder: &fs::Metadata, account: &Account) -> bool {
     let bit = if folder.gid() == account.gid.as_raw() {
         0o010

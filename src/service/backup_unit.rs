@@ -1,4 +1,4 @@
-//! The units of the nightly backup, as systemd knows them, for commands that run outside of them.
+//! The units of the nightly backup, for commands outside of them.
 
 use std::path::PathBuf;
 
@@ -7,23 +7,23 @@ use super::systemctl::{settings, systemctl, words};
 const BACKUP: &str = "anki-syncd-backup.service";
 const TIMER: &str = "anki-syncd-backup.timer";
 
-/// The units that make a backup every night.
+/// The units of the nightly backup.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct BackupUnit {
     /// Why the last backup failed, if it did.
     pub failure: Option<String>,
     /// Whether its timer is on.
     pub is_enabled: bool,
-    /// Whether its command takes folder and number from the settings.
+    /// Whether its command takes the folder and the number from the settings.
     pub goes_by_settings: bool,
-    /// Where it may write.
+    /// The folders that it may write to.
     pub writable: Vec<PathBuf>,
     /// When it starts, as in `*-*-* 03:30:00`.
     pub times: Vec<String>,
 }
 
 impl BackupUnit {
-    /// Asks systemd; none where there is no such unit.
+    /// Asks systemd; none if there is no such unit.
     pub fn ask() -> Option<Self> {
         let properties = "LoadState,ActiveState,StatusText,ExecStart,ReadWritePaths";
         let service = systemctl(&["show", "--property", properties, BACKUP])?;
@@ -32,7 +32,7 @@ impl BackupUnit {
         Self::parse(&service, &timer)
     }
 
-    /// Why the last backup failed, if it did, and nothing else.
+    /// Only why the last backup failed, if it did.
     pub fn ask_failure() -> Option<String> {
         let properties = "ActiveState,StatusText";
         failure(&systemctl(&["show", "--property", properties, BACKUP])?)

@@ -1,6 +1,6 @@
-//! Exit statuses, as `sysexits.h` has them.
+//! The exit statuses, as in `sysexits.h`.
 
-/// The statuses that this program ends with.
+/// The exit statuses of this program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
     /// All is well.
@@ -9,7 +9,7 @@ pub enum Exit {
     Problems = 1,
     /// The command line is wrong.
     Usage = 64,
-    /// Nobody answers, or the address is taken.
+    /// The server does not answer, or its address is in use.
     Unavailable = 69,
     /// A file or folder cannot be created or written.
     CannotCreate = 73,

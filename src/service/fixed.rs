@@ -1,14 +1,13 @@
-//! The settings that stay as they were at the start, whatever a reload reads, and what to say
-//! about those that were changed.
+//! The settings that a reload does not change, and the warnings about changes of them.
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use super::{listeners::is_same, socket_unit::ANOTHER_PORT, sockets::resolve};
 use crate::config::Settings;
 
-/// The settings of the start that count until the end.
+/// The settings that stay until the server ends.
 pub struct Fixed {
-    /// Where systemd has us listen; none when the settings say where.
+    /// Where systemd listens for us; none if the settings name the address.
     passed: Option<Vec<String>>,
     base: PathBuf,
     address: (String, u16),
@@ -19,7 +18,7 @@ pub struct Fixed {
 }
 
 impl Fixed {
-    /// Of a server with these settings, and sockets at these places if systemd passes them.
+    /// For a server with these settings, and sockets at these places if systemd passes them.
     pub fn new(settings: &Settings, passed: Option<Vec<String>>) -> Self {
         Self {
             passed,
@@ -32,7 +31,7 @@ impl Fixed {
         }
     }
 
-    /// What is different in these settings and does not count, a sentence each.
+    /// The changed settings that have no effect, one sentence each.
     pub fn remarks(&self, now: &Settings) -> Vec<String> {
         let address = (now.host.clone(), now.port);
         let changed = [
@@ -60,7 +59,7 @@ impl Fixed {
     }
 }
 
-/// That the settings name another address than those at which systemd listens.
+/// A warning if the settings name another address than systemd listens at.
 pub fn ignored_address(settings: &Settings, places: &[String]) -> Option<String> {
     if settings.address_given_by.is_empty() || places.is_empty() {
         return None;

@@ -1,4 +1,4 @@
-//! Who listens on this machine, as the kernel shows it.
+//! The listening sockets on this machine, as the kernel lists them.
 
 use std::{net::SocketAddr, path::Path};
 
@@ -10,9 +10,9 @@ use procfs::{
 /// The process that listens for its services.
 pub const SYSTEMD: i32 = 1;
 
-/// The TCP sockets that listen, each with its number in the kernel.
+/// The listening TCP sockets, with their numbers in the kernel.
 pub fn listening() -> Vec<(SocketAddr, u64)> {
-    // Without IPv6 there is no such table.
+    // Without IPv6, the second table does not exist.
     let tables = [tcp(), tcp6()];
     let entries = tables.into_iter().flat_map(Result::unwrap_or_default);
     entries
@@ -21,8 +21,8 @@ pub fn listening() -> Vec<(SocketAddr, u64)> {
         .collect()
 }
 
-/// Whether somebody listens at a place, as systemd writes it: an address or a path. One that is
-/// neither is taken to be listened at.
+/// Whether a process listens at a place as systemd writes it: an address or a path. Anything else
+/// counts as listened at.
 pub fn is_listened_at(place: &str) -> bool {
     if let Ok(wanted) = place.parse::<SocketAddr>() {
         return listening()
@@ -38,14 +38,14 @@ pub fn is_listened_at(place: &str) -> bool {
     !place.starts_with('/') || is_bound(Path::new(place))
 }
 
-/// Whether both addresses are the same, where every IPv4 and every IPv6 address are one: on a
-/// machine without IPv6, `[::]` becomes `0.0.0.0`.
+/// Whether both addresses are the same. `[::]` and `0.0.0.0` count as equal: on a machine without
+/// IPv6, the former becomes the latter.
 pub fn is_same(one: SocketAddr, other: SocketAddr) -> bool {
     let are_unspecified = one.ip().is_unspecified() && other.ip().is_unspecified();
     one.port() == other.port() && (are_unspecified || one.ip() == other.ip())
 }
 
-/// Who listens on that port, such as `nginx (process 812)`; none if nobody does.
+/// The processes that listen on this port, such as `nginx (process 812)`; none if there are none.
 pub fn holder(port: u16) -> Option<String> {
     let listening = listening();
     let sockets: Vec<_> = listening
@@ -56,7 +56,7 @@ pub fn holder(port: u16) -> Option<String> {
     if sockets.is_empty() {
         return None;
     }
-    // systemd holds the sockets of its services, too.
+    // systemd holds the sockets of its services as well.
     let mut holders = processes_with(&sockets);
     holders.sort_by_key(|(process, _)| (*process == SYSTEMD, *process));
     Some(match holders.first() {
@@ -72,7 +72,7 @@ fn processes_with(sockets: &[u64]) -> Vec<(i32, String)> {
     let Ok(processes) = all_processes() else {
         return Vec::new();
     };
-    // Of what has ended meanwhile, or is another user's, nothing is known.
+    // Skips processes that have ended, or that belong to another user.
     let processes = processes.flatten().filter(|process| {
         process.fd().is_ok_and(|mut files| {
             files.any(|file| {

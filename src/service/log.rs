@@ -13,15 +13,15 @@ use tracing_subscriber::{
 
 use super::manager;
 
-/// Fields are named `ANKI_USER`, `ANKI_DEVICE` and so on.
+/// The prefix of fields: `ANKI_USER`, `ANKI_DEVICE` and so on.
 const PREFIX: &str = "ANKI";
 const IDENTIFIER: &str = "anki-syncd";
-/// What is logged unless `RUST_LOG` says otherwise: what a person needs.
+/// The level unless `RUST_LOG` sets another one.
 const DEFAULT: &str = "info";
-/// How the targets of our own entries begin.
+/// The prefix of our own targets.
 const OURS: &str = env!("CARGO_CRATE_NAME");
 
-/// Starts logging. `RUST_LOG` chooses what is logged.
+/// Starts logging, at the level of `RUST_LOG`.
 pub fn init() {
     let wanted = env::var_os("RUST_LOG").unwrap_or_default();
     let wanted = wanted.to_string_lossy();
@@ -56,7 +56,7 @@ pub fn init() {
     }
 }
 
-/// What is logged, and the word because of which that is not what was asked for.
+/// The filter, and the word in `RUST_LOG` that made it fall back to the default.
 fn filter(wanted: &str) -> (EnvFilter, Option<&str>) {
     let by_default = || EnvFilter::new(DEFAULT);
     match (unknown(wanted), EnvFilter::try_new(wanted)) {
@@ -67,9 +67,9 @@ fn filter(wanted: &str) -> (EnvFilter, Option<&str>) {
     }
 }
 
-/// The filter takes any word for the name of a part of the program, and logs nothing of the others:
-/// `RUST_LOG=verbose` would hide every error. Other parts than ours are meant only beside a level
-/// for ours, as in `info,hyper=debug`.
+/// The filter takes any unknown word for the name of a module, and logs nothing else:
+/// `RUST_LOG=verbose` would hide every error. Other modules only make sense beside a level for
+/// ours, as in `info,hyper=debug`.
 fn unknown(wanted: &str) -> Option<&str> {
     let is_level = |text: &str| text.parse::<LevelFilter>().is_ok();
     let level = |word: &str| word.split_once('=').map(|(_, level)| is_level(level));
@@ -79,7 +79,7 @@ fn unknown(wanted: &str) -> Option<&str> {
         let is_part = rest.is_some_and(|rest| rest.is_empty() || rest.starts_with("::"));
         is_level(word) || is_part && level(word) != Some(false)
     };
-    // A filter by spans has commas of its own, and is no slip.
+    // A filter by spans contains commas, and is not a mistake.
     if wanted.contains('[') {
         return None;
     }
@@ -88,17 +88,17 @@ fn unknown(wanted: &str) -> Option<&str> {
     words.find(|word| !(is_ours(word) || has_ours && level(word) == Some(true)))
 }
 
-/// What a command fails with.
+/// Prints why a command fails.
 pub fn error(text: &str) {
     say("<3>", "anki-syncd: ", text);
 }
 
-/// What a command warns of.
+/// Prints a warning of a command.
 pub fn warning(text: &str) {
     say("<4>", "anki-syncd: warning: ", text);
 }
 
-/// The journal knows who speaks, and takes the priority of each line from its beginning.
+/// In the journal, a prefix sets the priority of each line, and the name of the program is known.
 fn say(priority: &str, begin: &str, text: &str) {
     if is_journal() {
         text.lines().for_each(|line| eprintln!("{priority}{line}"));
@@ -107,7 +107,7 @@ fn say(priority: &str, begin: &str, text: &str) {
     }
 }
 
-/// Whether standard error goes to the journal, and not to a file or pipe that a parent put there.
+/// Whether standard error is the journal, and not a file or pipe of the parent process.
 pub fn is_journal() -> bool {
     let Some(stream) = manager::journal_stream() else {
         return false;

@@ -1,5 +1,5 @@
-//! Everything that knows systemd or the process: sockets, notifications, watchdog, log,
-//! signals, reload, rest, privileges, sandbox and exit status.
+//! Everything that knows systemd or the process: sockets, notifications, watchdog, log, signals,
+//! reload, idle exit, privileges, sandbox and exit status.
 
 pub mod account;
 pub mod backup_unit;

@@ -1,34 +1,36 @@
-//! What systemd is told, when it listens; otherwise nothing happens.
+//! `sd_notify` messages. Outside systemd they do nothing.
 
 use std::time::Duration;
 
 use sd_notify::NotifyState;
 
-/// How the line begins that `systemctl status` keeps showing of a daemon that did not start.
+/// The beginning of the status line of a daemon that did not start. `systemctl status` keeps
+/// showing it.
 pub const CANNOT_START: &str = "Cannot start: ";
 
-/// The daemon is about to end without having started. systemd keeps the reason until the next
-/// start, where `systemctl status` and the operator's commands find it.
+/// Reports that the daemon ends without having started. systemd keeps the reason until the next
+/// start, for `systemctl status` and the operator's commands.
 pub fn cannot_start(reason: &str) {
     failed(&format!("{CANNOT_START}{reason}"));
 }
 
-/// A command that systemd started is about to fail; it keeps the reason as above.
+/// Reports that a command of a unit fails. systemd keeps the reason in the same way.
 pub fn failed(reason: &str) {
     status(&reason.replace('\n', "; "));
 }
 
-/// The daemon can answer.
+/// Reports that the daemon is ready.
 pub fn ready() {
     send(&[NotifyState::Ready]);
 }
 
-/// The daemon is about to end.
+/// Reports that the daemon is about to end.
 pub fn stopping() {
     send(&[NotifyState::Stopping]);
 }
 
-/// Settings are being read again; [`ready`] ends that. Newer systemd wants the time with it.
+/// Reports that the settings are being read again, until the next [`ready`]. Newer systemd requires
+/// the time.
 pub fn reloading() {
     match NotifyState::monotonic_usec_now() {
         Ok(now) => send(&[NotifyState::Reloading, now]),
@@ -36,23 +38,23 @@ pub fn reloading() {
     }
 }
 
-/// The line that `systemctl status` shows.
+/// Sets the line that `systemctl status` shows.
 pub fn status(sentence: &str) {
     send(&[NotifyState::Status(sentence)]);
 }
 
-/// The daemon is alive.
+/// Reports that the daemon is alive.
 pub fn alive() {
     send(&[NotifyState::Watchdog]);
 }
 
-/// Starting or stopping takes this much longer.
+/// Asks for more time to start or stop.
 pub fn extend_timeout(by: Duration) {
     let usec = u32::try_from(by.as_micros()).unwrap_or(u32::MAX);
     send(&[NotifyState::ExtendTimeoutUsec(usec)]);
 }
 
-/// How often systemd wants to hear that the daemon is alive.
+/// The watchdog's time-out, if the unit has one.
 pub fn watchdog() -> Option<Duration> {
     sd_notify::watchdog_enabled()
 }

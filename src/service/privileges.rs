@@ -1,4 +1,4 @@
-//! Root's rights, which the daemon gives up for good before it serves anybody.
+//! Gives up root's rights for good, before any client is served.
 
 use std::{ffi::CString, fs, io};
 
@@ -9,9 +9,8 @@ use nix::{
 
 use super::account::{Account, PrivilegeError};
 
-/// Becomes that account: groups, group, user, and with them all capabilities. To be called
-/// before there are threads.
-/// Fails also when anything is left of root's rights.
+/// Switches to the account: groups, group, user, and with them all capabilities. Call this before
+/// there are threads. Fails also if any of root's rights are left.
 pub fn drop_to(account: &Account) -> Result<(), PrivilegeError> {
     let (uid, gid) = (account.uid, account.gid);
     if account.has_groups {

@@ -1,4 +1,4 @@
-//! Settings that are read again while the server runs.
+//! Reads the settings again while the server runs.
 
 use std::{
     fs,
@@ -16,25 +16,25 @@ use crate::{
     state::Server,
 };
 
-/// Logs what works, but is probably not meant, and who is kept out by a mistake.
+/// Logs settings that are probably a mistake, and users that are shut out by a mistake.
 pub fn log_warnings(warnings: &[String]) {
     for warning in warnings {
         tracing::warn!("{warning}");
     }
 }
 
-/// Reads the settings again from where they came from.
+/// Reads the settings again from their sources.
 pub struct Reloader {
     server: Arc<Server>,
     sources: Mutex<Sources>,
     fixed: Fixed,
     warnings: StdMutex<Vec<String>>,
-    /// As it was when it was last read, successfully or not.
+    /// The file when it was last read, successfully or not.
     users_file: StdMutex<Option<(PathBuf, Option<Stamp>)>>,
 }
 
 impl Reloader {
-    /// For a server whose settings came from there, with these warnings and lists of users.
+    /// For a server whose settings came from these sources, with these warnings and lists of users.
     pub fn new(
         server: Arc<Server>,
         sources: Sources,
@@ -51,29 +51,28 @@ impl Reloader {
         }
     }
 
-    /// What in the settings in force is probably not meant.
+    /// The warnings about the present settings.
     pub fn warnings(&self) -> Vec<String> {
         let warnings = self.warnings.lock();
         warnings.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The users file, if there is one, as it was when it was last read.
+    /// The users file, if there is one, with its stamp when it was last read.
     pub fn users_file(&self) -> Option<(PathBuf, Option<Stamp>)> {
         let users_file = self.users_file.lock();
         users_file.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Takes over users and policy, if all settings are valid; where to listen and where the
-    /// data are stays as it was at the start.
-    /// Whatever is wrong with them is logged as well, and all stays as it was.
+    /// Takes over users and policy, if all settings are valid. The address and the data folder stay
+    /// as they were at the start. After a mistake, which is also logged, nothing changes.
     pub async fn reload(&self) -> Result<(), Problems> {
         let sources = self.sources.lock().await;
         self.apply(&sources).await
     }
 
-    /// The same, with this text in place of the credential that lists the users, now and at
-    /// every later reload: systemd passes a new one only to a new process.
-    /// Refused when this server takes its users from elsewhere.
+    /// The same, with this text instead of the credential that lists the users, now and at every
+    /// later reload: systemd passes a new credential only to a new process. Refused if this server
+    /// takes its users from elsewhere.
     pub async fn replace_users(&self, text: String) -> Result<(), Problems> {
         let mut sources = self.sources.lock().await;
         let present = sources.clone();
@@ -111,7 +110,7 @@ impl Reloader {
             Ok(loaded) => loaded?,
             Err(panicked) => return Err(problem(&panicked)),
         };
-        // The data first: whoever logs in by a new name has to find them.
+        // The data move first, so that a login with the new name finds them.
         let renamed = self.move_data(&settings).await?;
         self.adopt(settings, &renamed);
         self.remember().await;
@@ -139,7 +138,7 @@ impl Reloader {
         let accounts = &self.server.accounts;
         let able = settings.users.able.keys();
         let come_back = able.filter(|user| !accounts.contains(user));
-        // Whoever was kept out by a mistake is nobody new.
+        // A user who was shut out by a mistake is not new.
         let is_new = |user: &_| accounts.standing(user) == Standing::Stranger;
         self.server.vaults.welcome(come_back, is_new);
         for change in accounts.replace(settings.users, renamed) {
@@ -151,7 +150,8 @@ impl Reloader {
         );
     }
 
-    /// Before it is read: what changes while it is read is then seen as a change.
+    /// The stamp is taken before the file is read, so that a change during the read is noticed
+    /// later.
     async fn look_at_users_file(&self) {
         let Some((path, _)) = self.users_file() else {
             return;
@@ -168,7 +168,7 @@ impl Reloader {
         }
     }
 
-    /// Who has been served; after the data have moved.
+    /// Records the users who have been served. Call this after the data have moved.
     async fn remember(&self) {
         let server = Arc::clone(&self.server);
         let remembered = spawn_blocking(move || {
@@ -213,12 +213,12 @@ fn users_file(lists: &UserLists) -> Option<(PathBuf, Option<Stamp>)> {
     Some((path, stamp))
 }
 
-/// None if there is no such file, or it cannot be seen from here.
+/// None if there is no such file, or the server cannot see it.
 pub(super) fn stamp(path: &Path) -> Option<Stamp> {
     fs::metadata(path).ok().as_ref().map(Stamp::of)
 }
 
-/// Why a list of users in place of the credential would change nothing.
+/// Why a list in place of the credential would have no effect.
 fn elsewhere(sources: &Sources) -> Option<&'static str> {
     let settings = Settings::load(sources).ok()?;
     if settings.user_lists.from_environment {

@@ -1,5 +1,5 @@
-//! When to end: a daemon that was started by a connection ends when there is nothing to
-//! do, and one that is told to stop waits until nothing is under way.
+//! When to end: a daemon that a connection has started ends after a while without work. A daemon
+//! that has to stop first finishes what is under way.
 
 use std::{pin::pin, time::Duration};
 
@@ -8,28 +8,30 @@ use tokio::time::{Instant, sleep, timeout};
 use super::notify;
 use crate::state::Server;
 
-/// Below the unit's `TimeoutStopSec=`.
+/// The longest wait, below the unit's `TimeoutStopSec=`.
 const LONGEST_DRAIN: Duration = Duration::from_secs(75);
-/// Between two requests of one client, whose connection is not to be closed under it.
+/// The pause that is expected between two requests of one client. Its connection must not be closed
+/// in between.
 const LULL: Duration = Duration::from_secs(2);
-/// For the requests that are left after that: still within what systemd was asked for last.
+/// For the requests that are still left after that. It fits into the time that systemd was last
+/// asked for.
 pub const PARTING: Duration = Duration::from_secs(60);
-/// For closing databases, when nothing is under way any more that can be interrupted. What is
-/// not closed by then is as after a crash, of which nothing is lost.
+/// For closing the databases, when nothing that can be interrupted is left. A database that is not
+/// closed by then is in the state after a crash, in which nothing is lost.
 const LONGEST_CLOSING: Duration = Duration::from_secs(30);
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
-/// How much longer systemd is asked to wait while work goes on, and how often.
+/// How much more time systemd is asked for while work goes on, and how often.
 const EXTENSION: Duration = Duration::from_secs(60);
 const ASK_AGAIN: Duration = Duration::from_secs(10);
 
-/// Asks systemd to wait for work that takes long, before the daemon is ready.
+/// Asks systemd for more time during long work before the daemon is ready.
 #[derive(Default)]
 pub struct Patience {
     asked: Option<std::time::Instant>,
 }
 
 impl Patience {
-    /// To be called again and again while the work goes on.
+    /// Call this repeatedly during the work.
     pub fn working(&mut self) {
         if self.asked.is_none_or(|asked| asked.elapsed() >= ASK_AGAIN) {
             notify::extend_timeout(EXTENSION);
@@ -38,7 +40,7 @@ impl Patience {
     }
 }
 
-/// Waits until nothing has been going on for this long.
+/// Waits until there was no work for this long.
 pub async fn until_idle(server: &Server, idle: Duration) {
     let mut since = Instant::now();
     while since.elapsed() < idle {
@@ -49,9 +51,9 @@ pub async fn until_idle(server: &Server, idle: Duration) {
     }
 }
 
-/// Waits for a moment without a request or conversation under way; a longer one while clients
-/// are connected, who may be about to send the next request. Until then everything is served
-/// as ever, since a conversation may go on over a new connection.
+/// Waits for a moment without a request or conversation under way. The moment must be longer while
+/// clients are connected, since they may be about to send the next request. Until then everything
+/// is served as usual, since a conversation may continue over a new connection.
 pub async fn until_quiet(server: &Server) {
     let began = Instant::now();
     let mut since = began;
@@ -66,7 +68,8 @@ pub async fn until_quiet(server: &Server) {
     }
 }
 
-/// Waits for work on data, for which systemd is asked to wait as well; tells whether it ended.
+/// Waits for work on data, and asks systemd for more time meanwhile. Returns whether the work
+/// ended.
 pub async fn patiently(work: impl Future<Output = ()>) -> bool {
     asking(work, || notify::extend_timeout(EXTENSION)).await
 }

@@ -1,4 +1,4 @@
-//! Confines writing to `SYNC_BASE` where the kernel can, also outside systemd.
+//! Restricts writing to `SYNC_BASE` if the kernel supports it, also outside systemd.
 
 use std::path::Path;
 
@@ -7,11 +7,11 @@ use landlock::{
     RulesetCreatedAttr, RulesetError, RulesetStatus,
 };
 
-/// The newest set of rights that is asked for; an older kernel enforces what it knows.
+/// The newest version of Landlock that is used; an older kernel enforces what it supports.
 const ABI_WANTED: ABI = ABI::V5;
 
-/// Forbids the process to change anything outside the folder. To be called before there are threads.
-/// Fails when the folder cannot be opened, or a kernel that knows Landlock refuses.
+/// Forbids the process to change anything outside the folder. Call this before there are threads.
+/// Fails if the folder cannot be opened, or a kernel with Landlock refuses.
 pub fn confine(base: &Path) -> Result<(), Box<dyn std::error::Error>> {
     let status = restrict(base)?;
     match status {

@@ -1,4 +1,4 @@
-//! The signals that the daemon heeds.
+//! The signals that the daemon handles.
 
 use std::io;
 
@@ -12,7 +12,7 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Begins to heed them.
+    /// Starts handling them.
     pub fn listen() -> io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
@@ -21,8 +21,8 @@ impl Signals {
         })
     }
 
-    /// Waits for one that ends the daemon, and tells which; calls `reload` at each one that
-    /// asks for the settings to be read again.
+    /// Waits for a signal that ends the daemon, and returns its name. Calls `reload` at each
+    /// SIGHUP.
     pub async fn termination(&mut self, mut reload: impl FnMut()) -> &'static str {
         loop {
             tokio::select! {

@@ -1,5 +1,5 @@
-//! The socket unit that the packages install, as systemd knows it, for commands that run outside
-//! of it: where it is to listen, and what keeps it from that.
+//! The socket unit that the packages install, for commands outside of it: its addresses, and why it
+//! cannot listen.
 
 use std::net::SocketAddr;
 
@@ -9,27 +9,27 @@ use super::{
 };
 
 const SOCKET: &str = "anki-syncd.socket";
-/// How to choose another port; the documentation says the same.
+/// How to choose another port; the documentation has the same text.
 pub const ANOTHER_PORT: &str = "`sudo systemctl edit anki-syncd.socket`, with the lines `[Socket]`, `ListenStream=` and `ListenStream=27701`; then `sudo systemctl restart anki-syncd.socket`";
-/// What makes a changed socket unit count.
+/// How to apply a changed socket unit.
 pub const RESTART: &str =
     "`systemctl restart anki-syncd.socket`; running syncs are completed first.";
 
-/// What the unit's definition and state say.
+/// The unit's definition and state.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct SocketUnit {
     /// `active`, `inactive`, `failed` and so on.
     state: String,
-    /// What became of its last start: `success`, `resources` and so on.
+    /// The result of its last start: `success`, `resources` and so on.
     result: String,
-    /// Where it is to listen: addresses and paths.
+    /// Where it listens: addresses and paths.
     pub places: Vec<String>,
-    /// Whether its files have changed since systemd read them.
+    /// Whether its files were changed after systemd read them.
     pub is_outdated: bool,
 }
 
 impl SocketUnit {
-    /// Asks systemd; none where there is no systemd, or no such unit, or a masked one.
+    /// Asks systemd; none if there is no systemd, no such unit, or the unit is masked.
     pub fn ask() -> Option<Self> {
         let properties = "LoadState,ActiveState,Result,Listen,NeedDaemonReload";
         Self::parse(&systemctl(&["show", "--property", properties, SOCKET])?)
@@ -53,28 +53,28 @@ impl SocketUnit {
         is_loaded.then_some(unit)
     }
 
-    /// Whether systemd holds its sockets, unless its files have changed since.
+    /// Whether systemd holds its sockets, and its files were not changed since.
     pub fn is_active(&self) -> bool {
         self.state == "active"
     }
 
-    /// Whether it could not be started, or has given up.
+    /// Whether it could not be started, or systemd has given it up.
     pub fn has_failed(&self) -> bool {
         self.state == "failed"
     }
 
-    /// Whether it has failed since it could not listen, and not with its service.
+    /// Whether it failed because it could not listen, and not because of its service.
     pub fn cannot_listen(&self) -> bool {
         self.has_failed() && self.result == "resources"
     }
 
-    /// Where nobody listens, although the unit names it and is active.
+    /// The places of the active unit at which no process listens.
     pub fn deserted(&self) -> Vec<&str> {
         let places = self.places.iter().map(String::as_str);
         places.filter(|place| !is_listened_at(place)).collect()
     }
 
-    /// Why it has failed: the ports that others have, if that is the reason.
+    /// Why it failed; names the processes that hold its ports, if that is the reason.
     pub fn failure(&self) -> String {
         let taken = self.ports().filter_map(|port| {
             let holder = holder(port)?;
@@ -91,7 +91,7 @@ impl SocketUnit {
         }
     }
 
-    /// What to do about that.
+    /// The remedy.
     pub fn remedy(&self) -> String {
         if self.ports().any(|port| holder(port).is_some()) {
             format!(
@@ -110,10 +110,10 @@ impl SocketUnit {
     }
 }
 
-/// Whether systemd's server cannot be started for whoever asks for it, since its socket unit cannot
-/// listen. The service without its sockets could serve nobody, and would fail as well.
+/// Whether systemd cannot start the server because its socket unit cannot listen. Without its
+/// sockets, the service would be unreachable, and would fail as well.
 pub fn prevents_start() -> bool {
-    // It may still have the sockets from before.
+    // A running service may still have the earlier sockets.
     SocketUnit::ask().is_some_and(|unit| unit.cannot_listen()) && !is_active(SERVICE)
 }
 

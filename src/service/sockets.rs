@@ -1,4 +1,4 @@
-//! Where to listen: on sockets that systemd passes, or on an address.
+//! The listening sockets: passed by systemd, or bound to an address.
 
 use std::{
     fs::{self, Permissions},
@@ -17,16 +17,16 @@ use nix::sys::socket::{Backlog, getsockopt, listen, sockopt::AcceptConn};
 
 use super::{listeners::holder, manager};
 
-/// The `FileDescriptorName=` of the socket for the operator's commands.
+/// The `FileDescriptorName=` of the operator's socket.
 const CONTROL: &str = "control";
-/// That of the socket for metrics.
+/// The `FileDescriptorName=` of the metrics socket.
 const METRICS: &str = "metrics";
-/// How many connections wait until they are accepted, as with systemd's sockets. With the 128 of
-/// the standard library the kernel drops what comes in a burst, and clients try again after one,
-/// three and seven seconds.
+/// How many connections may wait to be accepted, the same as for systemd's sockets. With the
+/// standard library's 128, the kernel drops connections of a burst, and clients try again after
+/// one, three and seven seconds.
 const WAITING: i32 = 4096;
 
-/// A socket that listens, not yet given to the runtime.
+/// A listening socket, before the runtime has it.
 #[derive(Debug)]
 pub enum Socket {
     /// An address and port.
@@ -35,39 +35,39 @@ pub enum Socket {
     Unix(UnixListener),
 }
 
-/// Why there is nothing to listen on.
+/// Why there is no socket to listen on.
 #[derive(Debug, thiserror::Error)]
 pub enum SocketError {
-    /// A socket unit that passes something else.
+    /// A socket unit passes another kind of socket.
     #[error(
         "socket {0} from systemd is not a listening stream socket: the socket unit needs ListenStream= and Accept=no"
     )]
     Foreign(usize),
-    /// A name that does not resolve.
+    /// A host name that does not resolve.
     #[error("SYNC_HOST (host): {host:?} is not an address of this machine: {source}")]
     Host {
-        /// As it was set.
+        /// The setting.
         host: String,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// An address that is taken or forbidden.
+    /// An address that is in use or forbidden.
     #[error(
         "cannot listen on {address}: {source}{}. Choose another address with SYNC_HOST (host) and SYNC_PORT (port)",
         holder(address.port()).map(|holder| format!(" by {holder}")).unwrap_or_default()
     )]
     Listen {
-        /// Where.
+        /// The address.
         address: SocketAddr,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// Confined by a unit that leaves it no network, and no socket unit to make up for that.
+    /// The unit allows no network, and no socket unit passes a socket.
     #[error(
         "systemd passed no socket, and the unit does not allow the server to open one: run `systemctl enable --now anki-syncd.socket`, or use the drop-in standalone.conf"
     )]
     NoneAllowed,
-    /// The system gives no socket.
+    /// The system refused to create a socket.
     #[error("the sockets cannot be set up: {0}")]
     Io(#[from] io::Error),
 }
@@ -75,11 +75,11 @@ pub enum SocketError {
 /// The sockets that systemd passes.
 #[derive(Debug, Default)]
 pub struct Passed {
-    /// For devices; none when the daemon has to listen by itself.
+    /// For devices; none if the daemon has to listen itself.
     pub serving: Vec<Socket>,
     /// For the operator's commands.
     pub control: Option<UnixListener>,
-    /// For whoever collects metrics.
+    /// For programs that collect metrics.
     pub metrics: Option<Socket>,
 }
 
@@ -93,7 +93,7 @@ impl Socket {
 }
 
 impl Passed {
-    /// The same sockets once more.
+    /// Duplicates of the sockets.
     pub fn duplicate(&self) -> io::Result<Self> {
         let serving = self.serving.iter().map(Socket::try_clone);
         Ok(Self {
@@ -108,7 +108,7 @@ impl Passed {
     }
 }
 
-/// Takes the sockets that systemd passes. To be called once, before there are threads.
+/// Takes the sockets that systemd passes. Call this once, before there are threads.
 pub fn inherited() -> Result<Passed, SocketError> {
     let names = manager::socket_names();
     let mut descriptors = ListenFd::from_env();
@@ -124,10 +124,10 @@ pub fn inherited() -> Result<Passed, SocketError> {
     Ok(passed)
 }
 
-/// Listens for the operator's commands where only the daemon's own user may connect: the
-/// folder has to be that user's alone.
+/// Listens for the operator's commands. Only the daemon's own user may connect, so the folder must
+/// belong to that user alone.
 pub fn bind_control(path: &Path) -> io::Result<UnixListener> {
-    // Of a process that is gone: the folder is ours alone.
+    // A process that has ended left it: no other account can write to the folder.
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => {
@@ -139,7 +139,7 @@ pub fn bind_control(path: &Path) -> io::Result<UnixListener> {
 }
 
 fn take(passed: &mut ListenFd, number: usize) -> Result<Socket, SocketError> {
-    // A socket of another kind is an error there, and may be tried as the next kind.
+    // A socket of another kind fails here, and is tried as the next kind.
     let socket = match passed.take_tcp_listener(number) {
         Ok(Some(listener)) => Socket::Tcp(listener),
         _ => match passed.take_unix_listener(number) {
@@ -154,7 +154,7 @@ fn take(passed: &mut ListenFd, number: usize) -> Result<Socket, SocketError> {
     }
 }
 
-/// The addresses that a host stands for: a name, or an address with or without brackets.
+/// The addresses of a host: a name, or an address with or without brackets.
 pub fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     let bare = host
         .strip_prefix('[')
@@ -163,7 +163,7 @@ pub fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     Ok((bare, port).to_socket_addrs()?.collect())
 }
 
-/// Listens on every address that the host name stands for.
+/// Listens on all addresses of the host.
 pub fn bind(host: &str, port: u16) -> Result<Vec<Socket>, SocketError> {
     let host_error = |source| SocketError::Host {
         host: host.to_owned(),
@@ -197,7 +197,7 @@ fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 impl Socket {
-    /// Gives it to the runtime, which must be running.
+    /// Passes it to the runtime, which must be running.
     pub fn into_listener(self) -> io::Result<crate::listener::Listener> {
         use crate::listener::Listener;
         match self {
@@ -214,7 +214,7 @@ impl Socket {
         }
     }
 
-    /// Where it listens, for the log.
+    /// The address or path, for the log.
     pub fn place(&self) -> String {
         let place = match self {
             Self::Tcp(listener) => listener.local_addr().map(|address| address.to_string()),

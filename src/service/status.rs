@@ -1,4 +1,4 @@
-//! The line that `systemctl status` shows, as a sentence for whoever runs the server.
+//! The status line that `systemctl status` shows: a sentence for the operator.
 
 use std::{fmt::Write, time::Duration};
 
@@ -11,7 +11,7 @@ use crate::{
     vault::room::NearlyFull,
 };
 
-/// Keeps the line up to date.
+/// Updates the status line.
 pub async fn run(server: &Server) {
     let zone = TimeZone::system();
     let mut shown = String::new();
@@ -41,8 +41,8 @@ pub async fn run(server: &Server) {
     }
 }
 
-/// What is wrong with the disk, if anything is. One that cannot be asked is told of when
-/// something is to be stored.
+/// The problem of the disk, if there is one. If the disk cannot be asked, the next write reports
+/// that.
 async fn disk(server: &Server) -> Option<NearlyFull> {
     let free = server.vaults.free().await.ok()?;
     server.policy().room.admit(free).err()
@@ -94,7 +94,7 @@ fn sentence(
     }
 }
 
-/// As the clock on the wall shows it, or UTC where the machine does not know better.
+/// In local time, or UTC if the machine has no time zone.
 fn time_of_day(secs: i64, zone: &TimeZone) -> String {
     let time = Timestamp::from_second(secs).unwrap_or_default();
     time.to_zoned(zone.clone()).strftime("%H:%M").to_string()

@@ -1,4 +1,4 @@
-//! What systemd answers, and the forms it answers in.
+//! Answers of systemd, and their formats.
 
 use std::process::Command;
 
@@ -10,7 +10,7 @@ pub(super) fn is_active(unit: &str) -> bool {
     systemctl(&["is-active", unit]).is_some()
 }
 
-/// What systemd answers; none if it says no, or is not there.
+/// The output of systemctl; none if it fails or is missing.
 pub(super) fn systemctl(arguments: &[&str]) -> Option<String> {
     let output = Command::new("systemctl").args(arguments).output().ok()?;
     output
@@ -19,14 +19,14 @@ pub(super) fn systemctl(arguments: &[&str]) -> Option<String> {
         .then(|| String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// The settings in a unit's text, in their order.
+/// The settings in a unit's text, in order.
 pub(super) fn settings(text: &str) -> impl Iterator<Item = (&str, &str)> {
     let settings = text.lines().filter_map(|line| line.split_once('='));
     settings.map(|(name, value)| (name.trim(), value.trim()))
 }
 
-/// Splits at blanks that are not in double quotes, as systemd shows lists. Not `shlex`: systemd
-/// shows the arguments of `ExecStart=` without quotes, so that one apostrophe would lose them all.
+/// Splits at blanks outside double quotes, as systemd prints lists. Not `shlex`: systemd prints the
+/// arguments of `ExecStart=` without quotes, so one apostrophe would lose them all.
 pub(super) fn words(text: &str) -> Vec<String> {
     let mut words = Vec::new();
     let (mut word, mut quoted) = (String::new(), false);

@@ -1,4 +1,4 @@
-//! The unit that the packages install, as systemd knows it, for commands that run outside of it.
+//! The unit that the packages install, for commands outside of it.
 
 use std::{
     collections::HashMap,
@@ -14,51 +14,51 @@ use crate::config::NO_USERS_FILE;
 
 const STATE_ROOT: &str = "/var/lib";
 
-/// What the unit's definition and state say.
+/// The unit's definition and state.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Unit {
     /// `active`, `inactive`, `failed` and so on.
     pub state: String,
-    /// How its last run ended: `success`, `exit-code` and so on.
+    /// The result of its last run: `success`, `exit-code` and so on.
     pub result: String,
     /// The exit status of its last run.
     pub status: String,
-    /// The account that it runs as.
+    /// The account of the service.
     pub user: Option<String>,
-    /// The folder that `StateDirectory=` keeps for it.
+    /// The folder that `StateDirectory=` provides.
     pub folder: Option<PathBuf>,
-    /// The variables that `Environment=` and `EnvironmentFile=` set, the latter winning.
+    /// The variables that `Environment=` and `EnvironmentFile=` set; the latter replace the former.
     pub variables: Vec<(String, String)>,
-    /// The files of variables that cannot be read, and why.
+    /// The files of variables that cannot be read, with the reasons.
     pub unread: Vec<(PathBuf, String)>,
-    /// Where the credential that lists the users comes from.
+    /// The source of the credential that lists the users.
     pub users: Option<UsersCredential>,
-    /// The configuration file that its command line names.
+    /// The configuration file on its command line.
     pub configuration: Option<PathBuf>,
-    /// What the server said of itself last, in its latest run.
+    /// The last status line of its latest run.
     pub said: String,
-    /// Its process, while there is one.
+    /// Its process id, while it runs.
     pub process: Option<i32>,
-    /// The unit of its sockets; none when that is masked, and the server listens by itself.
+    /// The unit of its sockets; none if that is masked, so that the server listens itself.
     pub socket: Option<SocketUnit>,
 }
 
-/// Where systemd takes the credential `users` from.
+/// The source of the credential `users`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum UsersCredential {
     /// A file that it copies.
     File(PathBuf),
-    /// What only systemd reads: encrypted, or a part of the unit.
+    /// A source that only systemd reads: encrypted, or a part of the unit.
     Sealed,
 }
 
 impl Unit {
-    /// Asks systemd; none where there is no systemd, or no such unit.
+    /// Asks systemd; none if there is no systemd or no such unit.
     pub fn ask() -> Option<Self> {
         let properties = "LoadState,ActiveState,Result,ExecMainStatus,MainPID,StatusText,User,StateDirectory,Environment,ExecStart";
         let shown = systemctl(&["show", "--property", properties, SERVICE])?;
         let mut unit = Self::parse(&shown)?;
-        // Older ones do not show credentials as a property.
+        // Older versions do not list credentials as a property.
         let text = systemctl(&["cat", SERVICE]).unwrap_or_default();
         unit.users = users_credential(&text);
         for path in environment_files(&text) {
@@ -109,36 +109,36 @@ impl Unit {
         })
     }
 
-    /// Whether its process is there or just being started.
+    /// Whether its process runs or is being started.
     pub fn is_running(&self) -> bool {
         ["active", "activating", "reloading"].contains(&self.state.as_str())
             && self.result != "exit-code"
     }
 
-    /// Whether its variables list the users, in place of all other lists.
+    /// Whether its variables list the users. They replace all other lists.
     pub fn has_users_in_variables(&self) -> bool {
         let mut names = self.variables.iter().map(|(name, _)| name);
         names.any(|name| name.starts_with("SYNC_USER"))
     }
 
-    /// Whether its socket is being listened on.
+    /// Whether its socket is active.
     pub fn is_listening(&self) -> bool {
         self.socket.as_ref().is_some_and(SocketUnit::is_active)
     }
 
-    /// Whether it is just being started, and has not failed with that yet.
+    /// Whether it is being started, and has not failed yet.
     pub fn is_starting(&self) -> bool {
         self.state == "activating" && self.result == "success"
     }
 
-    /// Whether it was started and ended badly.
+    /// Whether its last run failed.
     pub fn has_failed(&self) -> bool {
         self.state == "failed" || (self.state != "active" && self.result != "success")
     }
 }
 
-/// The last word of a unit's text on the users' credential; an empty one takes it back. What
-/// the unit holds itself counts if there is none to be loaded.
+/// The last setting of the users' credential in a unit's text; an empty one cancels those before.
+/// The content in the unit itself counts if there is no file to load.
 fn users_credential(text: &str) -> Option<UsersCredential> {
     let (mut loaded, mut held) = (None, None);
     for (name, value) in settings(text) {
@@ -165,7 +165,7 @@ fn users_credential(text: &str) -> Option<UsersCredential> {
     }
 }
 
-/// The files of variables that a unit's text names; an empty one takes those before back.
+/// The files of variables that a unit's text names; an empty setting cancels those before.
 fn environment_files(text: &str) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for (_, value) in settings(text).filter(|(name, _)| *name == "EnvironmentFile") {
@@ -177,7 +177,7 @@ fn environment_files(text: &str) -> Vec<PathBuf> {
     files
 }
 
-/// What a file of variables sets.
+/// The assignments in a file of variables.
 fn assignments(text: &str) -> Vec<(String, String)> {
     text.lines()
         .map(str::trim)
@@ -187,8 +187,8 @@ fn assignments(text: &str) -> Vec<(String, String)> {
         .collect()
 }
 
-/// Without quotes, and with what backslashes protect. Not `shlex`: blanks, `#` and a quote that
-/// is not closed are parts of the value here, and not the end of a word.
+/// Removes quotes, and resolves backslashes. Not `shlex`: blanks, `#` and an unclosed quote are
+/// part of the value here, and do not end it.
 fn unquoted(value: &str) -> String {
     let (mut text, mut quote) = (String::new(), None);
     let mut chars = value.chars();

@@ -1,7 +1,7 @@
-//! The users file is read again when it has changed.
+//! Reads the users file again when it has changed.
 //!
-//! Commands ask for that themselves; this is for one that was killed before it could, and for
-//! those who edit the file by hand. A credential is another matter: the server has a copy.
+//! Commands request a reload themselves. This handles a command that was killed before it could do
+//! so, and files that are edited by hand. A credential is not watched, since the server has a copy.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use tokio::{
 
 use super::reload::{Reloader, stamp};
 
-/// Editors write in several steps: a file that is still changing is left for the next time.
+/// Editors write in several steps: a file that is still changing is read in the next round.
 const PERIOD: Duration = Duration::from_secs(1);
 
 /// Reads the settings again when the users file has changed, for as long as it is polled.
@@ -26,11 +26,11 @@ pub async fn run(reloader: &Reloader) {
             continue;
         };
         let now = spawn_blocking(move || stamp(&path)).await.ok().flatten();
-        // An empty one is how many programs begin to write it anew, and would log everybody
-        // out: whoever means it says so with a reload.
+        // Many programs first empty a file before they write it. Reading it then would log all
+        // users out. An operator who wants an empty list can reload.
         let is_written = now.is_some_and(|now| now.size > 0);
         if is_written && now == last && now != read {
-            // What is wrong with it is in the log, once.
+            // A mistake in it has been logged once.
             let _ = reloader.reload().await;
         }
         last = now;

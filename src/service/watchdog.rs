@@ -1,4 +1,4 @@
-//! Tells systemd that the daemon is alive, as long as it can do work.
+//! Reports to systemd that the daemon is alive, as long as it can do work.
 
 use std::time::Duration;
 
@@ -10,8 +10,9 @@ use tokio::{
 use super::notify;
 use crate::vault::workers::Workers;
 
-/// Pings at half of the watchdog's time. A runtime that stands still does not ping. Neither does
-/// one that has no thread left for itself, or whose threads for users are all stuck: busy ones
+/// Pings at half of the watchdog's time-out. A runtime that hangs does not ping, nor does one whose
+/// own threads or users' threads are all stuck. Busy threads are not stuck: long work is
+/// interrupted earlier.
 /// are not, since work that takes too long is interrupted first.
 pub async fn run(limit: Duration, workers: Workers) {
     let period = limit / 2;

@@ -1,5 +1,5 @@
 //! What the server is doing, did last, and has done so far: for the status line, for ending when
-//! idle, and for whoever counts.
+//! idle, and for metrics.
 
 use std::{
     collections::HashMap,
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{account::name::UserName, clock};
 
-/// Counts what is under way.
+/// Counts of the present work, and of past syncs.
 #[derive(Default)]
 pub struct Statistics {
     connections: Arc<AtomicUsize>,
@@ -22,16 +22,16 @@ pub struct Statistics {
     counts: Mutex<HashMap<Option<UserName>, Counts>>,
 }
 
-/// Who last synced, and when.
+/// The last sync of all users.
 #[derive(Debug, Clone)]
 pub struct LastSync {
-    /// Whose device it was.
+    /// The user of the device.
     pub user: UserName,
-    /// When, in seconds since 1970.
+    /// Its time, in seconds since 1970.
     pub at_secs: i64,
 }
 
-/// What has happened since the start.
+/// Counts since the start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Counts {
@@ -47,7 +47,7 @@ pub struct Counts {
     pub sent_bytes: u64,
 }
 
-/// Something under way, counted until this is dropped.
+/// Work under way. It is counted until this is dropped.
 #[must_use]
 pub struct Counted(Arc<AtomicUsize>);
 
@@ -84,30 +84,30 @@ impl Statistics {
         self.count(Some(user), |counts| counts.syncs += 1);
     }
 
-    /// Counts something of a user's devices, or of strangers. To be called for users only who
-    /// have logged in, so that made-up names do not fill the memory.
+    /// Counts for a user's devices, or for strangers. Call this only with users who have logged in,
+    /// so that made-up names do not fill the memory.
     pub fn count(&self, user: Option<&UserName>, count: impl FnOnce(&mut Counts)) {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         count(counts.entry(user.cloned()).or_default());
     }
 
-    /// What has happened of a user's devices, or of strangers.
+    /// The counts of a user's devices, or of strangers.
     pub fn counts(&self, user: Option<&UserName>) -> Counts {
         let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         counts.get(&user.cloned()).copied().unwrap_or_default()
     }
 
-    /// Connections that are open.
+    /// The number of open connections.
     pub fn connections(&self) -> usize {
         self.connections.load(Ordering::Relaxed)
     }
 
-    /// Requests under way.
+    /// The number of requests under way.
     pub fn requests(&self) -> usize {
         self.requests.load(Ordering::Relaxed)
     }
 
-    /// Who synced last since the start.
+    /// The last sync since the start.
     pub fn last_sync(&self) -> Option<LastSync> {
         self.lock().clone()
     }

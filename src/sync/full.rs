@@ -11,20 +11,20 @@ use crate::{
     vault::{self, Vault, download::Download, room::Room},
 };
 
-/// What an upload is answered when it was taken; anything else is shown to the person.
+/// The answer to an accepted upload; clients show any other answer to the user.
 pub const OK: &str = "OK";
 
-/// What a client can open.
+/// The schema that a client can open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Schema {
     /// 18, since sync version 11.
     Current,
-    /// 11, before.
+    /// 11, before that.
     Old,
 }
 
-/// Replaces the collection, whose modification stamp it answers, or says in a sentence why not.
-/// Errors are failures of ours; what is wrong with the file is an answer.
+/// Replaces the collection and returns its modification stamp, or a sentence why the upload is
+/// refused. Errors are failures of the server; problems of the file are sentences.
 pub async fn upload(
     vault: &Arc<Vault>,
     device: DeviceId,

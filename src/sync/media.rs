@@ -15,7 +15,7 @@ use crate::{
     },
 };
 
-/// Where the media stand. The session key of old is the host key.
+/// The state of the media. The session key of older protocols is the host key.
 pub async fn begin(vault: &Arc<Vault>, host_key: String) -> Result<Begin, Error> {
     Ok(Begin {
         usn: vault.media(|media| media.last_usn()).await?,
@@ -23,16 +23,15 @@ pub async fn begin(vault: &Arc<Vault>, host_key: String) -> Result<Begin, Error>
     })
 }
 
-/// What changed since the client was here.
+/// The changes since the client's last sync.
 pub async fn changes(vault: &Arc<Vault>, request: ChangesRequest) -> Result<Vec<Change>, Error> {
     Ok(vault
         .media(move |media| media.changes_after(request.last_usn))
         .await?)
 }
 
-/// Takes a zip of new, changed and removed files, which fill what the collection leaves of
-/// the quota.
-/// After an error, nothing of the batch is applied.
+/// Applies a zip of new, changed and removed files. The collection's size counts against the quota
+/// as well. After an error, nothing of the batch is applied.
 pub async fn upload(
     vault: &Arc<Vault>,
     zip: impl Read + Seek + Send + 'static,
@@ -47,8 +46,7 @@ pub async fn upload(
         .await?)
 }
 
-/// Packs files into a zip, and tells what they are.
-/// Fails when one is not there.
+/// Packs files into a zip, and returns their number and size. Fails if one is missing.
 pub async fn download<W>(
     vault: &Arc<Vault>,
     request: DownloadRequest,
@@ -62,7 +60,7 @@ where
         .await?)
 }
 
-/// Compares how many files there are on both sides.
+/// Compares the numbers of files on both sides.
 pub async fn sanity(vault: &Arc<Vault>, request: &SanityRequest) -> Result<Sanity, Error> {
     let files = vault.media(MediaStore::files).await?;
     Ok(if files == request.local {

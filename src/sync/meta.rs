@@ -1,4 +1,4 @@
-//! `meta`: how things stand, from which the client decides how to sync.
+//! `meta`: the state by which the client decides how to sync.
 
 use std::sync::Arc;
 
@@ -18,8 +18,8 @@ use crate::{
 
 /// Answers `meta`, and ends a sync of the same device.
 ///
-/// A collection that has outgrown the upload limit is reported as it is. The reference
-/// server then forces a one-way sync, whose upload it refuses: there is no way out.
+/// A collection above the upload limit is reported like any other. The reference server makes the
+/// client choose a one-way sync, and then refuses the upload: the user has no way out.
 pub async fn meta(
     vault: &Arc<Vault>,
     device: DeviceId,
@@ -47,7 +47,8 @@ pub async fn meta(
     Ok(meta.await?)
 }
 
-/// What the collection needs and a client of this sync version lacks, as a sentence for the person.
+/// A feature that the collection needs and clients of this sync version lack, as a sentence for the
+/// user.
 fn lacking_feature(conn: &Connection, version: u8) -> collection::Result<Option<&'static str>> {
     let scheduler = config::get::<i64>(conn, "schedVer")?;
     let creation_offset = config::get::<i32>(conn, "creationOffset")?;

@@ -7,16 +7,16 @@ pub mod normal;
 
 use crate::{vault, wire::header::VERSIONS};
 
-/// Why a method could not do what was asked.
+/// Why a method failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A client that is too old, or newer than we know.
+    /// The client is too old, or newer than this server knows.
     #[error("sync version {0} is not one of {first} to {last}", first = VERSIONS.start(), last = VERSIONS.end())]
     Version(u8),
-    /// A normal sync cannot be told from others without one.
+    /// Without a session key, a normal sync cannot be distinguished from others.
     #[error("the session key is empty")]
     NoSessionKey,
-    /// The user's data.
+    /// The user's data could not be used.
     #[error(transparent)]
     Vault(#[from] vault::Error),
 }

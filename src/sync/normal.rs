@@ -1,8 +1,6 @@
-//! The normal sync, from `start` to `finish`: one transaction, of which nothing
-//! is visible to other devices before `finish`.
+//! The normal sync, from `start` to `finish`: one transaction. Other devices see nothing of it before `finish`.
 //!
-//! Messages that may be large come as files, and are read where they are merged: by whoever has the turn, one object
-//! after the other.
+//! Large messages are stored in files, and read during the merge, one object after the other.
 
 use std::{
     io::{BufWriter, Read, Seek, Write},
@@ -28,8 +26,7 @@ use crate::{
     },
 };
 
-/// Begins a sync, and answers with what was deleted since the client was here.
-/// After an error, nothing is under way.
+/// Begins a sync, and answers with the deletions since the client's last sync. After an error, no sync is under way.
 pub async fn start(
     vault: &Arc<Vault>,
     speaker: Speaker,
@@ -38,7 +35,7 @@ pub async fn start(
     if speaker.session_key.is_empty() {
         return Err(Error::NoSessionKey);
     }
-    // All of it, before anything that is under way gives way to it.
+    // The whole message is checked before it replaces a sync that is under way.
     let read = vault.share().run(move || {
         let request = start::read::<collection::Error>(&mut body, |_| Ok(()))?;
         body.rewind().map_err(collection::Error::from)?;
@@ -50,7 +47,7 @@ pub async fn start(
         let usn = Usn(conn.query_row("select usn from col", [], |row| row.get(0))?);
         timing::unbury_if_new_day(conn, clock::now_secs())?;
         let ours = grave::pending(conn, min_usn)?;
-        // Only now, or the client would be told of its own.
+        // After the answer was collected, or the client would get its own deletions back.
         start::read(body, |theirs| grave::bury(conn, theirs, usn))?;
         let conversation = Conversation::new(speaker, usn, min_usn, request.client_is_newer);
         Ok((conversation, ours))
@@ -91,7 +88,7 @@ pub async fn apply_changes<W: Write + Send + 'static>(
     Ok(ours.await?)
 }
 
-/// Sends the next portion of notes, cards and review log entries. The answer goes `to` a file.
+/// Sends the next chunk of notes, cards and review log entries. The answer goes `to` a file.
 pub async fn chunk<W: Write + Send + 'static>(
     vault: &Arc<Vault>,
     speaker: Speaker,
@@ -116,7 +113,7 @@ fn written<W: Write>(to: BufWriter<W>) -> std::io::Result<W> {
     to.into_inner().map_err(std::io::IntoInnerError::into_error)
 }
 
-/// Takes a portion from the client.
+/// Merges a chunk from the client.
 pub async fn apply_chunk(
     vault: &Arc<Vault>,
     speaker: Speaker,
@@ -129,7 +126,7 @@ pub async fn apply_chunk(
     Ok(applied.await?)
 }
 
-/// Compares the counts of both sides; when they differ, the sync is rolled back at once.
+/// Compares the counts of both sides; if they differ, the sync is rolled back at once.
 pub async fn sanity_check(
     vault: &Arc<Vault>,
     speaker: Speaker,
@@ -150,10 +147,10 @@ pub async fn sanity_check(
     Ok(reply.await?)
 }
 
-/// What a sync came to.
+/// The result of a sync.
 #[derive(Debug, Clone, Copy)]
 pub struct Finished {
-    /// The collection's new modification time, milliseconds; the answer.
+    /// The collection's new modification time in milliseconds, which is the answer.
     pub modified: i64,
     /// Objects sent to the client.
     pub sent: usize,
@@ -161,7 +158,7 @@ pub struct Finished {
     pub received: usize,
 }
 
-/// Makes everything count.
+/// Commits the sync.
 pub async fn finish(vault: &Arc<Vault>, speaker: Speaker) -> Result<Finished, Error> {
     let finished = vault.converse(speaker, |conn, conversation| {
         let modified = clock::now_ms();
@@ -180,7 +177,7 @@ pub async fn finish(vault: &Arc<Vault>, speaker: Speaker) -> Result<Finished, Er
     Ok(finished.await?)
 }
 
-/// Ends this device's sync, if one is under way, and rolls it back.
+/// Rolls back this device's sync, if one is under way.
 pub async fn abort(vault: &Vault, speaker: Speaker, asked: Instant) -> Result<(), Error> {
     Ok(vault.abort(speaker.device, asked).await?)
 }

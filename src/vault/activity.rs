@@ -1,4 +1,4 @@
-//! When each device of a user was last heard of.
+//! When each device of a user last had a request.
 
 use std::{
     collections::HashMap,
@@ -11,11 +11,11 @@ use tokio::time::Instant;
 use super::{Vault, conversation::ABANDONED};
 use crate::{account::DeviceId, wire::Usn};
 
-/// A request counts for as long as it takes, since a body may be long under way: a device that
-/// uploads for a minute would else be silent, and lose its sync to one that waits.
+/// A request counts until it ends: otherwise a device that uploads for a minute would seem silent,
+/// and lose its sync to a device that waits.
 ///
-/// The lock is held for some instructions only, and by whoever holds the collection's: never wait
-/// with it.
+/// The lock is held for some instructions only, also while the collection's lock is held: never
+/// wait with it.
 #[derive(Default)]
 pub(super) struct Activity(Mutex<HashMap<DeviceId, Seen>>);
 
@@ -26,7 +26,7 @@ struct Seen {
     stale_usn: Option<StaleUsn>,
 }
 
-/// What `meta` answered a device, which decides by it how to sync.
+/// The stamps that `meta` last answered a device; the device decides by them how to sync.
 #[derive(Debug, Clone, Copy)]
 pub struct MetaAnswer {
     /// The collection's schema stamp.
@@ -35,8 +35,8 @@ pub struct MetaAnswer {
     pub usn: Usn,
 }
 
-/// A device counts on from what `meta` answered. When another one has finished a sync between
-/// that and its own, it believes to have seen less than it has.
+/// A device continues from what `meta` answered. If another device has finished a sync since, the
+/// device claims to have seen less than it has.
 #[derive(Debug, Clone, Copy)]
 struct StaleUsn {
     believed: Usn,
@@ -44,12 +44,12 @@ struct StaleUsn {
 }
 
 impl Activity {
-    /// What `meta` answered the device last, if lately.
+    /// The last answer of `meta` to the device, if it is recent.
     pub(super) fn meta(&self, device: DeviceId) -> Option<MetaAnswer> {
         self.lock().get(&device)?.meta
     }
 
-    /// Notes that the device has finished a sync, whose objects have this number.
+    /// Notes that the device has finished a sync whose objects have this number.
     pub(super) fn finished(&self, device: DeviceId, usn: Usn) {
         self.with(device, |seen| {
             seen.stale_usn = seen
@@ -62,7 +62,7 @@ impl Activity {
         });
     }
 
-    /// For how long the device has had no request under way.
+    /// How long the device has had no request under way.
     pub(super) fn silence(&self, device: DeviceId) -> Duration {
         match self.lock().get(&device) {
             Some(seen) if seen.requests > 0 => Duration::ZERO,
@@ -71,7 +71,7 @@ impl Activity {
         }
     }
 
-    /// How many devices have a request under way, or had one this shortly ago.
+    /// How many devices have a request under way, or had one within this time.
     pub(super) fn devices(&self, shortly: Duration) -> usize {
         let is_active = |seen: &&Seen| seen.requests > 0 || seen.last.elapsed() < shortly;
         self.lock().values().filter(is_active).count()
@@ -89,9 +89,9 @@ impl Activity {
 }
 
 impl Vault {
-    /// Everything before which number the device has seen, going by what it says. Without
-    /// this its own objects would count as another's, which prevail over a change of its
-    /// own within the same second.
+    /// The number before which the device has seen everything. Without the correction, its own
+    /// objects would count as another device's, and would replace a change that it made within the
+    /// same second.
     pub fn seen_before(&self, device: DeviceId, claimed: Usn) -> Usn {
         let stale_usn = self
             .activity
@@ -104,7 +104,7 @@ impl Vault {
         }
     }
 
-    /// Notes that a request of this device is under way, as long as the result lives.
+    /// Notes that a request of this device is under way, until the result is dropped.
     #[must_use]
     pub fn active_request(self: &Arc<Self>, device: DeviceId) -> ActiveRequest {
         let now = Instant::now();
@@ -141,7 +141,8 @@ impl ActiveRequest {
         self.since
     }
 
-    /// Notes what `meta` answers the device, or that the last answer is out of date by its own doing.
+    /// Notes the answer of `meta` to the device; none if the device itself has made the last answer
+    /// obsolete.
     pub fn answered_meta(&self, meta: Option<MetaAnswer>) {
         let activity = &self.vault.activity;
         activity.with(self.device, |seen| seen.meta = meta);

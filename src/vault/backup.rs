@@ -27,32 +27,32 @@ use crate::{
     },
 };
 
-/// When a user was last backed up, in seconds since 1970, as far as the server was told.
+/// When a user was last backed up, in seconds since 1970, if a command has reported it.
 pub fn last_of(folder: &Path) -> Option<i64> {
     let time = fs::read_to_string(folder.join(layout::LAST_BACKUP)).ok()?;
     Some(clock::from_name(&time)? / 1000)
 }
 
-/// A copy, which is gone some time after it was dropped.
+/// A copy. It is removed some time after it was dropped.
 pub struct Backup {
     folder: Folder,
-    /// What the collection holds; none if no device has synced yet, or it is damaged.
+    /// The summary of the collection; none if no device has synced yet, or it is damaged.
     pub collection: Option<Summary>,
-    /// Why the collection is damaged and none of the copy.
+    /// Why the collection is damaged and was not copied.
     pub damage: Option<Error>,
-    /// What there is of media; none if no device has synced any yet.
+    /// The media; none if no device has synced any yet.
     pub media: Option<Media>,
 }
 
 impl Backup {
-    /// Has `collection.anki2`, `media.db` and `media/`, whose files are second names of the
-    /// user's own: the server never writes to one that is there.
+    /// Contains `collection.anki2`, `media.db` and `media/`. The media files are hard links to the
+    /// user's own: the server never writes to an existing one.
     pub fn folder(&self) -> &Path {
         &self.folder.path
     }
 }
 
-/// Removed where that keeps no request waiting: there may be a hundred thousand names in it.
+/// Removed in the background, so that no request waits: it may contain a hundred thousand names.
 struct Folder {
     path: PathBuf,
     held: Option<TempDir>,
@@ -75,12 +75,12 @@ impl Drop for Folder {
 }
 
 impl Vault {
-    /// Copies the collection as it was after some sync, and then the media. Normal syncs go
-    /// on meanwhile; uploads and downloads wait for the copy of the collection. Without a
-    /// collection because that is damaged, which no backup cures, there are still the media.
+    /// Copies the collection as it is after some sync, and then the media. Normal syncs go on
+    /// meanwhile; uploads and downloads wait for the copy of the collection. A damaged collection
+    /// is left out, and the media are still copied.
     pub async fn back_up(self: &Arc<Self>) -> Result<Backup, Error> {
         let parent = self.folder.join(layout::BACKUP);
-        // It is there, unless the user is gone.
+        // The folder exists, unless the user was removed.
         let folder = self
             .share
             .run(move || Ok::<_, Error>(tempfile::tempdir_in(parent)?));
@@ -100,17 +100,17 @@ impl Vault {
         })
     }
 
-    /// Remembers that the user was backed up just now.
+    /// Records that the user was backed up just now.
     pub async fn backed_up(&self) -> Result<(), Error> {
         let path = self.folder.join(layout::LAST_BACKUP);
         let write = move || Ok(fs::write(path, clock::as_name(clock::now_ms()))?);
         self.operator.run(write).await
     }
 
-    /// What the collection holds; none when there is none, or a damaged one.
+    /// The summary of the collection; none if it is missing or damaged.
     ///
     /// # Errors
-    /// [`Error`]; another time it may be known.
+    /// [`Error`]; a later call may succeed.
     pub async fn summary(self: &Arc<Self>) -> Result<Option<Summary>, Error> {
         self.present_summary().await.or_else(|error| {
             if error.is_damage() {
@@ -126,7 +126,7 @@ impl Vault {
             return Ok(None);
         };
         let summary = move || {
-            // As long as it reads, also when nobody waits for it any more.
+            // Held as long as the copy reads, even if the request was dropped.
             let (_reading, reader) = (reading, reader);
             Ok(Some(summary_of(reader.connection())?))
         };
@@ -140,9 +140,9 @@ impl Vault {
         }
         let vault = Arc::clone(self);
         let reader = self.collection.run(&self.operator, move |open| {
-            // Whoever opens it first may have to change the journal's mode, alone.
+            // The first to open it may have to change the journal mode, which needs it alone.
             vault.opened(open)?;
-            // In this turn, so that nobody takes the file away.
+            // In this turn, so that no upload replaces the file in between.
             let reading = vault.turns.read();
             // Dropped in this order: as long as it is open, others have to know.
             Ok(Some((Reader::open(&path)?, reading)))
@@ -166,7 +166,7 @@ impl Vault {
         copied.await
     }
 
-    /// Nearly all of the work is done before it is the backup's turn, for which devices wait.
+    /// Does nearly all of the work before the backup's turn, since devices wait during the turn.
     async fn copy_media_to(self: &Arc<Self>, folder: &Path) -> Result<Option<Media>, Error> {
         let media = self.folder.join(layout::MEDIA);
         if !self.folder.join(layout::MEDIA_DATABASE).try_exists()? {
@@ -190,7 +190,7 @@ impl Vault {
         self.operator.run(move || Ok(Some(count(&copy)?))).await
     }
 
-    /// Makes room for copies, and removes those that nobody has fetched when the server ended.
+    /// Creates the folder for copies, and removes copies that were left when the server ended.
     pub(super) fn prepare_backups(folder: &Path) -> io::Result<()> {
         let copies = folder.join(layout::BACKUP);
         create_private(&copies)?;

@@ -15,7 +15,7 @@ use crate::{
     layout,
 };
 
-/// The folder, held by this process alone.
+/// The folder, locked by this process.
 #[derive(Debug)]
 pub struct Base {
     path: PathBuf,
@@ -25,29 +25,29 @@ pub struct Base {
 /// Why the folder cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum BaseError {
-    /// Missing rights, a read-only or full file system.
+    /// No permission, or a read-only or full file system.
     #[error("SYNC_BASE (base): {}: {source}; {}", path.display(), remedy(source))]
     Io {
-        /// What could not be created, read or written.
+        /// The path of the failure.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// Two servers would undo each other's work.
+    /// Another server uses the folder: two would undo each other's work.
     #[error("SYNC_BASE (base): {} is in use by another anki-syncd: stop that one first", .0.display())]
     InUse(PathBuf),
-    /// Root's, but not a folder of users' folders.
+    /// Root owns it, and it is not a folder of users' folders.
     #[error("SYNC_BASE (base): {} belongs to root and contains {}, which does not belong to a sync server: choose a folder that contains nothing else, or give the folder to the account that is to run the server (chown)", base.display(), other.display())]
     Shared {
         /// The folder.
         base: PathBuf,
-        /// What is in it.
+        /// Another program's file in it.
         other: PathBuf,
     },
-    /// Shortened by hand or by a full disk.
+    /// The secret's file has the wrong length, after an edit or on a full disk.
     #[error("{} does not have 32 bytes: put back a copy of it, or remove it, so that the server makes a new one and all devices have to log in again", .0.display())]
     Secret(PathBuf),
-    /// The system's random source.
+    /// The system's random source failed.
     #[error("the system has no random bytes for the host keys: {0}")]
     Random(#[from] getrandom::Error),
 }
@@ -66,7 +66,7 @@ fn remedy(error: &io::Error) -> &'static str {
 }
 
 impl Base {
-    /// Creates the folder if it is missing, and takes hold of it.
+    /// Creates the folder if it is missing, and locks it.
     pub fn open(path: &Path) -> Result<Self, BaseError> {
         let own = path.join(layout::OWN);
         create_private(path)
@@ -98,7 +98,7 @@ impl Base {
         &self.path
     }
 
-    /// The server's own folder for temporary files, which is empty at the start.
+    /// The server's own folder for temporary files. It is empty at the start.
     pub fn temporary(&self) -> PathBuf {
         self.path.join(layout::TEMPORARY)
     }
@@ -108,7 +108,7 @@ impl Base {
         layout::user_folder(&self.path, user.as_str())
     }
 
-    /// The file in which earlier versions kept what they knew of devices.
+    /// The file in which earlier versions recorded devices.
     pub fn former_devices_file(&self) -> PathBuf {
         self.path.join(layout::FORMER_DEVICES)
     }
@@ -118,7 +118,7 @@ impl Base {
         self.path.join(layout::RENAMES)
     }
 
-    /// The secret behind all host keys, drawn when there is none yet.
+    /// The secret behind all host keys. It is generated if there is none yet.
     pub fn host_key_secret(&self) -> Result<Secret, BaseError> {
         let path = self.path.join(layout::HOST_KEY_SECRET);
         let mut bytes = [0; Secret::BYTES];
@@ -169,7 +169,7 @@ pub fn empty_folder(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Removes the new contents of files in a folder that a crash kept from their places.
+/// Removes unfinished files in a folder that a crash has left.
 pub(super) fn remove_unfinished(folder: &Path) -> io::Result<()> {
     for file in unfinished(folder)? {
         fs::remove_file(file)?;
@@ -177,10 +177,10 @@ pub(super) fn remove_unfinished(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Those that are there.
+/// The unfinished files in a folder.
 ///
 /// # Errors
-/// As the file system says; a folder that is not there has none.
+/// As the file system says; a missing folder contains none.
 pub(super) fn unfinished(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let Some(entries) = if_there(fs::read_dir(folder))? else {
         return Ok(Vec::new());
@@ -243,7 +243,7 @@ mod tests {
         let removed = leftover.with_file_name("removed");
         fs::create_dir_all(removed.join("media")).unwrap();
         let renames = folder.path().join(".anki-syncd/renames");
-        // As one who is killed leaves it.
+        // A killed process leaves this.
         std::mem::forget(Replacement::prepare(&renames, b"half").unwrap());
         let own = folder.path().join(layout::OWN);
         assert_eq!(unfinished(&own).unwrap().len(), 1);

@@ -1,9 +1,9 @@
-//! Normal syncs: one device at a time talks to a collection inside one transaction,
-//! and the others [wait](super::waiting).
+//! Normal syncs: one device at a time has a conversation with the collection, in one transaction.
+//! The others [wait](super::waiting).
 //!
-//! A conversation lives beside the connection whose transaction it is, so that
-//! closing the connection is rolling back: by an error, a panic, silence or the end
-//! of the process alike. Only [`Next::Commit`] makes anything of it visible.
+//! A conversation is stored beside the connection of its transaction. So closing the connection
+//! always rolls back: after an error, a panic, silence, or the end of the process. Only
+//! [`Next::Commit`] makes anything of it visible.
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,42 +17,43 @@ use crate::{
     wire::Usn,
 };
 
-/// A conversation that nobody continues is rolled back even if nobody waits: its transaction
-/// would keep the database open, and `sqlite3` and rsync would see a journal for days.
+/// A conversation that its device does not continue is rolled back after this time, even if no
+/// device waits. Otherwise its transaction would keep the database open, and `sqlite3` and rsync
+/// would see a journal for days.
 pub(crate) const ABANDONED: Duration = Duration::from_secs(60);
 
-/// Who is talking.
+/// The device of a request, and its sync.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Speaker {
     /// Which device.
     pub device: DeviceId,
-    /// What it called this sync.
+    /// The client's id of this sync.
     pub session_key: String,
 }
 
-/// What is remembered between the requests of one normal sync.
+/// The state between the requests of one normal sync.
 #[derive(Debug)]
 pub struct Conversation {
     pub(super) speaker: Speaker,
-    /// The server's USN at the start: objects stored in this sync carry it.
+    /// The server's USN at the start. Objects that are stored in this sync get it.
     pub usn: Usn,
-    /// What the client has seen already.
+    /// What the client has seen before.
     pub min_usn: Usn,
-    /// Whether the client's settings prevail.
+    /// Whether the client's settings replace the server's.
     pub client_is_newer: bool,
-    /// What is still to be sent; collected at the first `chunk`.
+    /// Objects that are still to be sent; collected at the first `chunk`.
     pub pending: Option<PendingIds>,
     /// Objects sent to the client so far.
     pub sent: usize,
     /// Objects received from the client so far.
     pub received: usize,
     began: Instant,
-    /// Once it is under way.
+    /// Set once the conversation is under way.
     ending: Option<Ending>,
 }
 
 impl Conversation {
-    /// One that begins; it is not under way before the vault has it.
+    /// A new conversation. It is under way once the vault has stored it.
     pub fn new(speaker: Speaker, usn: Usn, min_usn: Usn, client_is_newer: bool) -> Self {
         Self {
             speaker,
@@ -67,34 +68,35 @@ impl Conversation {
         }
     }
 
-    /// Whose it is.
+    /// The device that talks.
     pub fn device(&self) -> DeviceId {
         self.speaker.device
     }
 }
 
-/// How a conversation goes on after a request.
+/// What happens to a conversation after a request.
 pub enum Next<T> {
     /// It stays open.
     Continue(T),
     /// It ends, and all of it counts.
     Commit(T),
-    /// It ends, and nothing of it counts.
+    /// It ends, and everything is rolled back.
     RollBack(T),
 }
 
 impl Vault {
-    /// Begins a conversation: a transaction, in which the work is done first.
+    /// Begins a conversation: a transaction in which `work` runs first.
     ///
     /// # Errors
-    /// [`Error::Replaced`] when the device decided on this sync before another one put a new
-    /// collection in place. As [`Vault::in_turn`], or as the work does. Nothing is under way then.
+    /// [`Error::Replaced`] if another device has replaced the collection after this device decided
+    /// on the sync. Otherwise as [`Vault::in_turn`], or as the work does. Nothing is under way
+    /// then.
     pub async fn start<R: Send + 'static>(
         self: &Arc<Self>,
         device: DeviceId,
         work: impl FnOnce(&Connection) -> collection::Result<(Conversation, R)> + Send + 'static,
     ) -> Result<R, Error> {
-        let told = self.activity.meta(device);
+        let answered = self.activity.meta(device);
         let vault = Arc::clone(self);
         self.in_turn(device, move |open| {
             let Open {
@@ -102,9 +104,9 @@ impl Vault {
                 conversation,
             } = vault.opened(open)?;
             let schema = collection.stamps()?.schema_changed;
-            match told {
-                Some(told) if told.schema != schema => return Err(Error::Replaced),
-                // It would not merge with what it does not have.
+            match answered {
+                Some(answered) if answered.schema != schema => return Err(Error::Replaced),
+                // The device would merge with a collection that it does not have.
                 Some(_) => vault.restores.has(device, schema),
                 None => {}
             }
@@ -123,8 +125,8 @@ impl Vault {
         .await
     }
 
-    /// Whether the speaker's conversation is under way, as far as can be told before it is its
-    /// turn: while somebody uses the collection, perhaps.
+    /// Whether the speaker's conversation is under way. This is checked without waiting for the
+    /// turn: while another request uses the collection, the answer is yes.
     pub fn is_under_way(&self, speaker: &Speaker) -> bool {
         let is_theirs = |open: &Open| {
             let current = open.conversation.as_ref();
@@ -135,11 +137,11 @@ impl Vault {
             .unwrap_or(true)
     }
 
-    /// Goes on with the speaker's conversation.
+    /// Continues the speaker's conversation.
     ///
     /// # Errors
-    /// [`Error::NotInSync`] when it is not the one under way, which stays as it is.
-    /// An operation that fails ends the conversation and rolls it back.
+    /// [`Error::NotInSync`] if it is not the one under way, which stays. If the work fails, the
+    /// conversation ends and is rolled back.
     pub async fn converse<R: Send + 'static>(
         self: &Arc<Self>,
         speaker: Speaker,
@@ -184,9 +186,9 @@ impl Vault {
         converse.await
     }
 
-    /// Ends this device's conversation, whatever it called it; another device's goes on, and so
-    /// does one that began after this was `asked`: a person who cancels and at once syncs again
-    /// would else be interrupted by the abort of the sync before, should that be overtaken.
+    /// Ends this device's conversation, with any session key; another device's goes on. A
+    /// conversation that began after this was `asked` goes on too: otherwise, when a user cancels
+    /// and syncs again at once, a late abort of the first sync would end the second.
     pub async fn abort(&self, device: DeviceId, asked: Instant) -> Result<(), Error> {
         let abort = self.collection.run(&self.share, move |open| {
             if open
@@ -214,7 +216,7 @@ fn step<R>(
     Ok(next)
 }
 
-/// The transaction is over; the connection stays.
+/// The transaction has ended; the connection stays.
 fn end(open: &mut Option<Open>) {
     if let Some(open) = open {
         open.conversation = None;

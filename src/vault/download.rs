@@ -1,10 +1,9 @@
-//! Copies of the collection, on their way to devices.
+//! Copies of the collection that are being sent to devices.
 //!
-//! A download is sent from a private copy, which no later sync changes. A device that begins
-//! while another one still receives the very same state gets it from the same copy: it is as
-//! if both had downloaded at that moment, so that one stamp counts for both. However many
-//! downloads stand still, a user has no more than [`COPIES`] copies on the disk: a further
-//! state takes the place of the oldest one, whose downloads break off.
+//! A download is sent from a private copy, which no later sync changes. If another device begins
+//! while the same state is still being sent, it gets the same copy, and one stamp counts for both,
+//! as if both had downloaded at that moment. Even if many downloads stall, a user has at most
+//! [`COPIES`] copies on the disk: another one replaces the oldest, whose downloads break off.
 
 use std::{
     fs::{File, Metadata},
@@ -25,13 +24,13 @@ use crate::{
     files::Stamp,
 };
 
-/// Of one user, at a time: of ten devices whose downloads stand still, each with a copy of a
-/// gibibyte, the disk would be full.
+/// The most copies of one user. Without the limit, ten stalled downloads of a collection of one
+/// gibibyte would fill the disk.
 const COPIES: usize = 2;
 
-/// The collection as one file. Once all of it was read, the device counts as having it: it
-/// is read as it is sent, so that one that breaks off in the middle does not. How much of
-/// the last of it has arrived, nobody can tell.
+/// The collection as one file. The device counts as having it once all of it was read. It is read
+/// while it is sent, so a download that breaks off does not count. Whether the last bytes have
+/// arrived is not known.
 pub struct Download {
     copy: Arc<Shared>,
     position: u64,
@@ -73,7 +72,7 @@ impl Seek for Download {
     }
 }
 
-/// What a client can open.
+/// The form that a client can open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Form {
     AsItIs,
@@ -81,20 +80,20 @@ enum Form {
 }
 
 impl Form {
-    /// What making one takes on the disk; no more than any request may take is nothing, so
-    /// that a small collection can be had from a full disk.
+    /// The disk space that making one takes. Up to the size that any request may use, it counts as
+    /// nothing, so that a small collection can be downloaded from a full disk.
     fn bytes(self, collection: u64) -> u64 {
         match self {
             _ if collection <= IN_MEMORY as u64 => 0,
             Self::AsItIs => collection,
-            // With the journal of that.
+            // Including its journal.
             Self::Downgraded => collection.saturating_mul(2),
         }
     }
 }
 
-/// By what a state of the collection is known: its stamps and its file. Another program's
-/// change, which leaves the stamps as they are, changes the file's times.
+/// Identifies a state of the collection: its stamps and its file. If another program changes it
+/// without changing the stamps, the file's times differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct State {
     stamps: Stamps,
@@ -112,13 +111,13 @@ impl State {
 struct Shared {
     state: State,
     form: Form,
-    /// None once it was given up, which frees the disk even while downloads stand still.
+    /// None after it was given up, which frees the disk even while downloads stall.
     file: Mutex<Option<NamedTempFile>>,
-    /// Held while that is done: two old clients would else downgrade the same file at once.
+    /// Held during the downgrade: otherwise two old clients would downgrade the same file at once.
     downgrade: Mutex<Downgrade>,
 }
 
-/// How far that is. One that failed leaves a file of no use.
+/// The progress of the downgrade. After a failure the file is unusable.
 enum Downgrade {
     Due(Promise),
     Done,
@@ -150,7 +149,7 @@ impl Shared {
 
     fn is_of_use(&self) -> bool {
         let given_up = self.with_file(|_| Ok(())).is_err();
-        // One that is being worked on is.
+        // While the lock is held, it is being downgraded and has not failed.
         let failed = self
             .downgrade
             .try_lock()
@@ -174,8 +173,7 @@ impl Shared {
         }
     }
 
-    /// Brings the file into the form that it is to have. Whoever comes while that is going
-    /// on waits for it.
+    /// Brings the file into its form. Other requests wait meanwhile.
     fn complete(&self) -> Result<(), Error> {
         let mut downgrade = self
             .downgrade
@@ -210,7 +208,7 @@ impl Copies {
         copies.find(|copy| (copy.state, copy.form) == (state, form) && copy.is_of_use())
     }
 
-    /// Gives up what is too much for there to be one more.
+    /// Gives up the oldest copies, so that there is space for one more.
     fn make_room(&self) {
         let mut copies = self.lock();
         copies.retain(|copy| copy.strong_count() > 0);
@@ -230,13 +228,13 @@ impl Copies {
 }
 
 impl Vault {
-    /// The collection as one file, for a download, which counts as a modification.
+    /// The collection as one file, for a download. This counts as a modification.
     pub async fn copy_collection(self: &Arc<Self>, device: DeviceId) -> Result<Download, Error> {
         self.download(device, Form::AsItIs).await
     }
 
-    /// As [`Vault::copy_collection`], in schema 11, the only one that old clients read.
-    /// The collection itself stays as it is.
+    /// Like [`Vault::copy_collection`], but in schema 11, the only one that old clients read. The
+    /// collection itself is not changed.
     pub async fn copy_for_old_clients(
         self: &Arc<Self>,
         device: DeviceId,
@@ -259,7 +257,7 @@ impl Vault {
             })
         };
         match form {
-            // Nothing is worked out, so it need not wait for checks of others' whole files.
+            // This only copies, so it need not wait for the checks of other users' files.
             Form::AsItIs => self.share.run(download).await,
             Form::Downgraded => self.share.run_on_file(bytes, download).await,
         }
@@ -277,13 +275,13 @@ impl Vault {
                 return Ok(copy);
             }
             vault.copies.make_room();
-            // Asked for before anything is stamped: without room, nothing has changed.
+            // Space is reserved before the stamps change, so that a full disk changes nothing.
             let promise = vault.disk.promise(form.bytes(file.len()), Purpose::Pass)?;
             collection.stamp_download(clock::now_ms())?;
             fold(collection)?;
             let stamps = collection.stamps()?;
-            // The locks that SQLite has on the file are the process's: they are lost when any
-            // descriptor of it is closed, and another program would take the journal away.
+            // SQLite's locks on the file belong to the process: closing any descriptor of the file
+            // releases them, and another program could then remove the journal.
             *open = None;
             let copy = Shared::make(stamps, form, promise, &path, &vault.temporary())?;
             let copy = Arc::new(copy);

@@ -1,4 +1,4 @@
-//! Why a vault could not do what was asked.
+//! Errors of a vault.
 
 use std::{
     io::{self, ErrorKind},
@@ -18,7 +18,7 @@ use crate::{
     work::Interrupted,
 };
 
-/// Why a vault could not do what was asked.
+/// Why a request to a vault failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The collection cannot be opened.
@@ -30,16 +30,17 @@ pub enum Error {
     /// An operation on the collection failed, and ended the normal sync that it was part of.
     #[error(transparent)]
     Collection(#[from] collection::Error),
-    /// No normal sync is under way, or another one.
+    /// No normal sync is under way, or another one than this.
     #[error("this request does not belong to the running sync, or no sync is running")]
     NotInSync,
-    /// Merging with another collection than the device had in mind would mix the two.
+    /// The collection was replaced after the device decided to merge. Merging would mix two
+    /// collections.
     #[error("another device has replaced the collection in the meantime; sync again")]
     Replaced,
-    /// Another device of the user has been in the middle of a sync all the time.
+    /// Another device of the user was syncing all the time.
     #[error("another device of this user is syncing; try again when it has finished")]
     Occupied,
-    /// Another program has the collection open and keeps us from bringing it to one file.
+    /// Another program has the collection open, so that it cannot be made one file.
     #[error("another program has the collection open; close it and sync again")]
     Busy,
     /// The disk is full or nearly so.
@@ -48,41 +49,40 @@ pub enum Error {
     /// An upload was refused, or could not be checked.
     #[error(transparent)]
     Upload(#[from] CheckError),
-    /// A table could not be built anew.
+    /// A table could not be rebuilt.
     #[error("the collection {0}")]
     Rebuild(#[from] RebuildError),
-    /// The media.
+    /// The media failed.
     #[error(transparent)]
     Media(#[from] media::Error),
     /// The user is being renamed, or the data removed.
     #[error("this user's data are being moved or removed; try again")]
     Moved,
-    /// The user has been served before, and the folder is missing or empty.
+    /// The user was served before, and the folder is missing or empty.
     #[error("{} is missing or empty, although this user has synced with it before, so this user cannot sync: mount its disk, or restore the folder. If the data are lost for good, remove {} and restart the server", folder.display(), mark.display())]
     Absent {
         /// The user's folder.
         folder: PathBuf,
-        /// What reminds of it.
+        /// The mark that shows this.
         mark: PathBuf,
     },
-    /// A copy for a backup.
+    /// The copy for a backup failed.
     #[error("backup: {0}")]
     Copy(#[from] CopyError),
-    /// The user's folder.
+    /// The user's folder failed.
     #[error("user's folder: {0}")]
     Io(#[from] io::Error),
-    /// It was ended before it was done.
+    /// The work was interrupted.
     #[error(transparent)]
     Interrupted(#[from] Interrupted),
-    /// A bug of ours, which cost this request; what it had begun was rolled back.
+    /// A bug of this server. It fails this request; its transaction was rolled back.
     #[error("internal error: {0}")]
     Panicked(#[from] JoinError),
 }
 
 impl Error {
-    /// Tells a full disk from a broken one where `SQLite` does not: it has one code for both,
-    /// when a journal's index cannot grow or a quota of the file system is used up. To be
-    /// asked on a blocking thread.
+    /// Distinguishes a full disk from a broken one. `SQLite` has one code for both if a journal's
+    /// index cannot grow, or a quota of the file system is used up. Call this on a blocking thread.
     pub(super) fn diagnosed(self, folder: &Path) -> Self {
         if disk::fault(&self) != Some(Fault::Failed) {
             return self;
@@ -95,7 +95,7 @@ impl Error {
         }
     }
 
-    /// Whether the collection is to blame, and another one the remedy.
+    /// Whether the collection is the cause, and another collection the remedy.
     pub fn is_damage(&self) -> bool {
         match self {
             Self::Open(OpenError::Sqlite(error)) | Self::Copy(CopyError::Sqlite(error)) => {

@@ -1,8 +1,8 @@
-//! A `SYNC_BASE` that is root's, for the account that the server will run as.
+//! Gives a `SYNC_BASE` of root's to the account that the server will use.
 //!
-//! The account may have been taken over in an earlier life of the server, and may have
-//! prepared the folder for this moment, when root changes owners in it. So no symbolic link
-//! is followed, and a file that has another name elsewhere is left alone.
+//! An attacker may have had that account in an earlier run of the server, and may have prepared the
+//! folder for the moment when root changes owners in it. So symbolic links are not followed, and a
+//! file with another hard link is not given away.
 
 use std::{
     ffi::CStr,
@@ -32,15 +32,14 @@ use crate::{
     layout::{LOST_AND_FOUND, OWN, users_folder::is_users_folder},
 };
 
-/// What else may be there: the last where a file system is mounted.
+/// Other names that may exist; the last one where a file system is mounted.
 const BESIDE_USERS: [&str; 2] = [OWN, LOST_AND_FOUND];
 const ROOT: u32 = 0;
 
-/// Creates the folder if it is missing, and gives it to the account with all in it that is
-/// root's. What is a third one's stays so. `working` is called again and again meanwhile.
-///
+/// Creates the folder if it is missing, and gives it to the account, with everything in it that
+/// root owns. Other owners stay. `working` is called repeatedly meanwhile.
 /// # Errors
-/// [`BaseError`], also when the folder is root's and holds other things than users' folders.
+/// [`BaseError`], also if root owns the folder and it contains other things than users' folders.
 pub fn hand_over(
     base: &Path,
     uid: Uid,
@@ -58,14 +57,14 @@ pub fn hand_over(
     }
     let mut giving = Giving { uid, gid, working };
     giving.give_all_in(folder.as_fd(), base)?;
-    // Last, so that one who is killed before begins anew.
+    // The folder itself comes last, so that a killed process begins again.
     if owner == ROOT {
         fchown(&folder, Some(uid.as_raw()), Some(gid.as_raw())).map_err(io_failed)?;
     }
     Ok(())
 }
 
-/// Those above it that are missing are made, too, and have to let the account pass.
+/// Missing parents are created as well; the account must be able to pass through them.
 fn create_for(base: &Path, uid: Uid, gid: Gid) -> io::Result<()> {
     let missing: Vec<_> = base
         .ancestors()
@@ -77,8 +76,8 @@ fn create_for(base: &Path, uid: Uid, gid: Gid) -> io::Result<()> {
         .try_for_each(|folder| lchown(folder, Some(uid.as_raw()), Some(gid.as_raw())))
 }
 
-/// Guards against a `SYNC_BASE` of `/srv`, or worse, that was meant to be a folder in it.
-/// The folder is looked at by its descriptor: at its path there may be another one by now.
+/// Protects against a `SYNC_BASE` of `/srv`, or worse, instead of a folder below it. The open
+/// folder is checked: its path may already name another one.
 fn check_is_base(folder: &File, base: &Path) -> Result<(), BaseError> {
     let folder = Path::new("/proc/self/fd").join(folder.as_raw_fd().to_string());
     for entry in fs::read_dir(folder).map_err(|source| failed(base, source))? {
@@ -118,8 +117,8 @@ impl Giving<'_> {
         Ok(())
     }
 
-    /// Holds on to what is looked at, lest something else be in its place when it is given.
-    /// A socket is nobody's to give: the server makes its own anew.
+    /// Opens the file before it is checked, so that it cannot be exchanged before it is given away.
+    /// Sockets are skipped: the server creates its own again.
     fn give(&mut self, folder: BorrowedFd<'_>, name: &CStr, path: &Path) -> Result<(), BaseError> {
         (self.working)();
         let io_failed = |errno: Errno| failed(path, errno.into());

@@ -1,5 +1,5 @@
-//! What a crash has left in the users' folders: nothing of it waits for its user to come back,
-//! since it takes room from all others.
+//! Removes what a crash has left in the users' folders. It does not wait until the user comes back,
+//! since leftovers take space from all users.
 
 use std::{fs, io, path::Path};
 
@@ -11,11 +11,12 @@ use crate::{
     layout::{BACKUP, OWN, SNAPSHOTS, STAGING, TEMPORARY},
 };
 
-/// Where files are replaced, in a user's folder.
+/// The folders of a user in which files are replaced.
 pub(super) const PLACES: [&str; 2] = [OWN, SNAPSHOTS];
 
 impl Vaults {
-    /// Clears it away, user by user. A batch of media that was committed is completed.
+    /// Removes the leftovers of one user after the other. A media batch that was committed is
+    /// completed.
     pub async fn clear_leftovers(&self) {
         let base = self.base.path().to_owned();
         let users = match spawn_blocking(move || with_leftovers(&base)).await {
@@ -63,7 +64,7 @@ fn with_leftovers(base: &Path) -> io::Result<Vec<UserName>> {
     Ok(users)
 }
 
-/// Whether anything is in a folder that may not be there.
+/// Whether a folder that may be missing contains anything.
 pub(super) fn is_occupied(folder: &Path) -> bool {
     fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some())
 }

@@ -1,8 +1,8 @@
-//! The media of a vault: opened when they are needed, and settled after what went wrong.
+//! The media of a vault: opened when needed, and repaired after a failure.
 //!
-//! A batch that a full disk has stopped in the middle keeps its staged files, up to a gibibyte, and
-//! folder and `media.db` disagree until it is settled, which opening does. So they are opened anew
-//! right after the failure; where that fails as well, it is tried again in the background.
+//! If a full disk interrupts a batch, its staged files stay, up to a gibibyte, and folder and
+//! `media.db` disagree until the media are opened again. So they are opened again right after the
+//! failure; if that fails too, it is tried again in the background.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -18,26 +18,26 @@ use crate::{
     work::to_the_end,
 };
 
-/// After the first failure: the disk may have been full for a moment only.
+/// The pause after the first failure: the disk may have been full for a moment only.
 const SOON: Duration = Duration::from_secs(1);
-/// After many. A disk that stays full is not to be asked to write each second, for each user, and
-/// yet what is staged is to go soon after it has room again.
+/// The longest pause. A disk that stays full should not be asked to write each second for each
+/// user, but staged files should be removed soon after it has space again.
 const SELDOM: Duration = Duration::from_secs(60);
 
-/// A batch that was interrupted, and could not be settled.
+/// A batch that was interrupted and could not be completed or dropped.
 #[derive(Default)]
 pub(super) struct Unsettled(Mutex<Retry>);
 
 #[derive(Default)]
 struct Retry {
-    /// None while nothing is to be settled, or it is being tried.
+    /// None if there is nothing to do, or an attempt is under way.
     due: Option<Instant>,
-    /// How long the last failure was waited for.
+    /// The pause before the last attempt.
     waited: Duration,
 }
 
 impl Unsettled {
-    /// Notes whether there is one. Each failure is waited for twice as long as the one before.
+    /// Notes whether there is one. Each failure doubles the pause.
     fn note(&self, is_unsettled: bool) {
         let mut retry = self.retry();
         if is_unsettled {
@@ -48,7 +48,7 @@ impl Unsettled {
         }
     }
 
-    /// Whether it is time to try again; whoever does notes what has come of it.
+    /// Whether another attempt is due. The caller makes it and notes the result.
     fn take_due(&self) -> bool {
         let now = Instant::now();
         self.retry().due.take_if(|due| *due <= now).is_some()
@@ -60,7 +60,7 @@ impl Unsettled {
 }
 
 impl Vault {
-    /// Does some work with the media. After a failure they are opened anew.
+    /// Runs work on the media. After a failure they are opened again.
     pub async fn media<R: Send + 'static>(
         self: &Arc<Self>,
         work: impl FnOnce(&mut MediaStore) -> Result<R, media::Error> + Send + 'static,
@@ -84,7 +84,7 @@ impl Vault {
         };
         work(store).map_err(|error| {
             *open = None;
-            // At once, and not when there is a next time: all others miss the room it takes.
+            // At once, and not at the next request: the staged files take space from all users.
             if self.has_staged_media() {
                 *open = self.open_media().ok();
             }
@@ -92,7 +92,7 @@ impl Vault {
         })
     }
 
-    /// Settles what was interrupted, to the end even if the client has left.
+    /// Opens the media. Interrupted work is finished even if the client has left.
     fn open_media(&self) -> Result<MediaStore, Error> {
         let [database, folder, staging] = [layout::MEDIA_DATABASE, layout::MEDIA, layout::STAGING]
             .map(|part| self.folder.join(part));
@@ -107,7 +107,7 @@ impl Vault {
         is_occupied(&self.folder.join(layout::STAGING))
     }
 
-    /// Tries again to settle the media, in the background, when it is time to.
+    /// Starts another attempt in the background, if one is due.
     pub(super) fn settle_media_again(self: &Arc<Self>) {
         if self.unsettled.take_due() {
             let vault = Arc::clone(self);

@@ -1,13 +1,12 @@
-//! One user's data: opening, closing when idle, replacing whole, crash recovery.
+//! One user's data: opening, closing when idle, replacing as a whole, crash recovery.
 //!
-//! A vault is the folder `SYNC_BASE/<user>` in the reference server's layout:
-//! `collection.anki2`, `media/` and `media.db`. What is ours lies in `.anki-syncd/`
-//! below it, which the reference server ignores. Users share no lock.
+//! A vault is the folder `SYNC_BASE/<user>` in the reference server's layout: `collection.anki2`,
+//! `media/` and `media.db`. Our own files are in `.anki-syncd/` below it, which the reference
+//! server ignores. Users share no lock.
 //!
-//! What a [`Vault`] does is in the file of that name: [`conversation`], whose turns are those of
-//! `turns`; `media`; [`download`], `replace` and [`backup`] for the collection as a whole. What
-//! is done with users as such is [`Vaults`]': `vaults`, `moving`, [`renames`], [`upkeep`] and
-//! `leftovers`.
+//! The methods of [`Vault`] are in the files of their subjects: [`conversation`] and `turns`;
+//! `media`; [`download`], `replace` and [`backup`] for the collection as a whole. [`Vaults`]
+//! handles the users: `vaults`, `moving`, [`renames`], [`upkeep`] and `leftovers`.
 
 pub mod activity;
 pub mod backup;
@@ -72,11 +71,11 @@ use workers::{Share, Workers};
 pub use error::Error;
 pub use vaults::Vaults;
 
-/// After this long without a request, a user's databases are closed, so that
-/// `sqlite3`, rsync and file system snapshots see plain files.
+/// After this time without a request, a user's databases are closed, so that `sqlite3`, rsync and
+/// file system snapshots see plain files.
 const IDLE: Duration = Duration::from_secs(5);
-/// What is received or packed goes to a file once it is larger than this: most requests then
-/// never touch the disk, and a hundred of them at once take some 50 MiB.
+/// Received or packed data go to a file when they are larger than this. So most requests never
+/// touch the disk, and a hundred of them at once take some 50 MiB.
 const IN_MEMORY: usize = 512 * 1024;
 
 /// One user's data.
@@ -85,14 +84,15 @@ pub struct Vault {
     collection: Slot<Open>,
     media: Slot<MediaStore>,
     unsettled: Unsettled,
-    /// Held by one of the user's requests that take much memory, before it asks for its part of
-    /// what there is for all: two that had half of what they need each would wait forever.
+    /// Held by a request that takes much memory, before it asks for a part of the budget for all
+    /// users. Otherwise two such requests of one user could each hold half of what they need and
+    /// wait forever.
     large_request: Mutex<()>,
     activity: Activity,
-    /// Whether the folder has another name by now, or none: a user who comes back under the old
-    /// name gets another vault.
+    /// Whether the folder was renamed or removed. If the user comes back under the old name, there
+    /// will be another vault.
     taken_away: AtomicBool,
-    /// An `Arc`, since conversations hold on to it: with the vault, they would keep it alive.
+    /// An `Arc`, since conversations hold it: holding the vault, they would keep it alive.
     turns: Arc<Turns>,
     snapshots: Snapshots,
     restores: Restores,
@@ -103,7 +103,7 @@ pub struct Vault {
     operator: Share,
 }
 
-/// The collection while it is open, and the normal sync that its transaction belongs to.
+/// The open collection, and the normal sync of its transaction.
 struct Open {
     collection: Collection,
     conversation: Option<Conversation>,
@@ -154,15 +154,15 @@ impl Vault {
         &self.snapshots
     }
 
-    /// Compresses and thins them out, in the background.
+    /// Compresses and removes snapshots in the background.
     fn tidy_snapshots(&self) {
         Arc::clone(&self.janitor).tidy(self.snapshots.clone());
     }
 
-    /// Does some work with the collection, which is opened, or created empty, as needed.
+    /// Runs work on the collection. It is opened, or created empty, if needed.
     ///
     /// # Errors
-    /// [`Error`]; [`Error::Occupied`] when another device is in a normal sync for too long.
+    /// [`Error`]; [`Error::Occupied`] if another device's normal sync takes too long.
     pub async fn collection<R: Send + 'static>(
         self: &Arc<Self>,
         device: DeviceId,
@@ -190,13 +190,12 @@ impl Vault {
         }))
     }
 
-    /// Lets in one request that takes much memory, and then the next, in the order in which
-    /// they come.
+    /// Admits one request that takes much memory at a time, first come, first served.
     pub async fn one_at_a_time(&self) -> MutexGuard<'_, ()> {
         self.large_request.lock().await
     }
 
-    /// A vault that is being used counts as in conversation.
+    /// A vault that is in use counts as in conversation.
     fn is_in_conversation(&self) -> bool {
         self.collection
             .look(|open| {
@@ -208,8 +207,8 @@ impl Vault {
             .unwrap_or(true)
     }
 
-    /// Closes each of the databases that nobody has used for so long. A sync has its collection in
-    /// use until it is given up.
+    /// Closes each database that was not used for this long. During a sync the collection is in
+    /// use.
     async fn close_if_idle(&self, least: Duration) {
         self.collection
             .close_if(|open, idle| match &open.conversation {
@@ -220,7 +219,7 @@ impl Vault {
         self.media.close_if(|_, idle| idle >= least).await;
     }
 
-    /// Asked before anything is stored, so that what is under way has room to its end.
+    /// Checked before anything is stored, so that syncs under way keep enough space.
     pub async fn admit(&self, room: Room) -> Result<(), Error> {
         let folder = self.folder.clone();
         self.share
@@ -228,7 +227,7 @@ impl Vault {
             .await
     }
 
-    /// The bytes of the collection's file; a collection that is not there yet has none.
+    /// The bytes of the collection's file; 0 if there is none yet.
     pub fn collection_bytes(&self) -> Result<u64, Error> {
         let file = if_there(self.collection_path().metadata())?;
         Ok(file.map_or(0, |file| file.len()))
@@ -239,17 +238,17 @@ impl Vault {
         self.disk.file(&self.temporary(), Purpose::Keep)
     }
 
-    /// Room for anything else that is received: memory while it is small.
+    /// A spool for other received data: in memory while they are small.
     pub fn spool(&self) -> Spool {
         self.disk.spool(IN_MEMORY, &self.temporary(), Purpose::Keep)
     }
 
-    /// The same, never in memory.
+    /// The same, but always on disk.
     pub fn file(&self) -> Spool {
         self.disk.spool(0, &self.temporary(), Purpose::Keep)
     }
 
-    /// The same for what is packed to be sent.
+    /// The same for data that are packed to be sent.
     pub fn parcel(&self) -> Spool {
         self.disk.spool(IN_MEMORY, &self.temporary(), Purpose::Pass)
     }
@@ -263,7 +262,7 @@ impl Vault {
     }
 }
 
-/// Brings everything into the main file, or says who is in the way.
+/// Moves the journal into the main file, or fails if another program prevents it.
 fn fold(collection: &Collection) -> Result<(), Error> {
     if collection.checkpoint()? {
         Ok(())

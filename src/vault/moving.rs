@@ -1,9 +1,9 @@
-//! A user's whole folder gets another name, or is removed.
+//! Renames or removes a user's whole folder.
 //!
-//! Requests that are under way belong to a device that was let in before. So the vault is
-//! sealed first: what is open is rolled back and closed, and whoever still comes with the
-//! old vault is told to try again. It stays in its place until there is a user of that
-//! name once more, or a late request would make the folder anew.
+//! Requests under way belong to devices that were admitted before. So the vault is sealed first:
+//! open databases are rolled back and closed, and requests that still arrive are answered that they
+//! should try again. The sealed vault stays until a user has that name again; otherwise a late
+//! request would create the folder again.
 
 use std::{
     fs, io,
@@ -21,11 +21,11 @@ use crate::{
 };
 
 impl Vaults {
-    /// Gives a user's folder to another name.
+    /// Renames a user's folder.
     ///
     /// # Errors
-    /// [`Error::Io`], also when there is such a folder already. The folder may have its new
-    /// name all the same, when only making that durable failed.
+    /// [`Error::Io`], also if the new folder exists already. After an error the folder may have its
+    /// new name, if only making it durable failed.
     pub(super) async fn rename(&self, from: &UserName, to: &UserName) -> Result<(), Error> {
         let target = self.base.user_folder(to);
         let (served, new) = (self.served.clone(), to.clone());
@@ -43,24 +43,23 @@ impl Vaults {
         renamed
     }
 
-    /// At the start, and when the list of users has changed: remembers who has data, and
-    /// forgets who is no user any more and has none.
+    /// At the start, and when the list of users has changed: records which users have data, and
+    /// forgets removed users without data.
     pub fn remember<'a>(
         &self,
         users: impl IntoIterator<Item = &'a UserName>,
         standing: impl Fn(&UserName) -> Standing,
     ) -> io::Result<()> {
-        // What is only a folder that somebody has made is not remembered.
+        // An empty folder that somebody has made is not recorded.
         self.served.note_those_with_data(users)?;
         self.served
             .forget_others(|user| standing(user) != Standing::Stranger)
     }
 
-    /// Removes a user's folder with all that is in it.
+    /// Removes a user's folder with all content.
     ///
     /// # Errors
-    /// [`Error::Io`]. If the folder is gone all the same, what is left of it goes at the next
-    /// start.
+    /// [`Error::Io`]. If the folder was already moved away, the next start removes the rest.
     pub async fn remove(&self, user: &UserName) -> Result<(), Error> {
         let temporary = self.base.temporary();
         let (served, gone) = (self.served.clone(), user.clone());
@@ -72,12 +71,12 @@ impl Vaults {
                 );
                 return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
             }
-            // Out of sight at once: half a folder must not be taken for a user's data.
+            // Moved away at once: half a folder must not be taken for a user's data.
             let hidden = tempdir_in(temporary)?;
             let removed = hidden.path().join("removed");
             fs::rename(folder, &removed)?;
             if let Err(error) = sync_folder(folder.parent().unwrap_or(folder)) {
-                // After a power cut, half of it could be there again.
+                // Otherwise half of it could come back after a power cut.
                 fs::rename(removed, folder)?;
                 return Err(error);
             }
@@ -87,7 +86,7 @@ impl Vaults {
         .await
     }
 
-    /// Makes room for users who have come, or come back, where others were taken away.
+    /// Creates vaults for new or returning users where earlier ones were sealed.
     pub fn welcome<'a>(
         &self,
         users: impl IntoIterator<Item = &'a UserName>,
@@ -102,13 +101,13 @@ impl Vaults {
             if vaults.get(user).is_some_and(is_gone) {
                 vaults.remove(user);
             }
-            // To add a user says that it is meant so if there are no data. A disk that fails
-            // says nothing.
+            // Adding a user confirms that missing data are intended. A failing disk confirms
+            // nothing.
             if is_new(user)
                 && matches!(self.base.user_folder(user).try_exists(), Ok(false))
                 && let Err(error) = self.served.forget(user)
             {
-                tracing::warn!(%error, "{}: the former user of that name is remembered", user.as_str());
+                tracing::warn!(%error, "{}: cannot forget the former user of that name", user.as_str());
             }
         }
     }
@@ -123,7 +122,7 @@ impl Vaults {
         let folder = vault.folder.clone();
         let worked = spawn_blocking(move || {
             let worked = work(&folder);
-            // Whatever went wrong: as long as the folder is there, so are the data.
+            // After any failure: as long as the folder exists, the data do.
             if folder.exists() {
                 collection.lift();
                 media.lift();

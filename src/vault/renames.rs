@@ -1,10 +1,9 @@
-//! Users that are being renamed: their data follow the list of users.
+//! Users who are being renamed: their data follow the list of users.
 //!
-//! The list and the folder are two things, and power or process may fail between the one and
-//! the other. So it is written down first which two names are those of one person. Whenever
-//! the list is read from then on, at a start or while the server runs, whichever of the names
-//! is in it gets the folder. After a while the list has to be taken as durable, and the names
-//! may be used for other people.
+//! The list and the folder change one after the other, and power or process may fail in between. So
+//! it is recorded first which two names are one person. Whenever the list is read after that, at a
+//! start or while the server runs, the name that is in the list gets the folder. After an hour the
+//! list counts as durable, and the names are free for other users.
 
 use std::{
     fs, io,
@@ -23,10 +22,10 @@ use crate::{
     files::if_there,
 };
 
-/// Also a list that comes back in a power cut is followed for so long.
+/// Within this time, a list that comes back in a power cut is followed as well.
 const FOLLOWED_SECS: i64 = 60 * 60;
 
-/// One person's two names.
+/// The two names of one person.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Rename {
     from: UserName,
@@ -35,24 +34,24 @@ struct Rename {
     begun: i64,
 }
 
-/// What has come of following the list of users.
+/// The result of following the list of users.
 #[derive(Debug)]
 pub struct Followed {
-    /// Who has another name now, or has had it for less than an hour, with or without data.
+    /// Users with another name now, or for less than an hour, with or without data.
     pub renamed: Vec<Moved>,
     /// Whose data have moved.
     pub moved: Vec<Moved>,
-    /// Why the first of the others' could not be moved.
+    /// Why the first failed move failed.
     pub failed: Option<Error>,
 }
 
-/// Where the list says that the data belong.
+/// Where the data belong according to the list.
 enum Direction {
-    /// From the name without a user to the one with.
+    /// To the name that is a user, from the one that is not.
     To(Moved),
-    /// Both or none are users: it is not one person any more.
+    /// Both or neither are users, so it is not one person any more.
     Nowhere,
-    /// An entry that has to be corrected first may be this person's.
+    /// An entry with a mistake may be this person's.
     Unclear,
 }
 
@@ -77,11 +76,12 @@ impl Rename {
 }
 
 impl Vaults {
-    /// Writes down that a user is about to be renamed. It is for the list of users to say when.
+    /// Records that a user is about to be renamed. The rename happens when the list of users
+    /// changes.
     ///
     /// # Errors
-    /// [`Error::Io`], also when the new name has a folder already, or the folder cannot get
-    /// another name; [`Error::Absent`].
+    /// [`Error::Io`], also if the new name has a folder already, or the folder cannot be renamed;
+    /// [`Error::Absent`].
     pub async fn begin_rename(&self, from: &UserName, to: &UserName) -> Result<(), Error> {
         let _turn = self.moving.lock().await;
         let (path, target) = (self.base.renames_file(), self.base.user_folder(to));
@@ -93,7 +93,7 @@ impl Vaults {
             begun: clock::now_secs(),
         };
         let begun = spawn_blocking(move || {
-            // Or the new name would be that of somebody new, with an empty account.
+            // Otherwise the new name would count as a new user with an empty account.
             served.admit(&user)?;
             check_can_be_renamed(&source, &base)?;
             if target.symlink_metadata().is_ok() {
@@ -108,12 +108,11 @@ impl Vaults {
         begun.await?
     }
 
-    /// Moves the data of people who are being renamed to the name that is in the list of users.
-    /// Data wait where they are if a mistake in the list leaves it open which name that is.
-    /// Whose data cannot be moved is refused, and not taken for somebody new.
-    ///
+    /// Moves the data of renamed users to the name in the list of users. If a mistake in the list
+    /// leaves that name unclear, the data stay. If data cannot be moved, the user is refused, and
+    /// not treated as new.
     /// # Errors
-    /// [`Error`], when even that cannot be noted, or nobody knows who is being renamed.
+    /// [`Error`], if even the refusal cannot be stored, or the list of renames cannot be read.
     pub async fn follow(
         &self,
         standing: impl Fn(&UserName) -> Standing,
@@ -156,7 +155,7 @@ impl Vaults {
         }
         if kept != renames {
             let path = self.base.renames_file();
-            // What stays written down is looked at once more, which is no reason not to serve.
+            // An entry that stays is checked again later; that is no reason not to serve.
             if let Err(error) = spawn_blocking(move || write(&path, &kept)).await? {
                 tracing::warn!(%error, "cannot save the list of users who are being renamed");
             }
@@ -208,7 +207,7 @@ enum Brought {
     Perhaps,
 }
 
-/// The system renames nothing that a disk is mounted on.
+/// The system cannot rename a mount point.
 fn check_can_be_renamed(folder: &Path, base: &Path) -> io::Result<()> {
     let Ok(itself) = folder.symlink_metadata() else {
         return Ok(());
@@ -227,7 +226,7 @@ async fn is_there(path: PathBuf) -> Result<bool, Error> {
     Ok(spawn_blocking(move || path.symlink_metadata().is_ok()).await?)
 }
 
-/// A damaged list is as good as none: it was of use for an hour only.
+/// A damaged list is dropped: it was needed for an hour only.
 fn read(path: &Path) -> io::Result<Vec<Rename>> {
     let Some(bytes) = if_there(fs::read(path))? else {
         return Ok(Vec::new());
@@ -240,7 +239,7 @@ fn read(path: &Path) -> io::Result<Vec<Rename>> {
 
 fn write(path: &Path, renames: &[Rename]) -> io::Result<()> {
     if renames.is_empty() {
-        // One that comes back in a power cut says nothing that is wrong.
+        // A list that comes back in a power cut does no harm.
         return fs::remove_file(path);
     }
     Replacement::prepare(path, &serde_json::to_vec(renames)?)?.commit()

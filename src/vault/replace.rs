@@ -1,4 +1,4 @@
-//! Putting another collection in the place of the present one, which is kept.
+//! Replaces the collection, and keeps the present one.
 
 use std::{fs, io, sync::Arc};
 
@@ -24,11 +24,11 @@ use crate::{
 };
 
 impl Vault {
-    /// Takes an uploaded collection in place of the present one, once it has passed the check.
-    /// Answers its modification stamp.
+    /// Replaces the collection with an upload that passes the check. Returns its modification
+    /// stamp.
     ///
     /// # Errors
-    /// [`Error::Upload`] and everything else leave the present one as it is.
+    /// [`Error::Upload`] and all other errors leave the present collection unchanged.
     pub async fn replace_collection(
         self: &Arc<Self>,
         device: DeviceId,
@@ -41,7 +41,7 @@ impl Vault {
         self.in_turn_alone(device, move |open| {
             let why = keeps.then_some(Why::BeforeUpload);
             vault.install(upload, open, why, |present| match present {
-                // A device uploads without asking where there is nothing to download.
+                // If there is nothing to download, a device uploads without asking.
                 Some(present) if !present.empty => {
                     vault.restores.admit(device, schema, present.schema_changed)
                 }
@@ -53,18 +53,17 @@ impl Vault {
         Ok(modified)
     }
 
-    /// Looks into a collection that might be restored: a private copy, which is brought up
-    /// to the present schema.
+    /// Checks a collection that might be restored: a private copy, which is upgraded to the present
+    /// schema.
     pub async fn examine(&self, copy: NamedTempFile) -> Result<(NamedTempFile, Summary), Error> {
         checked(&self.operator, copy).await
     }
 
-    /// Puts a collection that was [examined](Self::examine) in place of the present one, as
-    /// one that every device has to download. Answers what was kept of the present one,
-    /// which may have been empty.
+    /// Replaces the collection with one that was [examined](Self::examine). Every device has to
+    /// download it. Returns the snapshot of the present one; none if it was empty.
     ///
     /// # Errors
-    /// [`Error`]; the present one is left as it is.
+    /// [`Error`]; the present collection is unchanged.
     pub async fn restore(self: &Arc<Self>, copy: NamedTempFile) -> Result<Option<Snapshot>, Error> {
         let now = clock::now_ms();
         let bytes = copy.as_file().metadata()?.len();
@@ -86,17 +85,16 @@ impl Vault {
         Ok(kept)
     }
 
-    /// Lets every device upload again, as before the restore. Answers whether there was one.
+    /// Lets all devices upload again, as before the restore. Returns whether there was a restore.
     ///
     /// # Errors
-    /// [`io::Error`]; uploads are then refused as before.
+    /// [`io::Error`]; uploads are still refused then.
     pub fn allow_upload(&self) -> io::Result<bool> {
         self.restores.forget()
     }
 
-    /// Puts the new file in place, if `agree` does, which is told how the present collection
-    /// stands if that can be told. A crash leaves the old collection, or the new one and the
-    /// snapshot.
+    /// Puts the new file in place, if `agree` allows it for the present collection's stamps, as far
+    /// as they are known. A crash leaves the old collection, or the new one and the snapshot.
     pub(super) fn install(
         &self,
         new: NamedTempFile,
@@ -116,14 +114,14 @@ impl Vault {
             }
         };
         self.put(new).inspect_err(take_back)?;
-        // Or a power cut could bring the old collection back, which the device that uploaded takes
-        // for its own, and merges into.
+        // Otherwise a power cut could bring the old collection back. The device that uploaded would
+        // take it for its own, and merge into it.
         sync_folder(&self.folder)?;
         Ok(kept)
     }
 
-    /// Makes the present collection one file that nobody has open; only once that is possible
-    /// is `agree` asked. Answers why it is to be kept, unless it is empty.
+    /// Makes the present collection one closed file, and asks `agree` after that. Returns the
+    /// reason for its snapshot, unless it is empty.
     fn close(
         &self,
         open: &mut Option<Open>,
@@ -132,11 +130,11 @@ impl Vault {
     ) -> Result<Option<Why>, Error> {
         let why = match self.opened(open) {
             Ok(Open { collection, .. }) => {
-                // The old journal must be folded in and gone before the name changes hands, or
-                // SQLite would apply it to the new file.
+                // The old journal must be gone before the new file gets the name: otherwise SQLite
+                // would apply it to the new file.
                 fold(collection)?;
                 let stamps = collection.stamps();
-                // Or an interrupted query would count as a collection without stamps.
+                // Otherwise an interrupted query would look like a collection without stamps.
                 work::check()?;
                 agree(stamps.ok())?;
                 why.filter(|_| collection.is_worth_keeping())
@@ -156,7 +154,7 @@ impl Vault {
         for journal in [WAL, WAL_INDEX] {
             if_there(fs::remove_file(beside(&self.collection_path(), journal)))?;
         }
-        // Or a power cut might leave the old journal beside the new file.
+        // Otherwise a power cut might leave the old journal beside the new file.
         sync_folder(&self.folder)?;
         new.persist(self.collection_path())
             .map_err(|error| error.error)?;
@@ -164,7 +162,7 @@ impl Vault {
     }
 }
 
-/// Brings a file from outside up to the present schema, and makes it durable.
+/// Upgrades a file from outside to the present schema, and makes it durable.
 async fn checked(share: &Share, file: NamedTempFile) -> Result<(NamedTempFile, Summary), Error> {
     let bytes = file.as_file().metadata()?.len();
     let check = move || {

@@ -1,5 +1,5 @@
-//! The memory of restores, which a wrong answer at a device would undo: an upload is
-//! refused from every device that does not have the restored collection.
+//! Records restores. A device that does not have the restored collection must not upload: by
+//! choosing "upload" by mistake, its user would undo the restore.
 
 use std::{
     fs, io,
@@ -19,22 +19,22 @@ use crate::{
     layout,
 };
 
-/// A collection that was restored, or that came after it, as it is on disk.
+/// A restored collection, or a later one, as it is on disk.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Restored {
-    /// Its schema stamp, by which it is known.
+    /// Its schema stamp, which identifies it.
     schema: i64,
-    /// When the restore was, in milliseconds since 1970.
+    /// The time of the restore, in milliseconds since 1970.
     at_ms: i64,
-    /// Which devices have it, or had the one that it came after.
+    /// The devices that have it, or had the collection before it.
     devices: Vec<DeviceId>,
 }
 
-/// What is remembered of a user's. Something is written of a collection before it takes the
-/// place of the present one, and until then holds for no other: each is known by its stamp.
+/// The record of a user's restores. It is written before the collection is replaced, and is only
+/// valid for the collection with its stamp.
 ///
-/// The lock is held from reading the file to replacing it. Two downloads that end at once would
-/// else each write a list with one device, and the other's next upload would be refused.
+/// The lock is held from reading the file to replacing it. Otherwise, if two downloads end at once,
+/// each would write a list with one device, and the other's next upload would be refused.
 pub(super) struct Restores(Mutex<PathBuf>);
 
 impl Restores {
@@ -42,7 +42,7 @@ impl Restores {
         Self(Mutex::new(folder.join(layout::RESTORED)))
     }
 
-    /// Notes that a restored collection takes the place of the one with the other stamp.
+    /// Records that a restored collection replaces the one with the other stamp.
     pub(super) fn add(&self, schema: i64, at_ms: i64, present: Option<i64>) -> io::Result<()> {
         let file = self.lock();
         let mut known = read(&file)?;
@@ -55,8 +55,8 @@ impl Restores {
         write(&file, &known)
     }
 
-    /// Lets a device's collection take the place of the one with the other stamp, if it may.
-    /// The devices that do not have that one may no more replace this one.
+    /// Lets a device's collection replace the one with the other stamp, if allowed. Devices that do
+    /// not have that one may not replace this one either.
     pub(super) fn admit(&self, device: DeviceId, schema: i64, present: i64) -> Result<(), Error> {
         let file = self.lock();
         let known = read(&file)?;
@@ -74,8 +74,8 @@ impl Restores {
         Ok(write(&file, &[restored.clone(), next])?)
     }
 
-    /// Notes that a device has the collection with this stamp. What keeps that from being
-    /// noted is no reason to refuse a sync; the next one tries again.
+    /// Records that a device has the collection with this stamp. A failure to do so must not fail
+    /// the sync; the next sync tries again.
     pub(super) fn has(&self, device: DeviceId, schema: i64) {
         if let Err(error) = self.try_has(device, schema) {
             tracing::warn!(%error, "cannot save that a device has downloaded the restored collection");
@@ -95,7 +95,7 @@ impl Restores {
         write(&file, &known)
     }
 
-    /// Lets every device upload again. Answers whether there was a restore to forget.
+    /// Lets all devices upload again. Returns whether there was a restore to forget.
     pub(super) fn forget(&self) -> io::Result<bool> {
         let file = self.lock();
         if if_there(fs::remove_file(&*file))?.is_none() {
@@ -114,7 +114,8 @@ fn read(file: &Path) -> io::Result<Vec<Restored>> {
         return Ok(Vec::new());
     };
     Ok(serde_json::from_slice(&bytes).unwrap_or_else(|error| {
-        // It is written whole; whoever has changed it is not to be stopped by it.
+        // The server writes it as a whole. If another program has damaged it, syncs must still
+        // work.
         tracing::warn!(%error, "{} is damaged and is ignored", file.display());
         Vec::new()
     }))

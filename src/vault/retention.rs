@@ -1,22 +1,22 @@
-//! Which snapshots stay, as a pure function of what there is.
+//! Which snapshots are kept, as a pure function.
 
 use crate::disk::MIB;
 
 const MS_PER_DAY: i64 = 24 * 60 * 60 * 1000;
 
-/// How many snapshots a user's collection gets.
+/// The limits on a user's snapshots.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention {
-    /// So many of the newest; with 0, none are made before uploads.
+    /// How many of the newest are kept; with 0, uploads make none.
     pub newest: usize,
-    /// And each day's first one, for so many days, today included.
+    /// For how many days, including today, each day's first one is also kept.
     pub days: u32,
-    /// But no more bytes than this, the oldest going first.
+    /// The most bytes. Beyond that, the oldest are removed first.
     pub bytes: u64,
 }
 
 impl Retention {
-    /// Nothing ever goes.
+    /// Keeps everything.
     pub const ALL: Self = Self {
         newest: usize::MAX,
         days: u32::MAX,
@@ -34,20 +34,20 @@ impl Default for Retention {
     }
 }
 
-/// One of the snapshots that there are.
+/// An existing snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Candidate {
     /// When it was made, in milliseconds since 1970.
     pub at_ms: i64,
-    /// What it takes on the disk.
+    /// Its size on disk.
     pub bytes: u64,
-    /// Whether it is of use only to tools that recover what they can.
+    /// Whether the collection was damaged, so that only recovery tools can use it.
     pub damaged: bool,
 }
 
 impl Retention {
-    /// Which of the snapshots, given from the oldest to the newest, are to go. Those that
-    /// are damaged count for themselves, and push out none that is whole.
+    /// The snapshots to remove, from a list that begins with the oldest. Damaged ones are counted
+    /// separately, and displace no undamaged one.
     pub fn surplus(&self, snapshots: &[Candidate], now_ms: i64) -> Vec<usize> {
         let of_kind = |damaged| {
             let numbers = 0..snapshots.len();
@@ -61,10 +61,10 @@ impl Retention {
         of_kind(false).chain(of_kind(true)).collect()
     }
 
-    /// Never the newest: it is what undoes the upload that has just been made.
+    /// Never the newest: it undoes the last upload.
     ///
-    /// Of a day the first one stays, so that a person who uploads again and again, as
-    /// happens in a panic, does not push out what was there before.
+    /// The first one of a day stays, so that a user who uploads again and again in a panic does not
+    /// displace the state before.
     fn surplus_of_kind(self, snapshots: &[Candidate], now_ms: i64) -> Vec<usize> {
         let day = |number: usize| snapshots[number].at_ms.div_euclid(MS_PER_DAY);
         let oldest_day = now_ms.div_euclid(MS_PER_DAY) - i64::from(self.days);
@@ -81,7 +81,7 @@ impl Retention {
             match room.checked_sub(snapshots[number].bytes) {
                 Some(rest) => room = rest,
                 None => {
-                    // What is older goes as well, or there would be gaps.
+                    // Older ones are removed as well, or there would be gaps.
                     room = 0;
                     if number + 1 != snapshots.len() {
                         surplus.push(number);
@@ -101,7 +101,7 @@ mod tests {
 
     const NOW: i64 = 100 * MS_PER_DAY + MS_PER_DAY / 2;
 
-    /// Each a time in hours before now, and a size.
+    /// Each is a time in hours before now, and a size.
     fn snapshots(given: &[(i64, u64)]) -> Vec<Candidate> {
         let mut snapshots: Vec<_> = given
             .iter()
@@ -129,7 +129,7 @@ mod tests {
             days: 3,
             bytes: 1000,
         };
-        // Noon today; so 13 hours ago is yesterday, 37 the day before, 61 too old.
+        // It is noon: 13 hours ago was yesterday, 37 the day before, 61 too old.
         let given = snapshots(&[
             (61, 1),
             (38, 1),

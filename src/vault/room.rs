@@ -1,16 +1,16 @@
-//! How much may be stored: what stays free on the disk, and what one user may fill.
+//! Limits on storing: free space of the disk, and quota of a user.
 
 use crate::disk::MIB;
 
 pub use crate::disk::Free;
 
-/// The operator's rules.
+/// The limits of the operator.
 #[derive(Debug, Clone, Copy)]
 pub struct Room {
-    /// Bytes of the disk that stay free: enough to finish what is under way, and to start
-    /// the server again.
+    /// Bytes of the disk that stay free: enough to finish syncs under way, and to start the server
+    /// again.
     pub reserve: u64,
-    /// Bytes that one user's collection and media may have together; none for no limit.
+    /// The most bytes of one user's collection and media together; none for no limit.
     pub quota: Option<u64>,
 }
 
@@ -27,7 +27,7 @@ pub struct NearlyFull {
 }
 
 impl Room {
-    /// Whether more may be stored on a disk of which this is left.
+    /// Whether more may be stored on a disk with this free space.
     pub fn admit(self, free: Free) -> Result<(), NearlyFull> {
         if free.bytes < self.reserve || free.files == Some(0) {
             return Err(NearlyFull {

@@ -1,13 +1,13 @@
-//! Which users have been served, remembered outside their folders.
+//! Which users have been served; recorded outside of their folders.
 //!
-//! A folder that is missing may be a new user's, or one whose disk is not mounted, that was
-//! renamed by hand, or whose renaming was cut off in the middle. A device would be told of an
-//! empty account in both cases, and to upload; in the second, what other devices had synced
-//! would seem to be gone. So there is an empty file for each user who has been served, in
-//! the server's own folder.
+//! A missing folder can mean a new user. It can also mean that its disk is not mounted, that it was
+//! renamed by hand, or that a rename was interrupted. Without a record, devices would see an empty
+//! account and offer an upload in all these cases, and what other devices had synced would seem to
+//! be gone. So the server's own folder has an empty file, the mark, for each user who has been
+//! served.
 //!
-//! The order of steps errs to the safe side: a mark is set once the folder is there, and
-//! removed once the user is gone from the list, or the data for good.
+//! The order of steps is chosen for safety: a mark is set after the folder exists, and removed
+//! after the user is gone from the list, or the data for good.
 
 use std::{
     fs::{self, File},
@@ -40,13 +40,12 @@ impl Served {
         }
     }
 
-    /// Whether there may be a vault in the user's folder, which is yet to be made for a new one.
+    /// Whether the user's folder may be used as a vault, or created for a new user.
     ///
     /// # Errors
-    /// [`Error::Absent`] for a user who has been served and has no folder now, or an empty
-    /// one, such as a disk is mounted on. A folder with what is ours and without a
-    /// collection is in order: who removes the collection wants to start anew, as with the
-    /// reference server.
+    /// [`Error::Absent`] for a user who has been served and whose folder is now missing or empty,
+    /// as a mount point is. A folder with our own files and without a collection is valid: an
+    /// operator who removes the collection wants to start again, as with the reference server.
     pub(super) fn admit(&self, user: &UserName) -> Result<(), Error> {
         let folder = self.folder(user);
         if !has_data(&folder)? && self.mark_of(user).try_exists()? {
@@ -55,12 +54,13 @@ impl Served {
         Ok(())
     }
 
-    /// Remembers a user, whose folder is there, for good.
+    /// Marks a user whose folder exists, durably.
     pub(super) fn note(&self, user: &UserName) -> io::Result<()> {
         if self.mark_of(user).try_exists()? {
             return Ok(());
         }
-        // Before the mark, or a power cut could leave the mark alone, and lock a new user out.
+        // Before the mark: a power cut could otherwise leave the mark alone, and lock a new user
+        // out.
         let folder = self.folder(user);
         if folder.join(OWN).try_exists()? {
             sync_folder(&folder.join(OWN))?;
@@ -69,8 +69,8 @@ impl Served {
         self.mark_all(&[user])
     }
 
-    /// Remembers those who have data, all with one wait for the disk: there may be thousands
-    /// of them, and the server does not serve before.
+    /// Marks all users who have data, with one wait for the disk: there may be thousands of them,
+    /// and the server does not serve before.
     pub(super) fn note_those_with_data<'a>(
         &self,
         users: impl IntoIterator<Item = &'a UserName>,
@@ -88,7 +88,7 @@ impl Served {
         self.mark_all(&new)
     }
 
-    /// Has a user's data for missing until their folder is there.
+    /// Marks a user whose folder is missing. The data then count as absent until it exists.
     pub(super) fn mark(&self, user: &UserName) -> io::Result<()> {
         self.mark_all(&[user])
     }
@@ -105,7 +105,7 @@ impl Served {
         sync_folder(&self.marks)
     }
 
-    /// Forgets a user whose data are gone for good, or are another one's.
+    /// Removes the mark of a user whose data are gone for good, or belong to another user.
     pub(super) fn forget(&self, user: &UserName) -> io::Result<()> {
         match if_there(fs::remove_file(self.mark_of(user)))? {
             Some(()) => sync_folder(&self.marks),
@@ -113,7 +113,7 @@ impl Served {
         }
     }
 
-    /// Forgets who is no user any more and has no folder: one who gets that name later is new.
+    /// Removes the marks of removed users without a folder: a later user with that name is new.
     pub(super) fn forget_others(&self, is_user: impl Fn(&UserName) -> bool) -> io::Result<()> {
         for mark in if_there(fs::read_dir(&self.marks))?.into_iter().flatten() {
             let name = mark?.file_name();
@@ -136,7 +136,7 @@ impl Served {
     }
 }
 
-/// What a vault's folder has as long as it is there; one is made no more than once.
+/// Whether a vault's folder still exists; it is created only once.
 pub(super) fn check_is_there(folder: &Path) -> Result<(), Error> {
     if folder.join(TEMPORARY).try_exists()? {
         Ok(())
@@ -180,7 +180,7 @@ mod tests {
         fs::remove_dir(&folder).unwrap();
         fs::rename(base.path().join("away"), &folder).unwrap();
         served.admit(&anna).unwrap();
-        // As the bundled server leaves it, with nothing of ours.
+        // The bundled server leaves a folder like this, with none of our files.
         fs::remove_dir_all(folder.join(".anki-syncd")).unwrap();
         fs::write(folder.join("collection.anki2"), "").unwrap();
         served.admit(&anna).unwrap();
@@ -192,7 +192,7 @@ mod tests {
         create_private(&base.path().join("anna/.anki-syncd/devices")).unwrap();
         served.note_those_with_data([&anna]).unwrap();
         served.admit(&anna).unwrap();
-        // A backup of damaged data has the media only.
+        // A backup of damaged data contains the media only.
         fs::write(base.path().join("anna/media.db"), "").unwrap();
         served.note_those_with_data([&anna]).unwrap();
         assert!(base.path().join(SERVED).join("anna").exists());

@@ -1,5 +1,5 @@
-//! A database that is opened when needed, used by one request at a time on a
-//! blocking thread, and closed when idle.
+//! A database that is opened when needed, used by one request at a time on a blocking thread, and
+//! closed when idle.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,13 +11,12 @@ use tokio::{
 
 use super::{Error, workers::Share};
 
-/// Holds the database while it is open. Requests wait for each other without
-/// occupying a thread.
+/// Holds the database while it is open. Requests wait for each other without using a thread.
 ///
-/// One lock for the whole of a request: two threads in one `SQLite` connection would be in one
-/// transaction, and a device's `finish` would commit what another one has half sent. It is owned,
-/// since it goes along to the thread: a client that leaves must not let the next one in while its
-/// own work still goes on there.
+/// One lock covers a whole request: two threads on one `SQLite` connection would share one
+/// transaction, and a device's `finish` would commit half of another device's sync. The guard is
+/// owned and moves to the thread: if a client leaves, the next request must not begin while the
+/// first one's work still runs there.
 pub struct Slot<T>(Arc<Mutex<Content<T>>>);
 
 struct Content<T> {
@@ -26,30 +25,29 @@ struct Content<T> {
     sealed: bool,
 }
 
-/// Keeps everybody out for as long as it lives, and for good unless it is lifted.
+/// Keeps all requests out while it lives, and for good unless it is lifted.
 pub struct Seal<T>(OwnedMutexGuard<Content<T>>);
 
 impl<T> Seal<T> {
-    /// Lets people in again.
+    /// Admits requests again.
     pub fn lift(mut self) {
         self.0.sealed = false;
     }
 }
 
-/// Whoever is in: nobody else uses the database as long as this lives.
+/// The right to use the database: no other request has it while this lives.
 pub struct Inside<T>(OwnedMutexGuard<Content<T>>);
 
 impl<T: Send + 'static> Inside<T> {
-    /// What is open.
+    /// The open database.
     pub fn open(&self) -> Option<&T> {
         self.0.open.as_ref()
     }
 
-    /// Does some work with the database, which the work opens if it is not, and may close.
+    /// Runs work on the database. The work opens it if needed, and may close it.
     ///
     /// # Errors
-    /// As the work does and [`Share::run`]; a panic closes the database, which rolls back what
-    /// was begun.
+    /// As the work does and [`Share::run`]. A panic closes the database, which rolls back.
     pub async fn run<R: Send + 'static>(
         self,
         share: &Share,
@@ -57,8 +55,8 @@ impl<T: Send + 'static> Inside<T> {
     ) -> Result<R, Error> {
         let Self(mut content) = self;
         let worked = share.run(move || {
-            // Taken out, so that unwinding drops it: a transaction that a panic has cut off in the
-            // middle would else go on with the next request.
+            // Taken out, so that a panic drops it: otherwise the next request would continue the
+            // interrupted transaction.
             let mut open = content.open.take();
             let result = work(&mut open);
             content.open = open;
@@ -80,14 +78,14 @@ impl<T> Default for Slot<T> {
 }
 
 impl<T: Send + 'static> Slot<T> {
-    /// Waits until nobody uses the database.
+    /// Waits until no request uses the database.
     ///
     /// # Errors
-    /// [`Error::Moved`] when the files are not here any more.
+    /// [`Error::Moved`] if the files were moved away.
     pub async fn enter(&self) -> Result<Inside<T>, Error> {
         let content = self.lock().await;
-        // Asked only once it is one's turn: who has waited while the folder was moved would
-        // make it anew under the old name.
+        // Checked after the wait: a request that waited while the folder was moved would create it
+        // again under the old name.
         if content.sealed {
             return Err(Error::Moved);
         }
@@ -103,11 +101,11 @@ impl<T: Send + 'static> Slot<T> {
         self.enter().await?.run(share, work).await
     }
 
-    /// Waits until nobody uses the database, closes it, which rolls back what was begun,
-    /// and lets nobody in.
+    /// Waits until no request uses the database, closes it, which rolls back, and admits no further
+    /// request.
     ///
     /// # Errors
-    /// When closing panics; it is not sealed then.
+    /// If closing panics; it is not sealed then.
     pub async fn seal(&self) -> Result<Seal<T>, JoinError> {
         let mut content = self.lock().await;
         spawn_blocking(move || {
@@ -118,7 +116,7 @@ impl<T: Send + 'static> Slot<T> {
         .await
     }
 
-    /// Looks at what is open; none while somebody is using it.
+    /// Looks at the open database; none while a request uses it.
     pub fn look<R>(&self, at: impl FnOnce(Option<&T>) -> R) -> Option<R> {
         self.0
             .try_lock()
@@ -126,21 +124,21 @@ impl<T: Send + 'static> Slot<T> {
             .map(|content| at(content.open.as_ref()))
     }
 
-    /// Closes the database if nobody is using it now and `may_close` agrees, which is
-    /// told for how long nobody has.
+    /// Closes the database if no request uses it and `may_close` agrees. Its second argument is how
+    /// long it has not been used.
     pub async fn close_if(&self, may_close: impl FnOnce(&T, Duration) -> bool) {
         if let Ok(mut content) = Arc::clone(&self.0).try_lock_owned()
             && let Some(open) = &content.open
             && may_close(open, content.last_used.elapsed())
         {
-            // A failure to close leaves a journal, which the next opening brings in. It is closed
-            // before anybody comes in: the last one to close removes the journal by its path, which
-            // might by then be that of a collection put in its place.
+            // If closing fails, a journal stays, which the next opening recovers. The lock is held
+            // meanwhile: the last connection removes the journal by its path, which could otherwise
+            // belong to a new collection by then.
             let _ = spawn_blocking(move || drop(content.open.take())).await;
         }
     }
 
-    /// Closes the database, as soon as nobody is using it.
+    /// Closes the database as soon as no request uses it.
     pub async fn close(&self) {
         let mut content = self.lock().await;
         let _ = spawn_blocking(move || drop(content.open.take())).await;

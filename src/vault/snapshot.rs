@@ -1,9 +1,8 @@
-//! A collection as it was before it was replaced, kept in the user's folder.
+//! Collections that were replaced, kept in the user's folder.
 //!
-//! Keeping one is a hard link, which costs neither time nor room and cannot be
-//! half-done: the file that is replaced loses its old name and keeps this one. It is
-//! [compressed](compress) afterwards, in the background; one that was not is found by the next
-//! opening.
+//! A snapshot is a hard link: it costs no time and no space, and cannot be half done. The replaced
+//! file loses its old name and keeps this one. It is [compressed](compress) later in the
+//! background; after an interruption, the next opening does that.
 
 mod compress;
 
@@ -23,7 +22,7 @@ use crate::{
     sqlite::{WAL, beside},
 };
 
-/// Of a file as it was, and once it is compressed.
+/// The endings of a snapshot, before and after it is compressed.
 const RAW: &str = ".anki2";
 const COMPRESSED: &str = ".anki2.zst";
 
@@ -33,17 +32,17 @@ const COMPRESSED: &str = ".anki2.zst";
 pub enum Why {
     /// A device replaced the collection.
     BeforeUpload,
-    /// The operator did.
+    /// The operator restored a collection.
     BeforeRestore,
-    /// It could not be opened when it was replaced. Left as it was, with its journal, for
-    /// tools that recover what they can.
+    /// The collection could not be opened when it was replaced. It stays unchanged, with its
+    /// journal, for recovery tools.
     Damaged,
 }
 
 impl Why {
     const ALL: [Self; 3] = [Self::BeforeUpload, Self::BeforeRestore, Self::Damaged];
 
-    /// As in names of files.
+    /// The form in file names.
     pub fn name(self) -> &'static str {
         match self {
             Self::BeforeUpload => "before-upload",
@@ -53,21 +52,21 @@ impl Why {
     }
 }
 
-/// One that there is.
+/// An existing snapshot.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Snapshot {
     /// When the collection was replaced, in milliseconds since 1970.
     pub at_ms: i64,
-    /// Why.
+    /// The reason.
     pub why: Why,
-    /// What it takes on the disk.
+    /// Its size on disk.
     pub bytes: u64,
     /// Whether it has been compressed.
     pub compressed: bool,
 }
 
 impl Snapshot {
-    /// What people call it: its file's name without the ending.
+    /// Its name for people: its file's name without the ending.
     pub fn name(&self) -> String {
         format!("{}-{}", clock::as_name(self.at_ms), self.why.name())
     }
@@ -100,7 +99,7 @@ pub struct Snapshots {
 }
 
 impl Snapshots {
-    /// Those in this folder, which need not exist; temporary files go to the other one.
+    /// The snapshots in this folder, which may be missing. Temporary files go to the other folder.
     pub fn new(folder: PathBuf, temporary: PathBuf, disk: Disk) -> Self {
         Self {
             folder,
@@ -109,10 +108,10 @@ impl Snapshots {
         }
     }
 
-    /// All of them, from the oldest to the newest.
+    /// All snapshots, from the oldest to the newest.
     pub fn list(&self) -> io::Result<Vec<Snapshot>> {
         let mut snapshots = self.files()?;
-        // Where a crash has left both, the compressed one is whole.
+        // If a crash has left both, the compressed one is complete.
         snapshots.sort_by_key(|snapshot| (snapshot.at_ms, !snapshot.compressed));
         snapshots.dedup_by_key(|snapshot| snapshot.at_ms);
         Ok(snapshots)
@@ -126,7 +125,7 @@ impl Snapshots {
         for entry in entries {
             let entry = entry?;
             let name = entry.file_name();
-            // Others' files are none of our business.
+            // Ignores files that are not snapshots.
             if let Some(mut snapshot) = name.to_str().and_then(|name| Snapshot::parse(name, 0)) {
                 // The janitor may have put a compressed one in its place meanwhile.
                 let Some(file) = if_there(entry.metadata())? else {
@@ -140,13 +139,13 @@ impl Snapshots {
         Ok(snapshots)
     }
 
-    /// Where it is.
+    /// The path of its file.
     pub fn path(&self, snapshot: &Snapshot) -> PathBuf {
         self.folder.join(snapshot.file_name())
     }
 
-    /// Gives a collection that nobody has open a second, durable name here. The caller then
-    /// takes away its first one, or [takes back](Self::take_back) this.
+    /// Gives a closed collection a second, durable name in the snapshots. The caller then removes
+    /// its first name, or [takes back](Self::take_back) this one.
     ///
     /// # Errors
     /// As the file system says; there is no new snapshot then.
@@ -157,7 +156,7 @@ impl Snapshots {
         }
         let newest = self.list()?.last().map(|newest| newest.at_ms);
         let snapshot = Snapshot {
-            // The order is right even where the clock is not.
+            // Keeps the order even if the clock was set back.
             at_ms: clock::now_ms().max(newest.map_or(0, |newest| newest + 1)),
             why,
             bytes: collection.metadata()?.len(),
@@ -165,7 +164,7 @@ impl Snapshots {
         };
         let kept = self.path(&snapshot);
         if why == Why::Damaged {
-            // First, since without it the file itself may be worth nothing.
+            // The journal comes first, since without it a damaged file may be worthless.
             if_there(link(&journal(collection), &journal(&kept)))?;
         }
         link(collection, &kept)
@@ -174,13 +173,13 @@ impl Snapshots {
         Ok(snapshot)
     }
 
-    /// Undoes [`Snapshots::keep`], while the collection still has its first name: also when
-    /// the journal of a damaged one has lost its own.
+    /// Undoes [`Snapshots::keep`] while the collection still has its first name, even if the
+    /// journal of a damaged one has lost its own.
     ///
     /// # Errors
     /// As the file system says; the snapshot stays then.
     pub fn take_back(&self, kept: &Snapshot, collection: &Path) -> io::Result<()> {
-        // A full disk may refuse a new name, and so only what has a journal is to need one.
+        // A full disk may refuse a new name, so only a snapshot with a journal needs one.
         if kept.why == Why::Damaged && !journal(collection).exists() {
             let kept = journal(&self.path(kept));
             if_there(fs::rename(kept, journal(collection)))?;
@@ -189,7 +188,7 @@ impl Snapshots {
         Ok(())
     }
 
-    /// Removes one, as far as that is possible.
+    /// Removes a snapshot, if possible.
     pub fn discard(&self, snapshot: &Snapshot) {
         let path = self.path(snapshot);
         for path in [journal(&path), path] {
@@ -199,8 +198,8 @@ impl Snapshots {
         }
     }
 
-    /// Forgets what a crash has left of a collection that was about to be replaced, and was
-    /// not: a second name of the present one, which would change with it.
+    /// Removes a snapshot of a crash: a second name of the present collection, which would change
+    /// with it.
     pub fn settle(&self, collection: &Path) -> io::Result<()> {
         let Ok(present) = collection.metadata() else {
             return Ok(());

@@ -1,5 +1,4 @@
-//! What all users' snapshots have in common: how many there may be, and the work in the
-//! background.
+//! The limits on all users' snapshots, and the work on them in the background.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -9,10 +8,10 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{retention::Retention, snapshot::Snapshots};
 
 pub(super) struct SnapshotJanitor {
-    /// Replaced whole by a reload; read for some instructions.
+    /// A reload replaces it as a whole; the lock is held for some instructions.
     retention: RwLock<Retention>,
-    /// Compressing takes a processor, and uploads come in crowds: after an upgrade of Anki that
-    /// asks for a full sync, devices would wait for the processors that snapshots take.
+    /// Compressing uses a processor, and uploads can come together: after an upgrade of Anki that
+    /// requires a full sync, devices would have to wait for the compression of all snapshots.
     one_at_a_time: Semaphore,
     stop: CancellationToken,
     work: TaskTracker,
@@ -21,7 +20,7 @@ pub(super) struct SnapshotJanitor {
 impl SnapshotJanitor {
     pub(super) fn new(retention: Retention) -> Self {
         let work = TaskTracker::new();
-        // Waiting for it means until there is none; more may come.
+        // Closed, so that waiting ends when there is no work; new work is still accepted.
         work.close();
         Self {
             retention: RwLock::new(retention),
@@ -45,7 +44,7 @@ impl SnapshotJanitor {
             .unwrap_or_else(PoisonError::into_inner) = retention;
     }
 
-    /// Compresses and thins out a user's snapshots, when it is their turn.
+    /// Compresses and removes a user's snapshots, one user at a time.
     pub(super) fn tidy(self: Arc<Self>, snapshots: Snapshots) {
         let work = self.work.clone();
         work.spawn(async move {
@@ -75,7 +74,7 @@ impl SnapshotJanitor {
         self.work.wait().await;
     }
 
-    /// Leaves undone what is not done yet.
+    /// Stops the work; the rest is done later.
     pub(super) async fn stop(&self) {
         self.stop.cancel();
         self.work.wait().await;

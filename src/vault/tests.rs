@@ -1,5 +1,5 @@
-//! A vault as its callers use it: opening, replacing and crashes here, and a file for each of what
-//! else it does.
+//! Tests of a vault as callers use it: opening, replacing and crashes here, other subjects in their
+//! own files.
 
 mod conversations;
 mod downloads;
@@ -38,7 +38,7 @@ async fn vault() -> (tempfile::TempDir, Vaults, Arc<Vault>) {
     (folder, vaults, vault)
 }
 
-/// An upload that can be told from others by its modification time.
+/// An upload with this modification time, so that tests can distinguish uploads.
 fn upload(vault: &Vault, modified: i64) -> NamedTempFile {
     let file = vault.upload_file().unwrap().into_inner();
     drop(Collection::open(file.path(), 1).unwrap());
@@ -99,7 +99,7 @@ async fn a_refused_upload_leaves_the_collection_as_it_was() {
     assert_eq!(modified(&vault).await, 42);
 }
 
-/// The state that a kill leaves: what was committed last is in the journal only.
+/// The state after a kill: the last commit is only in the journal.
 async fn crash(folder: &Path, vaults: &Vaults, vault: &Arc<Vault>) {
     vault
         .collection(me(), |collection| Ok(collection.stamp_download(43)?))
@@ -114,7 +114,7 @@ async fn crash(folder: &Path, vaults: &Vaults, vault: &Arc<Vault>) {
     }
 }
 
-/// A journal of the old file, applied to the new one, would be ruinous.
+/// The old file's journal, applied to the new file, would destroy it.
 #[tokio::test]
 async fn a_journal_left_by_a_crash_is_not_applied_to_the_upload_that_follows() {
     let (folder, vaults, vault) = vault().await;
@@ -149,7 +149,7 @@ async fn an_upload_replaces_a_damaged_collection() {
     assert_eq!(modified(&vault).await, 42);
 }
 
-/// As the reference server leaves an account after an old client's download.
+/// The reference server leaves an account like this after an old client's download.
 #[tokio::test]
 async fn a_collection_of_schema_11_is_served_and_replaced_if_it_cannot_be_upgraded() {
     let (folder, vaults, vault) = vault().await;
@@ -234,7 +234,7 @@ async fn an_old_client_gets_schema_11_and_the_collection_stays_at_18() {
     assert_eq!(modified(&vault).await, downloaded.0);
 }
 
-/// Someone's `sqlite3` in the middle of a query is waited for, and then told of.
+/// A `sqlite3` in the middle of a query is waited for, and then reported.
 #[tokio::test]
 async fn a_reader_that_stays_makes_a_full_sync_fail_and_loses_nothing() {
     let (folder, _vaults, vault) = vault().await;

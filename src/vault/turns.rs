@@ -1,14 +1,13 @@
-//! The line of those who wait for the collection: first come, first served.
+//! The line of requests that wait for the collection: first come, first served.
 //!
-//! Who waits sleeps until something changes that could make it their turn: a sync or a backup has
-//! ended, or somebody has left the line, with or without a turn. Each then looks for themselves,
-//! and lets those go first who came earlier and can have their turn as well. So two devices never
-//! take turns forever while a third one waits, as they could when each looked again at moments of
-//! its own.
+//! A request in the line sleeps until its turn may have come: a sync or a backup has ended, or
+//! another request has left the line. It then looks whether an earlier request can have the turn,
+//! and lets that go first. So two devices never alternate forever while a third one waits, as they
+//! could if each looked again at moments of its own.
 //!
-//! "And can" is for two who pass others by. A device whose own sync is under way starts over at
-//! once: it would else wait for those who wait for it, until all of them are refused. And a normal
-//! sync does not wait for a backup only because an upload does that came earlier.
+//! Two kinds of requests may pass others. A device whose own sync is under way starts over at once:
+//! otherwise it would wait for requests that wait for it, until all are refused. And a normal sync
+//! need not wait for a backup only because an earlier upload does.
 
 use std::{
     collections::BTreeMap,
@@ -22,32 +21,32 @@ use tokio::sync::{Notify, futures::Notified};
 
 use crate::account::DeviceId;
 
-/// Shared by what ends somewhere else than in the vault, and is heard of all the same.
+/// Shared with conversations and backups, whose end must wake the line wherever it happens.
 #[derive(Debug, Default)]
 pub(super) struct Turns {
     line: Mutex<Line>,
     changed: Notify,
-    /// The backups that read the collection's file just now.
+    /// How many backups are reading the collection's file.
     readings: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
 struct Line {
-    /// Each number is given once.
+    /// The last number that was given; each is given once.
     last: u64,
     waiting: BTreeMap<u64, Wish>,
 }
 
-/// Who wants the collection, and how.
+/// The device that wants the collection, and how.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Wish {
     pub(super) device: DeviceId,
-    /// As one file that nobody reads.
+    /// As one file that no backup reads.
     pub(super) alone: bool,
 }
 
-/// Somebody's place in the line. Those behind move up when it is dropped: also when a client
-/// leaves, or nobody would get a turn any more.
+/// A place in the line. Dropping it wakes those behind, also when a client leaves; otherwise they
+/// would never get a turn.
 pub(super) struct Place {
     turns: Arc<Turns>,
     number: u64,
@@ -57,8 +56,8 @@ pub(super) struct Place {
 /// A backup that reads the collection.
 pub(super) struct Reading(Arc<Turns>);
 
-/// Part of what others wait for. It is dropped with that, so that no way to end, be it an error, a
-/// panic or the closing of what is idle, leaves them asleep.
+/// Part of what others wait for. Dropping it wakes them: so no end of a sync, be it an error, a
+/// panic or closing when idle, leaves them asleep.
 #[derive(Debug)]
 pub(super) struct Ending(Arc<Turns>);
 
@@ -75,8 +74,8 @@ impl Turns {
         }
     }
 
-    /// Ready with the next change. To be called before one looks whether it is one's turn: what
-    /// changes between looking and waiting would else be missed.
+    /// Ready at the next change. Call this before checking whether it is one's turn: a change
+    /// between the check and the wait would otherwise be missed.
     pub(super) fn changed(&self) -> Notified<'_> {
         self.changed.notified()
     }
@@ -100,7 +99,7 @@ impl Turns {
 }
 
 impl Place {
-    /// Whether none of those who came earlier can have their turn.
+    /// Whether no earlier request can have its turn.
     pub(super) fn is_first(&self, can_have: impl Fn(Wish) -> bool) -> bool {
         let line = self.turns.line();
         let mut earlier = line.waiting.range(..self.number);

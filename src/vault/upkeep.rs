@@ -1,4 +1,4 @@
-//! What the operator has put right in a user's data, in that user's turn.
+//! Repairs of a user's data that the operator requests, made in that user's turn.
 
 use std::fmt;
 
@@ -13,31 +13,31 @@ use crate::{
     media::examine::Settled,
 };
 
-/// What is to be put right.
+/// A repair.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mend {
-    /// See that `media.db` and the folder agree about these names, and `media.db` with itself.
+    /// Make `media.db` and the folder agree about these names, and repair the totals of `media.db`.
     Media(Vec<String>),
-    /// Number what no device was told, so that all are told at their next sync.
+    /// Number rows that were never sent, so that all devices get them at their next sync.
     Unsent,
-    /// Bring into the collection what another program left in the journal.
+    /// Move another program's journal into the collection.
     Journal,
-    /// Take away what computes, and build tables anew that lack what Anki declares.
+    /// Remove objects that compute, and rebuild tables that lack some of Anki's declaration.
     Tables,
 }
 
-/// What was done.
+/// The result of a repair.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mended {
-    /// Of the media.
+    /// The repaired media.
     Media(Settled),
-    /// So many changes were numbered.
+    /// How many changes were numbered.
     Unsent(usize),
     /// The collection is one file.
     Journal,
-    /// These tables were built anew.
+    /// The tables that were rebuilt.
     Tables(Vec<String>),
 }
 
@@ -59,15 +59,15 @@ impl fmt::Display for Mended {
 }
 
 impl Vaults {
-    /// Puts something right in a user's data.
+    /// Makes a repair.
     ///
     /// # Errors
-    /// [`Error`]; all is as it was then.
+    /// [`Error`]; nothing has changed then.
     pub async fn mend(&self, user: &UserName, mend: Mend) -> Result<Mended, Error> {
         let vault = self.get(user).await?;
         match mend {
             Mend::Media(names) => {
-                // Files with another content than recorded are not destroyed.
+                // Files with other content than recorded are not deleted.
                 let aside = vault.folder.join(layout::SET_ASIDE);
                 let settled =
                     vault.media(move |store| store.settle_names(&names, &aside, clock::now_secs()));
@@ -84,7 +84,7 @@ impl Vaults {
                 folded.await.map(|()| Mended::Journal)
             }
             Mend::Tables => {
-                // What computes is taken away by opening alone.
+                // Opening removes objects that compute.
                 let rebuilt = vault.collection(DeviceId::OPERATOR, |collection| {
                     let tables = collection.rebuild_tables()?.into_iter();
                     Ok(tables.map(str::to_owned).collect())

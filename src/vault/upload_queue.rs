@@ -1,7 +1,7 @@
-//! Room for what is received from clients that have not shown a host key yet.
+//! Places for uploads of clients that have not shown a host key yet.
 //!
-//! There are few places, so that strangers fill no more of the disk than that many uploads. Who
-//! needs one waits his turn, and meanwhile whoever does not make use of his is given up.
+//! There are few places, so that strangers fill no more of the disk than that many uploads. A
+//! client that needs one waits in line; meanwhile an upload that is too slow is given up.
 
 use std::{
     collections::HashMap,
@@ -22,28 +22,29 @@ use tokio_util::sync::CancellationToken;
 use super::{IN_MEMORY, workers::Share};
 use crate::disk::{Disk, Purpose, Spool};
 
-/// How many of them may use the disk at a time.
+/// How many uploads may use the disk at a time.
 const PLACES: usize = 8;
-/// How long the next one waits: clients that send forms give up after 60 s without progress.
+/// How long a client waits for a place: clients that send forms give up after 60 s without
+/// progress.
 const PATIENCE: Duration = Duration::from_secs(45);
-/// How fast an upload has to be on average, while others wait for its place: eight strangers who
-/// send a byte a second would else keep all places for days.
+/// The average rate that an upload must reach while others wait for its place. Otherwise eight
+/// strangers who send a byte a second would hold all places for days.
 const RATE: u64 = 128 * 1024;
-/// How long it may fall short of that, or pause. Mobile networks do, at the beginning above all.
+/// How long it may be slower or pause, as mobile networks do, especially at the beginning.
 const PAUSE: Duration = Duration::from_millis(500);
-/// Each of these bytes that have come is worth a further second of pause ...
+/// For each time that this many bytes have come, it may pause a second longer ...
 const TRUST: u64 = 4 * 1024 * 1024;
 /// ... up to this.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
-/// Files here belong to nobody, and have no name.
+/// Files in it belong to no user, and have no name.
 pub struct UploadQueue {
     folder: PathBuf,
     share: Share,
     disk: Disk,
     places: Arc<Semaphore>,
     uploads: Arc<Mutex<Uploads>>,
-    /// Wakes those who wait when a place has been taken.
+    /// Wakes the waiting clients when a place was taken.
     another: Notify,
 }
 
@@ -53,8 +54,8 @@ struct Uploads {
     held: HashMap<u64, Upload>,
 }
 
-/// What is under way at a place. The lock is taken for each piece that comes, and so for some
-/// instructions only.
+/// An upload that has a place. The lock is taken for each piece that arrives, for some instructions
+/// only.
 struct Upload {
     began: Instant,
     last: Instant,
@@ -62,7 +63,7 @@ struct Upload {
     give_up: CancellationToken,
 }
 
-/// Room for one, as long as it lives.
+/// A place. It is held as long as this lives.
 pub struct Reservation {
     uploads: Arc<Mutex<Uploads>>,
     id: u64,
@@ -70,7 +71,7 @@ pub struct Reservation {
 }
 
 impl Upload {
-    /// From when on its place is others'.
+    /// From this time on, others may take its place.
     fn overdue_at(&self) -> Instant {
         let trust = Duration::from_millis(self.received * 1000 / TRUST);
         let on_average = Duration::from_millis(self.received * 1000 / RATE);
@@ -80,7 +81,7 @@ impl Upload {
 }
 
 impl UploadQueue {
-    /// Over a folder that exists.
+    /// The folder must exist.
     pub fn new(folder: PathBuf, disk: Disk, share: Share) -> Self {
         Self {
             folder,
@@ -92,7 +93,7 @@ impl UploadQueue {
         }
     }
 
-    /// The threads for what strangers send.
+    /// The threads for strangers' uploads.
     pub fn share(&self) -> &Share {
         &self.share
     }
@@ -102,8 +103,8 @@ impl UploadQueue {
         self.disk.spool(IN_MEMORY, &self.folder, Purpose::Keep)
     }
 
-    /// What a stranger needs before a spool grows out of memory; none when it takes too long.
-    /// `give_up` ends his upload, when others need the place more.
+    /// A place, which a stranger needs before a spool grows out of memory; none after too long a
+    /// wait. Cancelling `give_up` ends the upload when others need the place more.
     pub async fn reserve(&self, give_up: CancellationToken) -> Option<Reservation> {
         let permit = timeout(PATIENCE, self.turn()).await.ok()?;
         let now = Instant::now();
@@ -126,7 +127,7 @@ impl UploadQueue {
     }
 
     async fn turn(&self) -> OwnedSemaphorePermit {
-        // Asked for once, since whoever asks again stands at the end of the queue.
+        // Requested once, since a repeated request would go to the end of the line.
         let mut turn = pin!(Arc::clone(&self.places).acquire_owned());
         loop {
             let another = self.another.notified();
@@ -140,13 +141,13 @@ impl UploadQueue {
             select! {
                 Ok(permit) = turn.as_mut() => return permit,
                 () = overdue => {}
-                // It may be overdue before all the others.
+                // Checked again, since the new one may be too slow before all others.
                 () = another => {}
             }
         }
     }
 
-    /// Answers when the next one has to be looked at.
+    /// Gives up slow uploads. Returns when the next one has to be checked.
     fn give_up_the_slow(&self) -> Option<Instant> {
         let now = Instant::now();
         let uploads = lock(&self.uploads);
@@ -164,7 +165,7 @@ impl UploadQueue {
 }
 
 impl Reservation {
-    /// Something has come.
+    /// Counts bytes that have arrived.
     pub fn received(&self, bytes: usize) {
         if let Some(upload) = lock(&self.uploads).held.get_mut(&self.id) {
             upload.received += bytes as u64;
@@ -197,7 +198,7 @@ mod tests {
         UploadQueue::new(PathBuf::new(), disk, Workers::default().strangers())
     }
 
-    /// A stranger's upload: some bytes every so often, until it is given up.
+    /// A stranger's upload: pieces of this size at this interval, until it is given up.
     async fn upload(queue: Arc<UploadQueue>, first: usize, bytes: usize, every: Duration) {
         let give_up = CancellationToken::new();
         let Some(place) = queue.reserve(give_up.clone()).await else {
@@ -262,7 +263,7 @@ mod tests {
         }
         sleep(PATIENCE).await;
         assert!(!give_up.is_cancelled());
-        // None of them ends, although asked to.
+        // None of them ends, although each was given up.
         assert!(queue.reserve(CancellationToken::new()).await.is_none());
         assert!(give_up.is_cancelled());
         taken.pop();

@@ -1,4 +1,4 @@
-//! What a user's files take.
+//! The size of a user's files.
 
 use std::{fs, io, path::Path};
 
@@ -6,21 +6,21 @@ use serde::{Deserialize, Serialize};
 
 use crate::{files::if_there, layout};
 
-/// Bytes on disk, as file sizes.
+/// Bytes on disk, counted by file sizes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
-    /// The collection, with what is yet to be brought into its file.
+    /// The collection, with its journal.
     pub collection_bytes: u64,
     /// The media.
     pub media_bytes: u64,
     /// How many media files there are.
     pub media_files: u64,
-    /// What the server keeps beside them: snapshots above all.
+    /// The server's own files: mostly snapshots.
     pub own_bytes: u64,
 }
 
 impl Usage {
-    /// Of a user's folder; one that is not there yet takes nothing. What is added or removed
+    /// The usage of a user's folder; 0 if it does not exist yet. Files that are added or removed
     /// meanwhile may or may not be counted.
     pub fn of(folder: &Path) -> io::Result<Self> {
         let mut usage = Self::default();
@@ -37,11 +37,11 @@ impl Usage {
     }
 }
 
-/// Names and sizes of the files in a folder, without those below it.
+/// Names and sizes of the files in a folder, without subfolders.
 fn files(folder: &Path) -> io::Result<Vec<(String, u64)>> {
     let mut found = Vec::new();
     for entry in entries(folder)? {
-        // Gone since it was listed.
+        // Removed since it was listed.
         let Ok(data) = entry.metadata() else { continue };
         if data.is_file() {
             found.push((entry.file_name().to_string_lossy().into_owned(), data.len()));

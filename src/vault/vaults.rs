@@ -1,4 +1,4 @@
-//! All users' vaults, each prepared when it is first asked for.
+//! All users' vaults. Each is prepared at its first use.
 
 use std::{
     collections::HashMap,
@@ -20,7 +20,8 @@ use crate::{
     disk::{self, Disk, Fault},
 };
 
-/// Between two requests of one sync: `status` would else say that nobody is syncing.
+/// A device still counts as syncing this long after a request: otherwise `status` would miss it
+/// between two requests.
 const MOMENT: Duration = Duration::from_secs(1);
 
 /// All users' vaults.
@@ -28,18 +29,18 @@ pub struct Vaults {
     pub(super) base: Base,
     upload_queue: UploadQueue,
     pub(super) janitor: Arc<SnapshotJanitor>,
-    /// Held while users are renamed: two renames at once could both find that a name is free.
+    /// Held while users are renamed: otherwise two renames at once could both find a name free.
     pub(super) moving: TurnMutex<()>,
     workers: Workers,
     pub(super) served: Served,
     disk: Disk,
-    /// Held for some instructions. The cell of each user is what others of that user wait for
-    /// while the vault is prepared, so that a slow disk of one user is not waited for by all.
+    /// Held for some instructions. While a vault is prepared, requests of that user wait for the
+    /// cell, so that one user's slow disk does not block all users.
     by_user: Mutex<HashMap<UserName, Arc<OnceCell<Arc<Vault>>>>>,
 }
 
 impl Vaults {
-    /// The vaults in this folder, none of them open yet.
+    /// The vaults in this folder; none of them is open yet.
     pub fn new(base: Base, retention: Retention) -> Self {
         let workers = Workers::default();
         let disk = Disk::new(base.path().to_owned());
@@ -55,7 +56,7 @@ impl Vaults {
         }
     }
 
-    /// Room for what comes from clients that are not known yet.
+    /// The queue of uploads from clients without a verified key.
     pub fn upload_queue(&self) -> &UploadQueue {
         &self.upload_queue
     }
@@ -65,20 +66,20 @@ impl Vaults {
         &self.workers
     }
 
-    /// The disk that they are on.
+    /// The disk of the folder.
     pub fn disk(&self) -> &Disk {
         &self.disk
     }
 
-    /// Changes how many snapshots are kept from now on.
+    /// Changes the limits on snapshots from now on.
     pub fn retain(&self, retention: Retention) {
         self.janitor.retain(retention);
     }
 
-    /// A user's vault. The first time, what a crash left behind is cleared away.
+    /// A user's vault. The first call removes what a crash has left.
     ///
     /// # Errors
-    /// When the folder cannot be created or cleared; [`Error::Absent`] when it has vanished.
+    /// If the folder cannot be created or cleared; [`Error::Absent`] if it has vanished.
     pub async fn get(&self, user: &UserName) -> Result<Arc<Vault>, Error> {
         let cell = Arc::clone(self.lock().entry(user.clone()).or_default());
         if let Some(vault) = cell.get() {
@@ -92,7 +93,7 @@ impl Vaults {
             served.admit(&user)?;
             let vault = Vault::prepare(folder, disk, janitor, &workers)?;
             match served.note(&user) {
-                // No reason to keep data from their user that are there.
+                // A full disk is no reason to withhold a user's data.
                 Err(error) if disk::fault(&error) == Some(Fault::Full) => {
                     tracing::warn!(%error, "cannot save yet that {} has synced with this server", user.as_str());
                 }
@@ -101,8 +102,8 @@ impl Vaults {
             Ok::<_, Error>(vault)
         };
         let share = self.workers.share();
-        // Goes on when the client leaves: another one's must not begin beside it, or what is
-        // cleared away might be that one's by then.
+        // Continues when the client leaves: a second preparation must not begin beside it, or the
+        // first would remove files that the second has just written.
         let prepared = tokio::spawn(async move {
             let vault = cell.get_or_try_init(|| async {
                 let vault = share.run(prepare).await?;
@@ -114,7 +115,7 @@ impl Vaults {
         prepared.await?
     }
 
-    /// Closes, from time to time, what nobody uses, and settles what could not be settled.
+    /// Periodically closes unused databases, and completes or drops interrupted batches of media.
     pub async fn close_idle(&self) {
         let mut ticks = tokio::time::interval(IDLE / 5);
         loop {
@@ -126,17 +127,17 @@ impl Vaults {
         }
     }
 
-    /// Closes what no request and no sync is using just now: whoever wants to look into a database
-    /// need not wait until it has been idle for long.
+    /// Closes the databases that no request and no sync is using, so that a program that wants to
+    /// read one need not wait until it is idle.
     pub async fn rest(&self) {
         for vault in self.prepared() {
             vault.close_if_idle(Duration::ZERO).await;
         }
     }
 
-    /// Closes everything, with all of it brought into the main files, as soon as nobody is
-    /// working on it: an upgrade or a recovery may be. A sync that is under way is rolled back;
-    /// what goes on in the background is left for another time. None of it waits for another.
+    /// Closes everything and moves all journals into the main files, as soon as no work, such as an
+    /// upgrade or a recovery, uses them. Syncs under way are rolled back, and work in the
+    /// background is left for later. The users' databases are closed independently.
     pub async fn close_all(&self) {
         let mut closing = JoinSet::new();
         let janitor = Arc::clone(&self.janitor);
@@ -150,7 +151,7 @@ impl Vaults {
         while closing.join_next().await.is_some() {}
     }
 
-    /// What is left of the disk that they are on.
+    /// The free space of the disk.
     pub async fn free(&self) -> Result<Free, Error> {
         let folder = self.base.path().to_owned();
         Ok(spawn_blocking(move || Free::at(&folder)).await??)
@@ -169,14 +170,14 @@ impl Vaults {
         self.janitor.is_busy()
     }
 
-    /// Whether a normal sync is under way whose device has not fallen silent.
+    /// Whether a normal sync is under way whose device is not silent.
     pub fn is_in_conversation(&self) -> bool {
         self.prepared()
             .iter()
             .any(|vault| vault.is_in_conversation())
     }
 
-    /// A user's vault, if anybody has used it since the start.
+    /// A user's vault, if it was used since the start.
     pub fn in_use(&self, user: &UserName) -> Option<Arc<Vault>> {
         self.lock().get(user)?.get().cloned()
     }

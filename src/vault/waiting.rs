@@ -1,4 +1,5 @@
-//! Waiting for one's [turn](super::turns): until no other device is in the middle of a sync.
+//! Waits for the [turn](super::turns) of a request: until no other device is in the middle of a
+//! sync.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,35 +13,34 @@ use super::{
 };
 use crate::{account::DeviceId, disk};
 
-/// A device that says nothing for this long makes way for another one that waits: a phone that
-/// has gone into a tunnel in the middle of a sync would else keep the desktop out.
+/// A device that is silent for this long gives way to one that waits. Otherwise a phone that enters
+/// a tunnel in the middle of a sync would lock the desktop out.
 pub(super) const SILENCE: Duration = Duration::from_secs(8);
-/// A device waits at most this long, and is then told that another one is syncing. Clients give up
-/// after 30 s, and would show an error of the network instead.
+/// How long a device waits before it is answered that another one is syncing. Clients give up after
+/// 30 s, and would show a network error instead.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// What somebody finds who has come in.
+/// What a request finds when it comes in.
 enum Found {
     Free,
-    /// Somebody who came earlier can have their turn as well.
+    /// An earlier request can have its turn as well.
     Others,
-    /// It stays for at least so long, unless those who wait are woken before.
+    /// It lasts at least this long, unless those who wait are woken earlier.
     Obstacle(Duration),
 }
 
-/// What came of having a turn.
+/// The result of trying to take the turn.
 enum Tried<R, W> {
     Done(R),
-    /// It is not theirs any more; they keep their place.
+    /// Another device continued first; this one keeps its place.
     Overtaken(Place, W),
 }
 
 impl Vault {
-    /// Does something that no normal sync may be under way for: waits until another device
-    /// has finished or fallen silent. A sync of the same device ends at once, since it is
-    /// starting over.
+    /// Runs work that must not happen during a normal sync: waits until another device has finished
+    /// or is silent. A sync of the same device ends at once, since the device is starting over.
     ///
     /// # Errors
-    /// [`Error::Occupied`] when the other device takes too long; else as the work does.
+    /// [`Error::Occupied`] if the other device takes too long; otherwise as the work does.
     pub(super) async fn in_turn<R: Send + 'static>(
         self: &Arc<Self>,
         device: DeviceId,
@@ -50,8 +50,8 @@ impl Vault {
         self.wait_for_turn(Wish { device, alone }, work).await
     }
 
-    /// As [`Vault::in_turn`], for what needs the collection as one file that nobody reads:
-    /// waits for a backup as well.
+    /// Like [`Vault::in_turn`], for work that needs the collection as one file that no backup
+    /// reads: it waits for backups as well.
     pub(super) async fn in_turn_alone<R: Send + 'static>(
         self: &Arc<Self>,
         device: DeviceId,
@@ -83,12 +83,12 @@ impl Vault {
                         continue;
                     }
                 },
-                // They have been woken, and are about to come in.
+                // These have been woken, and are about to come in.
                 Found::Others => Instant::now() + PATIENCE,
                 Found::Obstacle(_) if Instant::now() >= patience => return Err(Error::Occupied),
                 Found::Obstacle(at_least) => patience.min(Instant::now() + at_least),
             };
-            // Whoever it is that all are waiting for has to come in to go on.
+            // The request that all others wait for must be able to come in.
             drop(inside);
             let _ = timeout_at(wake, changed).await;
         }
@@ -106,13 +106,13 @@ impl Vault {
     {
         let vault = Arc::clone(self);
         let worked = inside.run(share, move |open| {
-            // While this waited for a thread, a device that had fallen silent may have gone on:
-            // its sync would else be thrown away just before it ends.
+            // While this waited for a thread, a silent device may have continued: otherwise its
+            // sync would be thrown away just before it ends.
             if vault.obstacle(place.wish, open.as_ref()).is_some() {
                 return Ok(Tried::Overtaken(place, work));
             }
-            // Before the work, while nobody else can come in: a sync that now begins is to be
-            // found by those who are woken.
+            // Before the work, while no other request can come in: the woken requests must find a
+            // sync that begins now.
             drop(place);
             if let Some(unfinished) = open.as_ref().and_then(|open| open.conversation.as_ref()) {
                 let session = &unfinished.speaker.session_key;
@@ -120,8 +120,8 @@ impl Vault {
                 *open = None;
             }
             work(open).map(Tried::Done).map_err(|error| {
-                // A commit whose fsync failed is in the journal and not in what SQLite
-                // remembers: what counts has to be the same now as after a restart.
+                // A commit whose fsync failed is in the journal, but not in SQLite's memory. The
+                // database is closed, so that the state is the same as after a restart.
                 if disk::fault(&error).is_some() {
                     *open = None;
                 }

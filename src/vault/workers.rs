@@ -1,7 +1,7 @@
-//! Threads for work on data, of which nobody gets so many that others have to wait.
+//! Threads for work on data. They are shared so that no user makes all others wait.
 //!
-//! Whoever has to wait does so without a thread. What the server does for itself and for the
-//! operator takes none of these: see [`RESERVED`].
+//! Waiting requests do not use a thread. Work of the server itself and of the operator uses none of
+//! these threads: see [`RESERVED`].
 
 mod background;
 
@@ -25,28 +25,29 @@ use tokio_util::sync::CancellationToken;
 
 use crate::work::{Budget, Interrupted, Job, Stop};
 
-/// Threads for all users together. They wait for the disk more than they work, and each may take
-/// some MiB: with hundreds, a Raspberry Pi would run out of memory.
+/// Threads for all users together. They mostly wait for the disk, and each may take some MiB: with
+/// hundreds, a Raspberry Pi would run out of memory.
 const USERS: usize = 16;
-/// Of these at most for one user, whatever the user's devices do: of ten that upload at once, all
-/// but a few wait, and another user's sync finds a thread.
+/// The most threads of one user. If ten devices of a user upload at once, most of them wait, and
+/// another user's sync finds a thread.
 const USER: usize = USERS / 4;
-/// Bodies that are decoded while they come, each with up to some 8 MiB of memory.
+/// How many bodies are decoded while they arrive, each with up to some 8 MiB of memory.
 const DECODERS: usize = 8;
-/// Of these for one user, whose uploads from a slow network would else keep others' on the disk.
+/// The most decoders of one user: otherwise the user's uploads from a slow network would force
+/// others' bodies to the disk.
 const USER_DECODERS: usize = DECODERS / 4;
-/// Threads for what comes from clients that have not shown a host key: none of the users' wait
-/// for a flood of them.
+/// Threads for clients that have not shown a host key, so that a flood of them does not block
+/// users.
 const STRANGERS: usize = 4;
-/// Threads for work on data that the operator asks for, who has to be able to look into a server
-/// all of whose other threads are stuck.
+/// Threads for the operator's work on data: the operator must be able to examine a server whose
+/// other threads are all stuck.
 const OPERATOR: usize = 4;
-/// Threads that are left for passwords, small questions of the operator and the server itself:
-/// nobody could log in, and the watchdog would end the server, while sixteen uploads are checked.
+/// Threads for passwords, small requests of the operator and the server itself. Otherwise logins
+/// would fail, and the watchdog would end the server, while sixteen uploads are checked.
 const RESERVED: usize = 8;
-/// From so many bytes on, decoding a body takes long.
+/// Decoding a body takes long from this many bytes on.
 const LARGE: u64 = 64 * 1024;
-/// What is interrupted returns within a few milliseconds.
+/// Interrupted work returns within a few milliseconds.
 const MARGIN: Duration = Duration::from_millis(500);
 /// All of them.
 pub const THREADS: usize = USERS + STRANGERS + OPERATOR + RESERVED;
@@ -55,13 +56,13 @@ fn processors() -> usize {
     available_parallelism().map_or(1, usize::from)
 }
 
-/// More threads at work than there are processors would hold up everybody else's short requests;
-/// three, so that a sync goes on beside the same user's upload that is checked and media batch.
+/// More busy threads than processors would delay all short requests. At least three, so that a sync
+/// goes on beside a checked upload and a media batch of the same user.
 fn threads_of_a_user() -> usize {
     processors().clamp(3, USER)
 }
 
-/// What the system does first when there is more to do than processors.
+/// What the system runs first when there is more work than processors.
 #[derive(Clone, Copy)]
 enum Priority {
     Usual,
@@ -69,7 +70,7 @@ enum Priority {
     Low,
 }
 
-/// What work fails with.
+/// The error of work.
 pub trait WorkError: From<Interrupted> + From<JoinError> + Send + 'static {}
 
 impl<E: From<Interrupted> + From<JoinError> + Send + 'static> WorkError for E {}
@@ -82,32 +83,32 @@ struct Threads {
     users: Arc<Semaphore>,
     strangers: Arc<Semaphore>,
     operator: Arc<Semaphore>,
-    /// Looking through whole files takes a processor for long.
+    /// Reading whole files takes a processor for long.
     files: Arc<Semaphore>,
     decoders: Arc<Semaphore>,
     background: Background,
     stop: Stop,
     stopping: CancellationToken,
-    /// For the watchdog, which ends a server whose threads do not come back.
+    /// For the watchdog, which ends a server whose threads do not return.
     running: Mutex<BTreeMap<u64, Arc<Job>>>,
     next: AtomicU64,
 }
 
-/// What one user, all strangers together or the operator may have of them.
+/// The share of one user, of all strangers together, or of the operator.
 #[derive(Clone)]
 pub struct Share {
     threads: Arc<Threads>,
-    /// Whose turn it has to be for any work, one after the other.
+    /// The semaphores that any work needs, in this order.
     turns: Vec<Arc<Semaphore>>,
-    /// And before these, for work on a whole file: who waited for it with a thread in hand would
-    /// keep that from all others for minutes.
+    /// Acquired before these, for work on a whole file: waiting for them with a thread would block
+    /// that thread for minutes.
     file_turns: Vec<Arc<Semaphore>>,
-    /// Of what takes a processor for long.
+    /// The priority of work that takes a processor for long.
     long_work: Priority,
     decoders: Arc<Semaphore>,
 }
 
-/// The right to hold a decoder between two pieces of a body.
+/// The right to keep a decoder between two pieces of a body.
 pub struct Decoding {
     _own: OwnedSemaphorePermit,
     _all: OwnedSemaphorePermit,
@@ -131,10 +132,10 @@ impl Default for Workers {
 }
 
 impl Workers {
-    /// For a user.
+    /// The share of a user.
     pub fn share(&self) -> Share {
         let own = Arc::new(Semaphore::new(threads_of_a_user()));
-        // Only one of several uploads can count anyway.
+        // Only one of several uploads can win anyway.
         let file = Arc::new(Semaphore::new(1));
         self.share_of(
             vec![own, Arc::clone(&self.0.users)],
@@ -143,14 +144,14 @@ impl Workers {
         )
     }
 
-    /// For all who have not shown a host key, together.
+    /// The share of all clients that have not shown a host key.
     pub fn strangers(&self) -> Share {
         let turns = vec![Arc::clone(&self.0.strangers)];
         self.share_of(turns, Vec::new(), Priority::Low)
     }
 
-    /// For the operator's commands, which wait for no user's devices. It is devices that wait for
-    /// them, as while a backup reads.
+    /// The share of the operator's commands. They do not wait for users' devices; devices may have
+    /// to wait for them, as while a backup reads.
     pub fn operator(&self) -> Share {
         let turns = vec![Arc::clone(&self.0.operator)];
         self.share_of(turns, Vec::new(), Priority::Usual)
@@ -171,7 +172,7 @@ impl Workers {
         }
     }
 
-    /// Ends what takes long, after a few seconds; what is short is done as ever.
+    /// Ends long work after a few seconds; short work is completed.
     pub fn begin_to_stop(&self) {
         self.0.stop.begin();
         self.0.stopping.cancel();
@@ -183,7 +184,7 @@ impl Workers {
         self.0.stopping.cancel();
     }
 
-    /// Whether work that cannot be interrupted has all threads of users.
+    /// Whether work that cannot be interrupted uses all threads of users.
     pub fn are_stuck(&self) -> bool {
         let running = self.0.running();
         running.values().filter(|job| job.is_stuck()).count() >= USERS
@@ -196,7 +197,7 @@ impl Threads {
     }
 }
 
-/// What is held until the thread is free again, even if nobody waits for it any more.
+/// Held until the thread is free again, even if the request was dropped.
 struct Occupied {
     threads: Arc<Threads>,
     number: u64,
@@ -209,7 +210,7 @@ impl Drop for Occupied {
     }
 }
 
-/// Interrupts a job when the request that waits for it is dropped.
+/// Interrupts a job when its request is dropped.
 struct Client(Arc<Job>);
 
 impl Drop for Client {
@@ -219,8 +220,7 @@ impl Drop for Client {
 }
 
 impl Share {
-    /// To decode a body while it comes. None while there are enough: nobody waits for a body
-    /// that may take hours.
+    /// A decoder for a body that is arriving; none if all are in use, since a body may take hours.
     #[must_use]
     pub fn decoding(&self) -> Option<Decoding> {
         Some(Decoding {
@@ -231,10 +231,10 @@ impl Share {
         })
     }
 
-    /// Does some work on a thread, when it is its turn.
+    /// Runs work on a thread, in turn.
     ///
     /// # Errors
-    /// As the work does; [`Interrupted`]; when it panics.
+    /// As the work does; [`Interrupted`]; or if it panics.
     pub async fn run<R, E>(
         &self,
         work: impl FnOnce() -> Result<R, E> + Send + 'static,
@@ -246,8 +246,8 @@ impl Share {
         self.job(Budget::REQUEST, &[], Priority::Usual, work).await
     }
 
-    /// As [`Share::run`], for decoding a body of which so much has come: a large one takes a
-    /// processor for long.
+    /// Like [`Share::run`], for decoding this much of a body: decoding much takes a processor for
+    /// long.
     pub async fn run_on_body<R, E>(
         &self,
         bytes: u64,
@@ -265,7 +265,7 @@ impl Share {
         self.job(Budget::REQUEST, &[], priority, work).await
     }
 
-    /// As [`Share::run`], for work on a whole file of this size that came from outside.
+    /// Like [`Share::run`], for work on a whole file of this size that came from outside.
     pub async fn run_on_file<R, E>(
         &self,
         bytes: u64,
@@ -320,7 +320,7 @@ impl Share {
         let job = Arc::clone(job);
         let mut taken = Vec::new();
         for turn in first.iter().chain(&self.turns) {
-            // Nobody closes them.
+            // They are never closed.
             taken.extend(Arc::clone(turn).acquire_owned().await);
         }
         let occupied = Occupied {

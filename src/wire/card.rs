@@ -1,4 +1,4 @@
-//! A card as it is exchanged.
+//! A card as it is sent.
 
 use serde::{Deserialize, Deserializer, de::Error};
 
@@ -8,7 +8,7 @@ use super::{
     tuple::travels_as_tuple,
 };
 
-/// A card, with the names that its columns have.
+/// A card. Its fields have the names of their columns.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(remote = "Self")]
 pub struct Card {
@@ -39,12 +39,12 @@ pub struct Card {
 }
 
 impl Card {
-    /// Whether there is such a type: new, learning, review, relearning.
+    /// Whether this is a type: new, learning, review, relearning.
     pub(crate) fn is_kind(number: u8) -> bool {
         number <= 3
     }
 
-    /// Whether there is such a queue, from buried by hand to preview.
+    /// Whether this is a queue, from buried by hand to preview.
     pub(crate) fn is_queue(number: i8) -> bool {
         (-3..=4).contains(&number)
     }

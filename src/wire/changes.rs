@@ -1,4 +1,4 @@
-//! Everything but notes, cards and the review log: few objects, exchanged in one message.
+//! Everything but notes, cards and the review log: few objects, sent in one message.
 
 use std::{fmt, io::Read};
 
@@ -15,7 +15,7 @@ use super::{
     stream::{self, Message, Named, Nullable, Sink, Unreadable, Within},
 };
 
-/// One of the things that a client has changed.
+/// An object that a client has changed.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Change {
     /// A notetype.
@@ -26,9 +26,9 @@ pub enum Change {
     DeckConfig(Box<DeckConfig>),
     /// A tag.
     Tag(String),
-    /// The settings that follow are all that there are; they come from the side that was changed later.
+    /// The settings that follow are all settings; they come from the side that was changed later.
     Settings,
-    /// One of them.
+    /// A setting.
     Setting(String, Setting),
     /// When the collection was created, in seconds, from the same side.
     Creation(i64),
@@ -39,12 +39,12 @@ pub enum Change {
 pub struct Setting(pub(crate) Json);
 
 impl Change {
-    /// Whether it counts as an object; the settings count as one.
+    /// Whether it counts as an object; all settings together count as one.
     pub(crate) fn is_counted(&self) -> bool {
         !matches!(self, Self::Setting(..) | Self::Creation(_))
     }
 
-    /// [`Usn::catch_up`], for what has a number.
+    /// [`Usn::catch_up`], for objects with a number.
     pub fn catch_up(&mut self, server: Usn) {
         match self {
             Self::Notetype(notetype) => notetype.usn.catch_up(server),
@@ -56,9 +56,6 @@ impl Change {
 }
 
 /// Reads the body of `applyChanges`.
-///
-/// # Errors
-/// [`Unreadable`], or what `each` says.
 pub fn read<E: From<Unreadable>>(
     body: impl Read,
     each: impl FnMut(Change) -> Result<(), E>,

@@ -1,4 +1,4 @@
-//! Notes, cards and review log entries, which are exchanged in portions.
+//! Notes, cards and review log entries, sent in chunks.
 
 use std::io::Read;
 
@@ -12,10 +12,10 @@ use super::{
     stream::{self, Message, Named, Sink, Unreadable, Within},
 };
 
-/// A portion of what the server has changed.
+/// A chunk of the server's changes.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Chunk {
-    /// Whether it is the last one.
+    /// Whether it is the last chunk.
     pub(crate) done: bool,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) revlog: Vec<RevlogEntry>,
@@ -26,13 +26,13 @@ pub struct Chunk {
 }
 
 impl Chunk {
-    /// How many objects.
+    /// The number of objects.
     pub(crate) fn len(&self) -> usize {
         self.revlog.len() + self.cards.len() + self.notes.len()
     }
 }
 
-/// One object of a portion.
+/// An object of a chunk.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Item {
     /// An answer to a card.
@@ -55,9 +55,6 @@ impl Item {
 }
 
 /// Reads the body of `applyChunk`.
-///
-/// # Errors
-/// [`Unreadable`], or what `each` says.
 pub fn read<E: From<Unreadable>>(
     body: impl Read,
     each: impl FnMut(Item) -> Result<(), E>,

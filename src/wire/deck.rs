@@ -1,4 +1,4 @@
-//! A deck as clients exchange it, whatever schema their files have.
+//! A deck as clients send it, with any schema of their files.
 
 use std::fmt;
 
@@ -14,20 +14,20 @@ use super::{
     },
 };
 
-/// A place for cards, either their home or one that borrows them.
+/// A normal deck, or a filtered deck that borrows cards.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Deck {
-    /// Cards live in it.
+    /// A deck that cards belong to.
     Normal(NormalDeck),
-    /// It borrows cards from others.
+    /// A deck that borrows cards from others.
     Filtered(FilteredDeck),
 }
 
 impl<'de> Deserialize<'de> for Deck {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mut object = known::members(deserializer, &[])?;
-        // A trace of a long-gone add-on, which clients discard too.
+        // Left by an add-on of long ago; clients discard it too.
         object.remove("return");
         let name = match object
             .get("id")
@@ -57,7 +57,7 @@ fn is_filtered(kind: &Json) -> Option<bool> {
 }
 
 impl Deck {
-    /// What both kinds have.
+    /// The fields that both kinds have.
     pub(crate) fn common(&self) -> &DeckCommon {
         match self {
             Self::Normal(deck) => &deck.common,
@@ -74,14 +74,14 @@ impl Deck {
     }
 }
 
-/// What both kinds of deck have.
+/// The fields that both kinds of deck have.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct DeckCommon {
     #[serde(deserialize_with = "number_or_string")]
     pub(crate) id: i64,
     #[serde(rename = "mod", default, deserialize_with = "number_or_string")]
     pub(crate) mtime_secs: i64,
-    /// With `::` between the names of its parents and its own.
+    /// With the names of its parents, separated by `::`.
     pub(crate) name: String,
     pub(crate) usn: Usn,
     #[serde(rename = "lrnToday")]
@@ -147,7 +147,7 @@ impl<'de> Deserialize<'de> for Today {
     }
 }
 
-/// A deck that cards live in.
+/// A deck that cards belong to.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NormalDeck {
     #[serde(flatten, skip_deserializing)]
@@ -204,7 +204,7 @@ impl NormalDeck {
     }
 }
 
-/// A limit that holds for one day.
+/// A limit for one day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DayLimit {
     pub(crate) limit: u32,
@@ -219,7 +219,7 @@ pub struct FilteredDeck {
     #[serde(rename = "resched", deserialize_with = "bool_from_anything")]
     pub(crate) reschedule: bool,
     pub(crate) terms: Vec<SearchTerm>,
-    /// Means nothing any more, and is always written as true.
+    /// Has no meaning any more, and is always written as true.
     #[serde(default)]
     pub(crate) separate: bool,
     #[serde(default, deserialize_with = "or_default")]
@@ -262,7 +262,7 @@ impl FilteredDeck {
     }
 }
 
-/// What a filtered deck borrows: a search, how many cards of it, and in which order.
+/// What a filtered deck borrows: a search, the number of its cards, and their order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SearchTerm(
     pub(crate) String,

@@ -1,4 +1,4 @@
-//! A deck config (the "options" of decks) as clients exchange it, whatever schema their files have.
+//! A deck config (the "options" of decks) as clients send it, with any schema of their files.
 
 mod sections;
 
@@ -57,7 +57,7 @@ pub struct DeckConfig {
     pub(crate) fsrs_params5: Vec<f32>,
     #[serde(default)]
     pub(crate) fsrs_params6: Vec<f32>,
-    /// A fraction, while a deck has it in percent.
+    /// A fraction; in a deck it is in percent.
     #[serde(default)]
     pub(crate) desired_retention: f32,
     #[serde(default)]
@@ -87,7 +87,7 @@ pub struct DeckConfig {
 keeps_unknown_keys!(DeckConfig);
 
 impl DeckConfig {
-    /// The keys that are never kept among the unknown ones.
+    /// The keys that are never kept among the unknown keys.
     pub(crate) const KEYS: [&str; 33] = [
         "id",
         "mod",

@@ -1,4 +1,4 @@
-//! What was deleted: ids of notes, cards and decks.
+//! Deletions: ids of notes, cards and decks.
 
 use std::io::Read;
 
@@ -9,7 +9,7 @@ use super::{
     tolerant::number_or_string,
 };
 
-/// Ids of deleted objects by kind.
+/// Ids of deleted objects, by kind.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Graves {
     pub(crate) cards: Vec<i64>,
@@ -29,9 +29,6 @@ pub enum Grave {
 }
 
 /// Reads the body of `applyGraves`.
-///
-/// # Errors
-/// [`Unreadable`], or what `each` says.
 pub fn read<E: From<Unreadable>>(
     body: impl Read,
     each: impl FnMut(Grave) -> Result<(), E>,
@@ -39,7 +36,7 @@ pub fn read<E: From<Unreadable>>(
     stream::read(body, Within(Kinds), each).map(drop)
 }
 
-/// Lists by kind, of which none may be absent.
+/// Lists by kind; all of them are required.
 pub(super) struct Kinds;
 
 impl Named for Kinds {

@@ -1,14 +1,14 @@
-//! The `anki-sync` request header, which marks the direct-post envelope.
+//! The `anki-sync` request header of the direct-post envelope.
 
 use serde::Deserialize;
 
-/// The sync versions that any client still in use speaks.
+/// The sync versions of all clients still in use.
 pub const VERSIONS: std::ops::RangeInclusive<u8> = 8..=11;
 
 /// The version whose envelope is zstd in both directions, and whose collections have schema 18.
 pub const DIRECT_POST: u8 = 11;
 
-/// What a client says about itself with every request.
+/// What a client sends about itself with every request.
 #[derive(Debug, Deserialize)]
 pub struct SyncHeader {
     /// Sync version, 8 to 11.
@@ -20,18 +20,18 @@ pub struct SyncHeader {
     /// Version, build hash and platform, as in `26.09.3,abcd1234,linux`.
     #[serde(rename = "c")]
     pub client: String,
-    /// Random and fresh for every operation of a client.
+    /// Random, and new for every operation of a client.
     #[serde(rename = "s")]
     pub session_key: String,
 }
 
-/// Why a header was refused; always the client's fault.
+/// Why a header was refused. The client is always the cause.
 #[derive(Debug, thiserror::Error)]
 pub enum HeaderError {
     /// Not JSON, a field missing, or one of the wrong type.
     #[error("the anki-sync header cannot be read: {0}")]
     Malformed(#[from] serde_json::Error),
-    /// A version no client in use speaks.
+    /// A version that no client in use speaks.
     #[error("sync version {0} in the anki-sync header is not one of 8 to 11")]
     Version(u8),
 }

@@ -1,6 +1,6 @@
-//! JSON that this server does not look into, kept as text.
+//! JSON that this server does not interpret, kept as text.
 //!
-//! A tree of it would take some thirty times the memory that its sender took for the text.
+//! As a tree it would take some thirty times the memory of the text.
 
 use std::{borrow::Cow, collections::BTreeMap, fmt};
 
@@ -10,16 +10,16 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-/// The keys of an object that this server does not know, which it keeps for the clients that do.
+/// Keys of an object that this server does not know. It keeps them for the clients that do.
 pub(crate) type Unknown = BTreeMap<String, Json>;
 
-/// Any value, in the form in which Anki stores it: no white space, keys in order, numbers as
-/// short as they can be, and of a key given twice the last.
+/// A value in the form in which Anki stores it: no white space, keys in order, short numbers, and
+/// only the last value of a repeated key.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Json(String);
 
 impl Json {
-    /// None for no keys.
+    /// None if there are no keys.
     pub(crate) fn object(keys: &Unknown) -> Option<Self> {
         if keys.is_empty() {
             return None;
@@ -36,7 +36,7 @@ impl Json {
     }
 }
 
-/// What people wrote is not for logs.
+/// Does not print the value: texts that people wrote must not get into logs.
 impl fmt::Debug for Json {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{} bytes of JSON", self.0.len())
@@ -118,7 +118,7 @@ impl<'de> Visitor<'de> for Append<'_> {
             }
             separator = ',';
         }
-        // In the place of the separator that nothing followed.
+        // Replaces the separator that nothing followed.
         if separator == ',' {
             text.pop();
         }
@@ -147,15 +147,15 @@ impl<'de> Visitor<'de> for Append<'_> {
     }
 }
 
-/// Where the members of an object are in its text. Not their keys: a short one would take more
-/// room as a string of its own than its member does in the text.
+/// Positions of an object's members in its text. The keys are not stored: a short one would take
+/// more memory as a string than its member does in the text.
 struct Members {
     begin: usize,
     places: Vec<Span>,
     in_order: bool,
 }
 
-/// Positions after the object's beginning; `{` is not counted.
+/// Positions after the object's beginning, not counting `{`.
 #[derive(Clone, Copy)]
 struct Span {
     begin: u32,
@@ -205,7 +205,7 @@ impl Members {
     fn put_in_order(mut self, text: &mut String) {
         if !self.in_order {
             let object = text.split_off(self.begin);
-            // Those with the same key stay in the order in which they came.
+            // Members with the same key keep their order.
             self.places.sort_unstable_by(|a, b| {
                 (a.key(&object).cmp(&b.key(&object))).then(a.begin.cmp(&b.begin))
             });
@@ -234,7 +234,7 @@ mod tests {
         serde_json::from_str::<Json>(text).unwrap().0
     }
 
-    /// The form that a tree takes when it is written, which Anki stores.
+    /// The form that a parsed tree is written in, which is the form that Anki stores.
     fn by_tree(text: &str) -> String {
         serde_json::from_str::<Value>(text).unwrap().to_string()
     }

@@ -1,4 +1,4 @@
-//! Objects that are known in part: some keys have a meaning here, the others are kept as text.
+//! Objects of which only some keys are interpreted; the others are kept as text.
 //!
 //! `#[serde(flatten)]` would do the same, but holds the others as a tree meanwhile.
 
@@ -11,7 +11,8 @@ use serde::{
 
 use super::{Malformed, Unknown};
 
-/// All members of an object. None of the `known` may be given twice; of another the last counts.
+/// All members of an object. A key of `known` must not be repeated; of another key, the last value
+/// counts.
 pub(super) fn members<'de, D: Deserializer<'de>>(
     deserializer: D,
     known: &'static [&'static str],
@@ -39,7 +40,7 @@ pub(super) fn members<'de, D: Deserializer<'de>>(
     deserializer.deserialize_map(Members(known))
 }
 
-/// The text of an object of the members with these keys, which are taken out.
+/// Takes the members with these keys, and returns them as an object's text.
 pub(super) fn take(members: &mut Unknown, keys: &[&str]) -> serde_json::Result<String> {
     let known: Unknown = keys
         .iter()
@@ -48,7 +49,7 @@ pub(super) fn take(members: &mut Unknown, keys: &[&str]) -> serde_json::Result<S
     serde_json::to_string(&known)
 }
 
-/// Reads a type from the members with these keys, which are taken out.
+/// Takes the members with these keys, and parses them as a type.
 pub(super) fn read<T: DeserializeOwned>(
     members: &mut Unknown,
     keys: &[&str],
@@ -58,7 +59,7 @@ pub(super) fn read<T: DeserializeOwned>(
         .map_err(|error| Malformed::from(error).without_position())
 }
 
-/// Makes a struct keep the keys that are not among its `KEYS` in its field `other`.
+/// Makes a struct keep keys that are not among its `KEYS` in its field `other`.
 ///
 /// The struct derives `Serialize` and `Deserialize` with `#[serde(remote = "Self")]`, and marks
 /// that field with `#[serde(flatten, skip_deserializing)]`.

@@ -3,8 +3,8 @@ use serde_json::error::Category;
 
 /// A request body is not JSON, or not of the shape that its method needs.
 ///
-/// The text says where and what was expected, without quoting what was there: it ends up in a log, and a body is full
-/// of what a person wrote.
+/// The text says where and what was expected, without the value that was there: the text is logged, and a body contains
+/// what a person wrote.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Malformed(String);
@@ -20,7 +20,7 @@ impl From<serde_json::Error> for Malformed {
 }
 
 impl Malformed {
-    /// Where it is in a text that nobody but the server has seen says nothing.
+    /// Removes the position, which is useless for a text that only the server has seen.
     pub(super) fn without_position(self) -> Self {
         let end = self.0.rfind(" at line ").unwrap_or(self.0.len());
         Self(self.0[..end].to_owned())
@@ -30,19 +30,18 @@ impl Malformed {
 /// Reads a request body.
 ///
 /// # Errors
-///
 /// When the body is not JSON, or a required key is missing or of another type than it has to be.
 pub fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Malformed> {
     Ok(serde_json::from_slice(body)?)
 }
 
-/// Takes the quoted value out of serde's `invalid type: string "secret", expected i64 at line 1 column 12`.
+/// Removes the quoted value from serde's `invalid type: string "secret", expected i64 at line 1 column 12`.
 fn without_value(text: &str) -> String {
     const EXPECTED: &str = ", expected ";
     let quotes_value = ["invalid type: ", "invalid value: ", "unknown variant"]
         .iter()
         .any(|start| text.starts_with(start));
-    // The value itself may contain anything, so it is the last one that counts.
+    // The value itself may contain the same word, so the last one counts.
     match text.rfind(EXPECTED) {
         Some(expected) if quotes_value => {
             let kind = text[..expected]

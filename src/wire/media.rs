@@ -2,18 +2,18 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Entries of a `mediaChanges` answer at most; clients ask again from the last USN.
+/// The most entries of a `mediaChanges` answer; clients ask again from the last USN.
 pub const CHANGES_PER_REPLY: usize = 1000;
-/// Entries of an `uploadChanges` zip, and names in a `downloadFiles` request.
+/// The most entries of an `uploadChanges` zip, and names in a `downloadFiles` request.
 pub const FILES_PER_BATCH: usize = 25;
 /// A `downloadFiles` answer takes no further file once it holds this many bytes.
 pub const DOWNLOAD_TARGET_BYTES: u64 = 2_621_440;
-/// The size of a `_meta` entry in an uploaded zip.
+/// The largest `_meta` entry in an uploaded zip.
 pub const META_BYTES: u64 = 50 * 1024;
-/// The size of one media file.
+/// The largest media file.
 pub const FILE_BYTES: u64 = 100 * 1024 * 1024;
 
-/// Every answer but the zip is wrapped like this; clients require `err`.
+/// Wraps every answer but the zip; clients require `err`.
 #[derive(Serialize)]
 pub struct MediaReply<T> {
     data: T,
@@ -38,9 +38,9 @@ pub struct BeginRequest {
 /// The answer of `begin`.
 #[derive(Serialize)]
 pub struct Begin {
-    /// Last media USN.
+    /// The last media USN.
     pub usn: i32,
-    /// Once a key of its own; now the host key, accepted as such afterwards.
+    /// Formerly a key of its own; now the host key, which later requests may use as such.
     #[serde(rename = "sk")]
     pub session_key: String,
 }
@@ -48,7 +48,7 @@ pub struct Begin {
 /// The request of `mediaChanges`.
 #[derive(Deserialize)]
 pub struct ChangesRequest {
-    /// Where the client stands; entries after it are wanted.
+    /// The client's last USN; the answer contains later entries.
     #[serde(rename = "lastUsn")]
     pub last_usn: i32,
 }
@@ -60,7 +60,7 @@ pub struct Change(pub String, pub i32, pub String);
 /// The request of `downloadFiles`.
 #[derive(Deserialize)]
 pub struct DownloadRequest {
-    /// The names wanted.
+    /// The wanted names.
     pub files: Vec<String>,
 }
 
@@ -74,10 +74,10 @@ pub struct SanityRequest {
 /// The answer of `mediaSanity`.
 #[derive(Debug, Serialize, PartialEq, Eq)]
 pub enum Sanity {
-    /// As many files here as there.
+    /// Both sides have the same number of files.
     #[serde(rename = "OK")]
     Equal,
-    /// Makes the client start its media sync over from nothing.
+    /// Makes the client start its media sync from the beginning.
     #[serde(rename = "mediaSanity")]
     Different,
 }
@@ -86,7 +86,7 @@ pub enum Sanity {
 #[derive(Debug, Serialize, PartialEq, Eq)]
 pub struct Uploaded(pub usize, pub i32);
 
-/// One entry of an uploaded zip's `_meta`: the real name, and the name in the
-/// zip; none, or an empty one, means that the file was removed.
+/// An entry of an uploaded zip's `_meta`: the real name, and the name in the zip. If that is
+/// missing or empty, the file was removed.
 #[derive(Debug, Deserialize)]
 pub struct UploadEntry(pub String, pub Option<String>);

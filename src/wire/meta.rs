@@ -1,4 +1,4 @@
-//! `meta`: what a client compares before it decides how to sync.
+//! `meta`: the stamps by which a client decides how to sync.
 
 use serde::{Deserialize, Serialize};
 
@@ -27,7 +27,7 @@ pub struct Meta {
     /// The server's clock, seconds; a client more than 300 s off refuses to sync.
     #[serde(rename = "ts")]
     pub server_time: i64,
-    /// Shown to the person when not empty.
+    /// Clients show it to the user if it is not empty.
     #[serde(rename = "msg")]
     pub message: String,
     /// False makes the client stop and show the message.
@@ -36,7 +36,7 @@ pub struct Meta {
     /// A relic of `AnkiWeb`, always 0, and required by all clients.
     #[serde(rename = "hostNum")]
     pub host_number: u32,
-    /// True when there is not one card.
+    /// True if there are no cards.
     pub empty: bool,
     /// Last update sequence number of the media; saves the client a `begin`.
     pub media_usn: i32,

@@ -1,6 +1,6 @@
 //! The protocol's messages as plain types.
 //!
-//! Nothing here does I/O or knows of a database, so that all of it can be fed with bytes of strangers.
+//! This module does no I/O and knows no database, so all of it can be tested with strangers' bytes.
 
 pub mod card;
 pub mod changes;

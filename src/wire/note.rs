@@ -1,4 +1,4 @@
-//! A note as it is exchanged.
+//! A note as it is sent.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use serde::{
 
 use super::{Usn, tuple::travels_as_tuple};
 
-/// A note, with the names that its columns have.
+/// A note. Its fields have the names of their columns.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(remote = "Self")]
 pub struct Note {
@@ -30,7 +30,7 @@ pub struct Note {
 travels_as_tuple!(Note, "a note of 11 elements":
     id guid mid mtime_secs usn tags fields sort_field checksum flags data);
 
-/// A string that each side works out for itself: ignored, and written as an empty one.
+/// A string that each side computes itself: ignored when read, and written empty.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Blank;
 
@@ -58,7 +58,7 @@ impl Serialize for Blank {
     }
 }
 
-/// A number that means nothing any more: ignored, and written as 0.
+/// A number without meaning: ignored when read, and written as 0.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Zero;
 

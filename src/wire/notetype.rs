@@ -1,4 +1,4 @@
-//! A notetype as clients exchange it, whatever schema their files have.
+//! A notetype as clients send it, with any schema of their files.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -8,7 +8,7 @@ use super::{
     tolerant::{bool_from_anything, number_or_string, or_default},
 };
 
-/// What a note has for fields, and which cards are made of it.
+/// The fields of notes, and the templates of their cards.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(remote = "Self")]
 pub struct Notetype {
@@ -53,7 +53,7 @@ pub struct Notetype {
 keeps_unknown_keys!(Notetype Field Template);
 
 impl Notetype {
-    /// The keys that are never taken from or kept among the unknown ones.
+    /// The keys that are never taken from or kept among the unknown keys.
     pub(crate) const KEYS: [&str; 16] = [
         "id",
         "name",
@@ -101,7 +101,7 @@ impl Serialize for NotetypeKind {
     }
 }
 
-/// Which fields have to be filled in for a template to make a card. Written as a tuple, read as an object too.
+/// The fields that a template needs to make a card. Written as a tuple; may be read from an object as well.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Requirement {
     pub(crate) card_ord: u16,
@@ -115,7 +115,7 @@ impl Serialize for Requirement {
     }
 }
 
-/// How the fields of a [`Requirement`] belong together.
+/// How the fields of a [`Requirement`] are combined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RequirementKind {
@@ -123,7 +123,7 @@ pub enum RequirementKind {
     None,
     /// One of the fields is enough.
     Any,
-    /// Every one is needed.
+    /// All of them are needed.
     All,
 }
 
@@ -133,7 +133,7 @@ pub enum RequirementKind {
 #[serde(remote = "Self")]
 pub struct Field {
     pub(crate) name: String,
-    /// Its position in the list is what counts, this number is only written for clients.
+    /// Only written for clients: the position in the list counts.
     #[serde(default)]
     pub(crate) ord: Option<u16>,
     #[serde(deserialize_with = "bool_from_anything")]
@@ -161,7 +161,7 @@ pub struct Field {
 }
 
 impl Field {
-    /// The keys that are never taken from or kept among the unknown ones.
+    /// The keys that are never taken from or kept among the unknown keys.
     pub(crate) const KEYS: [&str; 13] = [
         "name",
         "ord",
@@ -184,7 +184,7 @@ impl Field {
 #[serde(remote = "Self")]
 pub struct Template {
     pub(crate) name: String,
-    /// Its position in the list is what counts, this number is only written for clients.
+    /// Only written for clients: the position in the list counts.
     #[serde(default)]
     pub(crate) ord: Option<u16>,
     #[serde(rename = "qfmt")]
@@ -208,7 +208,7 @@ pub struct Template {
 }
 
 impl Template {
-    /// The keys that are never taken from or kept among the unknown ones.
+    /// The keys that are never taken from or kept among the unknown keys.
     pub(crate) const KEYS: [&str; 10] = [
         "name", "ord", "qfmt", "afmt", "bqfmt", "bafmt", "did", "bfont", "bsize", "id",
     ];

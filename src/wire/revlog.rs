@@ -1,4 +1,4 @@
-//! One answer to a card, as it is exchanged.
+//! An answer to a card, as it is sent.
 
 use serde::{Deserialize, Deserializer};
 
@@ -12,7 +12,7 @@ use super::{
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(remote = "Self")]
 pub struct RevlogEntry {
-    /// When it happened, in milliseconds.
+    /// The time, in milliseconds.
     pub(crate) id: i64,
     pub(crate) card_id: i64,
     pub(crate) usn: Usn,
@@ -30,7 +30,7 @@ pub struct RevlogEntry {
 }
 
 impl RevlogEntry {
-    /// Learning, review, relearning, filtered, manual, rescheduled; what is beyond counts as learning.
+    /// Learning, review, relearning, filtered, manual, rescheduled; higher numbers count as learning.
     pub(crate) const LAST_KIND: u8 = 5;
 }
 

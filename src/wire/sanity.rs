@@ -1,4 +1,4 @@
-//! The counts by which both sides check, before they finish, that they agree.
+//! The counts that both sides compare before they finish.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +12,7 @@ pub struct SanityCheck {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Tuple", into = "Tuple")]
 pub struct Counts {
-    /// New, learning and review cards due today in the current deck; old clients fill it in.
+    /// New, learning and review cards due today in the current deck; sent by old clients.
     pub(crate) due: (u32, u32, u32),
     pub(crate) cards: u32,
     pub(crate) notes: u32,
@@ -71,7 +71,7 @@ pub struct SanityReply {
     pub(crate) status: SanityStatus,
     #[serde(rename = "c")]
     pub(crate) client: Counts,
-    /// Absent when the server's rows are in no state to be counted.
+    /// Absent if the server's rows cannot be counted.
     #[serde(rename = "s")]
     pub(crate) server: Option<Counts>,
 }
@@ -82,7 +82,7 @@ pub struct SanityReply {
 pub enum SanityStatus {
     /// Both sides agree.
     Ok,
-    /// They differ: the sync has to be rolled back, and the client will offer a full one.
+    /// They differ: the sync must be rolled back, and the client will offer a full one.
     Bad,
 }
 

@@ -10,19 +10,16 @@ use super::{
     stream::{self, Message, Nullable, Sink, Unreadable},
 };
 
-/// The body of `start`, apart from what clients without `applyGraves` have deleted.
+/// The body of `start`, without the deletions of clients without `applyGraves`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Start {
     /// The server's USN when this client last synced.
     pub(crate) min_usn: Usn,
-    /// Whether the client's collection was changed later than the server's, so that its config prevails.
+    /// Whether the client's collection was changed later than the server's, so that its config counts.
     pub(crate) client_is_newer: bool,
 }
 
-/// Reads the body; `each` gets what was deleted.
-///
-/// # Errors
-/// [`Unreadable`], or what `each` says.
+/// Reads the body. `each` gets the deletions.
 pub fn read<E: From<Unreadable>>(
     body: impl Read,
     each: impl FnMut(Grave) -> Result<(), E>,

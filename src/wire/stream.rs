@@ -1,7 +1,7 @@
 //! Reads a large message from a file, one object after the other.
 //!
-//! What is held is one object, however many there are: a list of a few bytes each would
-//! otherwise take many times the memory that its sender took for the text.
+//! Only one object is in memory at a time. A list of many small objects would otherwise take many
+//! times the memory of its text.
 
 mod meter;
 
@@ -20,19 +20,19 @@ use super::Malformed;
 use meter::{Exceeded, Meter, Metered};
 pub use meter::{LARGE_OBJECT, LARGEST_OBJECT, Turn};
 
-/// Why a message was not read to its end.
+/// Why a message could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum Unreadable {
-    /// Not JSON, or not of the shape that its method needs.
+    /// Not JSON, or not of the shape that its method requires.
     #[error("the request cannot be read: {0}")]
     Malformed(#[from] Malformed),
     /// An object above [`LARGEST_OBJECT`].
     #[error("one object in the request is larger than {} MiB", LARGEST_OBJECT / (1024 * 1024))]
     TooLarge,
-    /// Nobody waits for the answer any more.
+    /// It took too long: no client waits for the answer any more.
     #[error("the request took longer than a client waits")]
     TooLong,
-    /// The file.
+    /// The file could not be read.
     #[error("the stored request body cannot be read: {0}")]
     Io(#[source] io::Error),
 }
@@ -53,9 +53,9 @@ impl From<serde_json::Error> for Unreadable {
 
 /// A JSON object that is read member by member.
 pub(super) trait Message {
-    /// What its lists hold.
+    /// The type of the objects in its lists.
     type Item;
-    /// What it may have, and whether it must.
+    /// Its keys, and whether each is required.
     const KEYS: &'static [(&'static str, bool)];
 
     /// Reads the value of a key, one of [`Self::KEYS`].
@@ -67,7 +67,7 @@ pub(super) trait Message {
     ) -> Result<(), A::Error>;
 }
 
-/// Reads a message, and hands each object in it on as it comes.
+/// Reads a message, and passes on each object at once.
 pub(super) fn read<M: Message, E: From<Unreadable>>(
     body: impl Read,
     mut message: M,
@@ -92,16 +92,16 @@ pub(super) fn read<M: Message, E: From<Unreadable>>(
     }
 }
 
-/// Where the objects go.
+/// Receives the objects.
 pub(super) struct Sink<'a, T, E> {
     each: &'a mut dyn FnMut(T) -> Result<(), E>,
-    /// Beside the parser, whose errors are text.
+    /// Kept beside the parser, since the parser's errors are text.
     failure: Option<E>,
     meter: Rc<Meter>,
 }
 
 impl<'a, T, E> Sink<'a, T, E> {
-    /// Hands an object on.
+    /// Passes an object on.
     pub(super) fn take<D: Error>(&mut self, item: T) -> Result<(), D> {
         let taken = (self.each)(item).map_err(|failure| {
             self.failure = Some(failure);
@@ -111,7 +111,7 @@ impl<'a, T, E> Sink<'a, T, E> {
         taken
     }
 
-    /// Reads an object within the message.
+    /// Reads an object in the message.
     pub(super) fn object<'s, M: Message<Item = T>>(
         &'s mut self,
         message: &'s mut M,
@@ -228,7 +228,7 @@ impl<'de, S: DeserializeSeed<'de>> Visitor<'de> for Nullable<S> {
     }
 }
 
-/// A message as the one member of another.
+/// A message that is the only member of another one.
 pub(super) struct Within<M>(pub(super) M);
 
 /// The name of that member.
@@ -254,7 +254,7 @@ impl<M: Named> Message for Within<M> {
 pub(super) mod testing {
     use super::{Malformed, Unreadable};
 
-    /// Everything in a message, for tests.
+    /// All objects of a message, for tests.
     pub fn all<T, M>(
         read: impl FnOnce(&mut dyn FnMut(T) -> Result<(), Unreadable>) -> Result<M, Unreadable>,
     ) -> Result<(M, Vec<T>), Malformed> {

@@ -1,6 +1,6 @@
-//! Ways to read a value that clients of many years wrote in different forms.
+//! Readers for values that clients have written in different forms over the years.
 //!
-//! What is not marked with one of these is read strictly.
+//! All values without one of these are read strictly.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ use serde_json::Number;
 
 use super::Json;
 
-/// A value of which only what is not a list or an object matters.
+/// A value; lists and objects are dropped.
 pub(super) enum Scalar {
     Null,
     Bool(bool),
@@ -128,7 +128,7 @@ pub(super) fn bool_from_anything<'de, D: Deserializer<'de>>(
     bool.ok_or_else(|| D::Error::invalid_value(kind_of(&value), &"true or false"))
 }
 
-/// The type's default for anything that is not of the type.
+/// The type's default, if the value is not of the type.
 pub(crate) fn or_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,
@@ -144,7 +144,7 @@ pub(super) fn at_least_zero<'de, D: Deserializer<'de>>(deserializer: D) -> Resul
     Ok(u32::try_from(number).unwrap_or(0))
 }
 
-/// Like [`at_least_zero`], but with 0 for anything that is not an integer too.
+/// Like [`at_least_zero`], and 0 for anything that is not an integer.
 pub(super) fn at_least_zero_or_default<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<u32, D::Error> {
@@ -152,7 +152,7 @@ pub(super) fn at_least_zero_or_default<'de, D: Deserializer<'de>>(
     Ok(u32::try_from(number).unwrap_or(0))
 }
 
-/// Any number, without what is behind its decimal point, and as near as 64 bits come to it.
+/// Any number without its decimals, limited to 64 bits.
 pub(super) fn truncated<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
     struct Truncate;
     impl Visitor<'_> for Truncate {
@@ -178,13 +178,13 @@ pub(super) fn truncated<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i6
     deserializer.deserialize_i64(Truncate)
 }
 
-/// [`truncated`], and of that the lower 32 bits.
+/// The lower 32 bits of [`truncated`].
 #[expect(clippy::cast_possible_truncation, reason = "clients do the same")]
 pub(super) fn truncated_i32<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i32, D::Error> {
     truncated(deserializer).map(|int| int as i32)
 }
 
-/// [`truncated`], 0 for a negative number, and of that the lower 32 bits.
+/// The lower 32 bits of [`truncated`]; 0 for a negative number.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
@@ -205,7 +205,7 @@ fn kind_of(value: &Scalar) -> Unexpected<'_> {
     }
 }
 
-/// A number up to `MAX`; a larger one is refused.
+/// A number up to `MAX`; larger ones are refused.
 pub(super) fn at_most<'de, const MAX: u8, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<u8, D::Error> {

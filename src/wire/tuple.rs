@@ -1,7 +1,7 @@
-/// Makes a struct travel as a JSON array of its fields in order.
+/// Reads and writes a struct as a JSON array of its fields in order.
 ///
 /// The struct derives `Serialize` and `Deserialize` with `#[serde(remote = "Self")]`, which reads each field by its own
-/// rules; here that is limited to arrays, and the names of the fields are left out.
+/// rules. This macro accepts arrays only, and leaves the names of the fields out.
 macro_rules! travels_as_tuple {
     ($type:ident, $expected:literal: $($field:ident)+) => {
         impl serde::Serialize for $type {

@@ -1,12 +1,12 @@
 use serde::{Deserialize, Serialize};
 
-/// An update sequence number: the counter by which both sides know what the other has not seen.
+/// An update sequence number. With it, each side knows what the other one has not seen.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Usn(pub i32);
 
 impl Usn {
-    /// What a client puts on objects that it has not sent yet.
+    /// The number of objects that a client has not sent yet.
     pub const UNSENT: Self = Self(-1);
 
     /// Whether an object with the number `row` is new to a peer that has seen everything before `self`.
@@ -18,16 +18,16 @@ impl Usn {
         }
     }
 
-    /// The one after it.
+    /// The next number.
     #[must_use]
     pub fn next(self) -> Self {
         Self(self.0.saturating_add(1))
     }
 
-    /// Raises the number of an object that arrives to the server's own.
+    /// Raises the number of an arriving object to the server's own.
     ///
-    /// Clients stamp with what `meta` told them. A device that has finished a sync since then has that number
-    /// behind it, and would never hear of the object.
+    /// Clients use the number that `meta` answered. If another device has finished a sync since then, it has already
+    /// seen that number, and would never receive the object.
     pub fn catch_up(&mut self, server: Self) {
         if *self != Self::UNSENT {
             *self = server.max(*self);

@@ -1,8 +1,8 @@
 //! `SYNC_BASE/<user>/.anki-syncd/devices`: a small file for each device, replaced whole.
 //!
-//! A revocation is in the file's name, `<id>.revoked`, so that it holds whatever happens to
-//! the content. It is on disk, with its name, before anybody is told that it is done. All
-//! else may be some seconds old after a power cut, and is not waited for.
+//! A revocation is part of the file's name, `<id>.revoked`, so it holds even if the content is
+//! damaged. File and name are on disk before the revocation is confirmed. All other content may be
+//! some seconds old after a power cut; no request waits for it.
 
 use std::{
     collections::HashMap,
@@ -24,18 +24,18 @@ use crate::{
     layout::{self, is_absent},
 };
 
-/// What follows from losing what was known.
+/// What happens when the list of devices is lost; part of several messages.
 pub(super) const NOT_KNOWN: &str = "Devices that were revoked can sync again. To keep them out, give their users new passwords, which logs out all devices of these users";
 const REVOKED: &str = ".revoked";
-/// A file until it has its own name.
+/// The ending of a file that does not have its final name yet.
 const NEW: &str = ".new";
-/// More than any record takes.
+/// Longer than any record.
 const LONGEST: u64 = 64 * 1024;
 
 /// The devices of one user, on disk.
 pub(super) struct Folder {
     path: PathBuf,
-    /// The user's folder, which this one is in.
+    /// The user's folder, which contains this one.
     users: PathBuf,
     base: PathBuf,
     user: UserName,
@@ -45,11 +45,11 @@ pub(super) struct Folder {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Written {
     Yes,
-    /// The user has no folder yet: whether there is to be one is not decided here.
+    /// The user has no folder yet. This module does not decide whether to create one.
     NoFolder,
 }
 
-/// The content of a file. What other versions know besides is passed over.
+/// The content of a file. Fields of other versions are ignored.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(default)]
 struct Content {
@@ -92,18 +92,18 @@ impl Folder {
         self.users.is_dir()
     }
 
-    /// Whether there is a file of this device, and none that says that it was revoked.
+    /// Whether this device has a file and was not revoked.
     pub(super) fn lists(&self, id: DeviceId) -> bool {
         let name = id.to_string();
         self.path.join(&name).is_file() && !self.path.join(name + REVOKED).exists()
     }
 
-    /// Reads all of them. A file that cannot be understood costs what it said only: the device
-    /// is listed, or it would be left out when all are revoked.
+    /// Reads all records. If a file is damaged, only its content is lost: the device is still
+    /// listed. Otherwise revoking all devices would miss it.
     ///
     /// # Errors
-    /// When the names cannot be read: then nobody knows who was revoked. When the system is
-    /// short of something, which will pass, and is no reason to write a file anew.
+    /// When the names cannot be read, since then the revoked devices are not known. When the system
+    /// is short of something: that will pass, and is no reason to replace a file.
     pub(super) fn read(&self, user: &UserName) -> io::Result<Vec<Record>> {
         let Some(entries) = if_there(fs::read_dir(&self.path))? else {
             return Ok(Vec::new());
@@ -156,7 +156,7 @@ impl Folder {
         Ok(Record {
             id,
             user: user.to_string(),
-            // One that somebody has written there by hand is no reason to lose the rest.
+            // A name that was edited by hand and is invalid does not cost the rest of the record.
             name: content.name.and_then(|name| name.parse().ok()),
             first_seen: content.first_seen,
             last_seen: content.last_seen,
@@ -170,7 +170,7 @@ impl Folder {
         })
     }
 
-    /// Writes a record, and makes it durable if it is a revocation.
+    /// Writes a record. A revocation is also made durable.
     pub(super) fn write(&self, record: &Record) -> io::Result<Written> {
         let is_revoked = record.is_revoked();
         if !self.make(is_revoked)? {
@@ -186,7 +186,7 @@ impl Folder {
         let new = self.path.join(format!("{id}{NEW}"));
         write_new(&new, &Content::from(record), is_revoked)
             .and_then(|()| fs::rename(&new, &target))
-            // Nobody might come back to write it once more.
+            // The device may never come back, so a leftover would stay.
             .inspect_err(|_| drop(fs::remove_file(&new)))?;
         if is_revoked {
             remove(&path)?;
@@ -195,13 +195,13 @@ impl Folder {
         Ok(Written::Yes)
     }
 
-    /// Whether a crash has kept records from their places.
+    /// Whether a crash has left unfinished files.
     pub(super) fn has_unfinished(&self) -> bool {
         self.unfinished()
             .is_ok_and(|unfinished| !unfinished.is_empty())
     }
 
-    /// Removes those, while nobody writes.
+    /// Removes unfinished files. Call it only while no other task writes here.
     pub(super) fn remove_unfinished(&self) -> io::Result<()> {
         self.unfinished()?.iter().try_for_each(|path| remove(path))
     }
@@ -221,14 +221,14 @@ impl Folder {
         Ok(unfinished)
     }
 
-    /// Forgets a device that was not revoked.
+    /// Removes the record of a device that was not revoked.
     pub(super) fn remove(&self, id: DeviceId) -> io::Result<()> {
         remove(&self.path.join(id.to_string()))
     }
 
-    /// Makes the folder, in the user's. A user's own folder is made for a revocation only,
-    /// which has to be somewhere: else one that is missing would look like one that is empty.
-    /// Below a folder that a disk is yet to be mounted on, nobody would find it again.
+    /// Creates the folder in the user's folder. It creates the user's folder itself only for a
+    /// revocation, which must be stored somewhere. Otherwise a missing folder would look like an
+    /// empty one, and after a disk is mounted over it, nothing written there can be found.
     fn make(&self, whatever: bool) -> io::Result<bool> {
         if is_absent(&self.base, self.user.as_str())? {
             if whatever {
@@ -244,7 +244,7 @@ impl Folder {
         Ok(true)
     }
 
-    /// Makes all names up to the folder's own durable.
+    /// Makes all names up to the user's folder durable.
     fn sync(&self) -> io::Result<()> {
         let above = self.path.ancestors();
         above

@@ -1,5 +1,5 @@
-//! `SYNC_BASE/.anki-syncd/devices.db`, in which earlier versions kept all users' devices:
-//! taken over once, and set aside.
+//! Takes over `SYNC_BASE/.anki-syncd/devices.db`, where earlier versions kept all users' devices, and
+//! sets it aside.
 
 use std::{
     collections::HashMap,
@@ -26,10 +26,10 @@ use crate::{
     sqlite::is_environment,
 };
 
-/// The earlier versions' file cannot be taken over.
+/// Why the earlier versions' file cannot be taken over.
 #[derive(Debug, thiserror::Error)]
 pub enum FormerError {
-    /// It cannot be read, for reasons outside of it.
+    /// The file cannot be read, and its content is not the reason.
     #[error("cannot read {}: {source}. It lists the revoked devices, so the server does not start without it", path.display())]
     Read {
         /// The file.
@@ -37,7 +37,7 @@ pub enum FormerError {
         /// Why.
         source: rusqlite::Error,
     },
-    /// What is in it cannot be written to the users' folders.
+    /// The records cannot be written to the users' folders.
     #[error("the devices listed in {} cannot be written to the users' folders: {source}", path.display())]
     Write {
         /// The file.
@@ -47,8 +47,8 @@ pub enum FormerError {
     },
 }
 
-/// Takes the file over, if there is one. Devices of people who are no users any more and have
-/// no folder are left behind.
+/// Takes the file over, if it exists. Records of removed users who have no folder are not taken
+/// over.
 ///
 /// # Errors
 /// [`FormerError`]; all is as it was, and can be tried again.
@@ -86,7 +86,8 @@ pub fn take_over(
     Ok(())
 }
 
-/// Whether all have theirs. Who has none because a disk is missing gets them at a later start.
+/// Whether the records of all users were taken over. A user whose disk is missing gets them at a
+/// later start.
 fn spread(
     base: &Path,
     records: Vec<Record>,
@@ -113,7 +114,7 @@ fn spread(
         }
         let present = folder.read(&user)?;
         for record in records {
-            // There is one already if an earlier version has been in use again.
+            // The list exists already if an earlier version was used again meanwhile.
             let known = present.iter().find(|known| known.id == record.id);
             folder.write(&merged(known, record))?;
         }
@@ -137,7 +138,7 @@ fn merged(known: Option<&Record>, record: Record) -> Record {
     }
 }
 
-/// All of it is on disk before the file that it came from is out of the way.
+/// All records are on disk before the old file is moved away.
 fn retire(base: &Path, path: &Path) -> io::Result<PathBuf> {
     let kept = base.join(layout::FORMER_DEVICES_KEPT);
     syncfs(File::open(base)?)?;
@@ -146,7 +147,8 @@ fn retire(base: &Path, path: &Path) -> io::Result<PathBuf> {
     Ok(kept)
 }
 
-/// Whoever was revoked is not known any more; nobody else is kept from syncing for that.
+/// After this, revoked devices are not known any more. Refusing all devices for that would stop
+/// every sync.
 fn set_aside(path: &Path, error: &rusqlite::Error) {
     let mut aside = path.as_os_str().to_owned();
     aside.push(format!(".damaged-{}", clock::now_secs()));
@@ -163,7 +165,7 @@ fn read(path: &Path) -> rusqlite::Result<Option<Vec<Record>>> {
     if !path.is_file() {
         return Ok(None);
     }
-    // For writing, since SQLite may have to bring in what a crash has left.
+    // Opened for writing, since SQLite may have to recover the journal of a crash.
     let conn = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     let mut rows = conn.prepare(
         "select id, user, first_seen, last_seen, client, address, last_sync, last_action, revoked, password from device",

@@ -1,4 +1,4 @@
-//! Whose devices have been read, and what is on disk of all others.
+//! The devices that have been read, and access to the records that are only on disk.
 
 use std::{
     collections::HashMap,
@@ -12,7 +12,7 @@ use tokio::{sync::OnceCell, task::spawn_blocking};
 use super::{folder::Folder, own::Own, record::Record};
 use crate::account::name::UserName;
 
-/// Nobody knows which of a user's devices were revoked.
+/// It is not known which of the user's devices were revoked.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "the list of {user}'s devices, which says whether this one was revoked, cannot be read: {reason}"
@@ -24,9 +24,9 @@ pub struct NotRead {
 
 type ByUser = HashMap<UserName, Arc<OnceCell<Arc<Own>>>>;
 
-/// Each user's devices, once they were needed.
+/// Each user's devices, after their first use.
 pub(super) struct Loaded {
-    /// The folder of the users' folders; none where nothing is to be kept.
+    /// The folder with the users' folders; none if nothing is stored.
     base: Option<PathBuf>,
     users: Mutex<ByUser>,
 }
@@ -39,7 +39,7 @@ impl Loaded {
         }
     }
 
-    /// A user's devices, which are read unless they have been.
+    /// A user's devices. They are read at the first call.
     pub(super) async fn of(&self, user: &UserName) -> Result<Arc<Own>, NotRead> {
         let failed = |reason: &dyn std::fmt::Display| NotRead {
             user: user.clone(),
@@ -86,7 +86,8 @@ impl Loaded {
         self.base.as_ref().map(|base| Folder::of(base, user))
     }
 
-    /// Of those who have not come since the start, nothing is kept in memory.
+    /// Devices of users who have not synced since the start are read without keeping them in
+    /// memory.
     pub(super) fn everybodys(&self) -> Vec<Record> {
         let loaded: HashMap<UserName, Arc<Own>> = self.all().into_iter().collect();
         let mut records: Vec<_> = loaded.values().flat_map(|own| own.records()).collect();
@@ -94,7 +95,7 @@ impl Loaded {
         for (user, folder) in others.filter(|(user, _)| !loaded.contains_key(user)) {
             match folder.read(&user) {
                 Ok(read) => records.extend(read),
-                // What is beside the users' folders.
+                // A file beside the users' folders.
                 Err(error) if error.kind() == io::ErrorKind::NotADirectory => {}
                 Err(error) => tracing::warn!("{user}: the devices cannot be read: {error}"),
             }
@@ -109,7 +110,7 @@ impl Loaded {
             .collect()
     }
 
-    /// Whoever has a folder, or what looks like one.
+    /// All users who have a folder, or something that looks like one.
     fn on_disk(&self) -> impl Iterator<Item = (UserName, Folder)> {
         let entries = self.base.iter().flat_map(fs::read_dir).flatten().flatten();
         entries.filter_map(|entry| {

@@ -1,13 +1,12 @@
 //! What is remembered of devices: when they were seen, what they did last, and which of
 //! them were revoked.
 //!
-//! Each user's are in the user's own folder, and are read when the first of them comes. What
-//! counts from then on is in memory; the files follow some seconds later, except for a
-//! revocation, which is on disk before anybody is told that it is done.
+//! Each user's records are in the user's own folder, and are read when the first device comes. From
+//! then on the records in memory count, and the files follow some seconds later. A revocation is
+//! different: it is on disk before it is confirmed.
 //!
-//! Forgetting a device takes it off the list and nothing else: its host key still works,
-//! and whoever comes with a genuine one is listed again. A revoked device is never
-//! forgotten, only no longer shown.
+//! Forgetting a device only takes it off the list. Its host key still works, and the device is
+//! listed again when it uses the key. A revoked device is never forgotten, only hidden.
 
 mod folder;
 pub mod former;
@@ -44,7 +43,7 @@ pub use loaded::NotRead;
 pub use name::DeviceName;
 pub use record::{ClientInfo, Record, version_and_platform};
 
-/// At most this long after a request the file knows of it.
+/// The longest time between a request and the write that records it.
 const BATCH: Duration = Duration::from_secs(5);
 
 /// A device was revoked, but the file could not be written.
@@ -60,17 +59,17 @@ pub struct Devices(Arc<Inner>);
 
 struct Inner {
     loaded: Loaded,
-    /// Whether the log has been told that files cannot be written.
+    /// Whether the failure to write is logged already.
     failing: AtomicBool,
 }
 
 impl Devices {
-    /// Those of the users whose folders are in this one.
+    /// The devices of the users whose folders are in this folder.
     pub fn below(base: &Path) -> Self {
         Self::new(Some(base.to_owned()))
     }
 
-    /// Nobody yet, and nothing is kept on disk.
+    /// An empty list, of which nothing is stored on disk.
     pub fn in_memory() -> Self {
         Self::new(None)
     }
@@ -82,7 +81,7 @@ impl Devices {
         }))
     }
 
-    /// Whether this device was revoked, of which the key is genuine.
+    /// Whether this device was revoked. Its key is known to be genuine.
     pub async fn is_revoked(&self, device: &Device) -> Result<bool, NotRead> {
         let own = self.of(&device.user).await?;
         let known = own.known();
@@ -96,8 +95,8 @@ impl Devices {
         Ok(record.is_some_and(Record::is_revoked))
     }
 
-    /// Whether such a device is known, and not revoked. Nothing is kept in memory, since
-    /// strangers may ask.
+    /// Whether this device is known and not revoked. Nothing is kept in memory, since strangers may
+    /// ask.
     pub async fn is_listed(&self, user: &UserName, id: DeviceId) -> bool {
         if let Some(own) = self.loaded(user) {
             let known = own.known();
@@ -113,7 +112,7 @@ impl Devices {
         listed.unwrap_or(false)
     }
 
-    /// Reads what is known of a user's devices, unless that was done before.
+    /// Reads a user's devices, unless they were read before.
     pub async fn prepare(&self, user: &UserName) -> Result<(), NotRead> {
         self.of(user).await.map(drop)
     }
@@ -123,8 +122,8 @@ impl Devices {
         self.update(device, client_info, |_, _| {});
     }
 
-    /// Notes that a device has synced, what it did, and the modification stamp of the collection
-    /// that it has since, if that is another one.
+    /// Notes that a device has synced, what it did, and the modification stamp of its collection if
+    /// that has changed.
     pub fn synced(
         &self,
         device: &Device,
@@ -139,17 +138,17 @@ impl Devices {
         });
     }
 
-    /// What a device was named, as far as its user's devices have been read.
+    /// The device's name, if its user's devices have been read.
     pub fn name(&self, device: &Device) -> Option<DeviceName> {
         let own = self.loaded(&device.user)?;
         let known = own.known();
         known.records.get(&device.id)?.name.clone()
     }
 
-    /// Gives a device a name, or takes it away.
+    /// Sets or removes the name of a device.
     ///
     /// # Errors
-    /// When it cannot be stored; the name counts until the server ends even then.
+    /// When the name cannot be stored. It counts until the server ends even then.
     pub async fn rename(
         &self,
         user: &UserName,
@@ -161,7 +160,7 @@ impl Devices {
         self.write(vec![(user.clone(), own)]).await
     }
 
-    /// Whether a device has the collection with this modification stamp since its last sync.
+    /// Whether the device's last sync ended with the collection of this modification stamp.
     pub fn has(&self, device: &Device, modified: i64) -> bool {
         self.loaded(&device.user).is_some_and(|own| {
             let known = own.known();
@@ -177,7 +176,7 @@ impl Devices {
         change: impl FnOnce(&mut Record, i64),
     ) {
         let now = clock::now_secs();
-        // None if the user has been renamed or removed since it was let in.
+        // None if the user was renamed or removed after the device was let in.
         let Some(own) = self.loaded(&device.user) else {
             return;
         };
@@ -187,11 +186,10 @@ impl Devices {
         });
     }
 
-    /// Everything that is known of a user's devices, or of everybody's, the most recently
-    /// seen first.
+    /// All records of one user or of all users, the most recently seen first.
     ///
     /// # Errors
-    /// [`NotRead`] for one user; for everybody, it is logged.
+    /// [`NotRead`] for one user. For all users, the error is only logged.
     pub async fn list(&self, user: Option<&UserName>) -> Result<Vec<Record>, NotRead> {
         let mut records = match user {
             Some(user) => self.of(user).await?.records(),
@@ -208,10 +206,10 @@ impl Devices {
         Ok(records)
     }
 
-    /// Revokes devices: from now on none of their requests is granted, for good.
+    /// Revokes devices: all their requests are refused from now on.
     ///
     /// # Errors
-    /// [`NotStored`]; they are revoked in this process even then.
+    /// [`NotStored`]; the devices are revoked in this process even then.
     pub async fn revoke(&self, devices: &[(UserName, DeviceId)]) -> Result<(), NotStored> {
         let mut ids: HashMap<&UserName, Vec<DeviceId>> = HashMap::new();
         for (user, id) in devices {
@@ -229,26 +227,26 @@ impl Devices {
         self.write(users).await.map_err(NotStored)
     }
 
-    /// Forgets what is in memory of a user whose folder has been moved or removed.
+    /// Drops a user's records from memory after the folder was moved or removed.
     pub fn forget(&self, user: &UserName) {
         self.0.loaded.forget(user);
     }
 
-    /// Keeps the files up to date, for as long as it is polled.
+    /// Writes changes to the files, for as long as it is polled.
     pub async fn keep_stored(&self) {
         let mut ticks = interval(BATCH);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            // What went wrong is in the log, and is tried again.
+            // `store` has logged the error; the next round tries again.
             let _ = self.store().await;
         }
     }
 
-    /// Brings the files up to date.
+    /// Writes all changes to the files.
     ///
     /// # Errors
-    /// As the file system says. What was not written stays to be written.
+    /// As the file system says. Records that were not written are tried again.
     pub async fn store(&self) -> Result<(), String> {
         self.write(self.0.loaded.all()).await
     }
@@ -269,7 +267,7 @@ impl Devices {
         .map_err(|error| error.to_string())?
     }
 
-    /// Tells the log when writing begins and when it ceases to fail.
+    /// Logs when writing begins to fail, and when it works again.
     fn note(&self, error: Option<&String>) {
         let was_failing = self.0.failing.swap(error.is_some(), Ordering::Relaxed);
         match error {
@@ -281,7 +279,8 @@ impl Devices {
         }
     }
 
-    /// Removes what a crash has left beside the files: its user may never come back.
+    /// Removes what a crash has left beside the files. Waiting for the user's next sync is not
+    /// enough: the user may never come back.
     pub async fn clear_leftovers(&self) {
         let devices = self.clone();
         let found = spawn_blocking(move || devices.0.loaded.with_leftovers()).await;

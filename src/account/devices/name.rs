@@ -1,4 +1,4 @@
-//! What people call a device.
+//! The name that a person gives a device.
 
 use std::{fmt, str::FromStr};
 
@@ -12,16 +12,16 @@ const LONGEST: usize = 60;
 #[serde(try_from = "String", into = "String")]
 pub struct DeviceName(String);
 
-/// Why a device cannot have that name.
+/// Why a name cannot be used.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum DeviceNameError {
     /// Nothing but blanks.
     #[error("a device's name must not be empty")]
     Empty,
-    /// No table would have room for it.
+    /// Too long for the tables that show it.
     #[error("a device's name may have at most {LONGEST} characters")]
     TooLong,
-    /// It would garble a terminal or the log.
+    /// Would garble a terminal or the log.
     #[error("a device's name must not contain control characters or line breaks")]
     Control,
 }
@@ -43,7 +43,7 @@ impl FromStr for DeviceName {
     }
 }
 
-/// Control characters, line and paragraph separators, and what turns the direction of writing.
+/// Control characters, line and paragraph separators, and marks that change the direction of text.
 fn moves_the_cursor(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}')

@@ -1,4 +1,4 @@
-//! One user's devices, in memory and on their way to the files.
+//! One user's devices: in memory, with the changes that are not on disk yet.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -19,29 +19,30 @@ use crate::account::{
     name::UserName,
 };
 
-/// Of each user; programs that log in anew for every sync would fill the list up.
+/// The most devices of one user. Programs that log in for every sync would otherwise fill the list.
 pub(super) const MOST: usize = 200;
 
 /// One user's devices.
 pub(super) struct Own {
     pub(super) folder: Option<Folder>,
     known: Mutex<Known>,
-    /// Whether there was no list yet when it was read: it may be on a disk that is mounted later.
+    /// Whether the list was missing when it was read: a disk with it may be mounted later.
     is_unread: AtomicBool,
-    /// Held while files are written: an older state of a record must not follow a newer one.
+    /// Held while files are written: otherwise an older state of a record could overwrite a newer
+    /// one.
     writing: Mutex<()>,
 }
 
 #[derive(Default)]
 pub(super) struct Known {
     pub(super) records: HashMap<DeviceId, Record>,
-    /// What the files do not know of yet.
+    /// The devices whose files are out of date.
     changed: HashSet<DeviceId>,
 }
 
 impl Own {
     pub(super) fn read(user: &UserName, folder: Option<Folder>) -> io::Result<Self> {
-        // Before it is read, so that one that comes meanwhile is read later.
+        // Checked before reading, so that a list that appears meanwhile is read later.
         let is_unread = folder.as_ref().is_some_and(|folder| !folder.exists());
         let records = match &folder {
             Some(folder) => folder.read(user)?,
@@ -59,13 +60,13 @@ impl Own {
         })
     }
 
-    /// Whether there is a list by now that was not read.
+    /// Whether a list has appeared that was not read.
     pub(super) fn is_behind(&self) -> bool {
         self.is_unread.load(Ordering::Acquire) && self.folder.as_ref().is_some_and(Folder::exists)
     }
 
-    /// Reads what came with the user's folder when that came back, before anything is written
-    /// there and before anybody is let in.
+    /// Reads the list that came back with the user's folder. This happens before anything is
+    /// written there and before a device is let in.
     pub(super) fn catch_up(&self, user: &UserName) -> io::Result<()> {
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         self.read_late(user)
@@ -116,7 +117,7 @@ impl Own {
         for record in &changed {
             match folder.write(record) {
                 Ok(Written::Yes) => {
-                    // The list that is there now is ours.
+                    // This process has written the list that is there now.
                     self.is_unread.store(false, Ordering::Release);
                     continue;
                 }
@@ -126,7 +127,7 @@ impl Own {
             self.known().changed.insert(record.id);
         }
         for id in forgotten {
-            // What stays is only listed longer.
+            // A file that stays only keeps its device on the list.
             stored = stored.and(folder.remove(id));
         }
         stored
@@ -160,7 +161,7 @@ impl Known {
         }
     }
 
-    /// What to store, and whom to forget.
+    /// The records to write, and the devices to forget.
     fn take_changes(&mut self, now: i64) -> (Vec<Record>, Vec<DeviceId>) {
         let changed = std::mem::take(&mut self.changed);
         let forgotten = if changed.is_empty() {
@@ -172,7 +173,7 @@ impl Known {
         (changed.cloned().collect(), forgotten)
     }
 
-    /// Takes out who has not been seen for long, or is one too many; never a revoked one.
+    /// Takes out devices that were not seen for long or exceed the limit; never a revoked one.
     fn forget(&mut self, now: i64) -> Vec<DeviceId> {
         let mut records: Vec<_> = self
             .records

@@ -9,48 +9,49 @@ use crate::account::{
 };
 
 const DAY_SECS: i64 = 24 * 60 * 60;
-/// One that logged in and never synced is forgotten when it has not been seen for so long.
+/// A device that logged in and never synced is forgotten after this long without a request.
 pub(super) const UNUSED_SECS: i64 = 30 * DAY_SECS;
-/// Any other one.
+/// Any other device is forgotten after this long.
 const GONE_SECS: i64 = 400 * DAY_SECS;
 
 /// What is known of one device.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
-    /// Which.
+    /// The device's id.
     pub id: DeviceId,
-    /// Whose.
+    /// The user.
     pub user: String,
-    /// What people call it.
+    /// The name that a person gave it.
     pub name: Option<DeviceName>,
     /// When it was first seen, in seconds since 1970: mostly its login.
     pub first_seen: i64,
-    /// When it was last seen.
+    /// When it was last seen, in seconds since 1970.
     pub last_seen: i64,
-    /// Its version, build and platform, as it says.
+    /// Its version, build and platform, as the client reports them.
     pub client: String,
-    /// Where it was last.
+    /// Its last address.
     pub address: String,
     /// When it last synced, uploaded or downloaded.
     pub last_sync: Option<i64>,
-    /// What it did then.
+    /// What its last sync did.
     pub last_action: Option<String>,
     /// When it was revoked.
     pub revoked: Option<i64>,
-    /// The modification stamp of the collection that it had after its last sync.
+    /// The modification stamp of the collection after its last sync.
     #[serde(skip)]
     pub(super) modified: Option<i64>,
-    /// Which password its host key depends on, so that it can be told whether the key still works.
+    /// Identifies the password that the host key depends on: if another password is set, the key
+    /// does not work any more.
     #[serde(skip)]
     pub(in crate::account) password: PasswordMark,
 }
 
-/// What a request tells of its device.
+/// What a request says about its device.
 #[derive(Debug, Clone, Copy)]
 pub struct ClientInfo<'a> {
     /// Its version, build and platform.
     pub client: &'a str,
-    /// Where it is.
+    /// The address of the request.
     pub address: &'a str,
 }
 
@@ -79,7 +80,7 @@ impl Record {
             (&mut self.client, client_info.client),
             (&mut self.address, client_info.address),
         ] {
-            // A login of an old client does not say what it is.
+            // Old clients send no version with a login.
             if !seen.is_empty() && field != seen {
                 seen.clone_into(field);
             }
@@ -99,7 +100,7 @@ impl Record {
     }
 }
 
-/// Of version, build and platform, as a client says them, the first and the last.
+/// The first and the last part of a client's version, build and platform.
 pub fn version_and_platform(client: &str) -> (&str, &str) {
     let mut parts = client.split(',');
     let version = parts.next().unwrap_or_default();

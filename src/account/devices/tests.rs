@@ -24,7 +24,7 @@ fn device(number: u8) -> Device {
     }
 }
 
-/// A base in which alice has data.
+/// A base folder in which alice has data.
 fn base() -> TempDir {
     let base = tempfile::tempdir().unwrap();
     fs::create_dir(base.path().join("alice")).unwrap();
@@ -98,7 +98,7 @@ async fn a_revocation_is_in_the_name_of_a_file_and_holds_whatever_its_content() 
         file_names(&files(&base)),
         [format!("{one}.revoked"), two.to_string()]
     );
-    // A power cut may leave the content of an earlier file, or none.
+    // After a power cut, a file may be empty or have its earlier content.
     fs::write(files(&base).join(one.to_string()), "{}").unwrap();
     for content in ["", "damaged", "[1]", "{\"of\": \"a later version\"}"] {
         fs::write(files(&base).join(format!("{one}.revoked")), content).unwrap();
@@ -274,7 +274,7 @@ async fn what_a_crash_or_a_failure_left_beside_the_files_goes() {
     let base = base();
     let devices = open(&base).await;
     devices.seen(&device(1), SEEN);
-    // Nothing can take the place of a folder with something in it.
+    // A folder that is not empty cannot be replaced.
     let in_the_way = files(&base).join(device(1).id.to_string());
     fs::create_dir_all(in_the_way.join("something")).unwrap();
     assert!(devices.store().await.is_err());

@@ -1,4 +1,4 @@
-//! Who waits how long, and how many guesses are verified.
+//! How long attempts wait, and how many guesses are verified.
 
 use std::sync::atomic::AtomicUsize;
 
@@ -9,7 +9,7 @@ use super::*;
 
 const ADDRESS: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
 const HOUR: Duration = Duration::from_secs(3600);
-/// What verifying a password takes.
+/// How long verifying a password takes.
 const WORK: Duration = Duration::from_millis(80);
 
 async fn attempt<'a>(
@@ -104,7 +104,7 @@ async fn what_was_wrong_a_moment_ago_is_refused_without_a_turn() {
     let again = attempt(&throttle, "alice", "wrong").await;
     assert_eq!(again.err(), Some(Refusal::KnownToBeWrong));
     assert!(attempt(&throttle, "bob", "wrong").await.is_ok());
-    // Who was waiting with the same gets to know it as well.
+    // The attempt that waits with the same password gets the same result.
     fail(&throttle, "alice").await;
     let both = tokio::join!(
         async { attempt(&throttle, "alice", "x").await.map(Turn::failed) },
@@ -113,8 +113,8 @@ async fn what_was_wrong_a_moment_ago_is_refused_without_a_turn() {
     assert_eq!(both.1.err(), Some(Refusal::KnownToBeWrong));
 }
 
-/// Some who guess one password after the other, without a pause, whatever they are answered.
-/// What they get verified in an hour is counted.
+/// Attackers who guess without a pause, whatever the answer. Counts the guesses that are verified
+/// in an hour.
 fn guess(throttle: &Arc<Throttle>, threads: usize) -> Arc<AtomicUsize> {
     let (verified, next) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     for _ in 0..threads {
@@ -140,7 +140,7 @@ fn guess(throttle: &Arc<Throttle>, threads: usize) -> Arc<AtomicUsize> {
     verified
 }
 
-/// Three a minute, and those that were free.
+/// Three a minute, and the free ones.
 fn most_guesses(time: Duration) -> usize {
     usize::try_from(time.as_secs() / LONGEST.as_secs()).unwrap() + 2 * FREE
 }
@@ -169,14 +169,14 @@ async fn the_right_password_gets_in_within_a_minute_beside_those_who_guess() {
                 if let Ok(turn) = attempt(&throttle, "alice", "right").await {
                     break turn;
                 }
-                // What a person takes to press the button again.
+                // The time that a person takes to press the button again.
                 sleep(Duration::from_secs(3)).await;
             };
             turn.succeeded();
             let took = before.elapsed();
             assert!(took < Duration::from_secs(60), "{threads}: {took:?}");
         }
-        // Nobody guessed faster because someone got in.
+        // The successful login gave no guess an earlier turn.
         let verified = verified.load(Ordering::Relaxed);
         assert!(
             verified <= most_guesses(began.elapsed()),
@@ -218,7 +218,7 @@ async fn made_up_names_do_not_make_guessing_free() {
 async fn one_address_fills_little_of_the_memory() {
     let throttle = Throttle::default();
     for number in 0..2000 {
-        // Some names count as the same, so some of these have to wait.
+        // Several names share one counter, so some of these have to wait.
         let _ = timeout(
             Duration::from_millis(1),
             attempt(&throttle, &number.to_string(), ""),

@@ -12,14 +12,14 @@ use std::{
 use super::Document;
 use crate::{durable::Replacement, files::if_there};
 
-/// With another command that edits the same file.
+/// How long to wait for another command that edits the same file.
 const PATIENCE: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Why a users file cannot be edited.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
-    /// It, or its folder, cannot be read, locked or written.
+    /// The file or its folder cannot be read, locked or written.
     #[error("{}: {source}", path.display())]
     Io {
         /// The file.
@@ -27,7 +27,7 @@ pub enum FileError {
         /// Why.
         source: io::Error,
     },
-    /// Another command has had it for long.
+    /// Another command has locked the file for too long.
     #[error("another anki-syncd command is editing {}, perhaps one that waits for a password: finish that one first", path.display())]
     Held {
         /// The file.
@@ -35,23 +35,23 @@ pub enum FileError {
     },
 }
 
-/// A users file that nobody else edits meanwhile.
+/// A users file that this command has locked.
 #[derive(Debug)]
 pub struct UsersFile {
-    /// What is to be in it.
+    /// The new content.
     pub document: Document,
     path: PathBuf,
     _lock: File,
 }
 
 impl UsersFile {
-    /// Waits until nobody else edits it, and reads it; one that is not there is empty.
+    /// Locks the file and reads it; a missing file is empty.
     pub fn open(path: &Path) -> Result<Self, FileError> {
         let failed = |source| FileError::Io {
             path: path.to_owned(),
             source,
         };
-        // Of the file that a link points to, since that is replaced.
+        // The file that a link points to, since the link stays.
         let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         let lock = lock(&target)
             .map_err(failed)?
@@ -67,7 +67,7 @@ impl UsersFile {
         })
     }
 
-    /// Writes what is to be in it beside it; only committing that takes effect.
+    /// Writes the new content beside the file. Only a commit replaces the file.
     pub fn prepare(&self) -> Result<Replacement, FileError> {
         let bytes = self.document.bytes();
         Replacement::prepare(&self.path, &bytes).map_err(|source| FileError::Io {
@@ -77,8 +77,8 @@ impl UsersFile {
     }
 }
 
-/// The file itself is locked, which nobody can do who may not read the passwords; made empty
-/// if it is not there. None when somebody else has it for too long.
+/// Locks the file itself, so that only accounts that may read the passwords can do so. A missing
+/// file is created empty. None if another command holds the lock for too long.
 fn lock(path: &Path) -> io::Result<Option<File>> {
     let deadline = Instant::now() + PATIENCE;
     loop {
@@ -90,7 +90,7 @@ fn lock(path: &Path) -> io::Result<Option<File>> {
             .open(path)?;
         match file.try_lock() {
             Ok(()) if is_still(path, &file)? => return Ok(Some(file)),
-            // Whoever had it has put another in its place.
+            // The command that had the lock has replaced the file.
             Ok(()) => {}
             Err(TryLockError::WouldBlock) if Instant::now() < deadline => sleep(PAUSE),
             Err(TryLockError::WouldBlock) => return Ok(None),

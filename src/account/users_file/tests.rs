@@ -68,7 +68,7 @@ fn what_cannot_be_is_refused() {
     assert_eq!(document.bytes(), TEXT.as_bytes());
 }
 
-/// The third line is wrong, the fifth in another encoding.
+/// Line 3 has a mistake, line 5 another encoding.
 const BROKEN: &[u8] = b"alice:a\n\nbob hunter2\ncarol:$argon2hunter2\nd\xfcrer:x\nerin:\xfc\n";
 
 #[test]

@@ -1,5 +1,4 @@
-//! The folder that backups are in: `DIR/<time>/<user>/`, each of these times a whole that
-//! could be served as it is.
+//! The folder for backups: `DIR/<time>/<user>/`. A server could serve each `DIR/<time>` as it is.
 
 use std::{
     collections::HashMap,
@@ -23,10 +22,10 @@ use crate::{
     layout,
 };
 
-/// What is not complete, under a name that no backup has.
+/// Holds an unfinished backup; no backup has this name.
 const PARTIAL: &str = ".partial";
 
-/// The folder, and a backup in it that is being made.
+/// The folder, and a backup that is being made in it.
 pub struct Destination {
     folder: PathBuf,
     name: String,
@@ -34,10 +33,10 @@ pub struct Destination {
 }
 
 impl Destination {
-    /// Takes hold of the folder, which is created if need be, and begins a backup. What a
-    /// former one left undone is removed.
+    /// Locks the folder, creates it if needed, and begins a backup. Removes what an interrupted
+    /// backup has left.
     ///
-    /// Fails also when another backup is being made there.
+    /// Fails also when another backup is running there.
     pub fn open(folder: &Path, now_ms: i64) -> io::Result<Self> {
         create_private(folder).map_err(|error| elsewhere(folder, &error))?;
         let lock = lock_file(&folder.join(".lock")).map_err(|error| elsewhere(folder, &error))?;
@@ -50,7 +49,7 @@ impl Destination {
             name: String::new(),
             _lock: lock,
         };
-        // Also when the clock has been set back, the newest is the last in order.
+        // After the newest one, even if the clock was set back: the order of names must stay right.
         let newest = destination.newest_first()?.into_iter().next();
         let after = newest.map_or(now_ms, |(ms, _)| now_ms.max(ms + 1));
         destination.name = clock::as_name(after);
@@ -59,7 +58,7 @@ impl Destination {
         Ok(destination)
     }
 
-    /// What it takes to make a user's part of the backup.
+    /// What is needed to make a user's part of the backup.
     pub fn part_of(&self, user: &UserName, saving: Saving) -> io::Result<Fetch> {
         let media = Path::new(user.as_str()).join(layout::MEDIA);
         let former = self.newest_with(&media)?;
@@ -70,17 +69,17 @@ impl Destination {
         })
     }
 
-    /// The newest backup that has a collection of this user's.
+    /// The newest backup that contains this user's collection.
     pub fn newest_of(&self, user: &UserName) -> io::Result<Option<PathBuf>> {
         self.newest_with(&Path::new(user.as_str()).join(layout::COLLECTION))
     }
 
-    /// Leaves a user out.
+    /// Removes a user's part from the unfinished backup.
     pub fn forget(&self, user: &UserName) -> io::Result<()> {
         remove(&self.partial().join(user.as_str()))
     }
 
-    /// Gives the backup its name, once all of it is on the disk. Answers where it is.
+    /// Gives the backup its final name, once all of it is on the disk, and returns its path.
     ///
     /// If that fails, there is no new backup.
     pub fn complete(&self) -> io::Result<PathBuf> {
@@ -91,8 +90,8 @@ impl Destination {
         Ok(complete)
     }
 
-    /// Removes backups that are not among the newest `keep` of any of these users, and have
-    /// nothing of anybody else; never the newest one. Tells of each in `removed`.
+    /// Removes backups that are not among the newest `keep` of any of these users and contain
+    /// nothing of other users. The newest backup always stays. Calls `removed` for each.
     pub fn prune(
         &self,
         keep: u32,
@@ -118,7 +117,7 @@ impl Destination {
                 }
             }
             if !needed {
-                // Whatever interrupts this, a backup that has its name is whole.
+                // Renamed first, so that an interruption leaves no half backup under a final name.
                 remove(&self.partial())?;
                 fs::rename(&backup, self.partial())?;
                 remove(&self.partial())?;
@@ -133,12 +132,12 @@ impl Destination {
         Ok(backups.find(|backup| backup.join(part).exists()))
     }
 
-    /// With their times.
+    /// The backups with their times.
     fn newest_first(&self) -> io::Result<Vec<(i64, PathBuf)>> {
         let mut backups = Vec::new();
         for entry in fs::read_dir(&self.folder)? {
             let entry = entry?;
-            // Others' files are none of our business.
+            // Ignores files that are not backups.
             let time = entry.file_name().to_str().and_then(clock::from_name);
             if let Some(ms) = time
                 && entry.file_type()?.is_dir()
@@ -157,12 +156,12 @@ impl Destination {
 
 impl Drop for Destination {
     fn drop(&mut self) {
-        // The next backup would do it, too.
+        // If this fails, the next backup removes it.
         let _ = remove(&self.partial());
     }
 }
 
-/// The folder may be one that others write to as well.
+/// Opened with care, since other accounts may write to this folder.
 fn lock_file(path: &Path) -> io::Result<File> {
     OpenOptions::new()
         .write(true)

@@ -1,5 +1,5 @@
-//! A user's part of a backup: what the server has prepared, taken with as little room as
-//! the disks allow.
+//! Copies what the server has prepared of a user into the backup, using as little space as the
+//! disks allow.
 
 use std::{
     fs::{self, File, FileTimes, Metadata, OpenOptions},
@@ -19,17 +19,17 @@ use crate::{
     vault::room::Free,
 };
 
-/// How room on the disk is dealt with.
+/// How to save space on the disk.
 #[derive(Debug, Clone, Copy)]
 pub struct Saving {
-    /// Whether files of media that never change may be on the disk only once: blocks, or
-    /// else whole files, are shared with the server's. Former backups' always are.
+    /// Whether files of media, which never change, may share space with the server's: blocks if
+    /// possible, otherwise whole files. Files of earlier backups are always shared.
     pub shares: bool,
-    /// Bytes that stay free.
+    /// Bytes that must stay free.
     pub reserve: u64,
 }
 
-/// Where to, and what there is of a former backup.
+/// The destination, and an earlier backup.
 pub struct Fetch {
     pub to: PathBuf,
     pub former: Option<PathBuf>,
@@ -37,10 +37,10 @@ pub struct Fetch {
 }
 
 impl Fetch {
-    /// Copies all that the server says it has prepared of a user, and nothing less. Answers
-    /// what is new of the media. `done` is called for each of them.
+    /// Copies everything that the server has prepared of a user, or fails. Returns which media are
+    /// new. Calls `done` for each file.
     ///
-    /// Fails also when there is no room.
+    /// Fails also when the disk has no space.
     pub fn fetch(&self, copy: &BackedUp, from: &Source, done: &dyn Fn()) -> io::Result<Media> {
         if copy.collection.is_none() && copy.media.is_none() {
             return Ok(Media::default());
@@ -69,7 +69,7 @@ impl Fetch {
         self.copy(&original, &self.to.join(name), original.metadata.len())
     }
 
-    /// Answers what there is, and what is new of it.
+    /// Returns all media, and the new ones among them.
     fn fetch_media(&self, from: &Source, done: &dyn Fn()) -> io::Result<(Media, Media)> {
         let to = self.to.join(MEDIA);
         create_private(&to)?;
@@ -101,7 +101,7 @@ impl Fetch {
             if reflink_copy::reflink_file_to_path(&original.file, to).is_ok() {
                 return keep_time(original, &File::options().write(true).open(to)?);
             }
-            // The server never writes to a media file that is there.
+            // The server never writes to an existing media file.
             if original.link(to).is_ok() {
                 return Ok(());
             }
@@ -109,7 +109,7 @@ impl Fetch {
         self.copy(original, to, left)
     }
 
-    /// With so many bytes left to be copied, this file included.
+    /// `left` is how many bytes are still to be copied, including this file.
     fn copy(&self, original: &Original, to: &Path, left: u64) -> io::Result<()> {
         let free = Free::at(&self.to)?.bytes;
         let reserve = self.saving.reserve;
@@ -136,7 +136,7 @@ fn keep_time(original: &Original, copy: &File) -> io::Result<()> {
     copy.set_times(FileTimes::new().set_modified(original.metadata.modified()?))
 }
 
-/// A media file's new content comes with a file of its own, and so with a new time.
+/// New content of a media file comes with a new file, and so with a new time.
 fn link_if_same(former: &Path, original: &Metadata, to: &Path) -> bool {
     let same = |former: Metadata| {
         former.is_file()
@@ -161,7 +161,7 @@ mod tests {
         reserve: 0,
     };
 
-    /// What a server has prepared, in a folder where there is room for backups, too.
+    /// What a server has prepared, in a folder that also has space for backups.
     fn prepared(media: &[(&str, &str)]) -> (TempDir, BackedUp) {
         let folder = tempfile::tempdir().unwrap();
         let copy = prepare(folder.path(), media);
@@ -243,7 +243,7 @@ mod tests {
             let part = part(&folder, "to", None, saving);
             fetch(&part, &copy).unwrap();
             let original = copy.folder.join("media/one").metadata().unwrap();
-            // Sharing blocks, as some file systems do, makes two inodes.
+            // Where the file system shares blocks, the two files have different inodes.
             assert!(shares || original.ino() != inode(&part, "one"));
             let copy = part.to.join("media/one").metadata().unwrap();
             assert_eq!(copy.mtime(), original.mtime());
@@ -301,7 +301,7 @@ mod tests {
             error.to_string().contains("the disk is too full"),
             "{error}"
         );
-        // What is on the disk already needs none.
+        // Files that are on the disk already need no space.
         let source = Source::open(&copy.folder, Uid::effective()).unwrap();
         let again = part(&folder, "again", Some("former"), full);
         fs::create_dir(&again.to).unwrap();

@@ -1,5 +1,5 @@
-//! What the server has prepared. The account that it runs as has fewer rights than root,
-//! who fetches it; so nothing is taken that is not that account's, wherever a link leads.
+//! What the server has prepared. Root fetches it, and the server's account has fewer rights than
+//! root. So only files of that account are taken: a link of the account could name any other file.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -27,7 +27,7 @@ use crate::beneath;
 pub struct Source {
     folder: File,
     path: PathBuf,
-    /// Whose all of it has to be; without root's rights, it does not matter.
+    /// The account that must own all files; none without root's rights, where it does not matter.
     owner: Option<u32>,
 }
 
@@ -38,9 +38,9 @@ pub struct Original {
 }
 
 impl Source {
-    /// The folder that a server of this account has named.
+    /// Opens the folder that a server of this account has named.
     ///
-    /// Fails also when it is another account's.
+    /// Fails also when another account owns it.
     pub fn open(path: &Path, server: Uid) -> io::Result<Self> {
         let is_theirs = Uid::effective().is_root() && !server.is_root();
         let folder = OpenOptions::new()
@@ -56,7 +56,7 @@ impl Source {
         Ok(source)
     }
 
-    /// Fails also when it is another account's.
+    /// Fails also when another account owns it.
     pub fn folder(&self, name: &str) -> io::Result<Self> {
         let path = self.path.join(name);
         let folder =
@@ -70,7 +70,7 @@ impl Source {
         })
     }
 
-    /// Fails also when it is no file, or another account's.
+    /// Fails also when it is not a file, or another account owns it.
     pub fn file(&self, name: impl AsRef<Path>) -> io::Result<Original> {
         let path = self.path.join(&name);
         let file = beneath::open(&self.folder, name.as_ref()).map_err(|error| at(&path, &error))?;
@@ -117,21 +117,21 @@ impl Source {
 }
 
 impl Original {
-    /// Gives the very file that is open a second name, whatever has become of the first.
+    /// Gives the open file a second name, even if its first name now belongs to another file.
     pub fn link(&self, to: &Path) -> io::Result<()> {
         let itself = format!("/proc/self/fd/{}", self.file.as_raw_fd());
         let flags = AtFlags::AT_SYMLINK_FOLLOW;
         Ok(linkat(AT_FDCWD, itself.as_str(), AT_FDCWD, to, flags)?)
     }
 
-    /// Copies what is in it to a new file; the kernel shares the blocks where it can.
+    /// Copies the content to a new file. The kernel shares the blocks where it can.
     pub fn copy(&self, to: &File) -> io::Result<()> {
         let copied = io::copy(&mut &self.file, &mut &*to);
         copied.map(|_| ()).map_err(|error| at(&self.path, &error))
     }
 }
 
-/// Says where something went wrong.
+/// An error that names the path.
 pub fn at(path: &Path, why: &dyn std::fmt::Display) -> io::Error {
     io::Error::other(format!("{}: {why}", path.display()))
 }
@@ -181,7 +181,7 @@ mod tests {
         let original = source(folder.path(), None).file("file").unwrap();
         fs::write(path("other"), "another").unwrap();
         fs::rename(path("other"), path("file")).unwrap();
-        // The kernel gives no new name to a file that has none any more.
+        // The kernel gives no new name to a file that has none left.
         assert!(original.link(&path("second")).is_err());
         let original = source(folder.path(), None).file("file").unwrap();
         fs::rename(path("file"), path("elsewhere")).unwrap();

@@ -1,4 +1,4 @@
-//! What is to be restored: which snapshot, or which file.
+//! The snapshot or file to restore.
 
 use std::{
     fs::File,
@@ -18,12 +18,12 @@ use crate::{
 
 pub enum Chosen {
     Snapshot(String),
-    /// What is not the server's.
+    /// A file that the operator has.
     File(Collection),
 }
 
 impl Chosen {
-    /// As the server is told.
+    /// How the request names it.
     pub fn source(&self) -> RestoreFrom {
         match self {
             Self::Snapshot(name) => RestoreFrom::Snapshot(name.clone()),
@@ -31,7 +31,7 @@ impl Chosen {
         }
     }
 
-    /// What follows that.
+    /// The data that follow the request.
     pub fn rest(&mut self) -> io::Result<Box<dyn Read>> {
         match self {
             Self::Snapshot(_) => Ok(Box::new(io::empty())),
@@ -47,16 +47,16 @@ impl Chosen {
     }
 }
 
-/// In a file that the operator has.
+/// A collection in a file of the operator's.
 pub struct Collection {
     file: File,
     compressed: bool,
-    /// When it is not compressed.
+    /// Its size, uncompressed.
     bytes: u64,
 }
 
 impl Collection {
-    /// The file itself, what is compressed in it, or the user's in a backup.
+    /// Opens the file itself, a compressed snapshot, or the user's collection in a backup.
     pub fn open(path: &Path, user: &UserName) -> Result<Self, CommandError> {
         let in_backup = path.join(user.as_str()).join(layout::COLLECTION);
         let path = if path.is_dir() { &in_backup } else { path };
@@ -76,7 +76,7 @@ impl Collection {
             compressed: path.extension().is_some_and(|ending| ending == "zst"),
             bytes: 0,
         };
-        // Unpacked as often as it is needed, instead of somewhere where there may be no room.
+        // Unpacked each time it is read: a temporary copy might find no space.
         collection.bytes = if collection.compressed {
             let counted = collection.content();
             counted.and_then(|mut content| io::copy(&mut content, &mut io::sink()))
@@ -98,8 +98,8 @@ impl Collection {
     }
 }
 
-/// What the last upload has replaced. After a restore it would be what that was to undo: no
-/// program can mean that without saying so.
+/// The snapshot that the last upload has made. After a restore it would be the collection that the
+/// restore was to undo, so a program has to name a snapshot then.
 pub fn newest(snapshots: &[Snapshot], unasked: bool) -> Result<&Snapshot, CommandError> {
     let whole = |snapshot: &&Snapshot| snapshot.why != Why::Damaged;
     match snapshots.iter().rfind(whole) {
@@ -116,7 +116,7 @@ pub fn newest(snapshots: &[Snapshot], unasked: bool) -> Result<&Snapshot, Comman
     }
 }
 
-/// The one that is meant by its name, the beginning of that, or a time, which is given as well.
+/// The snapshot that this name, beginning of a name, or time means, with that time.
 pub fn named<'a>(
     snapshots: &'a [Snapshot],
     at: &str,
@@ -129,7 +129,7 @@ pub fn named<'a>(
         return Ok((only, None));
     }
     match clock::parse(at) {
-        // Each has what was there until it was made.
+        // Each snapshot holds the state from before its own time.
         Some(time) => snapshots
             .iter()
             .find(|snapshot| snapshot.at_ms >= time)
@@ -174,7 +174,7 @@ mod tests {
             ("2026-11-20T08-00-00.000Z-before-upload", 0),
             ("2026-11-20", 0),
             ("2026-11-21T12-05", 2),
-            // Of several that begin so, the first shows the beginning of that day.
+            // If several begin with the same day, the first one is shown.
             ("2026-11-21", 1),
             ("2026-11-19", 0),
             ("2026-11-21 11:59", 1),

@@ -1,8 +1,9 @@
-//! What a server that cannot start says to whoever waits in the sockets that systemd passed.
+//! The answers of a server that cannot start, to all clients that wait in the sockets that systemd
+//! passed.
 //!
-//! A connection that nobody accepts would have systemd start the server again at once, and
-//! again, until a limit takes the socket down too. Once all are answered, the unit stays
-//! failed and the socket goes on listening: the next connection is the next attempt.
+//! If a connection stays unanswered, systemd starts the server again at once, until a limit takes
+//! the socket down too. Once all are answered, the unit stays failed and the socket keeps
+//! listening: the next connection starts the next attempt.
 
 use std::{
     io::{self, BufRead, BufReader, Read, Write},
@@ -16,24 +17,24 @@ use crate::{
     service::sockets::{Passed, Socket},
 };
 
-/// With all of them together; those who are left then are answered by closing.
+/// For all of them together; the connections that are left then are closed.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// Accepting ends even in a flood, which would otherwise keep the unit from failing; whoever
-/// is left has the server started again.
+/// Accepting ends even in a flood, which would otherwise keep the unit from failing. If connections
+/// are left then, systemd starts the server again.
 const LONGEST: Duration = Duration::from_secs(10);
-/// With one client that does not read or write.
+/// For one client that does not read or write.
 const PAUSE: Duration = Duration::from_millis(100);
-/// More than any command's request, unless it sends a list of users.
+/// Longer than any command's request, unless it contains a list of users.
 const LONGEST_REQUEST: u64 = 4 * 1024 * 1024;
 const ANSWER: &str = "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\n\
     Content-Length: 46\r\nConnection: close\r\n\r\nThe sync server cannot start; its log says why";
 
-/// Answers everybody who waits.
+/// Answers all waiting clients.
 pub fn say(passed: &Passed, reason: &str) {
     let began = Instant::now();
     let is_time_left = || began.elapsed() < PATIENCE;
     let is_flood = || began.elapsed() > LONGEST;
-    // Who has left meanwhile is of no interest.
+    // An error means that the client has left.
     if let Some(control) = &passed.control
         && control.set_nonblocking(true).is_ok()
     {
@@ -60,8 +61,8 @@ pub fn say(passed: &Passed, reason: &str) {
     }
 }
 
-/// A connection of either kind. What is done with it here is the same for both, as it is for the
-/// system; the standard library has it once for each.
+/// Accepts a connection of either kind. The system treats both alike; only the standard library has
+/// two types.
 fn accept(socket: &Socket) -> io::Result<UnixStream> {
     let stream: OwnedFd = match socket {
         Socket::Tcp(listener) => listener.accept()?.0.into(),
@@ -76,7 +77,7 @@ fn be_brief(stream: &UnixStream) -> io::Result<()> {
     stream.set_write_timeout(Some(PAUSE))
 }
 
-/// What a client still sends is read, or it would not see the answer.
+/// Reads what the client still sends, or it would not see the answer.
 fn answer_device(mut stream: UnixStream) -> io::Result<()> {
     be_brief(&stream)?;
     let until = Instant::now() + PAUSE;

@@ -10,17 +10,17 @@ use nix::{ifaddrs::getifaddrs, net::if_::InterfaceFlags, unistd::gethostname};
 
 use crate::qr;
 
-/// How networks begin that reach no further than this computer.
+/// How the names of networks begin that only exist on this computer.
 const INTERNAL: [&str; 7] = ["br-", "cni", "docker", "lxc", "podman", "veth", "virbr"];
-/// Whoever listens there answers for `NAME.local`.
+/// If a program listens there, `NAME.local` is answered.
 const MDNS: &str = "/run/avahi-daemon/socket";
-/// What Docker and Podman put into their containers.
+/// Files that Docker and Podman create in their containers.
 const CONTAINER_MARKS: [&str; 2] = ["/.dockerenv", "/run/.containerenv"];
-/// Nobody is asked there: it only shows which of our addresses the way out begins at.
+/// Nothing is sent there: connecting only shows which of our addresses the way out uses.
 const OUTSIDE: &str = "192.0.2.1:9";
 
-/// Prints what to type into Anki for a server that listens at these places, and a QR code where
-/// somebody can see it.
+/// Prints what to type into Anki for a server that listens at these places, and a QR code at a
+/// terminal.
 pub fn print(places: &[String]) -> io::Result<()> {
     if places.is_empty() {
         return Ok(());
@@ -66,7 +66,7 @@ pub fn print(places: &[String]) -> io::Result<()> {
     }
 }
 
-/// For devices elsewhere. Numbers come first, since not every network knows names.
+/// The addresses for other devices. Numbers come first, since not every network resolves names.
 fn of(places: &[String], own: &[IpAddr], name: Option<&str>) -> Vec<String> {
     let mut addresses = Vec::new();
     let mut add = |host: &str, port| {
@@ -86,7 +86,7 @@ fn of(places: &[String], own: &[IpAddr], name: Option<&str>) -> Vec<String> {
             add(&host(ip.to_canonical()), port);
             continue;
         }
-        // What listens on all addresses of IPv6 gets those of IPv4, too.
+        // A socket on all IPv6 addresses accepts IPv4 connections as well.
         let suiting = own.iter().filter(|own| own.is_ipv4() || ip.is_ipv6());
         suiting.for_each(|own| add(&host(*own), port));
     }
@@ -105,8 +105,8 @@ fn host(ip: IpAddr) -> String {
     }
 }
 
-/// This computer's addresses in networks with other devices, that of the way out first; those of
-/// IPv6, which nobody likes to type, only where there are no others.
+/// This computer's addresses in networks with other devices, the one of the way out first. IPv6
+/// addresses are tedious to type, so they are listed only if there are no others.
 fn own_addresses() -> Vec<IpAddr> {
     let interfaces = getifaddrs().into_iter().flatten().filter(|interface| {
         interface.flags.contains(InterfaceFlags::IFF_UP)
@@ -136,7 +136,7 @@ fn own_addresses() -> Vec<IpAddr> {
     own
 }
 
-/// This computer's name, as others find it.
+/// This computer's name, as other devices find it.
 fn own_name() -> Option<String> {
     let name = gethostname().ok()?.into_string().ok()?;
     if name.is_empty() || name == "localhost" || name.starts_with("localhost.") {

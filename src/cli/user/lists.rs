@@ -1,4 +1,4 @@
-//! The files that list users, and how the server gets to know of a change.
+//! The files that list users, and how the server learns of a change.
 
 use std::{
     fmt, fs,
@@ -18,7 +18,7 @@ use crate::{
     durable::Replacement,
 };
 
-/// Every list that can be edited, the first being the one for new users.
+/// All lists that can be edited. New users go into the first one.
 pub struct Lists {
     settings: Settings,
     base: PathBuf,
@@ -27,19 +27,19 @@ pub struct Lists {
 
 pub struct List {
     path: PathBuf,
-    /// Of which the server has but a copy, so that it has to be told the text.
+    /// Whether the server only has a copy, so that the request has to contain the text.
     is_credential: bool,
 }
 
 pub struct Change {
-    /// What keeps the server from knowing it.
+    /// Why the server did not take the change over.
     unknown: Option<AskError>,
-    /// Why it may not be on the disk for certain.
+    /// Why the change may not be on the disk.
     doubt: Option<String>,
 }
 
 impl Change {
-    /// Says at the end what is not certain, after all that is.
+    /// Reports these problems at the end, after what was done.
     pub fn confirm(self) -> Result<(), CommandError> {
         self.doubt
             .map_or(Ok(()), |doubt| Err(CommandError::Failed(doubt)))
@@ -59,10 +59,10 @@ impl fmt::Display for Change {
 }
 
 impl Lists {
-    /// Fails when the settings are in disorder, or users are given by other means only.
+    /// Fails when the settings have mistakes, or no list of users can be edited.
     pub fn of(context: &Context) -> Result<Self, CommandError> {
         let settings = context.settings().map_err(|problems| {
-            // Without any list, that is the only problem there is.
+            // If there is no list at all, that is the only problem to report.
             let missing = context.missing_list().filter(|_| {
                 problems
                     .0
@@ -96,10 +96,10 @@ impl Lists {
                 "there is no list of users: create a file, and set `users_file` in the configuration file to its path".to_owned(),
             ));
         }
-        // It knows better, if it runs.
+        // A running server knows its base folder for certain.
         let base = match context.ask(ask::Base {}) {
             Ok(base) => base,
-            // It would go on with the users that it has.
+            // The server would keep the users that it has.
             Err(error @ AskError::Silent { .. }) => return Err(error.into()),
             Err(_) => settings.base.clone(),
         };
@@ -112,8 +112,8 @@ impl Lists {
         Ok(lists)
     }
 
-    /// Has the server take over what an earlier command wrote and was killed before it could
-    /// say so.
+    /// Makes the server take over the change of an earlier command that was killed before it could
+    /// report it.
     fn catch_up(&self, context: &Context) -> Result<(), CommandError> {
         let salt = format!("{:?}", SystemTime::now());
         let digest = compare::digest(&self.settings.users.able, &salt);
@@ -127,7 +127,7 @@ impl Lists {
         let text = credential
             .map(|list| users_file::read(&list.path))
             .transpose()?;
-        // If it does not, the change to come says why.
+        // If the server refuses, the next change reports why.
         if context.ask(ask::Reload { users: text }).is_ok() {
             eprintln!(
                 "anki-syncd: the users of the running server differed from the list, so the server has read the list again"
@@ -136,7 +136,7 @@ impl Lists {
         Ok(())
     }
 
-    /// The list that a new user comes into.
+    /// The list for a new user.
     pub fn for_new(&self, name: &UserName) -> Result<&List, CommandError> {
         if let Some(place) = self.place(name) {
             return Err(CommandError::Refused(format!(
@@ -197,8 +197,8 @@ impl List {
         &self.path
     }
 
-    /// A unit can have its credential from elsewhere, such as an encrypted file. To tell its
-    /// server that the users are those of this list would log everybody out.
+    /// The credential of a unit can come from elsewhere, such as an encrypted file. Sending this
+    /// list to its server would log out all users.
     fn check_is_the_servers(
         &self,
         context: &Context,
@@ -215,7 +215,7 @@ impl List {
         )))
     }
 
-    /// Tries a change, which is not written yet. Others wait as long as the result lives.
+    /// Tries a change without writing it. The file stays locked as long as the result lives.
     pub fn edit(
         &self,
         edit: impl FnOnce(&mut Document) -> Result<(), EditError>,
@@ -225,12 +225,12 @@ impl List {
         Ok(file)
     }
 
-    /// Whether the file holds just that.
+    /// Whether the file has exactly this content.
     fn is(&self, document: &Document) -> bool {
         fs::read(&self.path).is_ok_and(|bytes| bytes == document.bytes())
     }
 
-    /// That systemd will soon not load it any more.
+    /// Warns that the list will soon be too long for systemd to load.
     pub fn nearly_too_long(&self) -> Option<String> {
         let bytes = self.path.metadata().ok()?.len();
         (self.is_credential && bytes >= LONG_CREDENTIAL).then(|| {
@@ -242,9 +242,9 @@ impl List {
         })
     }
 
-    /// Changes the file and tells the server.
+    /// Changes the file and reports the change to the server.
     ///
-    /// Fails when the file cannot be changed; or when it was, but the server does not take it over.
+    /// Fails when the file cannot be changed, or when the server does not take the change over.
     pub fn change(
         &self,
         context: &Context,
@@ -255,7 +255,7 @@ impl List {
         self.put(context, &file, prepared)
     }
 
-    /// Puts what was prepared in the place of the file, and tells the server.
+    /// Replaces the file with the prepared one, and reports the change to the server.
     pub fn put(
         &self,
         context: &Context,
@@ -264,8 +264,8 @@ impl List {
     ) -> Result<Change, CommandError> {
         let doubt = match prepared.commit() {
             Ok(()) => None,
-            // It is in its place, and only not on the disk for certain: the server has to know
-            // what everybody else reads.
+            // The file is in place, but perhaps not on the disk. The server must use the same list
+            // that other programs read.
             Err(error) if self.is(&file.document) => Some(format!(
                 "{} has been changed, but the disk reported an error while saving: {error}. After a power cut, the old list may be back; `anki-syncd user list` shows it. Check the disk",
                 self.path.display()
@@ -278,16 +278,17 @@ impl List {
             }
         };
         let text = String::from_utf8_lossy(&file.document.bytes()).into_owned();
-        let unknown = self.tell(context, text)?;
+        let unknown = self.report(context, text)?;
         Ok(Change { unknown, doubt })
     }
 
-    /// Tells the server what is in the file now. Answers why, if there is none.
-    fn tell(&self, context: &Context, text: String) -> Result<Option<AskError>, CommandError> {
+    /// Sends the server the new content of the file. Returns the reason if no server answers.
+    fn report(&self, context: &Context, text: String) -> Result<Option<AskError>, CommandError> {
         let users = self.is_credential.then_some(text);
         let request = ask::Reload { users };
         let told = match context.ask(request.clone()) {
-            // It may have ended, to be started again; to hear it twice does no harm.
+            // The server may have ended, and systemd starts it again. Sending the request twice
+            // does no harm.
             Err(AskError::Broken(_)) => context.ask(request),
             told => told,
         };

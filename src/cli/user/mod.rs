@@ -1,4 +1,4 @@
-//! `anki-syncd user`: who may sync.
+//! `anki-syncd user`: adds, lists, renames and removes users.
 
 mod addresses;
 mod lists;
@@ -15,7 +15,7 @@ use crate::{
 };
 use lists::Lists;
 
-/// What to do with users.
+/// The commands.
 #[derive(clap::Subcommand)]
 pub enum Command {
     /// Add a user; asks for the password, or reads it from standard input
@@ -73,7 +73,7 @@ impl Command {
 fn add(context: &Context, name: &UserName) -> Result<(), CommandError> {
     let lists = Lists::of(context)?;
     let list = lists.for_new(name)?;
-    // Asked before the file is held, so that nobody waits for a keyboard.
+    // Checked before asking for the password, so that the file is not locked while a person types.
     list.edit(|users| users.add(name, ""))?;
     let hash = password::ask_new(&format!("Password for {name}"))?;
     let change = list.change(context, |users| users.add(name, &hash))?;
@@ -120,12 +120,12 @@ fn remove(
     let lists = Lists::of(context)?;
     let data = lists.data_of(name);
     let list = match lists.having(name) {
-        // Whoever was removed before, and left data.
+        // A user who was removed before, but whose data are still there.
         Err(CommandError::Refused(_)) if delete_data && data.exists() => None,
         list => Some(list?),
     };
     if delete_data {
-        // Asked first: nobody else removes data.
+        // Checked first: only the server removes data.
         context.ask(ask::Base {})?;
     }
     if delete_data && !yes {
@@ -177,8 +177,8 @@ fn confirm(question: &str, name: &UserName) -> Result<(), CommandError> {
     }
 }
 
-/// The list decides where the data are; the server has written down which names are those of
-/// one person before the list changes. So whatever fails in between, they come together.
+/// The list decides where the data belong. Before the list changes, the server stores which two
+/// names are one person. So after a failure at any step, list and data still find each other.
 fn rename(context: &Context, from: &UserName, to: &UserName) -> Result<(), CommandError> {
     let lists = Lists::of(context)?;
     let list = lists.having(from)?;

@@ -1,4 +1,4 @@
-//! Between what clients send of a deck and what its row holds.
+//! Converts between a client's deck and its row.
 
 use super::DeckRow;
 use crate::{
@@ -10,8 +10,8 @@ use crate::{
     wire::deck::{DayLimit, Deck, DeckCommon, FilteredDeck, NormalDeck, SearchTerm, Today},
 };
 
-/// What is never written from among the unknown keys: all that a normal deck has. A filtered deck may keep some of
-/// them there, but does not show them.
+/// The keys of a normal deck. They are never stored among the unknown keys. A filtered deck may have stored some of
+/// them there, but does not send them.
 const RESERVED: [&str; 21] = [
     "usn",
     "revToday",
@@ -36,7 +36,7 @@ const RESERVED: [&str; 21] = [
     "desiredRetention",
 ];
 
-/// What a filtered deck writes on top of that. A normal deck may keep these and does show them.
+/// The further keys of a filtered deck. A normal deck may have stored these, and sends them.
 const FILTERED: [&str; 8] = [
     "resched",
     "terms",
@@ -189,7 +189,7 @@ fn from_filtered(common: DeckCommon, kind: proto::FilteredDeck, other: &[u8]) ->
         reschedule: kind.reschedule,
         terms: kind.search_terms.into_iter().map(term).collect(),
         separate: true,
-        // Where JSON has no number for one, null would be sent, which no client reads.
+        // JSON has no number for these values. They would be sent as null, which no client reads.
         delays: Some(kind.delays)
             .filter(|delays| !delays.is_empty() && delays.iter().all(|delay| delay.is_finite())),
         preview_delay: kind.preview_delay,
@@ -205,7 +205,7 @@ fn from_percent(percent: u32) -> f32 {
     percent as f32 / 100.0
 }
 
-/// Cuts off what is behind the point, as clients do, so that both sides show the same.
+/// Cuts off the decimals, as clients do, so that both sides show the same.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,

@@ -9,7 +9,7 @@ use crate::{
     wire::parse,
 };
 
-/// Refused while parsing, or while merging.
+/// Parses and merges a deck; either may refuse it.
 fn merge_one(
     conn: &Connection,
     json: &Value,
@@ -57,7 +57,7 @@ fn decks_are_refused_stored_and_sent_as_by_the_reference_server() {
         assert_eq!(blob(&found[4]), blob(&row["common_hex"]), "{label}");
         assert_eq!(found[5], row["kind_hex"], "{label}");
         let sent = changed(&conn, Usn(1)).unwrap();
-        // What has the USN of an unsent object is not sent.
+        // A row with the USN of an unsent object is not sent.
         assert_eq!(sent.len(), usize::from(row["usn"] != -1), "{label}");
         let sent = sent.first().map_or(Value::Null, testing::as_sent);
         assert_eq!(sent, output, "{label}");
@@ -101,7 +101,7 @@ fn a_name_that_is_taken_is_marked_until_it_is_free() {
         names(&conn),
         json!([["Alpha", 100, 5], ["alpha+", 100, 5], ["ALPHA++", now, 9]])
     );
-    // Its own name is no obstacle.
+    // Its own name does not count as taken.
     merge_one(&conn, &simple(2, "ALPHA", 101)).unwrap();
     assert_eq!(names(&conn)[0], json!(["ALPHA", 101, 5]));
 }

@@ -1,4 +1,4 @@
-//! Between what clients send of a deck config and what its row holds.
+//! Converts between a client's deck config and its row.
 
 use crate::{
     collection::{other, proto},
@@ -73,7 +73,7 @@ pub(in crate::collection) fn to_row(json: DeckConfig) -> (String, proto::DeckCon
     (json.name, config)
 }
 
-/// A deck config with everything that is in its blob.
+/// A deck config with everything in its blob.
 pub(super) fn from_config(config: proto::DeckConfig) -> DeckConfig {
     let (other, [new_other, rev_other, lapse_other]) = split(&config.other);
     DeckConfig {
@@ -148,7 +148,7 @@ pub(super) fn from_config(config: proto::DeckConfig) -> DeckConfig {
     }
 }
 
-/// The blob has one place for the unknown keys of all four objects.
+/// The blob has one field for the unknown keys of all four objects.
 fn pack(mut other: Unknown, [new, rev, lapse]: [&Unknown; 3]) -> Vec<u8> {
     for (key, part) in [("new", new), ("rev", rev), ("lapse", lapse)] {
         if let Some(part) = Json::object(part) {
@@ -173,7 +173,7 @@ fn split(blob: &[u8]) -> (Unknown, [Unknown; 3]) {
     (other, parts)
 }
 
-/// Cuts off what is behind the point, as clients do, so that both sides show the same.
+/// Cuts off the decimals, as clients do, so that both sides show the same.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,

@@ -2,7 +2,7 @@
 
 use crate::collection::proto::DeckConfig;
 
-/// Puts the standard setting in the place of everything that is out of range or no number.
+/// Replaces each value that is out of range or not a number with the default.
 pub(super) fn restore(config: &mut DeckConfig) {
     let standard = DeckConfig::standard();
     macro_rules! restore_unless_in_range {
@@ -32,7 +32,7 @@ pub(super) fn restore(config: &mut DeckConfig) {
         seconds_to_show_question: (f32::MIN..=f32::MAX),
         seconds_to_show_answer: (f32::MIN..=f32::MAX),
     }
-    // What JSON has no number for would be sent as null, which no client reads.
+    // JSON has no number for these values. They would be sent as null, which no client reads.
     for (list, standard) in [
         (&mut config.learn_steps, standard.learn_steps),
         (&mut config.relearn_steps, standard.relearn_steps),

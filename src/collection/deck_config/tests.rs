@@ -15,7 +15,7 @@ fn changed(conn: &Connection, min_usn: Usn) -> Result<Vec<DeckConfig>> {
     ids.into_iter().map(|id| read(conn, id)).collect()
 }
 
-/// Refused while parsing, or while merging.
+/// Parses and merges a deck config; either may refuse it.
 fn merge_one(
     conn: &Connection,
     json: &Value,

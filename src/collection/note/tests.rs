@@ -137,7 +137,7 @@ fn control_characters_are_removed_but_for_line_ends_and_tabs() {
     );
 }
 
-/// Whether a note from a client that has seen everything before `min_usn` prevails.
+/// Whether a note from a client that has seen everything before `min_usn` is stored.
 fn prevails(ours: (i64, i32), theirs: i64, min_usn: i32) -> bool {
     let conn = testing::collection();
     merge_one(&conn, &note(BASIC, ours.0, ours.1, "our\u{1f}s"), 5).unwrap();

@@ -1,4 +1,4 @@
-//! Between what clients send of a notetype and what its rows hold.
+//! Converts between a client's notetype and its rows.
 
 use crate::{
     collection::{
@@ -90,7 +90,7 @@ fn to_template(template: Template) -> (String, TemplateConfig) {
     (template.name, config)
 }
 
-/// A notetype with everything that is in its own blob.
+/// A notetype with everything in its own blob.
 pub(super) fn from_config(config: NotetypeConfig) -> Notetype {
     Notetype {
         id: 0,

@@ -19,7 +19,7 @@ fn notetype(json: &Value) -> std::result::Result<Notetype, Malformed> {
     parse(json.to_string().as_bytes())
 }
 
-/// Refused while parsing, or while merging.
+/// Parses and merges a notetype; either may refuse it.
 fn merge_one(
     conn: &Connection,
     json: &Value,
@@ -97,7 +97,7 @@ fn notetypes_are_refused_stored_and_sent_as_by_the_reference_server() {
         let row = row.unwrap();
         assert_stored(&conn, &label, &row);
         let sent = changed(&conn, Usn(1)).unwrap();
-        // What has the USN of an unsent object is not sent.
+        // A row with the USN of an unsent object is not sent.
         assert_eq!(sent.len(), usize::from(row["usn"] != -1), "{label}");
         let sent = sent.first().map_or(Value::Null, testing::as_sent);
         assert_eq!(sent, output, "{label}");
@@ -200,7 +200,7 @@ fn a_name_that_is_taken_is_marked_until_it_is_free() {
         names(&conn),
         json!([["nt", 100, 5], ["NT+", now, 9], ["Nt++", now, 9]])
     );
-    // Its own name is no obstacle.
+    // Its own name does not count as taken.
     merge_one(&conn, &simple(1, "NT", 101, &["F"])).unwrap();
     assert_eq!(names(&conn)[0], json!(["NT", 101, 5]));
 }

@@ -96,7 +96,7 @@ pub struct DeckConfig {
 }
 
 impl DeckConfig {
-    /// The settings that a new deck config gets, and that stand in for a value out of range.
+    /// The values of a new deck config. They also replace values that are out of range.
     pub fn standard() -> Self {
         Self {
             learn_steps: vec![1.0, 10.0],

@@ -1,9 +1,9 @@
-//! Reads what an SQLite file lists as its schema, without SQLite.
+//! Reads the schema of an SQLite file without SQLite.
 //!
-//! SQLite parses the whole list at the first statement, whatever that is, and then loads the statistics with a query
-//! that computes generated columns. So a stranger's file could have it parse gigabytes, or compute for ever, before
-//! anything can be asked about it. This reads the few pages of the list with a budget. The format is described in
-//! <https://sqlite.org/fileformat2.html>; whatever departs from it is [`RawError::Damaged`].
+//! SQLite parses the whole list at the first statement, and then loads the statistics with a query that computes
+//! generated columns. So a stranger's file could make it parse gigabytes, or compute for ever, before anything else is
+//! known of the file. This module reads the few pages of the list with a budget. The format is described in
+//! <https://sqlite.org/fileformat2.html>; any departure from it is [`RawError::Damaged`].
 
 #[cfg(test)]
 mod tests;
@@ -16,26 +16,27 @@ const SCHEMA: Budget = Budget {
     bytes: 1 << 20,
     rows: 2_000,
 };
-/// Those of a real collection have some 100 KB in 300 rows. SQLite takes up to 12 KB of memory for each, however short.
+/// The statistics of a real collection have some 100 KB in 300 rows. SQLite takes up to 12 KB of memory for each, even
+/// if it is short.
 const STATISTICS: Budget = Budget {
     read: MAX_READ,
     bytes: 8 << 20,
     rows: 5_000,
 };
-/// Of whole pages, since some are hardly filled, and a page may be referred to more than once.
+/// Counted in whole pages, since some are hardly filled, and a page may be read more than once.
 const MAX_READ: usize = 32 << 20;
 const MAX_DEPTH: usize = 8;
-/// What comes before a definition is two names and little else. So it always begins on the first or second page, where
-/// SQLite gets there as this does; further on, it would skip pages by the pointer map of a file with `auto_vacuum`.
+/// Two names and little else come before a definition. So it always begins on the first or second page, which SQLite
+/// and this module find in the same way. For further pages, SQLite uses the pointer map of a file with `auto_vacuum`.
 const MAX_BEFORE_SQL: usize = 500;
 const HEADER: usize = 100;
 
-/// What the file lists.
+/// A row of the list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Row {
     pub name: String,
     pub root: u32,
-    /// None for an index that a constraint brings with it.
+    /// None for an index that belongs to a constraint.
     pub sql: Option<String>,
 }
 
@@ -90,7 +91,7 @@ impl Raw {
         })
     }
 
-    /// The rows of `sqlite_schema`, in their order.
+    /// The rows of `sqlite_schema`, in order.
     pub(super) fn schema(&self) -> Result<Vec<Row>> {
         let mut rows = Vec::new();
         self.each_record(1, SCHEMA, |record| {
@@ -100,12 +101,12 @@ impl Raw {
         Ok(rows)
     }
 
-    /// Refuses a table of statistics that would fill the memory, into which SQLite loads it.
+    /// Refuses a table of statistics that would fill the memory when SQLite loads it.
     pub(super) fn limit_statistics(&self, root: u32) -> Result<()> {
         self.each_record(root, STATISTICS, |_| Ok(()))
     }
 
-    /// Every record of a table with rowids, in their order.
+    /// All records of a table with rowids, in order.
     fn each_record(
         &self,
         root: u32,
@@ -153,10 +154,10 @@ impl Raw {
         Ok(page)
     }
 
-    /// What a cell of a leaf holds, together with what did not fit onto its page.
+    /// The content of a leaf's cell, with the part that did not fit onto its page.
     fn record(&self, page: &[u8], cell: usize, budget: &mut Budget) -> Result<Vec<u8>> {
         let mut rest = page.get(cell..).ok_or(RawError::Damaged)?;
-        // Of the length alone, SQLite takes a ninth byte for something else.
+        // In the length, SQLite gives a ninth byte another meaning.
         if rest.iter().take(8).all(|byte| byte & 0x80 != 0) {
             return Err(RawError::Damaged);
         }
@@ -180,7 +181,7 @@ impl Raw {
         Ok(record)
     }
 
-    /// How much of a record lies on its leaf.
+    /// How many bytes of a record are on its leaf.
     fn local(&self, length: usize) -> usize {
         let most = self.usable - 35;
         if length <= most {
@@ -207,7 +208,8 @@ fn spend(budget: &mut usize, amount: usize) -> Result<()> {
     Ok(())
 }
 
-/// The columns are type, name, `tbl_name`, rootpage, sql. The first and the third are not read: SQLite itself goes by the SQL.
+/// The columns are type, name, `tbl_name`, rootpage, sql. The first and the third are not read: SQLite itself uses the
+/// SQL.
 fn row(record: &[u8]) -> Result<Row> {
     let mut rest = record;
     let header = usize::try_from(varint(&mut rest)?).map_err(|_| RawError::Damaged)?;
@@ -248,7 +250,7 @@ fn size(kind: u64) -> Result<usize> {
 fn text((kind, value): (u64, &[u8])) -> Result<Option<String>> {
     match kind {
         0 => Ok(None),
-        // SQLite would read it up to a zero only.
+        // SQLite would only read it up to a zero.
         13.. if kind % 2 == 1 && !value.contains(&0) => String::from_utf8(value.to_vec())
             .map(Some)
             .map_err(|_| RawError::Damaged),

@@ -1,24 +1,25 @@
-//! Tables of Anki's that another program has rewritten, built anew with all their rows.
+//! Rebuilds tables of Anki's that another program has rewritten, with all their rows.
 //!
-//! Without its key, a table takes the same note twice, and every sync that changes one then fails.
+//! Without its key, a table accepts the same note twice, and every sync that changes that note then
+//! fails.
 
 use rusqlite::{Connection, OptionalExtension, ffi::ErrorCode, types::Value};
 
 use super::{of_anki, shown};
 use crate::collection::{schema, unicase};
 
-/// Why a table could not be built anew.
+/// Why a table could not be rebuilt.
 #[derive(Debug, thiserror::Error)]
 pub enum RebuildError {
-    /// Two rows of the table have this id, and nobody but the user knows which one is right.
+    /// Two rows of the table have this id. Only the user knows which one is right.
     #[error("has the id {id} more than once in the table {table}")]
     Repeated {
-        /// Which table.
+        /// The table.
         table: &'static str,
-        /// Which id.
+        /// The id.
         id: String,
     },
-    /// A row without a value that every row has.
+    /// A row lacks a value that every row must have.
     #[error("has a row in the table {0} that lacks a required value")]
     Incomplete(&'static str),
     /// As SQLite says.
@@ -28,7 +29,7 @@ pub enum RebuildError {
 
 const NEW: &str = "anki_syncd_new_table";
 
-/// The columns that a rebuild copies. What a tag has besides, a new one has in the same way.
+/// The columns that a rebuild copies. A tag's other columns get the values of a new tag.
 pub(super) fn taken(table: &str) -> &'static [&'static str] {
     let declared = schema::TABLES.iter().find(|(name, _)| *name == table);
     match declared {
@@ -38,10 +39,10 @@ pub(super) fn taken(table: &str) -> &'static [&'static str] {
     }
 }
 
-/// Builds these tables anew in one transaction. Nothing else changes, and no device notices.
+/// Rebuilds these tables in one transaction. Nothing else changes, and no device notices.
 ///
 /// # Errors
-/// [`RebuildError`]; all is as it was then.
+/// [`RebuildError`]; nothing has changed then.
 pub fn rebuild(conn: &Connection, tables: &[&str]) -> Result<(), RebuildError> {
     let model = Connection::open_in_memory()?;
     unicase::register(&model)?;
@@ -55,7 +56,7 @@ pub fn rebuild(conn: &Connection, tables: &[&str]) -> Result<(), RebuildError> {
     Ok(transaction.commit()?)
 }
 
-/// The new table takes the name last, so that what refers to it by name goes on doing so.
+/// The new table gets the name last, so that references by name stay valid.
 fn one(conn: &Connection, model: &Connection, table: &'static str) -> Result<(), RebuildError> {
     if let Some(obstacle) = obstacle_in(conn, table)? {
         return Err(obstacle);
@@ -85,7 +86,7 @@ fn copy(conn: &Connection, table: &'static str) -> Result<(), RebuildError> {
                 "insert or ignore into {NEW} ({columns}, collapsed, config) select {columns}, {rest} from tags"
             )
         }
-        // Deleted twice is deleted.
+        // The same deletion twice counts once.
         "graves" => format!("insert or ignore into {NEW} ({columns}) select {columns} from graves"),
         _ => format!("insert into {NEW} ({columns}) select {columns} from {table}"),
     };
@@ -100,21 +101,21 @@ fn copy(conn: &Connection, table: &'static str) -> Result<(), RebuildError> {
     }
 }
 
-/// The column of tags where they have one.
+/// This column of tags, if the file has it.
 fn or<'a>(conn: &Connection, column: &'a str, otherwise: &'a str) -> rusqlite::Result<&'a str> {
     let has = "select exists (select 1 from pragma_table_info(?) where name = ? collate nocase)";
     let has: bool = conn.query_row(has, ["tags", column], |row| row.get(0))?;
     Ok(if has { column } else { otherwise })
 }
 
-/// Why a table cannot be built anew, as the rest of a sentence that begins with "the collection".
+/// Why a table cannot be rebuilt, as the rest of a sentence that begins with "the collection".
 pub fn obstacle(conn: &Connection, table: &'static str) -> rusqlite::Result<Option<String>> {
     let obstacle = obstacle_in(conn, table)?;
     Ok(obstacle.map(|obstacle| obstacle.to_string()))
 }
 
 fn obstacle_in(conn: &Connection, table: &'static str) -> rusqlite::Result<Option<RebuildError>> {
-    // Numbers may be there as texts.
+    // Numbers may be stored as texts.
     let (key, of_number) = match table {
         "tags" | "graves" => return Ok(None),
         "config" => ("KEY", "+KEY collate binary"),

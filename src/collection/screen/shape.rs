@@ -1,4 +1,4 @@
-//! How tables and indexes are declared, as SQLite understood them: what its [`pragmas`] say, which evaluate nothing.
+//! How tables and indexes are declared, according to SQLite's [`pragmas`], which evaluate nothing.
 
 mod pragmas;
 
@@ -11,21 +11,21 @@ use rusqlite::Connection;
 use super::{Foreign, INDEX, Objection, of_anki, quoted, shown};
 use crate::collection::schema;
 
-/// What the declarations of a file have that Anki's do not.
+/// The differences between a file's declarations and Anki's.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Shape {
     /// Indexes that compute, or that would refuse rows that Anki does not refuse.
     pub foreign: Vec<Foreign>,
-    /// Tables of Anki's that can be built anew, with all their rows, and the schema since when they should be.
+    /// Tables of Anki's that can be rebuilt with all their rows, and the first schema in which they should be.
     maimed: Vec<(&'static str, i64)>,
-    /// Tables that are not Anki's and have generated columns: never to be read.
+    /// Tables that are not Anki's and have generated columns. They must never be read.
     pub computed: Vec<String>,
 }
 
-/// Looks at every table and index. There must be no views and virtual tables any more.
+/// Checks every table and index. Views and virtual tables must have been removed before.
 ///
 /// # Errors
-/// As SQLite says; inside, the [`Objection`] to a table that cannot be put right.
+/// As SQLite says; inside, the [`Objection`] to a table that cannot be repaired.
 pub fn shape(conn: &Connection) -> rusqlite::Result<Result<Shape, Objection>> {
     let mut shape = Shape::default();
     let mut tables = conn.prepare_cached(
@@ -50,7 +50,7 @@ pub fn shape(conn: &Connection) -> rusqlite::Result<Result<Shape, Objection>> {
 }
 
 impl Shape {
-    /// Tables of Anki's that can be built anew, with all their rows, as they should be in this schema.
+    /// Tables of Anki's that should be rebuilt in this schema, and can be with all their rows.
     pub fn maimed(&self, version: i64) -> Vec<&'static str> {
         let is_maimed = |table: &&str| {
             let mut maimed = self.maimed.iter();
@@ -101,7 +101,7 @@ impl Index {
         !self.collations.iter().all(known)
     }
 
-    /// Whether Anki makes just this index, among those that are unique.
+    /// Whether Anki makes exactly this unique index.
     fn is_ankis(&self) -> bool {
         UNIQUE.iter().any(|(name, table, columns)| {
             name.eq_ignore_ascii_case(&self.name)
@@ -124,7 +124,7 @@ const UNIQUE: [(&str, &str, &[&str]); 4] = [
     ("idx_decks_name", "decks", &["name"]),
 ];
 
-/// SQL without what may differ between versions. A text that becomes the same has no call of a function in it.
+/// SQL without what may differ between versions. A text that becomes equal to Anki's has no call of a function in it.
 fn plain(sql: &str) -> String {
     sql.to_ascii_lowercase().replace(
         |char: char| char.is_whitespace() || "\"`;".contains(char),
@@ -132,7 +132,8 @@ fn plain(sql: &str) -> String {
     )
 }
 
-/// The tables whose declaration matters, with their keys, whether they are without rowid, and since when all that is so.
+/// The tables whose declaration matters, with their keys, whether they are without rowid, and the first schema with
+/// this declaration.
 const DECLARED: [(&str, &[&str], bool, i64); 12] = [
     ("col", &["id"], false, 11),
     ("notes", &["id"], false, 11),
@@ -149,8 +150,8 @@ const DECLARED: [(&str, &[&str], bool, i64); 12] = [
 ];
 
 impl Table {
-    /// Whether something of Anki's declaration is missing without which syncs fail, and can be given back: from which
-    /// schema on that counts.
+    /// Whether the table lacks a part of Anki's declaration that syncs need and that a rebuild adds. Returns the first
+    /// schema that needs it.
     fn maimed_since(&self, conn: &Connection, anki: &str) -> Option<i64> {
         let (_, key, is_without_rowid, since) =
             DECLARED.iter().find(|(table, ..)| *table == anki)?;
@@ -192,7 +193,7 @@ impl Table {
                 .iter()
                 .zip(key)
                 .all(|(column, name)| column.name.eq_ignore_ascii_case(name));
-        // Only then it is the rowid, which is always a number.
+        // Only in this form it is the rowid, which is always a number.
         let is_number = key != ["id"]
             || present
                 .iter()
@@ -207,7 +208,7 @@ impl Table {
         names && is_number && order
     }
 
-    /// What Anki and this server insert might violate a rule that Anki has not set.
+    /// Rows that Anki and this server insert might violate a rule that Anki has not set.
     fn refuses_rows(&self) -> bool {
         let constraint = |index: &Index| index.origin == Origin::Constraint;
         let column = |column: &Column| {
@@ -222,7 +223,7 @@ impl Table {
         self.indexes.iter().any(constraint) || self.columns.iter().any(column)
     }
 
-    /// Whether SQLite knows the order of every column. To prepare a statement evaluates nothing.
+    /// Whether SQLite knows the collation of every column. Preparing a statement evaluates nothing.
     fn can_be_compared(&self, conn: &Connection) -> bool {
         let each: Vec<_> = self
             .columns
@@ -246,7 +247,7 @@ impl Index {
     }
 }
 
-/// A number, a text or a word, with nothing to compute.
+/// A number, a text or a word, without anything to compute.
 static CONSTANT: LazyLock<Regex> = LazyLock::new(|| {
     #[expect(
         clippy::expect_used,

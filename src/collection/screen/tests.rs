@@ -1,4 +1,4 @@
-//! Files that a stranger might make, and that add-ons and other programs do make.
+//! Files that a stranger might make, and files that add-ons and other programs do make.
 
 mod loading;
 mod rebuilt;
@@ -24,7 +24,7 @@ use crate::collection::{
 };
 
 const NOW: i64 = 1_800_000_000;
-/// Becomes what computes for hours, and takes a gigabyte, once the file is made.
+/// The test replaces it with an expression that computes for hours and takes a gigabyte.
 const LONG: &str = "instr(hex(zeroblob(4)), 'x')";
 const LENGTHEN: &str =
     "update sqlite_schema set sql = replace(sql, 'zeroblob(4)', 'zeroblob(400000000)')";
@@ -37,7 +37,7 @@ fn copy(name: &str) -> (TempDir, PathBuf) {
     (folder, path)
 }
 
-/// As a stranger has it open: everything is allowed.
+/// Opens the file as a stranger would: everything is allowed.
 fn open(path: &Path) -> Connection {
     let conn = Connection::open(path).unwrap();
     unicase::register(&conn).unwrap();
@@ -56,7 +56,7 @@ fn changed(name: &str, change: &str) -> (TempDir, PathBuf) {
     (folder, path)
 }
 
-/// Fails, rather than hangs, when a file is evaluated after all.
+/// Fails instead of hanging if a file is evaluated.
 fn accept(path: &Path) -> Result<(), CheckError> {
     let (send, receive) = mpsc::channel();
     let path = path.to_owned();
@@ -73,7 +73,7 @@ fn refusal(path: &Path) -> String {
     }
 }
 
-/// The table anew, with another definition and the same rows.
+/// Replaces the table with another definition and the same rows.
 fn redefined(table: &str, from: &str, to: &str) -> String {
     format!(
         "update sqlite_schema set sql = replace(sql, '{}', '{}') where type = 'table' and name = '{table}'",
@@ -130,7 +130,7 @@ fn what_computes_and_holds_no_rows_is_left_behind() {
     }
 }
 
-/// Each view has twice the columns and tables of the one before: SQLite would have to write out all of it.
+/// Each view doubles the columns and tables of the one before, and SQLite would have to expand all of it.
 #[test]
 fn views_upon_views_are_left_behind_before_an_upgrade_renames_tables() {
     let views = (1..40).map(|number| {
@@ -219,7 +219,7 @@ fn rules_of_tables_are_never_in_force() {
             accept(&path).unwrap();
             let mut conn = open(&path);
             distrust(&mut conn).unwrap();
-            // Would take hours, or delete rows of another table.
+            // This would take hours, or delete rows of another table.
             conn.execute_batch("insert into notes select id + 1, guid, mid, mod, usn, tags, flds, sfld, csum, flags, data from notes limit 1; delete from cards").unwrap();
             assert!(table != "revlog" || !rows(&conn, "select * from revlog").is_empty());
         }

@@ -1,4 +1,4 @@
-//! Values without which no sync works: a wrong one is found when it arrives, and not by every sync from then on.
+//! Values that every sync needs. A wrong one is found when the file arrives; otherwise each later sync would fail.
 
 use rusqlite::{Connection, OptionalExtension};
 
@@ -6,17 +6,17 @@ use crate::collection::sanity::TABLES_WITH_USN;
 
 /// The last second of the year 9999.
 const LAST_SECOND: i64 = 253_402_300_799;
-/// Far below what fits, since each sync adds one.
+/// Far below the largest number, since each sync adds one.
 const MAX_COUNTER: i64 = 2_000_000_000;
 
-/// Names the first value that this server or Anki could not work with, as the rest of a sentence that begins with
-/// "the collection". Columns that are read with tolerance are not looked at, nor are rows that would fail alone.
+/// The first value that this server or Anki could not work with, as the rest of a sentence that begins with "the
+/// collection". Columns that are read tolerantly are not checked, nor are rows that would fail alone.
 pub fn wrong_value(conn: &Connection) -> rusqlite::Result<Option<String>> {
     if let Some(wrong) = wrong_value_in_col(conn)? {
         return Ok(Some(wrong));
     }
     for table in TABLES_WITH_USN {
-        // `usn` decides what every sync reads; the others are read with each row that it selects.
+        // `usn` decides which rows a sync reads; the other columns are read with each of these rows.
         let condition = match table {
             "graves" => "or typeof(oid) != 'integer' or type not in (0, 1, 2)",
             "tags" => "or typeof(tag) != 'text'",
@@ -44,7 +44,7 @@ fn other_column(table: &str) -> &'static str {
     if table == "tags" { "tag" } else { "type" }
 }
 
-/// The same of the one row of `col`, whose columns are the same in all schemas.
+/// The same for the one row of `col`, whose columns are the same in all schemas.
 pub fn wrong_value_in_col(conn: &Connection) -> rusqlite::Result<Option<String>> {
     let count: i64 = conn.query_row("select count(*) from col", [], |row| row.get(0))?;
     if count != 1 {

@@ -1,4 +1,4 @@
-//! Schema 16: the ease of new cards becomes a fraction again, and what was spoilt by a low one is mended.
+//! Schema 16: the ease of new cards becomes a fraction again, and the effects of a too low ease are repaired.
 
 use prost::Message;
 use rusqlite::Connection;
@@ -11,7 +11,7 @@ use crate::collection::{
     proto::{DeckConfig, DeckKind},
 };
 
-/// Up to this, cards come back so often that it can only be a mistake.
+/// With an ease up to this, cards come back so often that it must be a mistake.
 const LOWEST_EASE: f32 = 1.3;
 
 pub(super) fn to_fractions(conn: &Connection, stamp: Stamp) -> Result<()> {
@@ -34,7 +34,7 @@ pub(super) fn to_fractions(conn: &Connection, stamp: Stamp) -> Result<()> {
     Ok(())
 }
 
-/// Returns the ids of those that had too low an ease.
+/// Returns the ids of the deck configs whose ease was too low.
 fn deck_configs(conn: &Connection) -> Result<Vec<i64>> {
     let mut rows = conn.prepare("select id, config from deck_config")?;
     let rows: Vec<(i64, Vec<u8>)> = rows

@@ -72,7 +72,7 @@ fn make_unique<'n>(names: impl Iterator<Item = &'n mut String>) -> Result<()> {
     Ok(())
 }
 
-/// Clients know a deck by the id inside of it, whatever its key is.
+/// Clients use the id inside a deck, even if its key differs.
 fn decks(conn: &Connection, stamp: Stamp) -> Result<()> {
     for deck in legacy::objects::<Deck>(conn, "decks")?.into_values() {
         let name = deck.common().name.clone();
@@ -106,14 +106,15 @@ fn deck_configs(conn: &Connection) -> Result<()> {
             .map_err(Malformed::from)
             .in_row("deck_config", id)?;
         let (_, mut config) = deck_config::to_row(config);
-        // A mistake of the first version to have this table, which the next one undid.
+        // The first schema with this table stored it wrong by this factor; the next one corrects
+        // it.
         config.initial_ease *= 100.0;
         update.execute((config.encode_to_vec(), id))?;
     }
     Ok(())
 }
 
-/// Of a key given twice the last counts.
+/// If a key is repeated, the last value counts.
 fn deck_config(json: &[u8]) -> serde_json::Result<DeckConfig> {
     let json: Json = serde_json::from_slice(json)?;
     serde_json::from_str(json.as_str())

@@ -21,13 +21,13 @@ pub(super) fn to_tables(conn: &Connection) -> Result<()> {
     settings(conn)
 }
 
-/// At this version, the deck configs stay JSON.
+/// In this schema, the deck configs are still JSON.
 fn deck_configs(conn: &Connection) -> Result<()> {
     let mut insert = conn.prepare(
         "insert into deck_config (id, name, mtime_secs, usn, config) values (?, ?, ?, ?, ?)",
     )?;
     for (id, mut config) in legacy::objects::<DeckConfig>(conn, "dconf")? {
-        // Some clients wrote another id inside; decks refer to the one outside.
+        // Some clients wrote another id inside; decks refer to the key.
         config.id = id;
         let json =
             serde_json::to_vec(&config).map_err(|error| legacy::unreadable("dconf", error))?;

@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::collection::testing::{self, rows};
 
-/// When and as whom the reference server made the recorded upgrade.
+/// The time and number that the reference server used in the recorded upgrade.
 const RECORDED: Stamp = Stamp {
     usn: Usn::UNSENT,
     now_secs: 1_795_215_490,
@@ -27,7 +27,7 @@ fn set(column: &str, value: &Value) -> String {
     )
 }
 
-/// One of the objects in the recorded file, as a template.
+/// An object of the recorded file, as a template.
 fn object(column: &str, id: &str) -> Value {
     let text = &rows(&recorded(), &format!("select {column} from col"))[0][0];
     let objects: Value = serde_json::from_str(text.as_str().unwrap()).unwrap();
@@ -51,7 +51,8 @@ fn a_file_of_schema_11_becomes_what_the_reference_server_makes_of_it() {
     expected
         .execute_batch("update col set mod = 1700000000000, usn = 7")
         .unwrap();
-    // Its mistake with a notetype under another's key is not repeated: fields and templates belong to the id inside.
+    // The reference server takes the key of a notetype; fields and templates belong to the id inside. That mistake is
+    // not repeated.
     expected
         .execute_batch("update fields set ntid = 104 where ntid = 103; update templates set ntid = 104 where ntid = 103")
         .unwrap();

@@ -1,4 +1,4 @@
-//! What is said of settings that cannot be used.
+//! The messages for settings that cannot be used.
 
 use super::*;
 use crate::config::problem::Problem;

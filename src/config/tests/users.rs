@@ -1,4 +1,4 @@
-//! The users, from wherever they are listed.
+//! The users, from all kinds of lists.
 
 use super::*;
 
@@ -18,7 +18,7 @@ fn a_password_may_have_quotes_and_a_users_file_tabs() {
     assert!(settings.users.able[&"a".parse().unwrap()].matches("b\tc"));
 }
 
-/// Where the mistakes are, and whose they are, as far as is known.
+/// The places of the mistakes, and their users if known.
 fn mistakes(settings: &Settings) -> Vec<(&str, Option<&str>)> {
     let mistakes = settings.users.mistakes.iter();
     mistakes

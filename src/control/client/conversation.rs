@@ -1,4 +1,4 @@
-//! A connection to the server on which each wait has a limit.
+//! A connection to the server. Each wait on it has a limit.
 
 use std::{
     io::{self, IoSliceMut, Read, Write},
@@ -21,17 +21,18 @@ use nix::{
     unistd::Uid,
 };
 
-/// How long the server may show no sign of life, of which it gives one every second. A command that
-/// then finds out why still ends within five seconds, also on a small machine.
+/// How long the server may send nothing; it sends a sign of life every second. A command that then
+/// looks for the reason still ends within five seconds, even on a small machine.
 const SILENCE: Duration = Duration::from_secs(3);
-/// The kernel takes so much at once or nothing of it: waiting for its parts would add up.
+/// The kernel takes this much at once or nothing. With larger blocks, the waits for their parts
+/// would add up.
 const BLOCK: usize = 16 * 1024;
 
-/// A connection. Whatever waits longer than [`SILENCE`] fails with `WouldBlock`.
+/// A connection. Every wait longer than [`SILENCE`] fails with `WouldBlock`.
 pub struct Conversation {
     stream: UnixStream,
     received: Vec<u8>,
-    /// Who sent that: the socket itself may be systemd's.
+    /// The sender of the last message: the socket itself may be systemd's.
     sender: Option<Uid>,
 }
 
@@ -39,7 +40,7 @@ impl Conversation {
     pub fn begin(place: &Path) -> io::Result<Self> {
         let flags = SockFlag::SOCK_CLOEXEC;
         let socket = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
-        // A server that accepts nothing has a queue that gets full, and connecting waits then.
+        // If the server accepts nothing, its queue fills up, and connecting waits.
         setsockopt(&socket, SendTimeout, &limit())?;
         connect(socket.as_raw_fd(), &UnixAddr::new(place)?)?;
         Self::over(socket.into())
@@ -62,7 +63,7 @@ impl Conversation {
         Some(peer.pid()).filter(|pid| *pid > 0)
     }
 
-    /// Sends all of it, for as long as the server takes it or says that it is working.
+    /// Sends everything, as long as the server reads it or reports that it is working.
     pub fn send(&mut self, mut content: impl Read) -> io::Result<()> {
         let mut block = vec![0; BLOCK];
         loop {
@@ -83,7 +84,7 @@ impl Conversation {
         }
     }
 
-    /// The next line that the server sends, without its end.
+    /// The next line from the server, without its end.
     ///
     /// Fails also when the server has closed the connection.
     pub fn line(&mut self) -> io::Result<Vec<u8>> {
@@ -127,9 +128,9 @@ impl Conversation {
         Ok(length)
     }
 
-    /// The connection, and as whom the server runs.
+    /// The connection, and the account of the server.
     pub fn end(self) -> (UnixStream, Uid) {
-        // Nobody's, unless the server said something.
+        // No account, if the server has sent nothing.
         (self.stream, self.sender.unwrap_or(Uid::from_raw(u32::MAX)))
     }
 }

@@ -1,4 +1,4 @@
-//! What a person sees while the server works.
+//! The message that a person sees while the server works.
 
 use std::{
     io::{self, IsTerminal},
@@ -7,12 +7,12 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// Less is no work worth a word.
+/// Shorter work needs no message.
 const SHORT: Duration = Duration::from_secs(2);
-/// Where a line cannot be replaced, such as in a log, there is only one.
+/// In a log, a line cannot be replaced: there is only one message, after this time.
 const LONG: Duration = Duration::from_secs(5);
 
-/// The server's work, which it says it goes on with.
+/// Work of the server, which reports that it goes on.
 pub struct Waiting {
     work: String,
     since: Instant,
@@ -20,7 +20,7 @@ pub struct Waiting {
 }
 
 impl Waiting {
-    /// For work that begins now.
+    /// Begins now.
     pub fn begin(work: String) -> Self {
         Self {
             work,
@@ -29,7 +29,7 @@ impl Waiting {
         }
     }
 
-    /// The server has just said that it is working.
+    /// The server has just reported that it is working.
     pub fn goes_on(&mut self) {
         let is_terminal = io::stderr().is_terminal();
         let after = if is_terminal { SHORT } else { LONG };

@@ -1,4 +1,4 @@
-//! Who asks, in the words of the envelope.
+//! What the envelope says about the client.
 
 use std::io;
 
@@ -11,18 +11,18 @@ use crate::{
     wire::header::DIRECT_POST,
 };
 
-/// Who asks; nothing of it has been verified.
+/// What the request says about its client; nothing of it is verified.
 #[derive(Debug)]
 pub struct Caller {
-    /// Sync version; the older envelope does not tell, and counts as 10.
+    /// Sync version. The older envelope does not contain it, and counts as 10.
     pub version: u8,
     /// Empty before a login.
     pub host_key: String,
-    /// What the client calls this sync; old clients have none outside a normal sync.
+    /// The client's id of this sync. Old clients send none outside a normal sync.
     pub session_key: String,
-    /// Version, build and platform, as far as they are told.
+    /// Version, build and platform, as far as the client sends them.
     pub client: String,
-    /// The client's version where `begin` has it beside the body.
+    /// The client's version that `begin` sends beside the body.
     pub media_client: Option<String>,
 }
 
@@ -36,8 +36,8 @@ impl Caller {
         }
     }
 
-    /// Puts an answer into the envelope that the request came in. One in the newer envelope
-    /// with an older version is answered plainly, as by the reference server.
+    /// Puts an answer into the envelope of the request. A client that uses the newer envelope with
+    /// an older version gets a plain answer, as from the reference server.
     pub fn wrap(&self, reply: Reply, share: &Share) -> io::Result<Response<ReplyBody>> {
         if self.version >= DIRECT_POST {
             reply.into_zstd(share)

@@ -1,4 +1,4 @@
-//! Decodes request bodies up to a limit: zstd as it arrives, gzip from a file.
+//! Decodes request bodies up to a limit: zstd while it arrives, gzip from a file.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 
@@ -8,10 +8,10 @@ use zstd::{
     zstd_safe::DCtx,
 };
 
-/// A frame may ask for at most this window, as a power of two: 8 MiB. Clients ask for 2 MiB.
+/// The largest window that a frame may ask for, as a power of two: 8 MiB. Clients ask for 2 MiB.
 const WINDOW_LOG_MAX: u32 = 23;
 
-/// Writes what it decodes to `W`.
+/// Writes the decoded bytes to `W`.
 pub struct Inflate<W> {
     decoder: Decoder<'static>,
     buffer: Vec<u8>,
@@ -23,13 +23,13 @@ pub struct Inflate<W> {
 /// Why a body cannot be decoded.
 #[derive(Debug, thiserror::Error)]
 pub enum DecodeError {
-    /// Not compressed as it should be, cut off, or something behind its end.
+    /// Wrongly compressed, cut off, or followed by other bytes.
     #[error("the request body is not exactly one complete zstd frame or gzip member")]
     Malformed,
     /// Larger than the limit once decoded.
     #[error("the decompressed request body is larger than the limit")]
     TooLarge,
-    /// It could not be kept.
+    /// It could not be stored.
     #[error("the request body cannot be stored: {0}")]
     Io(#[from] io::Error),
 }
@@ -48,8 +48,7 @@ impl<W: Write> Inflate<W> {
         })
     }
 
-    /// Decodes a piece of the body.
-    /// After an error, the rest of the body is not worth decoding.
+    /// Decodes a piece of the body. After an error, the rest need not be decoded.
     pub fn feed(&mut self, piece: &[u8]) -> Result<(), DecodeError> {
         let mut input = InBuffer::around(piece);
         loop {
@@ -79,7 +78,7 @@ impl<W: Write> Inflate<W> {
         }
     }
 
-    /// Gives back what was written to, if the body was whole.
+    /// Returns the writer, if the body was complete.
     pub fn finish(self) -> Result<W, DecodeError> {
         if self.frame_ended {
             Ok(self.to)
@@ -89,7 +88,7 @@ impl<W: Write> Inflate<W> {
     }
 }
 
-/// Writes what one gzip member holds to `to`, at most `limit` bytes.
+/// Decodes one gzip member to `to`, at most `limit` bytes.
 pub fn gunzip<W: Write>(from: impl Read, to: W, limit: u64) -> Result<W, DecodeError> {
     let mut decoder = GzDecoder::new(BufReader::new(from));
     let to = copy(&mut decoder, to, limit)?;
@@ -100,7 +99,7 @@ pub fn gunzip<W: Write>(from: impl Read, to: W, limit: u64) -> Result<W, DecodeE
     }
 }
 
-/// Writes everything to `to`, at most `limit` bytes.
+/// Copies everything to `to`, at most `limit` bytes.
 pub fn copy<W: Write>(mut from: impl Read, mut to: W, limit: u64) -> Result<W, DecodeError> {
     let mut buffer = vec![0; DCtx::out_size()];
     let mut room = limit;
@@ -118,7 +117,7 @@ pub fn copy<W: Write>(mut from: impl Read, mut to: W, limit: u64) -> Result<W, D
     }
 }
 
-/// Whether the decoder speaks, and not the file system.
+/// Whether the error is the decoder's, and not the file system's.
 fn is_malformed(error: &io::Error) -> bool {
     use io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
     matches!(error.kind(), InvalidData | InvalidInput | UnexpectedEof)

@@ -1,4 +1,4 @@
-//! The direct post, the envelope of sync version 11: a header, and one zstd frame as the body.
+//! The direct post, the envelope of sync version 11: a header, and a zstd frame as the body.
 
 use std::io::{Read, Seek, Write};
 
@@ -20,10 +20,10 @@ use crate::{
 /// The header that marks this envelope.
 pub const HEADER: &str = "anki-sync";
 
-/// Collected before a blocking thread is asked to decode it.
+/// The bytes that are collected before a blocking thread decodes them.
 const PIECE: usize = 64 * 1024;
 
-/// Who asks, by the header; none when there is no such header.
+/// What the header says about the client; none if there is no such header.
 pub fn caller(headers: &HeaderMap) -> Result<Option<Caller>, HeaderError> {
     let Some(value) = headers.get(HEADER) else {
         return Ok(None);
@@ -38,8 +38,8 @@ pub fn caller(headers: &HeaderMap) -> Result<Option<Caller>, HeaderError> {
     }))
 }
 
-/// Decodes a body into `to`. Whatever is wrong with it, it is read to its end: a client
-/// that is answered before it has sent everything sees a broken connection instead.
+/// Decodes a body into `to`. The body is read to its end even after an error: a client that is
+/// answered before it has sent everything sees a broken connection instead of the answer.
 pub async fn receive<W: Write + Send + 'static>(
     mut body: Incoming,
     to: W,
@@ -62,7 +62,7 @@ pub async fn receive<W: Write + Send + 'static>(
     decoded
 }
 
-/// Decodes, and perhaps writes to disk, off the async threads.
+/// Decodes, and perhaps writes to disk, on a thread for blocking work.
 async fn decode<W: Write + Send + 'static>(
     body: &mut Incoming,
     pace: &mut Pace,
@@ -94,17 +94,17 @@ async fn decode<W: Write + Send + 'static>(
     decoded.await
 }
 
-/// What has come of a body.
+/// The state of a body that is being received.
 struct Intake<W> {
     state: State<W>,
     limit: u64,
 }
 
-/// A decoder takes up to some 8 MiB, for as long as the body may take. So there are few that stay,
-/// and other bodies are decoded once they are there: no longer than it takes a thread.
+/// A decoder takes up to some 8 MiB for as long as the body takes. So only a few decoders stay
+/// open. Other bodies are stored first, and decoded on a thread once they are complete.
 enum State<W> {
     Keeping(Spool, W),
-    /// Decoded as far as it has come.
+    /// Decoded as far as it has arrived.
     Decoding(Inflate<W>, Decoding),
 }
 
@@ -142,7 +142,7 @@ impl<W: Write> Intake<W> {
     }
 }
 
-/// Decodes what has been kept.
+/// Decodes a stored body.
 fn inflate<W: Write>(mut kept: Spool, to: W, limit: u64) -> Result<Inflate<W>, DecodeError> {
     let mut inflate = Inflate::new(to, limit)?;
     if kept.stream_position()? > 0 {

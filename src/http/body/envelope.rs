@@ -1,4 +1,4 @@
-//! What both envelopes have in common: who asks, and with which body.
+//! What both envelopes have in common: the client and the body.
 
 use std::io::Write;
 
@@ -14,12 +14,12 @@ use crate::{
     vault::{Vault, workers::Share},
 };
 
-/// A request's body, which is not decoded before someone asks for it.
+/// A request's body, which is decoded only when its method asks for it.
 pub struct Content {
     source: Source,
     limits: BodyLimits,
     share: Share,
-    /// For what cannot be decoded as it comes.
+    /// A place for bodies that cannot be decoded as they arrive.
     kept: Spool,
 }
 
@@ -29,7 +29,7 @@ enum Source {
 }
 
 impl Content {
-    /// Of the user whose threads are to decode it, and who has room for it until then.
+    /// Uses this user's threads and disk space from now on.
     pub fn of(self, vault: &Vault) -> Self {
         Self {
             share: vault.share().clone(),
@@ -48,8 +48,8 @@ impl Content {
         }
     }
 
-    /// As [`Content::receive`], for methods whose arguments old clients leave out when they are
-    /// empty: what is missing is `{}`.
+    /// Like [`Content::receive`], for methods whose arguments old clients leave out when they are
+    /// empty: a missing body counts as `{}`.
     pub async fn receive_object<W: Write + Send + 'static>(
         self,
         mut to: W,
@@ -61,8 +61,7 @@ impl Content {
         self.receive(to).await
     }
 
-    /// Reads a body that is not wanted to its end, or the sender would not see the answer, and
-    /// decodes nothing of it.
+    /// Reads a body to its end without decoding it. Otherwise the sender would not see the answer.
     pub async fn read_to_end(self) -> Result<(), BodyError> {
         let Source::Direct(mut body) = self.source else {
             return Ok(());
@@ -78,7 +77,7 @@ impl Content {
         Ok(())
     }
 
-    /// Reads enough of a body that is not wanted for its sender to see the answer.
+    /// Reads enough of an unwanted body that its sender sees the answer.
     pub async fn discard(self) {
         if let Source::Direct(mut body) = self.source {
             discard(&mut body, self.limits.stall).await;
@@ -117,7 +116,7 @@ pub async fn open(
     let content = Content {
         source,
         limits,
-        // Until its sender is known.
+        // Until the user is known.
         share: server.vaults.upload_queue().share().clone(),
         kept: server.vaults.upload_queue().spool(),
     };

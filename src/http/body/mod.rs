@@ -1,5 +1,5 @@
-//! Requests' bodies and the two envelopes around them: what a body may be, why it is refused, and
-//! reading it to its end.
+//! Requests' bodies and the two envelopes around them: limits, errors, and reading a body to its
+//! end.
 
 pub mod caller;
 pub mod decode;
@@ -21,37 +21,37 @@ use tokio::{
 use crate::{config::Limits, wire::header::HeaderError, work::Interrupted};
 use decode::DecodeError;
 
-/// What is read of a body that nobody has a right to send, so that the sender sees the answer.
+/// How much of a forbidden body is read, so that the sender sees the answer.
 const UNWANTED: u64 = 1024 * 1024;
-/// What a stranger's body may take in all, however often a piece of it comes.
+/// The longest time that a stranger's body may take, even if pieces of it keep arriving.
 const STRANGER: Duration = Duration::from_secs(10);
 
-/// How fast a device's body has to come on average: less than half of what the slowest mobile
-/// networks give, and an upload of 100 MiB may take a day.
+/// The average rate that a device's body must reach: less than half of what the slowest mobile
+/// networks give. An upload of 100 MiB may take a day.
 const DEVICE_RATE: u32 = 1024;
-/// For how long it may fall short of that: clients give up after 30 or 60 seconds without any
-/// progress, so a line that recovers does so before.
+/// How long the rate may be too low. Clients give up after 30 or 60 seconds without progress, so a
+/// line that recovers does so earlier.
 const DEVICE_SLACK: Duration = Duration::from_secs(120);
-/// Forms are uploaded before their sender is known, so they have to be somewhat faster.
+/// Forms must be faster, since they are uploaded before their sender is known.
 const FORM_RATE: u32 = 4 * 1024;
-/// For how long a form may fall short of that.
+/// How long the rate of a form may be too low.
 const FORM_SLACK: Duration = Duration::from_secs(30);
 
-/// What a body may be.
+/// The limits of a body.
 #[derive(Debug, Clone, Copy)]
 pub struct BodyLimits {
     pub sent: u64,
     pub decoded: u64,
-    /// How long it may stand still.
+    /// The longest pause.
     pub stall: Duration,
-    /// How long it may take, if its key comes first.
+    /// The required pace if the key comes before the body.
     pub pace: Pace,
-    /// The same for a form.
+    /// The required pace of a form.
     pub form_pace: Pace,
 }
 
 impl BodyLimits {
-    /// Of a method that is called with a host key and reads so many bytes.
+    /// The limits of a method that needs a host key and reads this many bytes.
     pub fn of_device(limits: &Limits, largest: u64) -> Self {
         Self {
             sent: limits.sent,
@@ -62,8 +62,8 @@ impl BodyLimits {
         }
     }
 
-    /// Of a method that anybody may call. It alone is decoded before there is a key, so what is
-    /// sent counts as well, and it has to come at once.
+    /// The limits of a method that anybody may call. Only such a body is decoded without a key, so
+    /// the sent bytes are limited as well, and it must arrive quickly.
     pub fn of_stranger(limits: &Limits, largest: u64) -> Self {
         let limits = Self::of_device(limits, largest);
         let pace = Pace::stranger(limits.stall);
@@ -76,30 +76,30 @@ impl BodyLimits {
     }
 }
 
-/// What remains of the time that a body may take. Waiting for the sender uses it up and what comes
-/// gives some back, so that an average is kept: a limit to each pause alone would let one byte a
+/// How much longer a body may take. Waiting for the sender uses time up, and arriving bytes give
+/// some back, so that an average rate is required. A limit on each pause alone would let one byte a
 /// minute hold a connection for ever.
 #[derive(Debug, Clone, Copy)]
 pub struct Pace {
     left: Duration,
     slack: Duration,
-    /// What each byte gives back.
+    /// The time that each byte gives back.
     per_byte: Duration,
     stall: Duration,
 }
 
 impl Pace {
-    /// For someone who has shown a valid host key.
+    /// For a device that has shown a valid host key.
     fn device(stall: Duration) -> Self {
         Self::new(stall, DEVICE_SLACK, Duration::from_secs(1) / DEVICE_RATE)
     }
 
-    /// For a form, whose key comes at its end.
+    /// For a form, since its key comes at the end.
     fn form(stall: Duration) -> Self {
         Self::new(stall, FORM_SLACK, Duration::from_secs(1) / FORM_RATE)
     }
 
-    /// For everybody else.
+    /// For all others.
     fn stranger(stall: Duration) -> Self {
         Self::new(stall, STRANGER, Duration::ZERO)
     }
@@ -113,7 +113,7 @@ impl Pace {
         }
     }
 
-    /// Waits for something, as long as there is time.
+    /// Waits for something, as long as time is left.
     async fn wait<T>(&mut self, coming: impl Future<Output = T>) -> Result<T, BodyError> {
         let began = Instant::now();
         let came = timeout(self.stall.min(self.left), coming).await;
@@ -131,16 +131,16 @@ impl Pace {
 /// Why a body could not be received.
 #[derive(Debug, thiserror::Error)]
 pub enum BodyError {
-    /// There was none.
+    /// The body is missing.
     #[error("the request body is empty")]
     Empty,
     /// More bytes than the limit, as sent or decoded.
     #[error("the request body is larger than the limit")]
     TooLarge,
-    /// Not one whole zstd frame or gzip member.
+    /// Not one complete zstd frame or gzip member.
     #[error("the request body cannot be decompressed")]
     Malformed,
-    /// Not multipart/form-data as its head says.
+    /// Not multipart/form-data as its head declares.
     #[error("the request body is not a multipart form: {0}")]
     Multipart(String),
     /// In neither of the two envelopes.
@@ -148,28 +148,28 @@ pub enum BodyError {
         "not a request of Anki, since there is neither an anki-sync header nor a multipart form: {0}"
     )]
     NoEnvelope(String),
-    /// In the newer envelope, but not as clients write it.
+    /// In the newer envelope, but with a wrong header.
     #[error(transparent)]
     Header(#[from] HeaderError),
-    /// In an address instead of a body.
+    /// The address has parameters, but no key.
     #[error("the query has no parameter k")]
     NoKey,
-    /// No byte for too long, or too few.
+    /// No byte for too long, or too slow.
     #[error("the request body stalled or arrived too slowly")]
     Stalled,
-    /// Strangers fill all the room that there is for them.
+    /// Strangers use all space that is reserved for them.
     #[error("too many uploads at once without a valid host key; try again")]
     Crowded,
-    /// The client went away.
+    /// The client closed the connection.
     #[error("the connection was interrupted: {0}")]
     Connection(#[from] hyper::Error),
-    /// It could not be kept.
+    /// It could not be stored.
     #[error("the request body cannot be stored: {0}")]
     Io(#[from] std::io::Error),
-    /// The server stops.
+    /// The server is stopping.
     #[error(transparent)]
     Interrupted(#[from] Interrupted),
-    /// A bug of ours.
+    /// A bug of this server.
     #[error("internal error: {0}")]
     Panicked(#[from] JoinError),
 }
@@ -184,7 +184,7 @@ impl From<DecodeError> for BodyError {
     }
 }
 
-/// Reads some of a stranger's body and forgets it. Whether that was all of it: if not, the
+/// Reads and drops a part of a stranger's body. Returns whether that was all of it; if not, the
 /// connection has to end with the answer.
 pub async fn discard(body: &mut Incoming, stall: Duration) -> bool {
     let mut pace = Pace::stranger(stall);
@@ -199,13 +199,13 @@ pub async fn discard(body: &mut Incoming, stall: Duration) -> bool {
     false
 }
 
-/// The next piece, however small; none at the end.
+/// The next piece, even if it is small; none at the end.
 pub async fn next(body: &mut Incoming, pace: &mut Pace) -> Result<Option<Bytes>, BodyError> {
     loop {
         let Some(frame) = pace.wait(body.frame()).await? else {
             return Ok(None);
         };
-        // Trailers carry nothing for us.
+        // Trailers are ignored.
         if let Ok(data) = frame?.into_data() {
             pace.came(data.len());
             return Ok(Some(data));
@@ -221,7 +221,7 @@ mod tests {
 
     const MINUTE: Duration = Duration::from_secs(60);
 
-    /// For how long a body goes on of which so much comes every so often.
+    /// How long a body is accepted whose pieces of this size arrive at this interval.
     async fn lasts(mut pace: Pace, bytes: usize, every: Duration) -> Duration {
         let began = Instant::now();
         while began.elapsed() < 100 * MINUTE && pace.wait(sleep(every)).await.is_ok() {

@@ -1,7 +1,7 @@
 //! The multipart form, the envelope of sync versions 8 to 10.
 //!
-//! Most clients send the body first, then whether it is gzip, and the host key last. So the
-//! body is kept as it came, and nothing of it is decoded before the key has been verified.
+//! Most clients send the body first, then the flag for gzip, and the host key last. So the body is stored as it
+//! arrives, and decoded only after the key was verified.
 
 use std::sync::{
     Arc,
@@ -22,11 +22,11 @@ use super::{
 };
 use crate::{http::connections::Guest, state::Server};
 
-/// The envelope does not tell its version; this is what all clients still in use speak.
+/// The envelope does not contain the version; all its clients that are still in use speak this one.
 const VERSION: u8 = 10;
-/// Bytes of a part other than `data`.
+/// The most bytes of a part other than `data`.
 const TEXT: usize = 4096;
-/// Bytes between two parts, or before the first: a few lines, in the largest pieces that arrive at once.
+/// The most bytes between two parts or before the first: a few lines, in the largest pieces that arrive at once.
 const BETWEEN: u64 = 1024 * 1024;
 
 /// What separates the parts.
@@ -36,7 +36,7 @@ pub fn boundary(content_type: Option<&HeaderValue>) -> Result<String, BodyError>
         .map_err(|error| BodyError::NoEnvelope(error.to_string()))
 }
 
-/// Who asks with `GET /msync/begin?k=…&v=…`.
+/// The client of `GET /msync/begin?k=…&v=…`.
 pub fn caller_in_query(query: &str) -> Result<Caller, BodyError> {
     let mut parts = Texts::default();
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {
@@ -48,7 +48,7 @@ pub fn caller_in_query(query: &str) -> Result<Caller, BodyError> {
     }
 }
 
-/// Reads the whole body. Whatever is wrong with `data` is for later.
+/// Reads the whole body. Errors in `data` are reported later.
 pub async fn read(
     server: &Server,
     guest: &Guest,
@@ -83,7 +83,7 @@ async fn read_form(
         }
         let known = match texts.key.as_deref() {
             None | Some("") => false,
-            // To be told so, as soon as possible.
+            // Verified first, so that a wrong key is answered as soon as possible.
             Some(key) => match server.accounts.authenticate(key).await {
                 Ok(device) => {
                     guest.authenticated(&device.user);
@@ -102,7 +102,7 @@ async fn read_form(
     Ok((texts.into_caller(), data))
 }
 
-/// The parts that are a few letters each.
+/// The short parts.
 #[derive(Default)]
 struct Texts {
     key: Option<String>,
@@ -135,7 +135,7 @@ impl Texts {
     }
 }
 
-/// The form, and how much of it has been read since the last piece of a part.
+/// The form, and the bytes read since the last piece of a part.
 struct Form<'a> {
     parts: Multipart<'a>,
     between: Arc<AtomicU64>,
@@ -163,7 +163,7 @@ impl<'a> Form<'a> {
         Ok(piece)
     }
 
-    /// Session keys of some clients are any bytes at all, which only have to stay the same.
+    /// Some clients send arbitrary bytes as session key; they only have to stay the same.
     async fn text(&self, part: &mut Field<'a>) -> Result<String, BodyError> {
         let mut text = Vec::new();
         while let Some(piece) = self.piece(part).await? {
@@ -176,21 +176,21 @@ impl<'a> Form<'a> {
     }
 }
 
-/// The body in pieces as they arrive. The parser would take all that the network has ready
-/// at once if it could, look for the end of a part's head without limit, and count no parts.
+/// The body in pieces as they arrive. Without this, the parser would take everything that the network has ready, search
+/// the end of a part's head without limit, and accept any number of parts.
 fn one_at_a_time(
     body: &mut Incoming,
     limits: BodyLimits,
     between: Arc<AtomicU64>,
 ) -> impl Stream<Item = Result<Bytes, BodyError>> {
-    // An upload that is larger than the limit is read on, since its sender is to be told.
+    // An upload above the limit is still read, so that its sender gets the answer.
     let room = limits.decoded + BETWEEN;
     stream::try_unfold(
         (body, room, limits.form_pace),
         move |(body, room, mut pace)| {
             let between = Arc::clone(&between);
             async move {
-                // The parser stops asking when nothing is ready.
+                // The parser stops reading when nothing is ready.
                 yield_now().await;
                 let Some(piece) = next(body, &mut pace).await? else {
                     return Ok(None);

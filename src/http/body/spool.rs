@@ -1,4 +1,4 @@
-//! A body that is kept as it comes, because its sender is not known yet.
+//! A body that is stored as it arrives, because its sender is not known yet.
 
 use std::io::{Seek, Write};
 
@@ -17,18 +17,19 @@ use crate::{
     },
 };
 
-/// Collected before a blocking thread is asked to write it.
+/// The bytes that are collected before a blocking thread writes them.
 const PIECE: usize = 64 * 1024;
-/// What a stranger may send without a place in the upload queue: every connection can have that much.
+/// What a stranger may send without a place in the upload queue: every connection may use this
+/// much.
 const LITTLE: u64 = 32 * 1024;
 
 /// The part `data` of a multipart form.
 pub enum FormData {
-    /// Not there, or empty.
+    /// Missing or empty.
     Missing,
-    /// Larger than the limit as sent.
+    /// More sent bytes than the limit.
     TooLarge,
-    /// As it came.
+    /// Stored as it arrived.
     Kept { file: disk::Spool, gzip: bool },
 }
 
@@ -44,7 +45,7 @@ impl FormData {
             Self::TooLarge => return Err(BodyError::TooLarge),
             Self::Kept { file, gzip } => (file, gzip),
         };
-        // It has just been written.
+        // The position is at the end, since it has just been written.
         let length = file.stream_position()?;
         let decoded = share.run_on_body(length, move || {
             file.rewind()?;
@@ -58,16 +59,16 @@ impl FormData {
     }
 }
 
-/// Takes in `data`.
+/// Receives `data`.
 pub struct Spool<'a> {
     queue: &'a UploadQueue,
     guest: &'a Guest,
     limits: BodyLimits,
     sent: u64,
     collected: BytesMut,
-    /// None once there is too much of it.
+    /// None after the limit was exceeded.
     file: Option<disk::Spool>,
-    /// What a stranger needs for more than a little.
+    /// A place in the queue, which a stranger needs for larger bodies.
     place: Option<Reservation>,
 }
 
@@ -84,9 +85,9 @@ impl<'a> Spool<'a> {
         }
     }
 
-    /// Keeps a piece. `known` says whether its sender has shown a valid host key: one who has
-    /// not waits for a place as soon as it is more than a little, and then has to be quick.
-    /// Being larger than the limit is no error.
+    /// Stores a piece. `known` says whether the sender has shown a valid host key. Other senders
+    /// wait for a place once the body is larger than a little, and must then be quick. Exceeding
+    /// the limit is not an error here.
     pub async fn add(&mut self, piece: &Bytes, known: bool) -> Result<(), BodyError> {
         self.sent += piece.len() as u64;
         if self.sent > self.limits.sent {
@@ -104,7 +105,7 @@ impl<'a> Spool<'a> {
         Ok(())
     }
 
-    /// What has been taken in.
+    /// The stored body.
     pub async fn into_data(mut self, gzip: bool) -> Result<FormData, BodyError> {
         self.flush().await?;
         let Some(mut file) = self.file else {

@@ -1,4 +1,4 @@
-//! Who stays and who goes.
+//! Which connections stay and which are closed.
 
 use super::*;
 
@@ -20,7 +20,7 @@ fn left(guest: &Guest) -> bool {
     guest.evict.is_cancelled()
 }
 
-/// As a connection's task does: it ends when its turn has come.
+/// Ends when it is evicted, like a connection's task.
 fn attend(guest: Arc<Guest>) {
     tokio::spawn(async move { guest.evicted().await });
 }
@@ -123,7 +123,7 @@ async fn a_proxys_connections_count_for_the_clients_that_it_names() {
     }
     let gone = guests.iter().filter(|guest| left(guest)).count();
     assert_eq!(gone, 7);
-    // Who is answered counts no longer.
+    // An answered request does not count any more.
     drop(guests[9].served());
     guests[8].request_from(None, 3);
     let newcomer = connections.enter(None, true, 3).await;

@@ -45,20 +45,20 @@ impl Call<'_> {
         }
     }
 
-    /// The device may have been revoked while the body was under way.
+    /// The device may have been revoked while the body arrived.
     pub async fn authenticate_again(&self) -> Result<(), HttpError> {
         let accounts = &self.frontend.server.accounts;
         accounts.authenticate(&self.caller.host_key).await?;
         Ok(())
     }
 
-    /// Whatever an empty request carries does not matter.
+    /// Reads a body without using it: empty requests may contain anything.
     pub async fn ignore(&self, content: Content) -> Result<(), HttpError> {
         content.receive_object(self.vault.spool()).await?;
         self.authenticate_again().await
     }
 
-    /// A small body, as its method's limit sees to.
+    /// Parses a small body; the method's limit keeps it small.
     pub async fn read<T: DeserializeOwned>(&self, content: Content) -> Result<T, HttpError> {
         let (mut body, _) = self.receive(content).await?;
         let mut bytes = Vec::new();
@@ -66,7 +66,7 @@ impl Call<'_> {
         Ok(parse(&bytes)?)
     }
 
-    /// A body that is read where it is needed, and its length.
+    /// Stores a body for later reading; returns its length too.
     pub async fn receive(&self, content: Content) -> Result<(Spool, u64), HttpError> {
         let mut body = content.receive_object(self.vault.spool()).await?;
         self.authenticate_again().await?;

@@ -34,7 +34,7 @@ impl Full {
     }
 
     pub async fn answer(self, call: &Call<'_>, content: Content) -> Answer {
-        // What the device was told before holds no longer.
+        // The device's earlier answer to `meta` is out of date now.
         call.active.answered_meta(None);
         match self {
             Self::Upload => upload(call, content).await,
@@ -49,7 +49,7 @@ impl Full {
     }
 }
 
-/// What is wrong with an upload is told with status 200, since only then clients show it.
+/// An upload is refused with status 200, since clients only show the sentence then.
 async fn upload(call: &Call<'_>, content: Content) -> Answer {
     let refusal = match content.receive(call.vault.upload_file()?).await {
         Ok(file) => {

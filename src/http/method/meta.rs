@@ -1,4 +1,4 @@
-//! `meta`: how things stand.
+//! `meta`: the state of the collection.
 
 use super::{
     call::{Answer, Call, json},
@@ -23,7 +23,7 @@ pub async fn answer(call: &Call<'_>, content: Content) -> Answer {
         usn: Usn(meta.usn),
     }));
     if meta.proceed {
-        call.present.was_told(call.entry, meta.modified);
+        call.present.has_meta(call.entry, meta.modified);
     }
     json(meta)
 }

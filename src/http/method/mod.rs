@@ -1,9 +1,9 @@
-//! The protocol's methods. The file of each kind says what such a method is called, who may ask
-//! it, how large its body may be, what is to be read from that and what it is answered.
+//! The protocol's methods. Each kind has a file with the methods' names, callers, body limits,
+//! requests and answers.
 //!
-//! No `match` over methods has a wildcard, or a new method would be answered as another one:
-//! `wildcard_enum_match_arm` in `src/http/mod.rs` sees to that. The compiler warns of a method that
-//! nothing makes, and so of one that is missing in `ALL`, where most of them are made.
+//! No `match` over methods has a wildcard, since a new method would be answered like another one;
+//! `wildcard_enum_match_arm` in `src/http/mod.rs` enforces that. The compiler warns of a method
+//! that is missing in `ALL`, since nothing else creates most of them.
 
 mod call;
 mod full;
@@ -28,16 +28,15 @@ pub use full::Full;
 pub use media::Media;
 pub use normal::Normal;
 
-/// What can be asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Method {
-    /// A host key, with a name and a password.
+    /// `hostKey`: needs a name and a password.
     HostKey,
-    /// Anything else, with a host key.
+    /// All other methods: they need a host key.
     Keyed(Keyed),
 }
 
-/// What a device asks that has logged in.
+/// The methods of a device that has logged in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Keyed {
     Meta,
@@ -63,7 +62,7 @@ impl Method {
         }
     }
 
-    /// The part of its path before the name.
+    /// The first part of its path, before the name.
     pub fn prefix(self) -> &'static str {
         match self {
             Self::HostKey | Self::Keyed(Keyed::Meta | Keyed::Normal(_) | Keyed::Full(_)) => "sync",
@@ -71,7 +70,7 @@ impl Method {
         }
     }
 
-    /// What its body may be.
+    /// The limits of its body.
     pub fn limits(self, limits: &Limits) -> BodyLimits {
         match self {
             Self::HostKey => BodyLimits::of_stranger(limits, login::LARGEST_BODY),
@@ -90,7 +89,7 @@ impl Keyed {
         }
     }
 
-    /// What is refused here keeps nothing of the body.
+    /// Nothing of the body is stored if the request is refused here.
     pub async fn answer(self, call: &Call<'_>, content: Content) -> Answer {
         let rules = self.rules();
         if rules.begins_storing

@@ -87,7 +87,7 @@ impl Normal {
             Self::Finish => {
                 call.ignore(content).await?;
                 let finished = normal::finish(vault, speaker).await?;
-                // As the device sees it.
+                // From the device's point of view.
                 let cards = Cards::Synced {
                     sent: finished.received,
                     received: finished.sent,

@@ -1,24 +1,25 @@
-//! What holds of a method, whoever asks it.
+//! The properties of a method.
 
 use crate::http::deed::Step;
 
 pub const KIB: u64 = 1024;
-/// A few numbers, and whatever an empty request is padded with; or 25 names of 255 bytes, each of
-/// which may be written as \u0000.
+/// Room for a few numbers and for padding in empty requests; or for 25 names of 255 bytes, even if
+/// each byte is written as \u0000.
 pub const SMALL: u64 = 64 * KIB;
-/// Some clients send everything that was ever deleted at once: two million ids.
+/// Some clients send all deletions ever made at once: two million ids.
 pub const IDS: u64 = 32 * 1024 * KIB;
-/// As much as the settings allow.
+/// Only limited by the settings.
 pub const ANY: u64 = u64::MAX;
 
-/// What holds of a method, whoever asks it.
+/// The properties of a method.
 pub struct Rules {
     pub name: &'static str,
-    /// Bytes of its body once decoded, apart from the limit in the settings.
+    /// The most bytes of its decoded body, besides the limit in the settings.
     pub largest_body: u64,
-    /// What it is in a sync.
+    /// Its role in a sync.
     pub step: Step,
-    /// Whether something may be stored that nothing before it has made room for.
+    /// Whether it is the first of its operation to store data, so that the disk space must be
+    /// checked.
     pub begins_storing: bool,
 }
 

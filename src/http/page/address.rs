@@ -1,4 +1,4 @@
-//! The address that people type into Anki, as a request for the page shows it.
+//! The address that people type into Anki, taken from a request for the page.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -6,10 +6,10 @@ use hyper::{HeaderMap, Request, Version, header::HOST, http::uri::Authority};
 
 use crate::http::client_address::parameter_of;
 
-/// For the rare request that does not say whom it is for.
+/// Shown if a request does not contain a host name, which is rare.
 const NAMELESS: &str = "name-of-the-server:8080";
 
-/// What proxies add to a request, whether they may be believed or not.
+/// Headers that proxies add to a request, whether or not the proxy is trusted.
 const BY_PROXIES: [&str; 7] = [
     "forwarded",
     "via",
@@ -20,37 +20,37 @@ const BY_PROXIES: [&str; 7] = [
     "x-real-ip",
 ];
 
-/// A longer path is nobody's sub-path.
+/// A longer path is not treated as a sub-path.
 const LONGEST_PATH: usize = 200;
 
-/// What to type, and what to know about it.
+/// The address to type, and its properties.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Address {
     /// Scheme, host and path, with a slash at the end.
     pub text: String,
-    /// Whether this is what was opened, and not something below it.
+    /// Whether it is the opened address itself, and not its parent.
     pub is_exact: bool,
-    /// Whether others can listen in.
+    /// Whether the connection is encrypted.
     pub is_encrypted: bool,
-    /// What its host means.
+    /// The kind of its host.
     pub host: Host,
-    /// Whether a proxy seems to have passed the request on, which may hide what was opened.
+    /// Whether a proxy seems to have passed the request on, so that the opened address may differ.
     pub is_proxied: bool,
 }
 
-/// What the host of an address means.
+/// The kind of an address's host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Host {
-    /// The server, on every device that reaches it.
+    /// The server, for every device that reaches it.
     Server,
-    /// A device itself, whichever it is typed on.
+    /// The device itself on which it is typed.
     Loopback,
-    /// The request did not say whom it is for.
+    /// The request contained no host.
     Unknown,
 }
 
 impl Address {
-    /// From what the client asked for; what a proxy adds is for proxies that may be believed.
+    /// The address, from the request. Headers of proxies only count if the proxy is trusted.
     pub fn of<B>(request: &Request<B>, is_proxy_trusted: bool) -> Self {
         let proxy = ProxyHeaders {
             headers: is_proxy_trusted.then_some(request.headers()),
@@ -88,7 +88,7 @@ impl Address {
     }
 }
 
-/// What proxies say, as far as they are believed: the first of them spoke with the client.
+/// Headers of trusted proxies. The first value is from the proxy that spoke with the client.
 struct ProxyHeaders<'a> {
     headers: Option<&'a HeaderMap>,
 }
@@ -104,7 +104,7 @@ impl<'a> ProxyHeaders<'a> {
     }
 }
 
-/// Browsers speak HTTP/1.1, some proxies only HTTP/1.0.
+/// Browsers use HTTP/1.1, some proxies only HTTP/1.0.
 fn is_proxied<B>(request: &Request<B>) -> bool {
     request.version() == Version::HTTP_10
         || BY_PROXIES
@@ -112,13 +112,13 @@ fn is_proxied<B>(request: &Request<B>) -> bool {
             .any(|name| request.headers().contains_key(*name))
 }
 
-/// A host as it may stand in an address, without a user's name in front.
+/// A host as it may be part of an address, without a user's name in front.
 fn host(text: &str) -> Option<Authority> {
     let authority: Authority = text.parse().ok()?;
     (!authority.as_str().contains('@') && !authority.host().is_empty()).then_some(authority)
 }
 
-/// The folder of a path, in which a client looks for its methods: without doubled slashes, and
+/// The folder of a path, in which a client looks for its methods: without double slashes, and
 /// without `sync/` and `msync/`, which clients add themselves. None if it is not plain.
 fn folder(path: &str) -> Option<String> {
     let (path, _file) = path.rsplit_once('/')?;
@@ -133,7 +133,7 @@ fn folder(path: &str) -> Option<String> {
                 .all(|byte| byte.is_ascii_alphanumeric() || b"-._~%".contains(&byte))
     };
     let is_every_part_plain = parts.iter().all(is_plain);
-    // For the slash in front, if there is anything.
+    // Adds a slash in front, unless the path is empty.
     parts.insert(0, "");
     let folder = parts.join("/");
     (is_every_part_plain && folder.len() <= LONGEST_PATH).then_some(folder)
@@ -267,7 +267,7 @@ mod tests {
             |is_trusted, headers: &[(&str, &str)]| address("/", is_trusted, headers).is_proxied;
         assert!(!is_proxied(false, &[("host", "192.0.2.1:8080")]));
         assert!(!is_proxied(true, &[("host", "localhost:8080")]));
-        // It has passed the name on that the browser used.
+        // The proxy has passed on the name that the browser used.
         assert!(is_proxied(true, &[("host", "anki.example.org")]));
         for name in BY_PROXIES {
             assert!(is_proxied(false, &[("host", "h"), (name, "x")]), "{name}");

@@ -1,4 +1,4 @@
-//! The page that a browser gets: that the connection works, and what to type into Anki.
+//! The page for browsers: it shows that the connection works, and what to type into Anki.
 
 mod address;
 mod visitor;
@@ -32,7 +32,7 @@ const PROXIED: &str = "If the address in your browser begins differently, type t
 const LOOPBACK: &str = "<strong>This address works on this computer only.</strong> On other devices, type the \
      computer's name or IP address in place of this one.";
 
-/// Nothing but the page's own style and script, and nobody may frame it or take it elsewhere.
+/// Allows only the page's own style and script, and forbids frames, forms and another base address.
 static POLICY: LazyLock<Option<HeaderValue>> = LazyLock::new(|| {
     let hash = |text: &str| STANDARD.encode(Sha256::digest(text));
     let policy = format!(
@@ -44,8 +44,8 @@ static POLICY: LazyLock<Option<HeaderValue>> = LazyLock::new(|| {
     HeaderValue::from_str(&policy).ok()
 });
 
-/// The page for whoever opens any address that is no method's. Its status is 404 unless the
-/// address is one to type.
+/// The page for every address that is not a method's. Its status is 404 unless the address is one
+/// to type into Anki.
 pub fn page<B>(request: &Request<B>, is_proxy_trusted: bool) -> Response<ReplyBody> {
     let address = Address::of(request, is_proxy_trusted);
     let visitor = Visitor::of(request.headers());
@@ -106,7 +106,7 @@ fn html(address: &Address, visitor: Visitor) -> String {
     )
 }
 
-/// For the camera of another device, if the address means anything there.
+/// For the camera of another device, if the address works on other devices.
 fn qr_code(address: &Address) -> String {
     let is_of_use = address.host == Host::Server;
     let code = is_of_use.then(|| qr::svg(&address.text)).flatten();
@@ -139,7 +139,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_a_request_says_cannot_become_markup() {
-        // All of these may stand in a host, as far as the grammar of addresses goes.
+        // The grammar of addresses allows all these characters in a host.
         let page = text(open("/", "a&lt;'b'(c);x=y")).await;
         assert!(page.contains("http://a&amp;lt;&#x27;b&#x27;(c);x=y/"));
         assert!(!page.contains("a&lt;'b'"));
@@ -161,7 +161,7 @@ mod tests {
         assert!(lan.contains("<svg") && lan.contains(PROXIED));
         let own = text(open("/", "localhost")).await;
         assert!(own.contains(LOOPBACK) && !own.contains(PLAIN));
-        // A phone that scans it would look for the server on itself.
+        // A phone that scans it would look for the server on the phone itself.
         assert!(!own.contains("<svg") && !own.contains(PROXIED));
         let endless = text(open("/", &format!("{}.example", "a".repeat(9000)))).await;
         assert!(!endless.contains("<svg"));

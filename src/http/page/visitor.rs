@@ -1,16 +1,15 @@
-//! Which device a browser runs on, by what it says of itself.
+//! The device that a browser runs on, according to its request.
 
 use hyper::{HeaderMap, header::USER_AGENT};
 
-/// Whose section of the page is open.
+/// The section of the page that is open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Visitor {
-    /// A computer, or whatever is not known.
+    /// A computer, or an unknown device.
     Desktop,
     /// A phone or tablet with Android.
     Android,
-    /// An iPhone or iPad. One with a recent system says that it is a Mac; the page's script
-    /// knows better.
+    /// An iPhone or iPad. Recent ones claim to be a Mac; the page's script corrects that.
     Ios,
 }
 

@@ -20,7 +20,7 @@ fn files(files: u64) -> Media {
     Media { files, bytes }
 }
 
-/// Devices that ask something, one after the other.
+/// Devices whose requests follow each other.
 #[derive(Default)]
 struct World {
     visits: Visits,
@@ -106,7 +106,7 @@ async fn cards_and_media_are_one_line_as_soon_as_the_media_are_compared() {
         world.lines,
         ["sent 3, received 0; media: sent 3 (3.00 KiB), received 50 (50.00 KiB), removed 1; 4.8 s"]
     );
-    // Media alone, as now and then while Anki is open.
+    // Media only, as happens now and then while Anki is open.
     world.media_sync(1).await;
     assert!(
         world.lines[1].starts_with("media: sent 3"),
@@ -135,7 +135,7 @@ async fn nothing_new_is_a_line_unless_there_is_something_after_all() {
     world.ask(1, Keyed::Meta, asked).await;
     world.wait(5).await;
     assert_eq!(world.lines, ["nothing new; 0.1 s"]);
-    // Changes of its own, which are then refused.
+    // The device has changes, which are then refused.
     world.ask(1, Keyed::Meta, asked).await;
     world.ask(1, Keyed::Normal(Normal::Start), |_| {}).await;
     world.ask(1, Keyed::Normal(Normal::Abort), |_| {}).await;
@@ -144,7 +144,7 @@ async fn nothing_new_is_a_line_unless_there_is_something_after_all() {
     world.ask(1, Keyed::Meta, asked).await;
     world.media_sync(1).await;
     assert!(world.lines[1].starts_with("media: "), "{:?}", world.lines);
-    // Who is not told of a state that it has does nothing by asking.
+    // `meta` did not answer the state that the device has, so asking counts as nothing.
     world.ask(1, Keyed::Meta, |_| {}).await;
     world.wait(5).await;
     assert_eq!(world.lines.len(), 2);

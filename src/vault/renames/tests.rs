@@ -157,7 +157,7 @@ async fn whose_data_cannot_be_moved_is_not_new_under_the_other_name() {
         .begin_rename(&name("anna"), &name("ann"))
         .await
         .unwrap();
-    // Nothing can be prepared below a file.
+    // A file in the place of the folder makes the preparation fail.
     fs::remove_dir_all(folder.path().join("anna")).unwrap();
     fs::write(folder.path().join("anna"), "").unwrap();
     let followed = vaults.follow(listed(&["ann"])).await.unwrap();
@@ -203,7 +203,7 @@ async fn data_wait_until_a_mistake_in_the_list_is_corrected() {
         assert_eq!(follow(&vaults, &["ann"]).await, 1);
         assert_eq!(whose(&folder), ["ann"]);
     }
-    // Another entry that cannot be read does not keep the new name from its data.
+    // Another unreadable entry does not separate the new name from its data.
     let folder = tempfile::tempdir().unwrap();
     prepare(&folder);
     let vaults = open(&folder);

@@ -1,4 +1,4 @@
-//! Snapshots are compressed and thinned out in the background, and unpacked for a restore.
+//! Compresses and removes snapshots in the background, and unpacks them for a restore.
 
 use std::{
     fs::{self, File},
@@ -14,20 +14,20 @@ use super::{
 };
 use crate::{clock, disk::Purpose, durable::sync_folder};
 
-/// Fast, and on real collections hardly larger than what takes several times as long.
+/// A fast level. Slower ones hardly make real collections smaller.
 const LEVEL: i32 = 3;
-/// Between two of these, a server that is to stop is asked whether to go on: a collection of a
-/// gibibyte takes longer than systemd waits.
+/// How often the work checks whether the server stops: compressing a gibibyte takes longer than
+/// systemd waits.
 const BLOCK: usize = 256 * 1024;
 
 impl Snapshots {
-    /// Compresses what is not, and lets go what is too much. `go_on` is asked from time to
-    /// time; what is left undone can be done another time.
+    /// Compresses snapshots and removes surplus ones. `go_on` is called now and then; the rest can
+    /// be done later.
     ///
     /// # Errors
-    /// As the file system says, of the first that cannot be compressed; the rest is done.
+    /// As the file system says, for the first that cannot be compressed; the others are done.
     pub fn tidy(&self, retention: &Retention, go_on: &dyn Fn() -> bool) -> io::Result<()> {
-        // First what goes however small it becomes, or a full disk would stay full.
+        // First those that are surplus at any size: otherwise a full disk would stay full.
         let by_number = Retention {
             bytes: u64::MAX,
             ..*retention
@@ -53,7 +53,7 @@ impl Snapshots {
         result
     }
 
-    /// Some are larger than they are to be, and push out no others by that.
+    /// Snapshots above the limit do not displace others.
     fn thin_out(&self, retention: &Retention, too_large: &[i64]) -> io::Result<()> {
         let snapshots = self.list()?;
         let candidates: Vec<_> = snapshots
@@ -81,7 +81,7 @@ impl Snapshots {
         Ok(snapshots)
     }
 
-    /// False when it was told to stop.
+    /// False if `go_on` has stopped it.
     fn compress(&self, snapshot: &Snapshot, go_on: &dyn Fn() -> bool) -> io::Result<bool> {
         let raw = self.path(snapshot);
         let to = self.path(&Snapshot {
@@ -93,7 +93,7 @@ impl Snapshots {
                 return Ok(false);
             };
             compressed.persist(to)?;
-            // Before the plain one goes: a power cut could else leave neither.
+            // Before the uncompressed one is removed: otherwise a power cut could leave neither.
             sync_folder(&self.folder)?;
         }
         fs::remove_file(raw)?;
@@ -107,7 +107,7 @@ impl Snapshots {
     ) -> io::Result<Option<NamedTempFile>> {
         let mut from = File::open(raw)?;
         let mut encoder = zstd::Encoder::new(
-            // What it makes room for is soon more than it takes.
+            // Compressing soon frees more space than it takes.
             self.disk.file(&self.temporary, Purpose::Pass)?,
             LEVEL,
         )?;
@@ -127,10 +127,10 @@ impl Snapshots {
         Ok(Some(compressed))
     }
 
-    /// A private copy of what was kept; gone when dropped.
+    /// A private copy of the collection. It is removed when dropped.
     ///
     /// # Errors
-    /// As the file system says, or when the snapshot is damaged.
+    /// As the file system says, or if the snapshot is damaged.
     pub fn unpack(&self, snapshot: &Snapshot) -> io::Result<NamedTempFile> {
         let mut copy = self.disk.file(&self.temporary, Purpose::Keep)?;
         let (file, compressed) = self.open(snapshot)?;
@@ -142,7 +142,7 @@ impl Snapshots {
         Ok(copy.into_inner())
     }
 
-    /// Its file, and whether it is compressed: it may have been since it was listed.
+    /// Its file, and whether that is compressed: it may have been compressed after it was listed.
     fn open(&self, snapshot: &Snapshot) -> io::Result<(File, bool)> {
         match File::open(self.path(snapshot)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound && !snapshot.compressed => {

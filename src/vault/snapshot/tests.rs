@@ -23,7 +23,7 @@ impl Place {
         self.folder.path().join("collection.anki2")
     }
 
-    /// As an upload does it.
+    /// Replaces the file as an upload does.
     fn replace(&self, content: &str, why: Why) -> Snapshot {
         let kept = self.snapshots.keep(&self.live(), why).unwrap();
         let new = self.folder.path().join("new");
@@ -101,7 +101,7 @@ fn a_compression_that_was_interrupted_anywhere_is_done_another_time() {
     let retention = Retention::default();
     place.snapshots.tidy(&retention, &|| false).unwrap();
     assert!(!place.snapshots.list().unwrap()[0].compressed);
-    // Between the two steps at its end.
+    // A crash between the last two steps.
     let raw = place.snapshots.path(&kept);
     fs::copy(&raw, place.folder.path().join("aside")).unwrap();
     place.tidy(1);
@@ -134,18 +134,18 @@ fn a_damaged_collection_is_left_as_it_was_with_its_journal() {
     assert_eq!(fs::read_to_string(&path).unwrap(), "broken");
     assert_eq!(fs::read_to_string(journal(&path)).unwrap(), "its journal");
     assert_eq!(place.snapshots.list().unwrap()[0].bytes, 6 + 11);
-    // It goes for another damaged one only.
+    // Another damaged one displaces it, no other.
     place.replace("third", Why::BeforeUpload);
     place.tidy(1);
     assert_eq!(place.contents(), ["broken", "second"]);
     place.replace("fourth", Why::Damaged);
     place.tidy(1);
     assert_eq!(place.contents(), ["second", "third"]);
-    // One with its journal.
+    // One of them has its journal.
     assert_eq!(place.files(), 3);
 }
 
-/// As a link to nowhere cannot.
+/// A link to nowhere cannot be compressed.
 #[test]
 fn one_that_cannot_be_compressed_keeps_none_of_the_others_there() {
     let place = Place::new();
@@ -168,9 +168,9 @@ fn one_that_cannot_be_compressed_keeps_none_of_the_others_there() {
     assert!(tidied.unwrap_err().to_string().contains("before-upload: "));
     let list = place.snapshots.list().unwrap();
     assert_eq!(list.len(), 3);
-    // What came later is compressed all the same, and what is too much is gone.
+    // The later one was compressed, and surplus ones were removed.
     assert!(list[2].compressed && list[2].at_ms == fourth.at_ms);
-    // As little as there is room for, it takes none from the others.
+    // Even with little space, it displaces none of the others.
     let scarce = Retention {
         bytes: list[0].bytes + list[2].bytes,
         ..retention

@@ -1,4 +1,4 @@
-//! One normal sync, from its start to its end, and the times that others wait for it.
+//! One normal sync from start to end, and how long others wait for it.
 
 use super::*;
 use crate::{
@@ -17,7 +17,7 @@ fn speaker(device: u8, session: &str) -> Speaker {
     }
 }
 
-/// Begins a sync that has changed something.
+/// Begins a sync and changes something.
 async fn start(vault: &Arc<Vault>, speaker: Speaker) -> Result<(), Error> {
     let device = speaker.device;
     let begun = vault.start(device, move |conn| {
@@ -172,7 +172,7 @@ async fn another_device_waits_until_the_first_has_finished() {
         .unwrap();
 }
 
-/// With the clock standing still, only what these tests wait for makes time pass.
+/// The clock stands still: only what these tests wait for takes time.
 #[tokio::test(start_paused = true)]
 async fn a_device_that_has_fallen_silent_makes_way() {
     let (_folder, _vaults, vault) = vault().await;

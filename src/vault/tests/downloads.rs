@@ -1,4 +1,4 @@
-//! How downloads that last share what they hold of the disk.
+//! How long downloads share copies on the disk.
 
 use std::sync::atomic::Ordering;
 
@@ -42,7 +42,7 @@ async fn who_downloads_the_same_state_gets_the_same_copy_at_a_pace_of_ones_own()
         second.seek(io::SeekFrom::End(0)).unwrap(),
         whole.len() as u64
     );
-    // One after the other counts for itself.
+    // One after the other, each counts separately.
     drop((first, second));
     assert_eq!(copies(&vault), 0);
     drop(download(&vault).await);

@@ -18,7 +18,7 @@ fn other() -> DeviceId {
     DeviceId::from([2; 12])
 }
 
-/// A collection that somebody has studied, which can be told by the number of reviews.
+/// A collection with this number of reviews, so that tests can distinguish collections.
 fn studied(vault: &Vault, reviews: u64) -> NamedTempFile {
     let file = upload(vault, 42);
     let conn = Connection::open(file.path()).unwrap();
@@ -31,7 +31,7 @@ fn studied(vault: &Vault, reviews: u64) -> NamedTempFile {
     }
     let card = "insert into cards values (1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, '')";
     conn.execute_batch(card).unwrap();
-    // Each of another device's making.
+    // Each as if another device had made it.
     conn.execute("update col set scm = ?1", [1000 + reviews])
         .unwrap();
     file
@@ -52,7 +52,7 @@ async fn reviews(vault: &Arc<Vault>) -> u64 {
     counted.await.unwrap()
 }
 
-/// Of each snapshot, from the oldest on.
+/// Reviews and reason of each snapshot, from the oldest on.
 async fn kept(vault: &Vault) -> Vec<(u64, Why)> {
     vault.janitor.done().await;
     let mut kept = Vec::new();
@@ -148,7 +148,7 @@ async fn a_damaged_collection_that_an_upload_replaces_is_kept_as_it_was() {
     assert!(matches!(vault.examine(copy).await, Err(Error::Upload(_))));
 }
 
-/// The new file vanishes at the last moment, when a second journal's name is the only one.
+/// The new file vanishes at the last moment, when the journal only has its second name.
 #[tokio::test]
 async fn a_damaged_collection_that_is_not_replaced_after_all_has_its_journal_back() {
     let (_folder, _vaults, vault) = vault().await;
@@ -192,7 +192,7 @@ async fn a_restored_collection_is_one_that_no_device_can_merge_with() {
     let stamps = vault.collection(me(), |collection| Ok(collection.stamps()?));
     let stamps = stamps.await.unwrap();
     assert!(stamps.schema_changed >= before && stamps.modified >= before);
-    // And undone.
+    // Undoes the restore.
     let newest = kept(&vault).await.len() - 1;
     restore(&vault, newest).await;
     assert_eq!(reviews(&vault).await, 4);

@@ -1,4 +1,4 @@
-//! Media that a full disk, or what else fails, has left in the middle of a batch.
+//! Media that a full disk, or another failure, has left in the middle of a batch.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -6,8 +6,8 @@ use tokio::time::{Instant, sleep};
 
 use super::*;
 
-/// The staging folder, with a file that a batch has left, and something in the place of the media
-/// folder, of which no folder can be made.
+/// The staging folder with a file of a batch, and a file in the place of the media folder, so that
+/// the folder cannot be created.
 fn interrupt(vault: &Vault) -> [PathBuf; 3] {
     let parts = [layout::STAGING, "media", "media.db"].map(|part| vault.folder.join(part));
     fs::create_dir(&parts[0]).unwrap();
@@ -16,8 +16,8 @@ fn interrupt(vault: &Vault) -> [PathBuf; 3] {
     parts
 }
 
-/// Each opening makes `media.db` where it is missing, and so can be counted. One that opened it
-/// twice after a failure would count as two failures, and wait for twice as long.
+/// Each opening creates `media.db` if it is missing, so openings can be counted. Opening twice
+/// after a failure would count as two failures, and double the pause.
 #[tokio::test(start_paused = true)]
 async fn what_cannot_be_settled_is_tried_again_once_at_a_time_and_ever_more_seldom() {
     let (_folder, vaults, vault) = vault().await;

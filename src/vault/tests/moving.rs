@@ -1,4 +1,4 @@
-//! Users who are renamed or removed, and what is remembered of them.
+//! Users who are renamed or removed, and their marks.
 
 use super::*;
 
@@ -14,13 +14,13 @@ async fn a_renamed_users_data_are_there_under_the_new_name_only() {
     vaults.rename(&alice, &ann).await.unwrap();
     let renamed = vaults.get(&ann).await.unwrap();
     assert_eq!(modified(&renamed).await, 42);
-    // Of a request that was let in under the old name.
+    // A request that was admitted under the old name.
     let refused = vault.replace_collection(me(), late).await;
     assert!(matches!(refused, Err(Error::Moved | Error::Upload(_))));
     let again = vaults.get(&alice).await.unwrap();
     assert!(matches!(again.media(|_| Ok(())).await, Err(Error::Moved)));
     assert!(!folder.path().join("alice").exists());
-    // Somebody else of that name begins with nothing.
+    // A new user of that name begins with nothing.
     vaults.welcome([&alice, &ann], |_| true);
     assert_eq!(modified(&vaults.get(&alice).await.unwrap()).await, 0);
     assert_eq!(modified(&vaults.get(&ann).await.unwrap()).await, 42);
@@ -67,7 +67,7 @@ async fn who_was_kept_out_by_a_mistake_is_not_taken_for_somebody_new() {
     modified(&vault).await;
     vaults.remember([&alice], |_| Standing::Able).unwrap();
     vaults.close_all().await;
-    // As when the disk is not mounted.
+    // As if the disk is not mounted.
     fs::rename(folder.path().join("alice"), folder.path().join("away")).unwrap();
     for standing in [Standing::KeptOut, Standing::Unclear] {
         vaults.remember([], |_| standing).unwrap();

@@ -1,5 +1,5 @@
-//! Who waits for a turn gets it in the order in which they came, and nobody is held up by
-//! somebody who has left, or who cannot have it yet.
+//! Devices get their turns in the order in which they came. A client that has left, or that cannot
+//! have its turn yet, holds up no other.
 
 use std::sync::{Mutex, mpsc};
 
@@ -14,7 +14,7 @@ use crate::{
     wire::Usn,
 };
 
-/// So far apart that a device that looks again from time to time does so at a moment of its own.
+/// Far enough apart that a device that polled would do so at a different moment.
 const APART: Duration = Duration::from_millis(10);
 
 fn device(number: u8) -> DeviceId {
@@ -28,7 +28,7 @@ fn speaker(number: u8) -> Speaker {
     }
 }
 
-/// Begins a sync, and notes whose.
+/// Begins a sync, and notes the device.
 async fn start(vault: &Arc<Vault>, number: u8, turns: &Turns) -> Result<(), Error> {
     let turns = turns.clone();
     let begun = vault.start(device(number), move |_| {
@@ -44,10 +44,10 @@ async fn finish(vault: &Arc<Vault>, number: u8) {
     finished.await.unwrap();
 }
 
-/// Who had a turn, one after the other.
+/// The devices in the order of their turns.
 type Turns = Arc<Mutex<Vec<u8>>>;
 
-/// A whole sync of a device that takes a second.
+/// A whole sync of a device. It takes a second.
 fn sync(vault: &Arc<Vault>, number: u8, turns: &Turns) -> JoinHandle<()> {
     let (vault, turns) = (Arc::clone(vault), turns.clone());
     tokio::spawn(async move {
@@ -86,7 +86,7 @@ async fn who_comes_when_it_is_somebodys_turn_who_waits_comes_after_them() {
     let first = sync(&vault, 2, &turns);
     sleep(APART).await;
     drop(talking);
-    // At the very moment at which the device counts as silent.
+    // At the very moment when the device counts as silent.
     sleep(Duration::from_secs(8)).await;
     let second = sync(&vault, 3, &turns);
     first.await.unwrap();
@@ -111,7 +111,7 @@ async fn a_client_that_leaves_while_it_waits_does_not_hold_up_the_next() {
     early.abort();
     sleep(APART).await;
     finish(&vault, 1).await;
-    // Awake by now, wherever it is on its way in.
+    // Awake by now, and on its way in.
     late.abort();
     let began = Instant::now();
     waits.await.unwrap();
@@ -167,7 +167,7 @@ async fn a_device_that_goes_on_while_another_one_waits_for_a_thread_is_not_inter
     sleep(Duration::from_secs(9)).await;
     let (go, wait) = mpsc::channel::<()>();
     let wait = Arc::new(Mutex::new(wait));
-    // More than a user has threads.
+    // More than the threads of a user.
     for _ in 0..8 {
         let (share, wait) = (vault.share.clone(), Arc::clone(&wait));
         tokio::spawn(async move {

@@ -1,7 +1,7 @@
-//! Requests of several devices, interleaved at random, against a model of whose turn it is.
+//! Random requests of several devices, compared with a model of turn-taking.
 //!
-//! Time stands still but for what is waited for, so that a minute's silence costs nothing.
-//! What runs in the collection's turn writes a line into one log; afterwards the log is judged.
+//! The clock only moves when something waits, so that a minute's silence costs nothing. Work in the
+//! collection's turn writes a line into one log, and the log is checked afterwards.
 //! `PROPTEST_CASES=5000` tries more.
 
 mod judge;
@@ -31,21 +31,21 @@ use crate::{
 };
 use world::play;
 
-/// In a usual run.
+/// In a normal run.
 const CASES: u32 = 150;
-/// By then every request has been answered: what is under way before it, and its own patience.
+/// Every request is answered by then: the request before it, and its own patience.
 const LONGEST: Duration = Duration::from_secs(90);
 
-/// What somebody does, and when.
+/// An action, and its time.
 #[derive(Debug, Clone)]
 struct Event {
-    /// Since the one before.
+    /// The time since the previous event.
     after: Duration,
     device: u8,
     deed: Deed,
-    /// How long its body is under way, or a backup reads.
+    /// How long its body takes, or a backup reads.
     body: Duration,
-    /// When the client breaks the connection off.
+    /// When the client breaks off the connection.
     gives_up: Option<Duration>,
 }
 
@@ -57,7 +57,7 @@ enum Deed {
     Upload,
     Abort,
     BackUp,
-    /// The server ends and starts again, killed or not.
+    /// The server ends, killed or not, and starts again.
     Restart {
         killed: bool,
     },
@@ -82,15 +82,15 @@ struct Line {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum What {
-    /// The head of the request is here, or a backup begins to read.
+    /// The head of the request has arrived, or a backup begins to read.
     Arrived,
-    /// Its body is here as well, and the vault is asked.
+    /// Its body has arrived, and the vault was asked.
     Asked,
-    /// It is its turn; what the collection holds for it, and for anybody else who opens the file.
+    /// Its turn: what it sees in the collection, and what others who open the file see.
     Worked { inside: i64, outside: i64 },
     /// The vault has answered.
     Answered(Answer),
-    /// The request is over, or the backup has read.
+    /// The request has ended, or the backup has read.
     Left,
 }
 
@@ -113,7 +113,7 @@ impl Log {
         self.0.lock().unwrap().push(Line { at, event, what });
     }
 
-    /// In its turn.
+    /// Logs the turn.
     fn worked(&self, event: usize, path: &Path, conn: &Connection) {
         let inside = read(conn);
         let outside = read(&Connection::open(path).unwrap());
@@ -121,7 +121,7 @@ impl Log {
     }
 }
 
-/// Which event has written to the collection last.
+/// The event that last wrote to the collection.
 fn read(conn: &Connection) -> i64 {
     conn.query_row("select ls from col", [], |row| row.get(0))
         .unwrap()

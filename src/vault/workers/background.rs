@@ -6,13 +6,12 @@ use tokio::{
     task::{JoinHandle, spawn_blocking},
 };
 
-/// Threads for work that takes a processor for long: the system interrupts them for everybody's
-/// short requests.
+/// Threads for work that takes a processor for long. The system interrupts them for short requests.
 pub(super) struct Background(Option<Runtime>);
 
 impl Background {
-    /// A third of the usual share: enough to stay within the budget for a file, and a client's
-    /// patience, beside others who keep the processors busy.
+    /// A third of the usual share of a processor: enough to stay within the budget for a file and a
+    /// client's patience while others keep the processors busy.
     const NICE: i32 = 5;
 
     pub(super) fn new(threads: usize) -> Self {
@@ -20,14 +19,14 @@ impl Background {
             .max_blocking_threads(threads)
             .on_thread_start(|| {
                 if let Err(error) = setpriority_process(None, Self::NICE) {
-                    tracing::debug!(%error, "work on whole files has the priority of everything else");
+                    tracing::debug!(%error, "work on whole files runs with the usual priority");
                 }
             })
             .build();
         Self(runtime.ok())
     }
 
-    /// Without such threads, on the usual ones.
+    /// If there are no such threads, it uses the usual ones.
     pub(super) fn spawn<R: Send + 'static>(
         &self,
         work: impl FnOnce() -> R + Send + 'static,

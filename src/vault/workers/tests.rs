@@ -9,7 +9,7 @@ const SOON: Duration = Duration::from_secs(20);
 
 type Running = JoinHandle<Result<(), Error>>;
 
-/// Work that says when it begins, and ends once it is interrupted.
+/// Work that reports its beginning, and ends when it is interrupted.
 fn endless(share: &Share, began: &mpsc::Sender<()>) -> Running {
     let (share, began) = (share.clone(), began.clone());
     tokio::spawn(async move {

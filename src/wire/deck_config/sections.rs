@@ -10,7 +10,7 @@ use crate::wire::{
 
 keeps_unknown_keys!(NewCards Reviews Lapses);
 
-/// How new cards are introduced. A defect anywhere in it makes all of it the default.
+/// How new cards are introduced. If any part is invalid, the whole section gets its defaults.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", remote = "Self")]
 pub struct NewCards {
@@ -31,7 +31,7 @@ pub struct NewCards {
 }
 
 impl NewCards {
-    /// The keys that are never kept among the unknown ones.
+    /// The keys that are never kept among the unknown keys.
     pub(crate) const KEYS: [&str; 6] =
         ["order", "delays", "bury", "perDay", "initialFactor", "ints"];
 }
@@ -50,7 +50,8 @@ impl Default for NewCards {
     }
 }
 
-/// The first intervals of a card in days, after "good" and after "easy"; written with a third that means nothing.
+/// The first intervals of a card in days, after "good" and after "easy". A third number is written too, and has no
+/// meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Intervals {
     pub(crate) good: u16,
@@ -81,12 +82,12 @@ impl Serialize for Intervals {
     }
 }
 
-/// Where a new card goes among the new ones.
+/// The position of a new card among the new ones.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum NewOrder {
-    /// Anywhere.
+    /// A random position.
     Random,
-    /// At the end.
+    /// The end.
     #[default]
     Due,
 }
@@ -104,7 +105,7 @@ impl Serialize for NewOrder {
     }
 }
 
-/// How reviews are scheduled. A defect anywhere in it makes all of it the default.
+/// How reviews are scheduled. If any part is invalid, the whole section gets its defaults.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", remote = "Self")]
 pub struct Reviews {
@@ -122,7 +123,7 @@ pub struct Reviews {
 }
 
 impl Reviews {
-    /// The keys that are never kept among the unknown ones.
+    /// The keys that are never kept among the unknown keys.
     pub(crate) const KEYS: [&str; 6] =
         ["maxIvl", "hardFactor", "ease4", "ivlFct", "perDay", "bury"];
 }
@@ -141,7 +142,7 @@ impl Default for Reviews {
     }
 }
 
-/// What happens to forgotten cards. A defect anywhere in it makes all of it the default.
+/// What happens to forgotten cards. If any part is invalid, the whole section gets its defaults.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", remote = "Self")]
 pub struct Lapses {
@@ -157,7 +158,7 @@ pub struct Lapses {
 }
 
 impl Lapses {
-    /// The keys that are never kept among the unknown ones.
+    /// The keys that are never kept among the unknown keys.
     pub(crate) const KEYS: [&str; 5] = ["leechFails", "mult", "leechAction", "delays", "minInt"];
 }
 
@@ -174,7 +175,7 @@ impl Default for Lapses {
     }
 }
 
-/// What happens to a card that is forgotten again and again.
+/// What happens to a card that was forgotten many times.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum LeechAction {
     /// It is suspended.

@@ -1,4 +1,4 @@
-//! How much an object may take while it is read, and how long a message may.
+//! Limits the memory of an object and the time of a message while they are read.
 
 use std::{
     cell::{Cell, RefCell},
@@ -8,29 +8,29 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The text of one note, one notetype, one setting and so on.
+/// The largest text of one object, such as a note, a notetype or a setting.
 pub const LARGEST_OBJECT: u64 = 32 * 1024 * 1024;
 
-/// One that is larger than this has to wait until no other such is being read.
+/// Larger objects are read one at a time in the whole process.
 pub const LARGE_OBJECT: u64 = 4 * 1024 * 1024;
 
-/// Clients give up after 30 to 60 s without an answer: whatever takes longer is for nobody.
+/// Clients give up after 30 to 60 s without an answer, so a longer message has no reader.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Whose turn it is to hold a large object.
+/// The turn to hold a large object.
 ///
-/// The budget of a request counts its objects as if none were large. The parser and SQLite hold an
-/// object up to four times while it is stored: sixteen requests at once with a note of 32 MiB each
-/// would take 2 GiB, and the unit's `MemoryMax=` would end the server for all users. So there is
-/// one such object in the process, and one lock, whoever reads it.
+/// The budget of a request does not cover large objects. The parser and SQLite hold up to four
+/// copies of an object while it is stored: sixteen requests at once with a note of 32 MiB each
+/// would take 2 GiB, and the unit's `MemoryMax=` would end the server for all users. So the process
+/// holds one such object at a time, with one lock for all readers.
 static LARGE: Mutex<()> = Mutex::new(());
 
-/// The turn to hold large objects, from the first one on.
+/// Held from the first large object on.
 #[derive(Default)]
 pub struct Turn(Option<MutexGuard<'static, ()>>);
 
 impl Turn {
-    /// Waits until no other large object is held, if one of so many bytes is.
+    /// Waits for the turn, if an object of this many bytes is large.
     pub fn wait_for(&mut self, bytes: u64) {
         if bytes > LARGE_OBJECT && self.0.is_none() {
             self.0 = Some(LARGE.lock().unwrap_or_else(PoisonError::into_inner));
@@ -38,7 +38,7 @@ impl Turn {
     }
 }
 
-/// What the object that is being read has taken so far.
+/// The memory of the present object so far.
 #[derive(Default)]
 pub(super) struct Meter {
     bytes: Cell<u64>,
@@ -61,7 +61,7 @@ impl Meter {
     }
 }
 
-/// Stops reading when an object takes too much memory, or all of them too much time.
+/// Stops reading if an object takes too much memory, or the message too much time.
 pub(super) struct Metered<R> {
     body: R,
     meter: Rc<Meter>,

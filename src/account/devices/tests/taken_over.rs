@@ -1,7 +1,7 @@
 use super::*;
 
-/// As an earlier version wrote it, with devices 1 and 2 of alice, of whom 1 was revoked, and
-/// 3 of somebody who has gone.
+/// The file of an earlier version: devices 1 and 2 of alice, 1 of them revoked, and device 3 of a
+/// removed user.
 fn former_file(base: &TempDir) -> PathBuf {
     fs::create_dir_all(base.path().join(".anki-syncd")).unwrap();
     let path = base.path().join(".anki-syncd/devices.db");

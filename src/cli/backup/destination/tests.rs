@@ -5,7 +5,7 @@ use crate::layout::COLLECTION;
 
 const ALICE: &str = "alice";
 
-/// In each backup on its own day, of each user a collection, or only the folder.
+/// Makes backups on consecutive days: of each user a collection, or only the folder.
 fn backups(folder: &Path, users: &[&[(&str, bool)]]) -> Vec<PathBuf> {
     let made = (1..).zip(users).map(|(day, users)| {
         let to = Destination::open(folder, day * 86_400_000).unwrap();

@@ -158,7 +158,7 @@ fn a_page_referred_to_again_and_again_is_not_read_each_time() {
     let mut bytes = std::fs::read(&path).unwrap();
     let pages = u32::try_from(bytes.len() / 65_536).unwrap();
     let at = (root as usize - 1) * 65_536;
-    // An empty leaf, to which every cell of the new root refers.
+    // An empty leaf. All cells of the new root refer to it.
     let mut leaf = vec![0; 65_536];
     leaf[0] = LEAF;
     bytes.extend(leaf);

@@ -1,4 +1,4 @@
-//! Tables and indexes as SQLite understood them.
+//! Tables and indexes, as SQLite's pragmas describe them.
 
 use rusqlite::Connection;
 
@@ -15,7 +15,7 @@ pub(super) struct Column {
     pub kind: String,
     pub is_required: bool,
     pub default: Option<String>,
-    /// The place in the primary key, from 1.
+    /// The position in the primary key, from 1.
     pub key: usize,
     pub is_generated: bool,
 }
@@ -32,7 +32,7 @@ pub(super) struct Index {
     pub sql: Option<String>,
 }
 
-/// What made an index.
+/// Why an index exists.
 #[derive(PartialEq, Eq)]
 pub(super) enum Origin {
     Statement,

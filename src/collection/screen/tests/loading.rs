@@ -1,4 +1,4 @@
-//! What SQLite would read or compute while it loads a schema.
+//! Objects that SQLite reads or computes while it loads a schema.
 
 use super::*;
 

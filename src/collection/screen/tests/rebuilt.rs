@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// As a program leaves them that writes tables from data frames.
+/// The result of a program that writes tables from data frames.
 fn without_keys(conn: &Connection) {
     for table in ["notes", "cards", "revlog"] {
         conn.execute_batch(&format!(

@@ -1,4 +1,4 @@
-//! Who may upload after a restore.
+//! Which devices may upload after a restore.
 
 use super::*;
 use crate::vault::activity::MetaAnswer;
@@ -11,7 +11,7 @@ fn refused(result: &Result<(), Error>) -> bool {
     )
 }
 
-/// With 3 reviews, then 4, and the 3 restored.
+/// A collection with 3 reviews, then one with 4, then the first one restored.
 async fn restored() -> (tempfile::TempDir, Vaults, Arc<Vault>) {
     let (folder, vaults, vault) = vault().await;
     replace(&vault, me(), 3).await.unwrap();
@@ -25,7 +25,7 @@ async fn download(vault: &Arc<Vault>, device: DeviceId) {
     io::copy(&mut copy, &mut io::sink()).unwrap();
 }
 
-/// Begins a normal sync, as a device does that has been told how the collection stands.
+/// Begins a normal sync after `meta`, as a device does.
 async fn start(vault: &Arc<Vault>, device: DeviceId) {
     let stamps = vault.collection(device, |collection| Ok(collection.stamps()?));
     let stamps = stamps.await.unwrap();
@@ -44,7 +44,8 @@ async fn start(vault: &Arc<Vault>, device: DeviceId) {
     vault.abort(device, Instant::now()).await.unwrap();
 }
 
-/// As another program does, such as `sqlite3`. It then keeps the journal from being brought in.
+/// Reads as another program does, such as `sqlite3`. Meanwhile the journal cannot be moved into the
+/// file.
 async fn read(vault: &Arc<Vault>) -> Connection {
     let reader = Connection::open(vault.collection_path()).unwrap();
     reader.execute_batch("begin").unwrap();
@@ -63,7 +64,7 @@ async fn after_a_restore_a_device_may_upload_only_what_it_has_downloaded() {
     download(&vault, me()).await;
     assert!(refused(&replace(&vault, other(), 5).await));
     replace(&vault, me(), 6).await.unwrap();
-    // The other one still has what the restore was to undo.
+    // The other device still has the collection that the restore replaced.
     assert!(refused(&replace(&vault, other(), 5).await));
     assert_eq!(reviews(&vault).await, 6);
     assert!(vault.allow_upload().unwrap());
@@ -80,7 +81,7 @@ async fn a_download_that_broke_off_does_not_count() {
     copy.rewind().unwrap();
     io::copy(&mut copy.by_ref().take(length - 1), &mut io::sink()).unwrap();
     assert!(refused(&replace(&vault, me(), 5).await));
-    // The client need not ask for more than there is.
+    // A client need not read beyond the end.
     io::copy(&mut copy.take(1), &mut io::sink()).unwrap();
     replace(&vault, me(), 5).await.unwrap();
 }
@@ -94,7 +95,7 @@ async fn an_old_client_has_downloaded_once_it_has_all_of_its_own_copy() {
     replace(&vault, me(), 5).await.unwrap();
 }
 
-/// It was logged in again, and is another one since then.
+/// The device logged in again, and is a new one since then.
 #[tokio::test]
 async fn a_device_that_merges_with_the_restored_collection_has_it() {
     let (_folder, _vaults, vault) = restored().await;
@@ -116,7 +117,7 @@ async fn a_restore_that_fails_leaves_the_one_before_in_force() {
     assert!(matches!(again().await, Err(Error::Busy)));
     drop(reader);
     assert!(refused(&replace(&vault, other(), 5).await));
-    // And where it fails later, or the power does.
+    // The same if a later step fails, or the power.
     vault.janitor.done().await;
     let (snapshots, aside) = (
         vault.folder.join(layout::SNAPSHOTS),
@@ -130,7 +131,7 @@ async fn a_restore_that_fails_leaves_the_one_before_in_force() {
     fs::remove_file(&snapshots).unwrap();
     fs::rename(&aside, &snapshots).unwrap();
     assert!(refused(&replace(&vault, other(), 5).await));
-    // Who has the present collection has not thereby the one that did not come.
+    // A device with the present collection does not therefore have the one that failed.
     replace(&vault, me(), 6).await.unwrap();
     again().await.unwrap();
     assert!(refused(&replace(&vault, me(), 5).await));
@@ -160,7 +161,7 @@ async fn a_restore_that_a_crash_cut_short_refuses_no_upload() {
     replace(&vault, other(), 4).await.unwrap();
 }
 
-/// A client uploads without asking where there are no cards, and never offers a download.
+/// If there are no cards, a client uploads without asking, and never offers a download.
 #[tokio::test]
 async fn a_restored_collection_without_cards_refuses_no_upload() {
     let (_folder, _vaults, vault) = vault().await;

@@ -1,24 +1,24 @@
-//! Whether what happened is what was promised.
+//! Whether the log fulfils the promises.
 
 use super::*;
 use crate::vault::{conversation::ABANDONED, waiting::SILENCE};
 
 /// How long a device waits for another one.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// For what happens now and then only, such as closing what is abandoned.
+/// For events that only happen periodically, such as closing abandoned conversations.
 const SLACK: Duration = Duration::from_secs(2);
-/// Somebody who waits has noticed by then that he need not.
+/// A waiting device has noticed by then that it can go on.
 const NOTICED: Duration = Duration::from_millis(300);
 const STEP: Duration = Duration::from_millis(50);
 
-/// A sync that is, or was, under way.
+/// A sync that is or was under way.
 struct Hold {
     device: u8,
     session: u8,
-    /// By its own steps.
+    /// The number of its own steps.
     written: i64,
     from: usize,
-    /// None for the one that is under way.
+    /// None if it is still under way.
     to: Option<usize>,
 }
 
@@ -29,10 +29,10 @@ struct Judge<'a> {
     committed: i64,
 }
 
-/// Goes through the log.
+/// Checks the log.
 ///
 /// # Errors
-/// Which promise was broken, and where.
+/// The promise that was broken, and where.
 pub fn judge(events: &[Event], log: &[Line]) -> Result<(), String> {
     let mut judge = Judge {
         events,
@@ -49,7 +49,7 @@ pub fn judge(events: &[Event], log: &[Line]) -> Result<(), String> {
 }
 
 /// The log, for people.
-pub fn told(events: &[Event], log: &[Line]) -> String {
+pub fn as_text(events: &[Event], log: &[Line]) -> String {
     let began = log.first().map(|line| line.at);
     let line = |(number, line): (usize, &Line)| {
         let event = &events[line.event - 1];
@@ -126,7 +126,7 @@ impl Judge<'_> {
         Ok(())
     }
 
-    /// Whoever was in the middle of a sync has been silent, or was to be ended.
+    /// The device in the middle of a sync was silent, or was to be ended.
     fn may_take_over(&self, at: usize) -> Result<(), String> {
         let Some(hold) = self.current() else {
             return Ok(());
@@ -195,7 +195,7 @@ impl Judge<'_> {
         }
     }
 
-    /// Only a step is, whose sync was not under way all the time.
+    /// Only a step may be refused, and only if its sync was not under way all the time.
     fn refused(&self, asked: usize, at: usize, deed: Deed) -> Result<(), String> {
         let Deed::Step(session, _) = deed else {
             return Err("what begins was refused as if it belonged to a sync".to_owned());
@@ -213,7 +213,7 @@ impl Judge<'_> {
         )
     }
 
-    /// Only who has waited for long, and for somebody all the time.
+    /// Only a device that has waited long, and all the time for another one.
     fn occupied(&self, asked: usize, at: usize, deed: Deed) -> Result<(), String> {
         let (from, to) = (self.log[asked].at, self.log[at].at);
         ensure(to - from >= PATIENCE, "a device was sent away too early")?;
@@ -261,15 +261,15 @@ impl Judge<'_> {
         }
     }
 
-    /// Where the same event has such a line.
+    /// The line of the same event with this content.
     fn find(&self, at: usize, what: &What) -> usize {
         let same = |line: &Line| line.event == self.log[at].event && line.what == *what;
         self.log.iter().position(same).unwrap()
     }
 
-    /// Whether it may be over by then although nothing in the log ends it: when an abort takes
-    /// effect is not known, or whether it has if nobody waited for the answer, and what is
-    /// abandoned is closed in the background.
+    /// Whether it may be over although no line says so. The moment of an abort is not known, nor
+    /// whether an abort without a recipient took effect; and abandoned syncs are closed in the
+    /// background.
     fn may_be_over(&self, hold: &Hold, at: usize) -> bool {
         let is_aborted = (hold.from..at).any(|line| {
             let event = self.event(line);
@@ -281,7 +281,7 @@ impl Judge<'_> {
         is_aborted || self.longest_silence(hold.device, from, to) >= ABANDONED
     }
 
-    /// When requests of a device, or backups, were under way; the end is open for some.
+    /// When requests of a device, or backups, were under way; some have no end.
     fn presences(&self, is_of: impl Fn(&Event) -> bool) -> Vec<(Instant, Option<Instant>)> {
         let mut presences = Vec::new();
         for (at, line) in self.log.iter().enumerate() {
@@ -298,7 +298,7 @@ impl Judge<'_> {
         self.presences(|event| event.device == device && event.deed != Deed::BackUp)
     }
 
-    /// What comes or goes at this very moment may count or not; here it does not.
+    /// Events at this very moment may count or not; here they do not.
     fn silence(&self, device: u8, moment: Instant) -> Duration {
         let before = self
             .of(device)
@@ -311,7 +311,7 @@ impl Judge<'_> {
         silences.min().unwrap_or(Duration::MAX)
     }
 
-    /// How long the device was silent at a stretch between the two moments.
+    /// The longest silence of the device between the two moments.
     fn longest_silence(&self, device: u8, from: Instant, to: Instant) -> Duration {
         let mut presences = self.of(device);
         presences.sort();

@@ -1,8 +1,8 @@
-//! A server in which the events happen, one after the other or at once.
+//! A server that the events act on, one after the other or at once.
 
 use super::*;
 
-/// A request that is under way; it is over when this is dropped, as when a client breaks off.
+/// A request under way. Dropping it ends it, as when a client breaks off.
 struct Present {
     log: Log,
     event: usize,
@@ -27,7 +27,7 @@ impl Drop for Present {
     }
 }
 
-/// One request on its way through the vault.
+/// A request on its way through the vault.
 struct Request {
     vault: Arc<Vault>,
     log: Log,
@@ -96,7 +96,7 @@ impl Request {
                 End::Commit => Ok(Next::Commit(())),
                 End::RollBack => Ok(Next::RollBack(())),
                 End::Fail => Err(collection::Error::ZeroId("deck")),
-                // Without the message that a panic prints.
+                // Without the message of a panic.
                 End::Panic => std::panic::resume_unwind(Box::new("on purpose")),
             }
         });
@@ -146,7 +146,7 @@ async fn back_up(vault: Arc<Vault>, log: Log, event: usize, lasts: Duration) {
     drop(reading);
 }
 
-/// The server, and what it is doing.
+/// The server, and its present work.
 struct World {
     folder: tempfile::TempDir,
     vaults: Arc<Vaults>,
@@ -212,7 +212,7 @@ impl World {
         Self::new(folder.unwrap_or(self.folder), self.log).await
     }
 
-    /// Everybody gets an answer; none when that is not so.
+    /// None if a request got no answer.
     async fn end(mut self) -> Option<Self> {
         let all = std::mem::take(&mut self.under_way);
         let answered = async {
@@ -225,7 +225,7 @@ impl World {
     }
 }
 
-/// What a kill at this moment leaves on the disk.
+/// The state on disk after a kill at this moment.
 async fn killed_in(folder: &tempfile::TempDir, vault: &Vault) -> Option<tempfile::TempDir> {
     let after = scratch();
     let (from, to) = (folder.path().join("alice"), after.path().join("alice"));
@@ -240,7 +240,7 @@ async fn killed_in(folder: &tempfile::TempDir, vault: &Vault) -> Option<tempfile
     Some(after)
 }
 
-/// In memory where that can be had: nothing here depends on a disk.
+/// In memory if possible: nothing here depends on a disk.
 fn scratch() -> tempfile::TempDir {
     tempfile::tempdir_in("/dev/shm").unwrap_or_else(|_| tempfile::tempdir().unwrap())
 }
@@ -268,5 +268,6 @@ pub async fn play(events: &[Event]) -> Result<(), String> {
         .ok_or("the last request is never answered")?;
     world.housekeeping.abort();
     let log = log.0.lock().unwrap();
-    judge::judge(&events, &log).map_err(|wrong| format!("{wrong}\n{}", judge::told(&events, &log)))
+    judge::judge(&events, &log)
+        .map_err(|wrong| format!("{wrong}\n{}", judge::as_text(&events, &log)))
 }
