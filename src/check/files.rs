@@ -12,17 +12,16 @@ use super::{
     file_system,
     finding::{Findings, Id, Repair, Severity, some_of},
     quiet::QuietError,
+    secret,
     subject::{Account, Subject},
 };
 use crate::{
     account::{name::UserName, users::Standing},
     layout::{
-        self, COLLECTION, HOST_KEY_SECRET, OF_FILE_SYSTEMS, OWN, TEMPORARY,
-        users_folder::may_be_users_folder,
+        self, COLLECTION, OF_FILE_SYSTEMS, OWN, TEMPORARY, users_folder::may_be_users_folder,
     },
 };
 
-const SECRET_BYTES: u64 = 32;
 /// No upload takes this long.
 const OLD: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -84,10 +83,10 @@ pub(super) fn check(subject: &Subject, base: &Path, users: &[UserName], findings
         seen.locked_up.clear();
     } else {
         itself(&walk, &metadata, &mut seen, findings);
-        secret_mode(base, findings);
+        secret::mode(base, findings);
     }
     tell(seen, account, findings);
-    secret_length(base, findings);
+    secret::length(base, findings);
     file_system::tell_case(subject, base, findings);
     strangers(subject, base, users, findings);
 }
@@ -295,39 +294,6 @@ fn tell(seen: Seen, account: &Account, findings: &mut Findings) {
     }
     for (path, error) in seen.unreadable {
         QuietError::Io(error).tell(shown(&[path]), findings);
-    }
-}
-
-fn secret_mode(base: &Path, findings: &mut Findings) {
-    let Ok(metadata) = fs::metadata(base.join(HOST_KEY_SECRET)) else {
-        return;
-    };
-    if metadata.mode() & 0o077 != 0 {
-        findings
-            .add(
-                Id::SecretOpen,
-                HOST_KEY_SECRET,
-                "accounts other than the server's can read the secret behind the devices' keys, and so sync as any user",
-            )
-            .with(Repair::SetMode {
-                paths: vec![PathBuf::from(HOST_KEY_SECRET)],
-            });
-    }
-}
-
-fn secret_length(base: &Path, findings: &mut Findings) {
-    let Ok(metadata) = fs::metadata(base.join(HOST_KEY_SECRET)) else {
-        return;
-    };
-    if metadata.len() != SECRET_BYTES {
-        findings.add(
-            Id::SecretDamaged,
-            HOST_KEY_SECRET,
-            format_args!(
-                "has {} bytes instead of {SECRET_BYTES}, so the server does not start",
-                metadata.len()
-            ),
-        );
     }
 }
 

@@ -23,6 +23,7 @@ mod media;
 pub(crate) mod progress;
 mod quiet;
 pub(crate) mod repair;
+mod secret;
 mod settings;
 pub(crate) mod silence;
 mod space;
