@@ -46,17 +46,11 @@ pub(crate) fn look(subject: &Subject, findings: &mut Findings) {
     backups::check(subject, findings);
     let Some(base) = &subject.base else { return };
     let users = subject::users_in(base);
-    files::check(
-        subject,
-        base,
-        users.as_deref().unwrap_or_default(),
-        findings,
-    );
+    let known = users.as_deref().unwrap_or_default();
+    files::check(subject, base, known, findings);
+    space::check(subject, base, known, findings);
     match users {
-        Ok(users) => {
-            space::check(subject, base, &users, findings);
-            users_data::check(subject, base, users, findings);
-        }
+        Ok(users) => users_data::check(subject, base, users, findings),
         // That was reported with the files.
         Err(error) if [NotFound, NotADirectory, PermissionDenied].contains(&error.kind()) => {}
         // Or nobody's data would be looked at, and all of them be well.

@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
-use nix::sys::statvfs::{FsFlags, statvfs};
+use nix::{
+    errno::Errno,
+    sys::statvfs::{FsFlags, statvfs},
+};
 
 use super::{
     finding::{Findings, Id, of_user},
@@ -22,6 +25,8 @@ const FEW_FILES: u64 = 1000;
 pub(super) fn check(subject: &Subject, base: &Path, users: &[UserName], findings: &mut Findings) {
     let system = match statvfs(base) {
         Ok(system) => system,
+        // That was reported with the files.
+        Err(Errno::ENOENT | Errno::ENOTDIR | Errno::EACCES) => return,
         Err(error) => return findings.unseen(base.display(), error),
     };
     if system.flags().contains(FsFlags::ST_RDONLY) {

@@ -151,7 +151,7 @@ def test_users_data_are_not_opened_with_roots_rights(setup):
     assert "as root" not in outcome.of("not-looked-at")["remedy"]
 
 
-def test_what_only_root_may_read_is_said_not_to_be_looked_at(setup):
+def checked_by_somebody_else(setup):
     if os.geteuid() != 0:
         pytest.skip("becoming somebody else needs root")
     setup.let_others_pass()
@@ -159,7 +159,16 @@ def test_what_only_root_may_read_is_said_not_to_be_looked_at(setup):
     copied = setup.folder / "anki-syncd"
     shutil.copy(program, copied)
     setup.server.command[0] = str(copied)
-    outcome = setup.check(user=ANOTHER_ACCOUNT, group=ANOTHER_ACCOUNT, extra_groups=[])
+    return setup.check(user=ANOTHER_ACCOUNT, group=ANOTHER_ACCOUNT, extra_groups=[])
+
+
+def test_a_full_disk_is_seen_by_somebody_who_may_not_look_into_the_folder(setup):
+    broken.less_free_than_has_to_be(setup)
+    assert checked_by_somebody_else(setup).ids == {"not-looked-at", "disk-full"}
+
+
+def test_what_only_root_may_read_is_said_not_to_be_looked_at(setup):
+    outcome = checked_by_somebody_else(setup)
     assert outcome.ids == {"not-looked-at"}
     assert "as root" in outcome.of("not-looked-at")["remedy"]
     assert outcome.status == 0
