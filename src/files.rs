@@ -17,6 +17,11 @@ pub struct Stamp {
 }
 
 impl Stamp {
+    /// None if there is no such file, or the server cannot see it.
+    pub fn at(path: &Path) -> Option<Self> {
+        path.metadata().ok().as_ref().map(Self::of)
+    }
+
     /// The stamp of the present file.
     pub fn of(file: &Metadata) -> Self {
         Self {

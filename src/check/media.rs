@@ -89,7 +89,7 @@ fn one(
         }
         Err(error) => return Err(error),
     }
-    if folder.join(STAGING).join(BATCH_JOURNAL).exists() && data.server.is_none() {
+    if folder.join(STAGING).join(BATCH_JOURNAL).try_exists()? && data.server.is_none() {
         findings
             .add(
                 Id::MediaBatchInterrupted,

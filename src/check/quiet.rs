@@ -4,15 +4,7 @@
 //! files behind that the server cannot write to. So the file is read as it is, and read
 //! again if it turns out to have changed meanwhile. One with a journal is copied first.
 
-use std::{
-    fmt,
-    fs::{self, File},
-    io, iter,
-    os::unix::fs::MetadataExt,
-    path::Path,
-    thread,
-    time::Duration,
-};
+use std::{fmt, fs::File, io, iter, path::Path, thread, time::Duration};
 
 use rusqlite::{Connection, OpenFlags};
 use tempfile::TempDir;
@@ -25,6 +17,7 @@ use super::{
 use crate::{
     collection::distrust::{distrust, immutable_uri},
     disk::{self, Fault},
+    files::Stamp,
     media,
     sqlite::beside,
 };
@@ -137,14 +130,14 @@ fn is_in_use(path: &Path) -> bool {
 
 /// By what a change is noticed.
 #[derive(Debug, PartialEq, Eq)]
-struct Stamps([Option<(u64, u64, i64, i64)>; 3]);
+struct Stamps([Option<Stamp>; 3]);
 
 impl Stamps {
     fn of(path: &Path) -> io::Result<Self> {
-        let main = stamp(path)?;
-        let journals = JOURNALS.map(|suffix| stamp(&beside(path, suffix)).unwrap_or_default());
-        let [first, second] = journals.map(|journal| journal.filter(|(_, size, ..)| *size > 0));
-        Ok(Self([main, first, second]))
+        let main = path.metadata()?;
+        let journals = JOURNALS.map(|suffix| Stamp::at(&beside(path, suffix)));
+        let [first, second] = journals.map(|journal| journal.filter(|journal| journal.size > 0));
+        Ok(Self([Some(Stamp::of(&main)), first, second]))
     }
 
     fn journals(&self) -> Vec<&'static str> {
@@ -156,19 +149,9 @@ impl Stamps {
     }
 }
 
-fn stamp(path: &Path) -> io::Result<Option<(u64, u64, i64, i64)>> {
-    let metadata = fs::metadata(path)?;
-    Ok(Some((
-        metadata.ino(),
-        metadata.len(),
-        metadata.mtime(),
-        metadata.mtime_nsec(),
-    )))
-}
-
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
+    use std::{fs, path::PathBuf};
 
     use super::*;
 

@@ -1,8 +1,7 @@
 //! Reads the settings again while the server runs.
 
 use std::{
-    fs,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Arc, Mutex as StdMutex, PoisonError},
 };
 
@@ -157,7 +156,7 @@ impl Reloader {
             return;
         };
         let seen = spawn_blocking(move || {
-            let stamp = stamp(&path);
+            let stamp = Stamp::at(&path);
             (path, stamp)
         });
         if let Ok(seen) = seen.await {
@@ -209,13 +208,8 @@ fn problem(error: &dyn std::fmt::Display) -> Problems {
 
 fn users_file(lists: &UserLists) -> Option<(PathBuf, Option<Stamp>)> {
     let path = lists.file.clone().filter(|_| !lists.from_environment)?;
-    let stamp = stamp(&path);
+    let stamp = Stamp::at(&path);
     Some((path, stamp))
-}
-
-/// None if there is no such file, or the server cannot see it.
-pub(super) fn stamp(path: &Path) -> Option<Stamp> {
-    fs::metadata(path).ok().as_ref().map(Stamp::of)
 }
 
 /// Why a list in place of the credential would have no effect.

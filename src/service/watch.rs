@@ -10,7 +10,8 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
-use super::reload::{Reloader, stamp};
+use super::reload::Reloader;
+use crate::files::Stamp;
 
 /// Editors write in several steps: a file that is still changing is read in the next round.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -25,7 +26,10 @@ pub async fn run(reloader: &Reloader) {
         let Some((path, read)) = reloader.users_file() else {
             continue;
         };
-        let now = spawn_blocking(move || stamp(&path)).await.ok().flatten();
+        let now = spawn_blocking(move || Stamp::at(&path))
+            .await
+            .ok()
+            .flatten();
         // Many programs first empty a file before they write it. Reading it then would log all
         // users out. An operator who wants an empty list can reload.
         let is_written = now.is_some_and(|now| now.size > 0);
