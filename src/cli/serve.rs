@@ -175,7 +175,8 @@ fn start(sources: Sources, allow_root: bool, waiting: &mut Passed) -> Result<(),
     );
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
-        .max_blocking_threads(THREADS)
+        // Each socket has a thread that accepts.
+        .max_blocking_threads(THREADS + passed.serving.len())
         .build()?;
     let outcome = runtime.block_on(serve(server, passed, reloader, operator, idle_exit));
     // Work that still runs has been waited for long enough, or its result is not needed.

@@ -13,16 +13,11 @@ use std::{
     time::Duration,
 };
 
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::{Instant, timeout},
-};
+use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::account::{name::UserName, subscriber::network};
 
-/// While devices use all places: how often to check whether one of them can be closed.
-const RETRY: Duration = Duration::from_millis(250);
 /// One user keeps at most a quarter of the places when others need one, and so do all admitted together.
 const SHARE: usize = 4;
 /// How often to warn that connections were closed to make room.
@@ -30,7 +25,8 @@ const WARN_EVERY: Duration = Duration::from_secs(60);
 
 pub struct Connections {
     table: Mutex<Table>,
-    places: Arc<Semaphore>,
+    /// Wakes who waits for a place: a connection has ended, or may now be closed.
+    changed: Notify,
     capacity: usize,
 }
 
@@ -50,8 +46,11 @@ struct Entry {
     evict: CancellationToken,
 }
 
+/// Since when it has its rank, and its number: the order in which connections are closed.
+type Age = (Instant, u64);
+
 /// The ranks, from the first that is closed to the last.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Rank {
     /// No valid host key yet.
     Stranger,
@@ -72,7 +71,6 @@ pub struct Guest {
     /// Whether a proxy names clients' addresses in the requests.
     is_proxy: bool,
     evict: CancellationToken,
-    _place: OwnedSemaphorePermit,
 }
 
 /// A request under way, until its answer is sent.
@@ -83,7 +81,7 @@ impl Connections {
     pub fn new(capacity: usize) -> Arc<Self> {
         Arc::new(Self {
             table: Mutex::default(),
-            places: Arc::new(Semaphore::new(capacity.min(Semaphore::MAX_PERMITS))),
+            changed: Notify::new(),
             capacity,
         })
     }
@@ -96,10 +94,36 @@ impl Connections {
         is_proxy: bool,
         per_address: usize,
     ) -> Guest {
-        let place = self.place().await;
         let evict = CancellationToken::new();
         let network = peer.filter(|_| !is_proxy).map(network);
+        let id = loop {
+            let changed = self.changed.notified();
+            if let Some(id) = self.take_place(network, &evict, per_address) {
+                break id;
+            }
+            changed.await;
+        };
+        Guest {
+            connections: Arc::clone(self),
+            id,
+            peer,
+            is_proxy,
+            evict,
+        }
+    }
+
+    /// A newcomer does not wait for the end of the connection that it replaces: in a flood, all
+    /// who come later would wait with it.
+    fn take_place(
+        &self,
+        network: Option<IpAddr>,
+        evict: &CancellationToken,
+        per_address: usize,
+    ) -> Option<u64> {
         let mut table = self.lock();
+        if table.open.len() >= self.capacity && !table.make_room(self.capacity) {
+            return None;
+        }
         table.last_id += 1;
         let id = table.last_id;
         table.open.insert(
@@ -112,45 +136,12 @@ impl Connections {
             },
         );
         table.thin_out(network, per_address);
-        drop(table);
-        Guest {
-            connections: Arc::clone(self),
-            id,
-            peer,
-            is_proxy,
-            evict,
-            _place: place,
-        }
-    }
-
-    async fn place(&self) -> OwnedSemaphorePermit {
-        loop {
-            if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
-                return place;
-            }
-            // The place is free once the closed connection's task has ended.
-            self.make_room();
-            let place = Arc::clone(&self.places).acquire_owned();
-            if let Ok(Ok(place)) = timeout(RETRY, place).await {
-                return place;
-            }
-        }
+        Some(id)
     }
 
     /// Closes the connection with the lowest rank, if a new one may replace it.
     pub fn make_room(&self) {
-        let mut table = self.lock();
-        let Some(id) = table.least(self.capacity / SHARE) else {
-            return;
-        };
-        table.evict(id);
-        if table.warned.is_none_or(|at| at.elapsed() >= WARN_EVERY) {
-            table.warned = Some(Instant::now());
-            tracing::warn!(
-                "all {} connections (max_connections) are in use: closing the oldest ones without a valid host key to make room",
-                self.capacity
-            );
-        }
+        self.lock().make_room(self.capacity);
     }
 
     fn lock(&self) -> MutexGuard<'_, Table> {
@@ -159,6 +150,21 @@ impl Connections {
 }
 
 impl Table {
+    /// Whether there was a connection that could be closed.
+    fn make_room(&mut self, capacity: usize) -> bool {
+        let Some(id) = self.least(capacity / SHARE) else {
+            return false;
+        };
+        self.evict(id);
+        if self.warned.is_none_or(|at| at.elapsed() >= WARN_EVERY) {
+            self.warned = Some(Instant::now());
+            tracing::warn!(
+                "all {capacity} connections (max_connections) are in use: closing the oldest ones without a valid host key to make room"
+            );
+        }
+        true
+    }
+
     /// Strangers of one network replace each other's connections.
     fn thin_out(&mut self, network: Option<IpAddr>, most: usize) {
         if network.is_none() {
@@ -184,37 +190,46 @@ impl Table {
     }
 
     fn least(&self, share: usize) -> Option<u64> {
-        let mut strangers: HashMap<_, usize> = HashMap::new();
-        let mut serving: HashMap<_, usize> = HashMap::new();
-        for entry in self.open.values() {
-            match &entry.rank {
-                Rank::Stranger => *strangers.entry(entry.network).or_default() += 1,
-                Rank::Serving(user) => *serving.entry(user).or_default() += 1,
-                Rank::Admitted | Rank::Idle => {}
-            }
-        }
-        let rank = |entry: &Entry| match &entry.rank {
-            // Connections without a known address are not counted together.
-            Rank::Stranger if entry.network.is_none() => Some((0, Reverse(1))),
-            Rank::Stranger => Some((0, Reverse(strangers[&entry.network]))),
-            Rank::Admitted => Some((1, Reverse(0))),
-            Rank::Idle => Some((2, Reverse(0))),
-            Rank::Serving(user) => {
-                Some((3, Reverse(serving[user]))).filter(|(_, held)| held.0 > share)
-            }
-        };
-        let ranked = self.open.iter().filter_map(|(id, entry)| {
-            let rank = rank(entry)?;
-            Some((rank, entry.since, *id))
-        });
-        ranked.min().map(|(_, _, id)| id)
+        let strangers = self.aged(|rank| *rank == Rank::Stranger);
+        // Connections without a known address are not counted together.
+        let strangers = strangers.map(|(entry, age)| (entry.network.ok_or(age), age));
+        let serving = self.aged(|rank| matches!(rank, Rank::Serving(_)));
+        let serving = serving.map(|(entry, age)| (&entry.rank, age));
+        oldest_of_most(strangers)
+            .or_else(|| self.oldest(&Rank::Admitted))
+            .or_else(|| self.oldest(&Rank::Idle))
+            .or_else(|| oldest_of_most(serving).filter(|(held, _)| *held > share))
+            .map(|(_, id)| id)
     }
+
+    fn oldest(&self, rank: &Rank) -> Option<(usize, u64)> {
+        oldest_of_most(self.aged(|other| other == rank).map(|(_, age)| ((), age)))
+    }
+
+    fn aged(&self, rank: impl Fn(&Rank) -> bool) -> impl Iterator<Item = (&Entry, Age)> {
+        let entries = self.open.iter().filter(move |(_, entry)| rank(&entry.rank));
+        entries.map(|(id, entry)| (entry, (entry.since, *id)))
+    }
+}
+
+/// Of the group with the most connections: their number, and the oldest one.
+fn oldest_of_most<G: Ord>(connections: impl Iterator<Item = (G, Age)>) -> Option<(usize, u64)> {
+    let mut connections: Vec<_> = connections.collect();
+    connections.sort_unstable();
+    let groups = connections.chunk_by(|(one, _), (other, _)| one == other);
+    let ranked = groups.map(|group| (group.len(), group.first().map(|(_, age)| Reverse(*age))));
+    let (count, oldest) = ranked.max()?;
+    oldest.map(|Reverse((_, id))| (count, id))
 }
 
 impl Guest {
     /// Returns when this connection has to be closed for another one.
     pub async fn evicted(&self) {
         self.evict.cancelled().await;
+    }
+
+    pub fn is_evicted(&self) -> bool {
+        self.evict.is_cancelled()
     }
 
     /// Cancelling this closes the connection.
@@ -280,12 +295,14 @@ impl Drop for Served {
         if guest.is_proxy {
             entry.network = None;
         }
+        guest.connections.changed.notify_waiters();
     }
 }
 
 impl Drop for Guest {
     fn drop(&mut self) {
         self.connections.lock().open.remove(&self.id);
+        self.connections.changed.notify_waiters();
     }
 }
 

@@ -36,7 +36,10 @@ pub async fn handle(
         policy.limits.connections_per_address,
     );
     let response = match route(request.method(), request.uri().path()) {
-        Ok(Route::Method(method)) => return run(&frontend, &policy, guest, method, request).await,
+        Ok(Route::Method(method)) => {
+            // In a box, for a connection keeps the room for what is not, also while it is idle.
+            return Box::pin(run(&frontend, &policy, guest, method, request)).await;
+        }
         Ok(Route::Health) => Response::new(whole("")),
         Ok(Route::Page) => page(&request, policy.trusts(guest.peer)),
         Err(NoRoute::NotFound) => {

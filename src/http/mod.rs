@@ -33,7 +33,10 @@ use std::{convert::Infallible, pin::Pin, sync::Arc, time::Duration};
 use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use nix::sys::resource::{Resource, getrlimit};
-use tokio::time::{sleep, timeout};
+use tokio::{
+    runtime::Handle,
+    time::{sleep, timeout},
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use connections::{Connections, Guest};
@@ -67,7 +70,11 @@ pub async fn serve(frontend: Arc<Frontend>, listeners: Vec<Listener>, stop: Canc
             connections.clone(),
             stop.clone(),
         );
-        connections.spawn(stop.clone().run_until_cancelled_owned(accepting));
+        let accepting = stop.clone().run_until_cancelled_owned(accepting);
+        // On a thread of its own: beside the connections, it would accept new ones only after
+        // serving those before, and a flood would make a device wait for all of it.
+        let runtime = Handle::current();
+        connections.spawn_blocking(move || runtime.block_on(accepting));
     }
     stop.cancelled().await;
     connections.close();
@@ -121,6 +128,9 @@ async fn connection(
     guest: Arc<Guest>,
     stop: CancellationToken,
 ) {
+    if guest.is_evicted() {
+        return;
+    }
     let server = &frontend.server;
     let limits = server.policy().limits;
     let _connected = server.statistics.connected();

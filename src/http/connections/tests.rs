@@ -58,6 +58,19 @@ async fn a_connection_that_has_shown_a_key_stays_however_many_come() {
     assert!(!left(&device));
 }
 
+/// In a flood, all who come later would wait for the ends of those that were closed.
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_for_the_end_of_the_connection_that_he_replaces() {
+    let connections = Connections::new(2);
+    let mut closing = Vec::new();
+    for host in 0..200 {
+        let before = Instant::now();
+        closing.push(enter(&connections, host).await);
+        assert_eq!(before.elapsed(), Duration::ZERO);
+    }
+    assert_eq!(closing.iter().filter(|guest| !left(guest)).count(), 2);
+}
+
 #[tokio::test(start_paused = true)]
 async fn who_has_shown_least_goes_first() {
     let connections = Connections::new(4);
@@ -141,12 +154,14 @@ async fn who_comes_while_all_are_served_waits_for_one_to_end() {
         served.push(guest);
     }
     assert!(
-        timeout(Duration::from_secs(60), enter(&connections, 2))
+        tokio::time::timeout(Duration::from_secs(60), enter(&connections, 2))
             .await
             .is_err()
     );
-    let idle = served.remove(0);
-    drop(idle.served());
-    attend(idle);
-    enter(&connections, 2).await;
+    let before = Instant::now();
+    let ((), _newcomer) = tokio::join!(async { drop(served[0].served()) }, enter(&connections, 2),);
+    assert!(left(&served[0]));
+    let ((), _newcomer) = tokio::join!(async { drop(served.remove(1)) }, enter(&connections, 3));
+    // Woken at once.
+    assert_eq!(before.elapsed(), Duration::ZERO);
 }
