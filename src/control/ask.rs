@@ -1,4 +1,4 @@
-//! What commands ask, each request with the type of its answer.
+//! The requests of the commands, each with the type of its answer.
 
 use std::path::PathBuf;
 
@@ -16,15 +16,15 @@ use crate::{
     },
 };
 
-/// A request, and what the server answers if it does not refuse.
+/// A request, with the type of the answer if the server does not refuse.
 pub trait Ask: Into<Request> {
-    /// What both ends take the answer for: the server sends nothing else.
+    /// The server and the command both use this type.
     type Answer: Serialize + DeserializeOwned;
 }
 
-/// Makes a struct of each request and one enum of all, which is what goes over the socket:
-/// `{"ask":"rename","from":"anna","to":"berta"}`. An older server refuses fields and requests that
-/// it does not know, rather than do half of what is asked.
+/// Makes a struct of each request, and one enum of all requests, which is sent over the socket:
+/// `{"ask":"rename","from":"anna","to":"berta"}`. An older server refuses unknown fields and
+/// requests; otherwise it would do only half of a newer command's request.
 macro_rules! requests {
     ($(
         $(#[$about:meta])*
@@ -59,72 +59,72 @@ macro_rules! requests {
 }
 
 requests! {
-    /// How is it going?
+    /// Report the state of the server and its warnings.
     Status {} -> StatusReport;
     /// Read the settings again.
     Reload {
-        /// What the users file holds now, in place of the credential `users`, of which the server
-        /// has but a copy from its start; none where that has not changed.
+        /// The new content of the users file. The server itself has only the copy that systemd
+        /// made at its start. None if the file has not changed.
         users: Option<String>
     } -> Reloaded;
-    /// Who may sync?
+    /// List the users.
     Users {} -> Vec<UserReport>;
-    /// Where are the data?
+    /// Answer with the data folder.
     Base {} -> PathBuf;
-    /// Close the databases that no request is using just now, so that each is one file.
+    /// Close the databases that no request is using, so that each is one file.
     Rest {} -> ();
-    /// Write down that a user is about to get another name, which no user may have yet. The data
-    /// follow when the settings are next read, and the list has the new name.
+    /// Save that a user will get another name, which no user may have yet. The server renames the
+    /// data when it next reads the settings, if the list has the new name then.
     Rename { from: UserName, to: UserName } -> ();
-    /// Remove the data of somebody who is no user any more.
+    /// Remove the data of a former user.
     RemoveData { user: UserName } -> ();
-    /// Which devices are known?
+    /// List the devices.
     Devices {
-        /// Of this user only.
+        /// Only this user's devices.
         user: Option<UserName>
     } -> Vec<DeviceReport>;
-    /// Log devices out for good. Answered by these.
+    /// Revoke devices, and answer with them.
     Revoke {
-        /// Their names, their ids or how these begin.
+        /// Names, ids or beginnings of ids.
         devices: Vec<String>,
-        /// All that this user is logged in with.
+        /// Revoke all devices of this user.
         all_of: Option<UserName>
     } -> Vec<DeviceReport>;
-    /// Give a device a name, or take it away.
+    /// Name a device, or remove its name.
     NameDevice {
-        /// Its id or how that begins, or its present name.
+        /// Its present name, its id or the beginning of its id.
         device: String,
         name: Option<DeviceName>
     } -> DeviceReport;
-    /// Where does the server listen for devices?
+    /// Answer with the addresses at which the server listens for devices.
     Listening {} -> Vec<String>;
-    /// Are the users that can log in those of this digest?
+    /// Answer whether the users that can log in have this digest.
     SameUsers {
-        /// Drawn for this question.
+        /// Random, and new for each request.
         salt: String,
-        /// By [`crate::account::compare::digest`].
+        /// Made by [`crate::account::compare::digest`].
         digest: String
     } -> bool;
-    /// Put something right in a user's data.
+    /// Repair a user's data.
     Mend { user: UserName, mend: Mending } -> Mended;
-    /// Make a consistent copy of a user's data, which is there until this connection ends.
+    /// Make a consistent copy of a user's data, which the server keeps until this connection ends.
     BackUp { user: UserName } -> BackedUp;
-    /// Remember that copies of these users' data are in a complete backup.
+    /// Save that a complete backup contains copies of these users' data.
     BackupDone { users: Vec<UserName> } -> ();
-    /// Which snapshots are there? Answered from the oldest to the newest.
+    /// List the snapshots, the oldest first.
     Snapshots { user: UserName } -> Vec<Snapshot>;
-    /// What would a restore bring?
+    /// Compare the collection that a restore would bring with the present one.
     Preview { user: UserName, source: RestoreFrom } -> Comparison;
-    /// Put another collection in the place of the present one, for every device to download.
-    /// Answered by the snapshot that was made of the present one, unless that is empty.
+    /// Replace the collection, so that every device downloads the new one. Answer with the snapshot
+    /// of the replaced collection, unless that was empty.
     Restore { user: UserName, source: RestoreFrom } -> Option<Snapshot>;
-    /// Let devices upload that have not downloaded since a restore. Answered by whether
-    /// there was any to forget.
+    /// Let devices upload that have not downloaded since a restore. Answer whether a restore was
+    /// blocking uploads.
     AllowUpload { user: UserName } -> bool;
 }
 
 impl Request {
-    /// What the server is doing meanwhile, for people.
+    /// What the server is doing, for a command that waits.
     pub fn work(&self) -> String {
         match self {
             Self::Status(_) => "measuring the users' data".to_owned(),
@@ -155,7 +155,7 @@ impl Request {
 mod tests {
     use super::*;
 
-    /// What goes over the socket between a command and a server of different versions.
+    /// A command and a server of different versions understand each other.
     #[test]
     fn a_request_is_the_same_line_in_every_version() {
         for line in [
@@ -187,7 +187,7 @@ mod tests {
             let more = format!(r#"{},"more":1}}"#, line.strip_suffix('}').unwrap());
             assert!(serde_json::from_str::<Request>(&more).is_err(), "{more}");
         }
-        // What an older command leaves out.
+        // An older command leaves the field out.
         assert!(serde_json::from_str::<Request>(r#"{"ask":"devices"}"#).is_ok());
     }
 }
