@@ -1,22 +1,23 @@
-//! What is typed into Anki, taken apart as clients do.
+//! The address as typed into Anki, and its parts as clients understand them.
 
 use hyper::Uri;
 
-/// What an address leads to.
+/// The parts of an address.
+#[derive(Clone)]
 pub struct Endpoint {
-    host: String,
-    port: u16,
+    pub host: String,
+    pub port: u16,
     path: String,
-    tls: bool,
+    pub tls: bool,
 }
 
-/// Why an address leads nowhere.
+/// Why Anki cannot use an address.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
     /// It has no host, or is neither http nor https.
     #[error("is not an address that Anki accepts")]
     Invalid,
-    /// Or a client with another idea of it asks elsewhere.
+    /// Clients differ in how they read such a port.
     #[error("has a port that is not a number from 1 to 65535")]
     Port,
 }
@@ -33,13 +34,8 @@ impl Endpoint {
         let (host, at) = (authority.host(), authority.as_str());
         let at = at.rsplit_once('@').map_or(at, |(_, at)| at);
         let port = match at.strip_prefix(host).unwrap_or_default() {
-            "" | ":" => {
-                if tls {
-                    443
-                } else {
-                    80
-                }
-            }
+            "" | ":" if tls => 443,
+            "" | ":" => 80,
             port => match port.trim_start_matches(':').parse() {
                 Ok(0) | Err(_) => return Err(AddressError::Port),
                 Ok(port) => port,
@@ -53,24 +49,7 @@ impl Endpoint {
         })
     }
 
-    pub fn secured(&self) -> Self {
-        Self {
-            host: self.host.clone(),
-            path: self.path.clone(),
-            tls: true,
-            ..*self
-        }
-    }
-
-    pub fn host(&self) -> &str {
-        &self.host
-    }
-
-    pub fn port(&self) -> u16 {
-        self.port
-    }
-
-    /// As requests name it.
+    /// The value of the header `Host`.
     pub fn authority(&self) -> String {
         let (host, port) = (&self.host, self.port);
         if host.contains(':') {
@@ -80,29 +59,25 @@ impl Endpoint {
         }
     }
 
-    /// Below which clients ask: they drop what comes after the last slash.
+    /// The path that clients append to: they drop everything after the last slash.
     pub fn folder(&self) -> &str {
         self.path.rsplit_once('/').map_or("", |(folder, _)| folder)
     }
 
-    /// Whether something comes after the last slash.
+    /// Whether clients drop a part of the path.
     pub fn lacks_slash(&self) -> bool {
         self.path.len() > 1 && !self.path.ends_with('/')
     }
 
-    /// Whether what clients add themselves is there already.
+    /// Whether the path already ends in a part that clients append themselves.
     pub fn ends_in_sync(&self) -> bool {
         let path = self.path.trim_end_matches('/');
         ["/sync", "/msync"].iter().any(|end| path.ends_with(end))
     }
-
-    pub fn is_tls(&self) -> bool {
-        self.tls
-    }
 }
 
-/// The address as findings show it, which go to logs and tickets: without what may be a password.
-/// In a path that has an @, too much is left out rather than too little.
+/// The address without a password, for findings, which people put into logs and tickets. If the
+/// path contains an @, it removes too much rather than too little.
 pub fn shown(url: &str) -> String {
     let scheme = ["https://", "http://"]
         .into_iter()

@@ -1,4 +1,4 @@
-//! One request and the head of its answer, over TCP or TLS, with time limits.
+//! One request and the head of its answer, over TCP or TLS, with time-outs.
 
 use std::{convert::Infallible, error::Error, io, sync::Arc, time::Duration};
 
@@ -28,32 +28,34 @@ use tokio_rustls::{
 
 use super::endpoint::Endpoint;
 
-/// How long an answer may take.
+/// The time-out of an answer.
 pub const PATIENCE: Duration = Duration::from_secs(5);
-/// A proxy refuses a size before it reads the body; who does not would wait for that.
+/// A proxy refuses a size at once. A server that accepts it waits for the body and does not answer.
 const PATIENCE_WITH_SIZE: Duration = Duration::from_secs(2);
 
-/// An answer, of which only the head is read.
+/// The head of an answer; the body is not read.
 pub type Answer = Response<Incoming>;
 
-/// One that is sent, or one that is only announced.
+type Version = &'static SupportedProtocolVersion;
+
+/// A body that is sent, or one that is only announced.
 type Body = Either<Full<Bytes>, StreamBody<Pending<Result<Frame<Bytes>, Infallible>>>>;
 
 /// Why there is no answer.
 #[derive(Debug)]
 pub enum NoAnswer {
-    /// The name leads to no address.
+    /// The name cannot be resolved.
     Unknown(io::Error),
     Io(io::Error),
     Tls(rustls::Error),
-    /// TLS is spoken where plain HTTP was tried.
+    /// The port accepts TLS only.
     NeedsTls,
-    /// Something else than HTTP.
+    /// The answer is not HTTP.
     NotHttp,
 }
 
 impl NoAnswer {
-    /// An error of TLS travels inside one of the connection.
+    /// The connection's error contains the error of TLS.
     fn of(error: &io::Error) -> Self {
         match error.get_ref().and_then(|inner| inner.downcast_ref()) {
             Some(tls) => Self::Tls(rustls::Error::clone(tls)),
@@ -68,7 +70,7 @@ impl From<hyper::Error> for NoAnswer {
         match cause {
             _ if error.is_parse() => Self::NotHttp,
             Some(cause) => Self::of(cause),
-            // It has been closed without an answer.
+            // The connection was closed without an answer.
             None => Self::Io(io::ErrorKind::UnexpectedEof.into()),
         }
     }
@@ -78,14 +80,17 @@ trait Connection: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection for T {}
 
 impl Endpoint {
-    /// Asks for something below the address, without a body.
     pub async fn get(&self, path: &str) -> Result<Answer, NoAnswer> {
-        let body = Either::Left(Full::default());
-        let request = self.request(Method::GET, path);
-        self.ask(ALL_VERSIONS, request, body, PATIENCE).await
+        self.get_by(ALL_VERSIONS, path).await
     }
 
-    /// Posts a body to a method below the address.
+    async fn get_by(&self, versions: &[Version], path: &str) -> Result<Answer, NoAnswer> {
+        let body = Either::Left(Full::default());
+        let request = self.request(Method::GET, path);
+        self.ask(versions, request, body, PATIENCE).await
+    }
+
+    /// Posts a body to a method of the protocol.
     pub async fn post(
         &self,
         method: &str,
@@ -98,30 +103,28 @@ impl Endpoint {
         self.ask(ALL_VERSIONS, request, body, patience).await
     }
 
-    /// Whether a body of this size is refused once it is announced; it is not sent.
+    /// Whether a body of this size is refused. Only its size is sent.
     pub async fn refuses_size(&self, method: &str, header: &str, size: u64) -> bool {
         let request = self.posting(method, header, size);
         let body = Either::Right(StreamBody::new(pending()));
         let asked = self.ask(ALL_VERSIONS, request, body, PATIENCE_WITH_SIZE);
-        // Who waits for the body has not refused it.
+        // A server that waits for the body has not refused it.
         asked.await.is_ok_and(|answer| answer.status() == 413)
     }
 
-    /// Whether a client that knows TLS 1.2 only gets through.
+    /// Whether a client without TLS 1.3 gets an answer.
     pub async fn speaks_tls_1_2(&self) -> bool {
-        let request = self.request(Method::GET, "health");
-        let body = Either::Left(Full::default());
-        self.ask(&[&version::TLS12], request, body, PATIENCE)
-            .await
-            .is_ok()
+        self.get_by(&[&version::TLS12], "health").await.is_ok()
     }
 
-    /// Whether TLS is spoken at an address that was given as http.
+    /// Whether the port of an http:// address accepts TLS.
     pub async fn wants_tls(&self) -> bool {
-        if self.is_tls() {
+        if self.tls {
             return false;
         }
-        match self.secured().connect(ALL_VERSIONS).await {
+        let mut secured = self.clone();
+        secured.tls = true;
+        match secured.connect(ALL_VERSIONS).await {
             Err(NoAnswer::Tls(error)) => !matches!(error, rustls::Error::InvalidMessage(_)),
             connected => connected.is_ok(),
         }
@@ -144,33 +147,30 @@ impl Endpoint {
 
     async fn ask(
         &self,
-        versions: &[&'static SupportedProtocolVersion],
+        versions: &[Version],
         request: Builder,
         body: Body,
         patience: Duration,
     ) -> Result<Answer, NoAnswer> {
         let request = request.body(body);
-        // As an address is that cannot be asked at.
+        // An address that makes no valid request counts as one that cannot be resolved.
         let request = request.map_err(|error| NoAnswer::Unknown(io::Error::other(error)))?;
         let connection = self.connect(versions).await?;
         within(patience, async {
             let (mut sender, connection) = handshake(TokioIo::new(connection)).await?;
-            // What goes wrong with it, the answer says.
+            // Its errors also fail the request.
             tokio::spawn(connection);
             Ok(sender.send_request(request).await?)
         })
         .await
     }
 
-    async fn connect(
-        &self,
-        versions: &[&'static SupportedProtocolVersion],
-    ) -> Result<Box<dyn Connection>, NoAnswer> {
+    async fn connect(&self, versions: &[Version]) -> Result<Box<dyn Connection>, NoAnswer> {
         let stream = self.dial().await?;
-        if !self.is_tls() {
+        if !self.tls {
             return Ok(Box::new(stream));
         }
-        let name = ServerName::try_from(self.host().to_owned())
+        let name = ServerName::try_from(self.host.clone())
             .map_err(|error| NoAnswer::Unknown(io::Error::other(error)))?;
         let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_protocol_versions(versions)
@@ -183,7 +183,7 @@ impl Endpoint {
     }
 
     async fn dial(&self) -> Result<TcpStream, NoAnswer> {
-        let addresses = lookup_host((self.host(), self.port())).await;
+        let addresses = lookup_host((self.host.as_str(), self.port)).await;
         let mut failure = NoAnswer::Unknown(io::ErrorKind::AddrNotAvailable.into());
         for address in addresses.map_err(NoAnswer::Unknown)? {
             let connected = async { TcpStream::connect(address).await.map_err(NoAnswer::Io) };
@@ -204,7 +204,7 @@ async fn within<T>(
     timeout(patience, work).await.unwrap_or(Err(late))
 }
 
-/// Whom this machine trusts, or `SSL_CERT_FILE` says, as for Anki on Linux.
+/// The certificate authorities of this machine or of `SSL_CERT_FILE`, as Anki on Linux uses them.
 fn trusted() -> RootCertStore {
     let mut store = RootCertStore::empty();
     store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);

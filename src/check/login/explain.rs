@@ -1,4 +1,4 @@
-//! Why an address gives no answer, in words.
+//! Findings about an address that gives no answer.
 
 use std::io;
 
@@ -9,7 +9,6 @@ use super::{
     exchange::NoAnswer,
 };
 
-/// Reports why no answer came, and what to do.
 pub fn unreachable(url: &str, failure: &NoAnswer, findings: &mut Findings) {
     let (id, what) = match failure {
         NoAnswer::Unknown(error) => (

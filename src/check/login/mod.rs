@@ -1,4 +1,4 @@
-//! Whether a device could log in at an address, tried as a device does it.
+//! Whether a device could log in at an address. The check sends the same requests as a device.
 
 mod endpoint;
 mod exchange;
@@ -12,14 +12,14 @@ use tokio::runtime;
 
 use super::finding::{Findings, Id, Severity};
 use crate::account::throttle::LONGEST;
-use endpoint::{AddressError, Endpoint, shown};
+use endpoint::{Endpoint, shown};
 use exchange::{Answer, NoAnswer, PATIENCE};
 use explain::unreachable;
 
-/// Can be no user's name, so that the server counts no failed login.
+/// No user can have this name, so the server counts no failed login.
 const NOBODY: &str = ".anki-syncd-check";
 const CLIENT: &str = "26.09.3,anki-syncd-check,linux";
-/// What a client needs to be able to upload when nothing else is known.
+/// The largest upload to test if the settings do not have the limit.
 const USUAL_LIMIT: u64 = 100 * 1024 * 1024;
 
 pub struct Login {
@@ -27,7 +27,7 @@ pub struct Login {
     pub password: String,
 }
 
-/// Tries the address, and says so also when nothing is wrong with it.
+/// Adds a finding also if the address works.
 pub fn check(
     url: &str,
     login: Option<&Login>,
@@ -42,29 +42,24 @@ pub fn check(
             .enable_all()
             .build()?
             .block_on(try_out(url, &place, login, limit, findings)),
-        Err(error @ (AddressError::Invalid | AddressError::Port)) => {
+        Err(error) => {
             findings.add(Id::UrlInvalid, url, error);
         }
     }
     if findings.0.len() > before {
         return Ok(());
     }
-    match login {
-        Some(Login { user, .. }) => findings.add(
-            Id::LoginWorks,
-            url,
-            format_args!("a device can log in as {user} at this address"),
-        ),
-        None => findings.add(
-            Id::LoginAnswered,
-            url,
-            "a sync server answers at this address",
-        ),
-    };
+    if let Some(Login { user, .. }) = login {
+        let what = format_args!("a device can log in as {user} at this address");
+        findings.add(Id::LoginWorks, url, what);
+    } else {
+        let what = "a sync server answers at this address";
+        findings.add(Id::LoginAnswered, url, what);
+    }
     Ok(())
 }
 
-/// Without a login, one that has to be refused.
+/// Without a login, it tries one that a sync server refuses.
 async fn try_out(
     url: &str,
     place: &Endpoint,
@@ -72,7 +67,7 @@ async fn try_out(
     limit: Option<u64>,
     findings: &mut Findings,
 ) {
-    // Whether anything answers, whatever it says: where devices ask counts.
+    // Any answer will do: a proxy may pass on only the paths that devices use.
     if let Err(failure) = place.get("health").await {
         let failure = match failure {
             NoAnswer::Io(error) if is_cut_off(&error) && place.wants_tls().await => {
@@ -95,25 +90,20 @@ async fn try_out(
         );
         let folder = url.trim_end_matches(|c| c != '/').trim_end_matches('/');
         let remedy = format_args!("Use {folder}/ as the address.");
-        findings
-            .advise(Id::UrlWithoutSlash, url, what, remedy)
-            .weigh(Severity::Note);
+        let found = findings.advise(Id::UrlWithoutSlash, url, what, remedy);
+        found.severity = Severity::Note;
     }
     let limit = limit.unwrap_or(USUAL_LIMIT);
     if place.refuses_size("sync/upload", &header(), limit).await {
-        findings.advise(
-            Id::LoginTooLarge,
-            url,
-            format_args!("a proxy refuses uploads of {} MiB with status 413", limit >> 20),
-            "Raise its limit: `client_max_body_size 0;` in nginx, `max_size` of request_body in Caddy.",
-        );
+        let mib = limit >> 20;
+        let what = format_args!("a proxy refuses uploads of {mib} MiB with status 413");
+        let remedy = "Raise its limit: `client_max_body_size 0;` in nginx, `max_size` of request_body in Caddy.";
+        findings.advise(Id::LoginTooLarge, url, what, remedy);
     }
-    if place.is_tls() && !place.speaks_tls_1_2().await {
-        findings.add(
-            Id::Tls12Missing,
-            url,
-            "the server does not support TLS 1.2, the newest version that AnkiMobile supports",
-        );
+    if place.tls && !place.speaks_tls_1_2().await {
+        let what =
+            "the server does not support TLS 1.2, the newest version that AnkiMobile supports";
+        findings.add(Id::Tls12Missing, url, what);
     }
 }
 
@@ -139,7 +129,7 @@ async fn log_in(place: &Endpoint, login: Option<&Login>) -> Result<Answer, NoAns
     place.post("sync/hostKey", &header(), body, patience).await
 }
 
-/// As a sync server answers that login.
+/// Whether this is the answer of a sync server to this login.
 fn is_expected(answer: &Answer, login: Option<&Login>) -> bool {
     match login {
         Some(_) => answer.status() == 200 && answer.headers().contains_key("anki-original-size"),
@@ -147,7 +137,6 @@ fn is_expected(answer: &Answer, login: Option<&Login>) -> bool {
     }
 }
 
-/// Whether it is for people.
 fn is_page(answer: &Answer) -> bool {
     let kind = answer.headers().get(CONTENT_TYPE);
     kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"))
@@ -162,12 +151,11 @@ fn judge(
 ) {
     match (answer.status().as_u16(), login) {
         (403, None) => {
-            findings.advise(
-                Id::LoginPage,
-                url,
-                "a web page refuses the login (status 403); a sync server would not send a page",
-                "Test a login with `--user NAME`. If it works, the proxy has only replaced the error page. Otherwise configure the proxy to let all requests through.",
-            ).weigh(Severity::Warning);
+            let what =
+                "a web page refuses the login (status 403); a sync server would not send a page";
+            let remedy = "Test a login with `--user NAME`. If it works, the proxy has only replaced the error page. Otherwise configure the proxy to let all requests through.";
+            let found = findings.advise(Id::LoginPage, url, what, remedy);
+            found.severity = Severity::Warning;
         }
         (403, Some(login)) => {
             let user = &login.user;
@@ -200,39 +188,35 @@ fn judge(
     }
 }
 
-/// Something else than a sync server has answered.
+/// Reports an answer that no sync server gives.
 fn unexpected(url: &str, place: &Endpoint, status: u16, findings: &mut Findings) {
     let (id, what, remedy) = match status {
-        301 | 302 | 303 | 307 | 308 => (
-            Id::LoginRedirected,
-            "the server redirects, and Anki does not follow redirects",
-            None,
-        ),
+        301 | 302 | 303 | 307 | 308 => {
+            let what = "the server redirects, and Anki does not follow redirects";
+            (Id::LoginRedirected, what, None)
+        }
         401 => (
             Id::LoginPage,
             "a proxy asks for a login of its own, which Anki cannot give",
             Some("Remove the proxy's login from this address: the sync server has its own."),
         ),
-        404 => (
-            Id::LoginNotFound,
-            "there is no sync server at this path",
-            None,
-        ),
+        404 => {
+            let what = "there is no sync server at this path";
+            (Id::LoginNotFound, what, None)
+        }
         413 => (
             Id::LoginTooLarge,
             "a proxy refuses even small requests as too large",
             Some("Raise its limit: `client_max_body_size 0;` in nginx."),
         ),
-        400 if !place.is_tls() => (
-            Id::LoginNeedsTls,
-            "this port probably accepts https only",
-            None,
-        ),
-        500..=599 => (
-            Id::LoginGateway,
-            "the proxy cannot reach the sync server, or the sync server failed",
-            None,
-        ),
+        400 if !place.tls => {
+            let what = "this port probably accepts https only";
+            (Id::LoginNeedsTls, what, None)
+        }
+        500..=599 => {
+            let what = "the proxy cannot reach the sync server, or the sync server failed";
+            (Id::LoginGateway, what, None)
+        }
         _ => (
             Id::LoginForeign,
             "something other than a sync server answers",
