@@ -1,4 +1,4 @@
-//! Whether systemd listens where the socket unit says, and the server where people expect it.
+//! Whether systemd and the server listen at the addresses of the socket unit.
 
 use std::net::SocketAddr;
 
@@ -20,19 +20,13 @@ pub(super) fn check(subject: &Subject, findings: &mut Findings) {
         return;
     };
     if socket.has_failed() {
-        findings.advise(
-            Id::SocketFailed,
-            PLACE,
-            format_args!("nobody can sync: {}", socket.failure()),
-            format_args!("{}.", socket.remedy()),
-        );
+        let what = format_args!("nobody can sync: {}", socket.failure());
+        let remedy = format_args!("{}.", socket.remedy());
+        findings.advise(Id::SocketFailed, PLACE, what, remedy);
     } else if socket.is_outdated {
-        findings.advise(
-            Id::SocketOutdated,
-            PLACE,
-            "the unit file has been changed, but systemd has not read it again",
-            format_args!("Run `systemctl daemon-reload`, then {RESTART}"),
-        );
+        let what = "the unit file has been changed, but systemd has not read it again";
+        let remedy = format_args!("Run `systemctl daemon-reload`, then {RESTART}");
+        findings.advise(Id::SocketOutdated, PLACE, what, remedy);
     } else if let Some(what) = difference(subject, socket) {
         findings.advise(
             Id::SocketChanged,
@@ -42,24 +36,16 @@ pub(super) fn check(subject: &Subject, findings: &mut Findings) {
         );
     }
     let settings = subject.settings.as_ref().ok();
-    if let Some(ignored) = settings.and_then(|settings| ignored_address(settings, &socket.places)) {
-        findings.advise(
-            Id::AddressIgnored,
-            "settings",
-            ignored,
-            format_args!("Remove the setting. To listen on another port: {ANOTHER_PORT}."),
-        );
+    if let Some(what) = settings.and_then(|settings| ignored_address(settings, &socket.places)) {
+        let remedy = format_args!("Remove the setting. To listen on another port: {ANOTHER_PORT}.");
+        findings.advise(Id::AddressIgnored, "settings", what, remedy);
     }
 }
 
-/// Addresses of the unit at which nobody listens, and of the server that the unit does not have.
+/// Addresses of the unit at which nobody listens, or addresses of the server that the unit lacks.
 fn difference(subject: &Subject, socket: &SocketUnit) -> Option<String> {
-    let deserted = if socket.is_active() {
-        socket.deserted()
-    } else {
-        Vec::new()
-    };
-    if !deserted.is_empty() {
+    let deserted = socket.is_active().then(|| socket.deserted());
+    if let Some(deserted) = deserted.filter(|deserted| !deserted.is_empty()) {
         return Some(format!(
             "nothing listens on {}: the unit has been changed since it was started",
             deserted.join(" and ")
@@ -80,8 +66,7 @@ fn difference(subject: &Subject, socket: &SocketUnit) -> Option<String> {
 }
 
 fn is_place(one: &str, other: &str) -> bool {
-    let parsed = (one.parse::<SocketAddr>(), other.parse());
-    match parsed {
+    match (one.parse::<SocketAddr>(), other.parse()) {
         (Ok(one), Ok(other)) => is_same(one, other),
         _ => one == other,
     }

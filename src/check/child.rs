@@ -1,5 +1,5 @@
-//! A process of the server's account. What is in the account's folders may be crafted for
-//! whoever opens it, and could lead root astray.
+//! A process of the server's account. A crafted file in the account's folders could make root read
+//! or write another file, so root does not open them.
 
 use std::{
     ffi::OsStr,
@@ -12,16 +12,15 @@ use serde::Serialize;
 
 use super::subject::Account;
 
-/// Runs a command of this program as the account, gives it the input, and hands over what
-/// it says line by line.
-/// Fails also when the process does not end well.
+/// Runs a command of this program as the account, writes the input to it, and calls `line` with
+/// each line of its output. Fails also if the process does.
 pub fn run(
     account: &Account,
     arguments: &[&OsStr],
     input: &impl Serialize,
     line: impl FnMut(&str) -> io::Result<()>,
 ) -> io::Result<()> {
-    // By this name it can be executed also where the account may not look for it.
+    // The account may not be allowed to open the program under its own path.
     let mut command = Command::new("/proc/self/exe");
     command
         .args(arguments)
@@ -37,20 +36,16 @@ fn converse(
     input: &impl Serialize,
     mut line: impl FnMut(&str) -> io::Result<()>,
 ) -> io::Result<()> {
-    let mut child = command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()?;
-    let written = child
-        .stdin
-        .take()
-        .map_or(Ok(()), |stdin| serde_json::to_writer(stdin, input));
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = command.spawn()?;
+    let stdin = child.stdin.take();
+    let written = stdin.map_or(Ok(()), |stdin| serde_json::to_writer(stdin, input));
     if let Some(stdout) = child.stdout.take() {
         for text in BufReader::new(stdout).lines() {
             line(&text?)?;
         }
     }
-    // Why it did not take the input, if it did not.
+    // The exit status explains why the process did not read its input.
     let status = child.wait()?;
     if !status.success() {
         return Err(io::Error::other(format!(
@@ -65,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_process_says_is_handed_over_and_a_bad_end_is_told() {
+    fn the_output_is_passed_on_and_a_failure_is_reported() {
         let mut said = Vec::new();
         let mut talk = |script: &str| {
             let mut command = Command::new("sh");

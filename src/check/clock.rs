@@ -1,38 +1,32 @@
-//! The time of day: devices whose clocks differ by more than five minutes refuse to sync.
+//! This machine's clock. Devices refuse to sync if theirs differs by more than five minutes.
 
 use std::process::Command;
 
 use super::finding::{Findings, Id};
 use crate::clock;
 
-/// No machine with this program has a clock before this: 1 November 2026.
+/// 1 November 2026, before which no clock of a machine with this program can be right.
 const RELEASED_SECS: i64 = 1_793_491_200;
 
-/// How far a device's clock may be off.
+/// The largest difference between the clocks of a device and the server.
 pub const TOLERANCE_SECS: i64 = 5 * 60;
 
 pub(super) fn check(findings: &mut Findings) {
     judge(clock::now_secs(), findings);
     if synchronised() == Some(false) {
-        findings.add(
-            Id::ClockUnsynchronised,
-            "clock",
-            "this machine's clock is not synchronised over the network; if it is wrong by more than five minutes, devices refuse to sync",
-        );
+        let what = "this machine's clock is not synchronised over the network; if it is wrong by more than five minutes, devices refuse to sync";
+        findings.add(Id::ClockUnsynchronised, "clock", what);
     }
 }
 
 fn judge(now_secs: i64, findings: &mut Findings) {
     if now_secs < RELEASED_SECS {
-        findings.add(
-            Id::ClockInThePast,
-            "clock",
-            "this machine's clock shows a time before this program was built, so every device refuses to sync",
-        );
+        let what = "this machine's clock shows a time before this program was built, so every device refuses to sync";
+        findings.add(Id::ClockInThePast, "clock", what);
     }
 }
 
-/// What systemd knows; none where there is none to ask.
+/// The answer of systemd; none without systemd.
 fn synchronised() -> Option<bool> {
     let output = Command::new("timedatectl")
         .args(["show", "--property=NTPSynchronized", "--value"])

@@ -1,4 +1,4 @@
-//! What is to be known of a server to look at its users' data.
+//! What the checks of users' data know about the server.
 
 use std::path::PathBuf;
 
@@ -6,20 +6,20 @@ use serde::{Deserialize, Serialize};
 
 use crate::{account::name::UserName, layout};
 
-/// What a process that looks at users' data is given: it has no more rights than the server's
-/// account, and asks nobody.
+/// The input of the process that checks users' data. The process has only the rights of the
+/// server's account, and does not ask the server.
 #[derive(Serialize, Deserialize)]
 pub struct Data {
     pub(super) base: PathBuf,
-    /// Who has a folder there.
+    /// The users that have a folder in `base`.
     pub(super) users: Vec<UserName>,
-    /// Bytes that an upload may have; none if the settings are in disorder.
+    /// The largest upload in bytes; none if the settings have mistakes.
     pub(super) limit: Option<u64>,
     /// The running server's process.
     pub(super) server: Option<u32>,
-    /// Whether there may be a server that cannot be asked.
+    /// Whether a server may be running that does not answer.
     pub(super) is_silent: bool,
-    /// Who can log in, or could without a mistake in the list.
+    /// The users in the settings, including those that cannot log in because of a mistake there.
     #[serde(default)]
     pub(super) named: Vec<UserName>,
 }

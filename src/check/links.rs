@@ -1,4 +1,4 @@
-//! Media that a backup on the same file system shares with the server, by names of its own.
+//! Hard links in backups. A backup on the same file system shares its media files with the server.
 
 use std::{
     cell::OnceCell,
@@ -11,15 +11,14 @@ use std::{
 
 use nix::unistd::Uid;
 
-/// The folder with backups, in which nobody else can have put a name.
+/// The hard links in the folder of backups, which is read when they are first needed.
 pub struct Backups {
     folder: Option<PathBuf>,
-    /// By device and inode, of files with several names.
+    /// The number of links by device and inode.
     names: OnceCell<HashMap<(u64, u64), u64>>,
 }
 
 impl Backups {
-    /// Looked at when it is first asked for.
     pub fn in_folder(folder: Option<PathBuf>) -> Self {
         Self {
             folder,
@@ -27,15 +26,13 @@ impl Backups {
         }
     }
 
+    /// How many names a file has in the backups.
     pub fn names_of(&self, file: &Metadata) -> u64 {
         let names = self.names.get_or_init(|| {
             let mut names = HashMap::new();
-            if let Some(folder) = self
-                .folder
-                .as_deref()
-                .filter(|folder| is_ours_alone(folder))
-            {
-                // What cannot be looked at is not known to be a backup's.
+            let folder = self.folder.as_deref();
+            if let Some(folder) = folder.filter(|folder| is_ours_alone(folder)) {
+                // A link in a folder that cannot be read does not count: then root refuses the file.
                 let _ = count(folder, &mut names);
             }
             names
@@ -44,7 +41,8 @@ impl Backups {
     }
 }
 
-/// Whoever else could write there could have root change any file by linking to it.
+/// Another account that can write to the folder could link any file there, and so have root change
+/// its owner.
 fn is_ours_alone(folder: &Path) -> bool {
     folder.symlink_metadata().is_ok_and(|metadata| {
         metadata.is_dir()

@@ -1,4 +1,4 @@
-//! Bars for work that takes long.
+//! Progress bars.
 
 use std::{borrow::Cow, io, io::IsTerminal};
 
@@ -7,7 +7,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 /// As wide as the terminal.
 pub const WIDE: &str = "{msg:30} {wide_bar} {pos}/{len} ";
 
-/// Only for somebody who looks on.
+/// Draws nothing unless standard error is a terminal.
 pub fn bar(template: &str, length: u64, what: impl Into<Cow<'static, str>>) -> ProgressBar {
     if !io::stderr().is_terminal() {
         return ProgressBar::hidden();

@@ -1,5 +1,4 @@
-//! The settings and their traps, the lists of users, and whether the running server has
-//! the same ones.
+//! The settings, the lists of users, and whether the running server uses them.
 
 use std::{io, os::unix::fs::MetadataExt, path::Path};
 
@@ -11,11 +10,11 @@ use crate::{
     account::{compare, password::Credential},
     config::{LONG_CREDENTIAL, NO_USERS, Settings, client_address::ClientAddress},
     control::{ask, client::AskError},
-    service::socket_unit::SocketUnit,
+    service::{socket_unit::SocketUnit, unit::Unit},
 };
 
 const BOM: char = '\u{feff}';
-/// How hashes begin that other programs make, and this server cannot verify.
+/// The beginnings of other programs' hashes, which this server cannot verify.
 const OTHER_HASHES: [&str; 8] = ["$1$", "$2a$", "$2b$", "$2y$", "$5$", "$6$", "$7$", "$y$"];
 
 pub(super) fn check(subject: &Subject, findings: &mut Findings) {
@@ -34,19 +33,26 @@ pub(super) fn check(subject: &Subject, findings: &mut Findings) {
         }
     }
     if subject.has_sealed_users {
-        findings.advise(
-            Id::NotLookedAt,
-            "users",
-            "not checked: the list of users is encrypted or part of the unit, so only systemd can read it",
-            "Nothing to do; `anki-syncd user list` shows the users of the running server.",
-        );
+        let what = "not checked: the list of users is encrypted or part of the unit, so only systemd can read it";
+        let remedy = "Nothing to do; `anki-syncd user list` shows the users of the running server.";
+        findings.advise(Id::NotLookedAt, "users", what, remedy);
     }
-    service(subject, findings);
+    match &subject.silent {
+        Some(error @ AskError::Silent { .. }) => {
+            findings.add(Id::ServerSilent, "the running server", error);
+        }
+        Some(error) => findings.unseen("the running server", error),
+        None => {}
+    }
+    if let Some(unit) = &subject.unit {
+        service(subject, unit, findings);
+    }
     if subject.knows_users() {
         same_users(subject, findings);
     }
 }
 
+/// Checks valid settings, which may still be doubtful.
 fn good(settings: &Settings, knows_users: bool, findings: &mut Findings) {
     mistakes(settings, findings);
     for warning in &settings.warnings {
@@ -58,26 +64,17 @@ fn good(settings: &Settings, knows_users: bool, findings: &mut Findings) {
     }
     let behind_proxy = settings.client_address != ClientAddress::ConnectInfo;
     if behind_proxy && settings.trusted_proxies.is_empty() {
-        findings.add(
-            Id::IpHeaderNotBelieved,
-            "ip_header",
-            "names a header for clients' addresses, but trusted_proxies is empty, so the server uses the header only for connections over a unix socket",
-        );
+        let what = "names a header for clients' addresses, but trusted_proxies is empty, so the server uses the header only for connections over a unix socket";
+        findings.add(Id::IpHeaderNotBelieved, "ip_header", what);
     }
-    let everybody = settings
-        .trusted_proxies
-        .iter()
-        .any(|net| net.prefix_len() == 0);
-    if behind_proxy && everybody {
-        findings.add(
-            Id::IpHeaderBelievedFromAnybody,
-            "trusted_proxies",
-            "includes every address, so a client can pretend to have any address, and escape being slowed down or banned",
-        );
+    let mut proxies = settings.trusted_proxies.iter();
+    if behind_proxy && proxies.any(|net| net.prefix_len() == 0) {
+        let what = "includes every address, so a client can pretend to have any address, and escape being slowed down or banned";
+        findings.add(Id::IpHeaderBelievedFromAnybody, "trusted_proxies", what);
     }
 }
 
-/// Entries that cannot be used.
+/// Reports the entries of users that cannot be used.
 fn mistakes(settings: &Settings, findings: &mut Findings) {
     let users = &settings.users;
     let remedy = if users.able.is_empty() {
@@ -92,110 +89,90 @@ fn mistakes(settings: &Settings, findings: &mut Findings) {
     }
 }
 
+/// Checks the permissions, the owner and the size of a list of users.
 fn file(list: &UsersList, findings: &mut Findings) {
     let place = list.path.display();
-    if let Err(error) = &list.text {
-        match error.kind() {
-            io::ErrorKind::PermissionDenied => findings.unseen(place, error),
-            io::ErrorKind::NotFound => {
-                findings.advise(
-                    Id::UsersFileMissing,
-                    place,
-                    "the list of users does not exist, so the server cannot start",
-                    format_args!(
-                        "Restore it, or create an empty one: `install -m 600 /dev/null {}`.",
-                        list.path.display()
-                    ),
-                );
-            }
-            _ => {
-                findings.add(
-                    Id::UsersFileUnreadable,
-                    place,
-                    format_args!("the list of users cannot be read: {error}"),
-                );
-            }
+    match list.text.as_ref().map_err(|error| (error.kind(), error)) {
+        Ok(_) => {}
+        Err((io::ErrorKind::PermissionDenied, error)) => findings.unseen(&place, error),
+        Err((io::ErrorKind::NotFound, _)) => {
+            let what = "the list of users does not exist, so the server cannot start";
+            let remedy = format_args!(
+                "Restore it, or create an empty one: `install -m 600 /dev/null {place}`."
+            );
+            findings.advise(Id::UsersFileMissing, &place, what, remedy);
+        }
+        Err((_, error)) => {
+            let what = format_args!("the list of users cannot be read: {error}");
+            findings.add(Id::UsersFileUnreadable, &place, what);
         }
     }
     let Ok(metadata) = list.path.metadata() else {
         return;
     };
     if list.is_credential && metadata.len() >= LONG_CREDENTIAL {
-        findings.add(
-            Id::UsersFileLong,
-            list.path.display(),
-            format_args!(
-                "is {} KB large. systemd does not load a credential of more than 1 MB, and the server then does not start (exit status 243)",
-                metadata.len() / 1000
-            ),
+        let what = format_args!(
+            "is {} KB large. systemd does not load a credential of more than 1 MB, and the server then does not start (exit status 243)",
+            metadata.len() / 1000
         );
+        findings.add(Id::UsersFileLong, &place, what);
     }
     if metadata.mode() & 0o007 != 0 {
-        findings.advise(
-            Id::UsersFileOpen,
-            list.path.display(),
-            format_args!(
-                "everybody on this machine can read or change the users' passwords (mode {:o})",
-                metadata.mode() & 0o777
-            ),
-            format_args!("Run `chmod o= {}`.", list.path.display()),
+        let what = format_args!(
+            "everybody on this machine can read or change the users' passwords (mode {:o})",
+            metadata.mode() & 0o777
         );
+        let remedy = format_args!("Run `chmod o= {place}`.");
+        findings.advise(Id::UsersFileOpen, &place, what, remedy);
     }
     if list.is_credential && metadata.uid() != 0 {
-        findings.advise(
-            Id::UsersFileNotRoots,
-            list.path.display(),
-            format_args!(
-                "belongs to the account with the number {}, not to root, so that account can add users",
-                metadata.uid()
-            ),
-            format_args!("Run `chown root: {}`.", list.path.display()),
+        let what = format_args!(
+            "belongs to the account with the number {}, not to root, so that account can add users",
+            metadata.uid()
         );
+        let remedy = format_args!("Run `chown root: {place}`.");
+        findings.advise(Id::UsersFileNotRoots, &place, what, remedy);
     }
 }
 
-/// What is easily overlooked in an editor.
+/// Reports mistakes in a list of users that editors do not show.
 fn lines(path: &Path, text: &str, findings: &mut Findings) {
+    let place = path.display();
     if text.starts_with(BOM) {
-        findings.add(
-            Id::UsersFileBom,
-            path.display(),
-            "begins with a byte order mark, which becomes part of the first user's name",
-        );
+        let what = "begins with a byte order mark, which becomes part of the first user's name";
+        findings.add(Id::UsersFileBom, &place, what);
     }
     if text.contains('\r') {
-        findings.advise(
-            Id::UsersFileCrlf,
-            path.display(),
-            "has Windows line endings. If the last line has no newline at its end, the entry of that line cannot be used",
-            format_args!("Run `sed -i 's/\\r$//' {}`.", path.display()),
-        );
+        let what = "has Windows line endings. If the last line has no newline at its end, the entry of that line cannot be used";
+        let remedy = format_args!("Run `sed -i 's/\\r$//' {place}`.");
+        findings.advise(Id::UsersFileCrlf, &place, what, remedy);
     }
     let numbered = (1..).zip(text.lines());
     let entries: Vec<_> = numbered
         .filter(|(_, line)| !line.starts_with('#'))
         .filter_map(|(number, line)| Some((number, line.split_once(':')?.1)))
         .collect();
-    let numbers = |wanted: fn(&str) -> bool| {
+    let mut passwords = |id, wanted: fn(&str) -> bool, what| {
         let found = entries.iter().filter(|(_, password)| wanted(password));
-        found.map(|(number, _)| *number).collect::<Vec<i32>>()
+        let numbers: Vec<i32> = found.map(|(number, _)| *number).collect();
+        if !numbers.is_empty() {
+            findings.add(
+                id,
+                format_args!("{place}, line {}", some_of(&numbers)),
+                what,
+            );
+        }
     };
-    let blank = numbers(|password| password.trim_end_matches('\r').ends_with([' ', '\t']));
-    if !blank.is_empty() {
-        findings.add(
-            Id::UsersFileTrailingSpace,
-            format_args!("{}, line {}", path.display(), some_of(&blank)),
-            "ends with a space or tab, which is part of the password",
-        );
-    }
-    let hashes = numbers(looks_like_another_hash);
-    if !hashes.is_empty() {
-        findings.add(
-            Id::UsersFileOtherHash,
-            format_args!("{}, line {}", path.display(), some_of(&hashes)),
-            "the password looks like a hash, but the hash is in quotation marks or of a kind that is not supported. So the hash itself is the password",
-        );
-    }
+    passwords(
+        Id::UsersFileTrailingSpace,
+        |password| password.trim_end_matches('\r').ends_with([' ', '\t']),
+        "ends with a space or tab, which is part of the password",
+    );
+    passwords(
+        Id::UsersFileOtherHash,
+        looks_like_another_hash,
+        "the password looks like a hash, but the hash is in quotation marks or of a kind that is not supported. So the hash itself is the password",
+    );
 }
 
 fn looks_like_another_hash(password: &str) -> bool {
@@ -204,79 +181,53 @@ fn looks_like_another_hash(password: &str) -> bool {
     quoted || OTHER_HASHES.iter().any(|start| password.starts_with(start))
 }
 
-fn service(subject: &Subject, findings: &mut Findings) {
-    match &subject.silent {
-        Some(error @ AskError::Silent { .. }) => {
-            findings.add(Id::ServerSilent, "the running server", error);
-        }
-        Some(error) => findings.unseen("the running server", error),
-        None => {}
-    }
-    let Some(unit) = &subject.unit else { return };
+fn service(subject: &Subject, unit: &Unit, findings: &mut Findings) {
     for (path, error) in &unit.unread {
         findings.unseen(path.display(), error);
     }
     if let (Some(elsewhere), Some(base)) = (&subject.elsewhere, &subject.base) {
-        findings.add(
-            Id::ServerElsewhere,
-            "SYNC_BASE",
-            format_args!(
-                "the running server has its data in {}, but its settings now name {}. Only the latter was checked",
-                elsewhere.display(),
-                base.display()
-            ),
+        let what = format_args!(
+            "the running server has its data in {}, but its settings now name {}. Only the latter was checked",
+            elsewhere.display(),
+            base.display()
         );
+        findings.add(Id::ServerElsewhere, "SYNC_BASE", what);
     }
     if unit.has_failed() {
-        findings.add(
-            Id::ServiceFailed,
-            "anki-syncd.service",
-            format_args!(
-                "the service has failed ({}, exit status {}): {}",
-                unit.result,
-                unit.status,
-                subject.why_ended(unit)
-            ),
+        let what = format_args!(
+            "the service has failed ({}, exit status {}): {}",
+            unit.result,
+            unit.status,
+            subject.why_ended(unit)
         );
+        findings.add(Id::ServiceFailed, "anki-syncd.service", what);
     }
     let has_socket_failed = unit.socket.as_ref().is_some_and(SocketUnit::has_failed);
     if !unit.is_running() && !unit.is_listening() && !has_socket_failed {
-        findings.add(
-            Id::ServiceNotListening,
-            "anki-syncd.socket",
-            "neither the socket nor the service is active, so nobody can sync",
-        );
+        let what = "neither the socket nor the service is active, so nobody can sync";
+        findings.add(Id::ServiceNotListening, "anki-syncd.socket", what);
     }
     if let Some(user) = unit.user.as_ref().filter(|_| subject.account.is_none()) {
-        findings.add(
-            Id::AccountMissing,
-            "anki-syncd.service",
-            format_args!("runs the server as {user}, but there is no such account"),
-        );
+        let what = format_args!("runs the server as {user}, but there is no such account");
+        findings.add(Id::AccountMissing, "anki-syncd.service", what);
     }
 }
 
-/// systemd copies the list of users when it starts the server.
+/// Reports a list of users that has changed since systemd passed a copy of it to the server.
 fn same_users(subject: &Subject, findings: &mut Findings) {
-    let Ok(settings) = &subject.settings else {
+    let (Ok(settings), Some(_)) = (&subject.settings, &subject.running) else {
         return;
     };
-    if subject.running.is_none() {
-        return;
-    }
     let mut salt = [0; 16];
     if getrandom::fill(&mut salt).is_err() {
         return;
     }
     let salt = hex::encode(salt);
     let digest = compare::digest(&settings.users.able, &salt);
-    // An answer that is missing was told of with the server's state.
+    // `check` has reported a server that does not answer.
     if let Ok(false) = subject.ask(ask::SameUsers { salt, digest }) {
-        findings.add(
-            Id::UsersNotTakenOver,
-            "users",
-            "the users or passwords of the running server differ from those in the settings",
-        );
+        let what = "the users or passwords of the running server differ from those in the settings";
+        findings.add(Id::UsersNotTakenOver, "users", what);
     }
 }
 

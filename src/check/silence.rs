@@ -1,5 +1,4 @@
-//! Why the server gives no answer: what it could not tell itself, systemd, its settings and
-//! the kernel know.
+//! Why the server does not answer, as systemd, the settings and the kernel show.
 
 use std::{thread::sleep, time::Duration};
 
@@ -18,12 +17,12 @@ use crate::{
 
 /// The exit status that systemd gives a service whose credentials it cannot load.
 const CREDENTIALS: &str = "243";
-/// A server that fails again and again is starting now and then.
+/// systemd restarts a failing server again and again, so it may just be starting.
 const LOOKS: u32 = 3;
 const AGAIN: Duration = Duration::from_millis(200);
 const LOG: &str = "`journalctl -u anki-syncd -p err`";
 
-/// Adds to a failure why there was no answer, as far as that can be found out.
+/// Adds the reason to a failure, if it can be found.
 pub fn explain(sources: &Sources, failure: AskError) -> AskError {
     if matches!(failure, AskError::Forbidden | AskError::Refused(_)) {
         return failure;
@@ -65,7 +64,7 @@ impl Subject {
         }
     }
 
-    /// Of a server that no systemd starts.
+    /// Why a server without systemd does not run.
     fn why_absent(&self) -> Option<String> {
         match &self.settings {
             Err(problems) => Some(format!(
@@ -73,11 +72,10 @@ impl Subject {
                 problems.in_a_line()
             )),
             Ok(settings) => {
-                let holder = holder(settings.port)?;
+                let (base, port) = (settings.base.display(), settings.port);
+                let holder = holder(port)?;
                 Some(format!(
-                    "the server with the data folder {} is not running, and port {} is in use by {holder}: stop that program, or choose another port with SYNC_PORT (port)",
-                    settings.base.display(),
-                    settings.port
+                    "the server with the data folder {base} is not running, and port {port} is in use by {holder}: stop that program, or choose another port with SYNC_PORT (port)"
                 ))
             }
         }
@@ -87,7 +85,7 @@ impl Subject {
         let has_ended_badly = unit.has_failed();
         if let Some(socket) = &unit.socket
             && socket.has_failed()
-            // Otherwise it has given up on a service that fails again and again.
+            // Otherwise the socket failed only because the service fails again and again.
             && (socket.cannot_listen() || !has_ended_badly)
         {
             return Some(format!("{}. {}", socket.failure(), socket.remedy()));
@@ -100,7 +98,7 @@ impl Subject {
         })
     }
 
-    /// Why the service has ended badly, in its own words where it had any.
+    /// Why the service has failed. Its own message comes first.
     pub(super) fn why_ended(&self, unit: &Unit) -> String {
         if let Some(reason) = unit.said.strip_prefix(CANNOT_START) {
             return reason.to_owned();
@@ -117,20 +115,23 @@ impl Subject {
         }
     }
 
+    /// Why systemd could not pass the list of users to the server.
     fn why_not_passed(&self) -> String {
-        let credentials = self.lists.iter().filter(|list| list.is_credential);
-        let unread = credentials
-            .filter_map(|list| Some((list.path.display(), list.text.as_ref().err()?)))
-            .map(|(path, error)| {
-                format!("the list of users, {path}, cannot be read: {error}. Restore it, or create an empty one: `install -m 600 /dev/null {path}`")
-            });
-        unread.into_iter().next().unwrap_or_else(|| {
-            format!("systemd cannot load the server's credentials, such as the list of users (exit status {CREDENTIALS}); {LOG} shows which one. A list of users can have at most 1 MB")
-        })
+        let mut credentials = self.lists.iter().filter(|list| list.is_credential);
+        let unread =
+            credentials.find_map(|list| Some((list.path.display(), list.text.as_ref().err()?)));
+        match unread {
+            Some((path, error)) => format!(
+                "the list of users, {path}, cannot be read: {error}. Restore it, or create an empty one: `install -m 600 /dev/null {path}`"
+            ),
+            None => format!(
+                "systemd cannot load the server's credentials, such as the list of users (exit status {CREDENTIALS}); {LOG} shows which one. A list of users can have at most 1 MB"
+            ),
+        }
     }
 }
 
-/// Of a server that has not ended badly.
+/// Why a server that has not failed does not answer.
 fn why_silent(unit: &Unit) -> String {
     match (unit.state.as_str(), unit.process) {
         ("activating", _) => "the server is still starting: try again in a moment. If it does not start, `systemctl status anki-syncd` shows more".to_owned(),
@@ -142,20 +143,16 @@ fn why_silent(unit: &Unit) -> String {
 
 fn hanging(pid: i32, has_unit: bool) -> String {
     let states = states(pid);
+    let resume = format!("`kill -CONT {pid}` resumes it");
     let (what, remedy) = if states.contains(&'T') {
-        (
-            "was paused with a signal",
-            format!("`kill -CONT {pid}` resumes it"),
-        )
+        ("was paused with a signal", resume.as_str())
     } else if states.contains(&'D') {
-        (
-            "is waiting for its disk",
-            "the kernel's log (`dmesg`) may show what is wrong with the disk".to_owned(),
-        )
+        let remedy = "the kernel's log (`dmesg`) may show what is wrong with the disk";
+        ("is waiting for its disk", remedy)
     } else if states.is_empty() {
-        ("has just ended", "try again".to_owned())
+        ("has just ended", "try again")
     } else {
-        ("is busy or hangs", "try again in a moment".to_owned())
+        ("is busy or hangs", "try again in a moment")
     };
     let restart = if has_unit {
         "; `systemctl restart anki-syncd` starts it again"
@@ -165,7 +162,7 @@ fn hanging(pid: i32, has_unit: bool) -> String {
     format!("the server (process {pid}) does not answer; it {what}: {remedy}{restart}")
 }
 
-/// Of all threads: `T` for stopped, `D` for waiting for a disk.
+/// The states of all threads: `T` is stopped, `D` waits for a disk.
 fn states(pid: i32) -> Vec<char> {
     let threads = Process::new(pid).and_then(|process| process.tasks());
     let threads = threads.into_iter().flatten().flatten();

@@ -1,4 +1,4 @@
-//! Room on the disk.
+//! Free space and inodes, and the users' quotas.
 
 use std::path::Path;
 
@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     account::name::UserName,
+    config::Settings,
     disk::MIB,
     layout::{COLLECTION, user_folder},
     vault::{room::Free, usage::Usage},
@@ -25,74 +26,66 @@ const FEW_FILES: u64 = 1000;
 pub(super) fn check(subject: &Subject, base: &Path, users: &[UserName], findings: &mut Findings) {
     let system = match statvfs(base) {
         Ok(system) => system,
-        // That was reported with the files.
+        // `files` has reported these.
         Err(Errno::ENOENT | Errno::ENOTDIR | Errno::EACCES) => return,
         Err(error) => return findings.unseen(base.display(), error),
     };
     if system.flags().contains(FsFlags::ST_RDONLY) {
-        findings.add(
-            Id::DiskReadOnly,
-            base.display(),
-            "the file system is mounted read-only, so nothing can be synced",
-        );
+        let what = "the file system is mounted read-only, so nothing can be synced";
+        findings.add(Id::DiskReadOnly, base.display(), what);
     }
-    quotas(subject, base, users, findings);
+    let settings = subject.settings.as_ref().ok();
+    if let Some(quota) = settings.and_then(|settings| settings.room.quota) {
+        quotas(quota, base, users, findings);
+    }
     let Ok(free) = Free::at(base) else { return };
-    room(subject, base, users, free, findings);
+    room(settings, base, users, free, findings);
     if let Some(files) = free.files.filter(|files| *files < FEW_FILES) {
-        findings.add(
-            Id::DiskFewInodes,
-            base.display(),
-            format_args!("the file system can store only {files} more files (free inodes)"),
-        );
+        let what = format_args!("the file system can store only {files} more files (free inodes)");
+        findings.add(Id::DiskFewInodes, base.display(), what);
     }
 }
 
-fn room(subject: &Subject, base: &Path, users: &[UserName], free: Free, findings: &mut Findings) {
+fn room(
+    settings: Option<&Settings>,
+    base: &Path,
+    users: &[UserName],
+    free: Free,
+    findings: &mut Findings,
+) {
     let sizes = users.iter().filter_map(|user| {
         let folder = user_folder(base, user.as_str());
         let metadata = folder.join(COLLECTION).metadata().ok()?;
         Some((metadata.len(), user))
     });
     let largest = sizes.max();
-    let settings = subject.settings.as_ref().ok();
     if let Some(full) = settings.and_then(|settings| settings.room.admit(free).err()) {
         findings.add(Id::DiskFull, base.display(), full);
     } else if let Some((size, user)) = largest.filter(|(size, _)| free.bytes < size * COPIES) {
-        findings.add(
-            Id::DiskNearlyFull,
-            base.display(),
-            format_args!(
-                "{} MiB are free, but an upload of the largest collection, {} with {} MiB, may need {} MiB temporarily",
-                free.bytes / MIB,
-                of_user(user, COLLECTION),
-                size / MIB,
-                size * COPIES / MIB
-            ),
+        let what = format_args!(
+            "{} MiB are free, but an upload of the largest collection, {} with {} MiB, may need {} MiB temporarily",
+            free.bytes / MIB,
+            of_user(user, COLLECTION),
+            size / MIB,
+            size * COPIES / MIB
         );
+        findings.add(Id::DiskNearlyFull, base.display(), what);
     }
 }
 
-/// Users who can add nothing more.
-fn quotas(subject: &Subject, base: &Path, users: &[UserName], findings: &mut Findings) {
-    let settings = subject.settings.as_ref().ok();
-    let Some(quota) = settings.and_then(|settings| settings.room.quota) else {
-        return;
-    };
+/// Reports the users whose data exceed the quota.
+fn quotas(quota: u64, base: &Path, users: &[UserName], findings: &mut Findings) {
     for user in users {
-        // What cannot be read is reported with the files.
+        // `files` reports what cannot be read.
         let bytes = Usage::of(&user_folder(base, user.as_str()))
             .map_or(0, |usage| usage.collection_bytes + usage.media_bytes);
         if bytes > quota {
-            findings.add(
-                Id::QuotaExceeded,
-                user,
-                format_args!(
-                    "the collection and media take up {} MiB, but quota_megs allows {}: uploads and new media are refused",
-                    bytes.div_ceil(MIB),
-                    quota / MIB
-                ),
+            let what = format_args!(
+                "the collection and media take up {} MiB, but quota_megs allows {}: uploads and new media are refused",
+                bytes.div_ceil(MIB),
+                quota / MIB
             );
+            findings.add(Id::QuotaExceeded, user, what);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What is checked: which settings, which folder, whose, and whether a server runs on it.
+//! The server that is checked: its settings, its account, and its answers if it runs.
 
 use std::{
     fs, io,
@@ -22,23 +22,22 @@ use crate::{
 
 /// The server that is checked, running or not.
 pub struct Subject {
-    /// What is wrong with them, or they.
     pub settings: Result<Settings, Problems>,
-    /// systemd's unit, if that is what is checked.
+    /// systemd's unit, if that is checked.
     pub unit: Option<Unit>,
-    /// The lists of users, as files.
+    /// The files that list users.
     pub lists: Vec<UsersList>,
     /// Whether only systemd can read the list of users.
     pub has_sealed_users: bool,
-    /// `SYNC_BASE`; known also when other settings are in disorder.
+    /// `SYNC_BASE`; known also if other settings have mistakes.
     pub base: Option<PathBuf>,
-    /// Whose the files have to be.
+    /// The account that should own the files.
     pub account: Option<Account>,
-    /// The running server, if it answers.
+    /// The status of the running server, if it answers.
     pub running: Option<Status>,
-    /// The data folder of systemd's server, if it is another one.
+    /// The data folder of systemd's server, if it is not `base`.
     pub elsewhere: Option<PathBuf>,
-    /// Why a running server cannot be asked.
+    /// Why a server that may be running does not answer.
     pub silent: Option<AskError>,
 }
 
@@ -53,22 +52,21 @@ pub struct UsersList {
 /// The account that the server runs as.
 #[derive(Debug, Clone)]
 pub struct Account {
-    /// Its name, or else its number.
+    /// Its number, if it has no name.
     pub name: String,
     pub uid: Uid,
     pub gid: Gid,
 }
 
 impl Subject {
-    /// The server of these settings; without any, the one that systemd runs. If it runs, it is
-    /// asked.
+    /// The server of these settings, or systemd's if none are given. Asks it if it runs.
     pub fn find(given: &Sources) -> Self {
         let mut subject = Self::gather(given);
-        subject.meet();
+        subject.ask_status();
         subject
     }
 
-    /// The same without asking.
+    /// The same without asking the server.
     pub fn gather(given: &Sources) -> Self {
         let mut sources = given.clone();
         let unit = of_unit(&mut sources);
@@ -76,11 +74,8 @@ impl Subject {
         let (base, run_as) = (written.base.clone(), written.run_as().map(str::to_owned));
         let lists = lists(&sources, unit.as_ref(), written.users_file());
         if let Some(list) = lists.iter().find(|list| list.is_credential) {
-            sources.users = Some(
-                list.text
-                    .as_ref()
-                    .map_or_else(|_| String::new(), Clone::clone),
-            );
+            let text = list.text.as_ref().ok();
+            sources.users = Some(text.cloned().unwrap_or_default());
         }
         let credential = unit.as_ref().and_then(|unit| unit.users.as_ref());
         let has_sealed_users = credential == Some(&UsersCredential::Sealed)
@@ -108,7 +103,7 @@ impl Subject {
         }
     }
 
-    /// Asks the running server; one that systemd has not started is left alone.
+    /// Asks the running server. Does not make systemd start it.
     pub fn ask<A: Ask>(&self, request: A) -> Result<A::Answer, AskError> {
         let address = Address {
             base: self.base.clone(),
@@ -117,27 +112,25 @@ impl Subject {
         client::ask(&address, request)
     }
 
-    fn meet(&mut self) {
+    fn ask_status(&mut self) {
         let address = |base: Option<PathBuf>| Address {
             is_units: base.is_none() && self.unit.as_ref().is_some_and(Unit::is_running),
             base,
         };
         let status = |at| client::ask(&at, ask::Status {});
-        // Its own socket is in the folder, whatever the folder is called where the server
-        // runs, in a container for instance.
+        // A server that answers on the folder's own socket has that folder, also if the folder has
+        // another path in the server's container.
         let met = match status(address(self.base.clone())) {
             Err(AskError::NotRunning { .. }) => {
                 status(address(None)).map(|status| (Some(status.base.clone()), status))
             }
             own => own.map(|status| (self.base.clone(), status)),
         };
-        match met {
+        match met.map_err(|error| self.explain(error)) {
             Ok((base, status)) if base == self.base => self.running = Some(status),
             Ok((base, _)) => self.elsewhere = base,
-            Err(error) => match self.explain(error) {
-                AskError::NotRunning { .. } => {}
-                error => self.silent = Some(error),
-            },
+            Err(AskError::NotRunning { .. }) => {}
+            Err(error) => self.silent = Some(error),
         }
     }
 
@@ -147,48 +140,37 @@ impl Subject {
     }
 }
 
-/// Those who have a folder in a data folder.
+/// The users that have a folder in a data folder.
 pub fn users_in(base: &Path) -> io::Result<Vec<UserName>> {
     let mut users = Vec::new();
     for entry in fs::read_dir(base)? {
         let entry = entry?;
         let name = entry.file_name().into_string().ok();
-        users.extend(
-            name.filter(|_| may_be_users_folder(&entry.path()))
-                .and_then(|name| name.parse().ok()),
-        );
+        let name = name.filter(|_| may_be_users_folder(&entry.path()));
+        users.extend(name.and_then(|name| name.parse().ok()));
     }
     users.sort();
     Ok(users)
 }
 
-/// The unit, if its settings are the ones in question; they are taken over then.
+/// systemd's unit, unless other settings were given. Adds the unit's settings to the sources.
 pub fn of_unit(sources: &mut Sources) -> Option<Unit> {
-    let unit = Unit::ask().filter(|unit| is_meant(sources, unit))?;
-    adopt(sources, &unit);
-    Some(unit)
-}
-
-/// Whether the unit's settings are the ones in question: no others were given.
-fn is_meant(given: &Sources, unit: &Unit) -> bool {
-    let has_variables = given
-        .variables
-        .keys()
-        .any(|name| environment::concerns_us(name));
-    !has_variables && (given.file.is_none() || given.file == unit.configuration)
-}
-
-fn adopt(sources: &mut Sources, unit: &Unit) {
+    let mut variables = sources.variables.keys();
+    if variables.any(|name| environment::concerns_us(name)) {
+        return None;
+    }
+    let is_meant = |unit: &Unit| sources.file.is_none() || sources.file == unit.configuration;
+    let unit = Unit::ask().filter(is_meant)?;
     let variables = unit.variables.iter().cloned();
-    sources
-        .variables
-        .extend(variables.map(|(name, value)| (name.into(), value.into())));
+    let variables = variables.map(|(name, value)| (name.into(), value.into()));
+    sources.variables.extend(variables);
     sources.file.clone_from(&unit.configuration);
     sources.state.clone_from(&unit.folder);
     if unit.users.is_none() {
-        // The file that the packages have for it is none of this server's.
+        // The package's list of users is not this server's.
         sources.credentials = None;
     }
+    Some(unit)
 }
 
 fn lists(sources: &Sources, unit: Option<&Unit>, users_file: Option<&Path>) -> Vec<UsersList> {
@@ -203,32 +185,26 @@ fn lists(sources: &Sources, unit: Option<&Unit>, users_file: Option<&Path>) -> V
     let credential = match unit.map(|unit| &unit.users) {
         Some(Some(UsersCredential::File(path))) => Some(path.clone()),
         Some(_) => None,
-        None => sources
-            .credentials
-            .as_ref()
-            .map(|folder| folder.join("users"))
-            .filter(|path| path.exists()),
+        None => {
+            let folder = sources.credentials.as_ref();
+            let path = folder.map(|folder| folder.join("users"));
+            path.filter(|path| path.exists())
+        }
     };
     let credential = credential.map(|path| read(path, true));
     let file = users_file.map(|path| read(path.to_owned(), false));
     credential.into_iter().chain(file).collect()
 }
 
+/// The account that a setting names, or else the owner of the data folder.
 fn account(run_as: Option<String>, base: Option<&Path>) -> Option<Account> {
     if let Some(name) = run_as {
-        let user = User::from_name(&name).ok().flatten()?;
-        return Some(Account {
-            name,
-            uid: user.uid,
-            gid: user.gid,
-        });
+        let User { uid, gid, .. } = User::from_name(&name).ok().flatten()?;
+        return Some(Account { name, uid, gid });
     }
     let metadata = fs::metadata(base?).ok()?;
     let (uid, gid) = (Uid::from_raw(metadata.uid()), Gid::from_raw(metadata.gid()));
     let name = User::from_uid(uid).ok().flatten().map(|user| user.name);
-    Some(Account {
-        name: name.unwrap_or_else(|| uid.to_string()),
-        uid,
-        gid,
-    })
+    let name = name.unwrap_or_else(|| uid.to_string());
+    Some(Account { name, uid, gid })
 }

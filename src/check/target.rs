@@ -1,4 +1,4 @@
-//! Whether a folder is fit for backups.
+//! Whether the folder for backups is on a mounted disk, and on another one than the data.
 
 use std::{
     fs,
@@ -9,20 +9,17 @@ use std::{
 use nix::sys::stat::{major, minor};
 use procfs::process::Process;
 
-const FSTAB: &str = "/etc/fstab";
-
-/// Why backups must not be written there: they would fill the disk below, where a disk that is
-/// not mounted belongs.
+/// Why backups must not be written to this folder: while its disk is not mounted, they would fill
+/// the disk that contains the mount point.
 pub fn unmounted(folder: &Path) -> Option<String> {
-    // Has a disk mounted that is mounted when it is needed.
+    // This triggers an automount.
     let _ = folder.read_dir();
-    let fstab = fs::read_to_string(FSTAB).unwrap_or_default();
+    let fstab = fs::read_to_string("/etc/fstab").unwrap_or_default();
     let mounts = Process::myself()
         .and_then(|process| process.mountinfo())
         .ok()?;
+    let mounts = mounts.0.into_iter();
     let mounted: Vec<_> = mounts
-        .0
-        .into_iter()
         .filter(|mount| mount.fs_type != "autofs")
         .map(|mount| unescaped(&mount.mount_point.to_string_lossy()))
         .collect();
@@ -34,12 +31,10 @@ pub fn unmounted(folder: &Path) -> Option<String> {
     ))
 }
 
-/// The mount point that the folder is on by /etc/fstab, unless that is there.
+/// The folder's mount point in /etc/fstab, if nothing is mounted there.
 fn missing(folder: &Path, fstab: &str, mounted: &[PathBuf]) -> Option<PathBuf> {
-    let lines = fstab
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.starts_with('#'));
+    let lines = fstab.lines().map(str::trim);
+    let lines = lines.filter(|line| !line.starts_with('#'));
     let points = lines.filter_map(|line| Some(unescaped(line.split_whitespace().nth(1)?)));
     let point = points
         .filter(|point| folder.starts_with(point))
@@ -47,12 +42,12 @@ fn missing(folder: &Path, fstab: &str, mounted: &[PathBuf]) -> Option<PathBuf> {
     (!mounted.contains(&point)).then_some(point)
 }
 
-/// As these files write blanks.
+/// /etc/fstab and mountinfo write a blank as `\040`.
 fn unescaped(path: &str) -> PathBuf {
     path.replace("\\040", " ").into()
 }
 
-/// Whether both are on one disk, which may fail.
+/// Whether both are on the same disk, so that its failure loses both.
 pub fn on_one_disk(one: &Path, other: &Path) -> bool {
     let disk = |path: &Path| {
         let there = path.ancestors().find_map(|path| path.metadata().ok())?;
@@ -61,7 +56,7 @@ pub fn on_one_disk(one: &Path, other: &Path) -> bool {
     matches!((disk(one), disk(other)), (Some(one), Some(other)) if one == other)
 }
 
-/// The disk that a partition is on, or else the number of the device itself.
+/// The disk of a partition, or else the number of the device itself.
 fn disk(device: u64) -> PathBuf {
     let number = format!("/sys/dev/block/{}:{}", major(device), minor(device));
     let Ok(path) = fs::canonicalize(&number) else {
