@@ -1,13 +1,12 @@
-//! Each collection: whether it is whole, of a known schema, and all of it known to devices.
+//! Each collection: its schema, its damage, and changes that devices do not know.
 
-use std::{fmt, fs, path::Path};
+use std::{fs, path::Path};
 
 use super::{
     clock::TOLERANCE_SECS,
     data::Data,
-    database::JOURNALS,
-    finding::{Findings, Id, Repair, of_user, some_of},
-    locks::{self, Holder},
+    database::{self, Holder, JOURNALS},
+    finding::{Findings, Id, of_user, some_of},
     progress,
     quiet::{self, QuietError},
 };
@@ -16,7 +15,7 @@ use crate::{
     clock,
     collection::{
         examine::{Examined, Kind, examine},
-        screen::{self, ListError, Objection},
+        screen::{self, ListError},
     },
     disk::MIB,
     layout::COLLECTION,
@@ -28,88 +27,65 @@ pub(super) fn check(data: &Data, findings: &mut Findings) {
     let bar = progress::bar(progress::WIDE, data.users.len() as u64, "collections");
     for user in &data.users {
         bar.set_message(format!("collection of {user}"));
-        one(data, user, &data.folder(user).join(COLLECTION), findings);
+        check_one(data, user, &data.folder(user).join(COLLECTION), findings);
         bar.inc(1);
     }
     bar.finish_and_clear();
 }
 
-fn one(data: &Data, user: &UserName, path: &Path, findings: &mut Findings) {
-    let place = of_user(user, COLLECTION);
+fn check_one(data: &Data, user: &UserName, path: &Path, findings: &mut Findings) {
+    let place = &of_user(user, COLLECTION);
     match fs::metadata(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return,
-        Err(error) => return QuietError::Io(error).tell(place, findings),
+        Err(error) => return QuietError::Io(error).report(place, findings),
         Ok(metadata) if metadata.len() == 0 => {
-            findings.add(
-                Id::CollectionEmptyFile,
-                place,
-                "is an empty file; devices will be offered an empty collection",
-            );
+            let what = "is an empty file; devices will be offered an empty collection";
+            findings.add(Id::CollectionEmptyFile, place, what);
             return;
         }
-        Ok(metadata) => limits(data.limit, &place, metadata.len(), findings),
+        Ok(metadata) => limits(data.limit, place, metadata.len(), findings),
     }
-    match locks::holder(path) {
-        Some(holder) => locked(data, &place, &holder, findings),
+    match database::holder(path) {
+        Some(holder) => locked(data, place, &holder, findings),
         None => journal(user, path, findings),
     }
-    if let Some(found) = unloadable(path) {
-        return objection(&place, found, findings);
+    // SQLite must not open a file with such objects. Their list may be in a journal, so a file with
+    // a journal cannot be screened.
+    let has_journal = |suffix: &&str| beside(path, suffix).exists();
+    if !JOURNALS.iter().any(has_journal)
+        && let Err(ListError::Objection(objection)) = screen::listed(path)
+    {
+        findings.add(Id::CollectionUnlikeAnki, place, objection);
+        return;
     }
     match quiet::read(path, examine) {
-        Ok(examined) => judge(user, &place, &examined, findings),
-        Err(error) => error.tell(place, findings),
+        Ok(examined) => judge(user, place, &examined, findings),
+        Err(error) => error.report(place, findings),
     }
-}
-
-/// What SQLite must not even load. Of a file with a journal this cannot be known.
-fn unloadable(path: &Path) -> Option<Objection> {
-    let has_journal = |suffix: &&str| beside(path, suffix).exists();
-    if JOURNALS.iter().any(has_journal) {
-        return None;
-    }
-    match screen::listed(path) {
-        Err(ListError::Objection(objection)) => Some(objection),
-        _ => None,
-    }
-}
-
-fn objection(place: &str, what: impl fmt::Display, findings: &mut Findings) {
-    findings.add(Id::CollectionUnlikeAnki, place, what);
 }
 
 fn limits(limit: Option<u64>, place: &str, size: u64, findings: &mut Findings) {
     let Some(limit) = limit else { return };
-    let remedy = format!(
-        "Raise max_sync_payload_megs (MAX_SYNC_PAYLOAD_MEGS) to {} or more, and a proxy's limit with it.",
-        size / MIB / 2 + 1
-    );
-    if size > limit {
-        findings.advise(
-            Id::CollectionOverLimit,
-            place,
-            format_args!(
-                "is {} MiB large, but an upload may be only {} MiB: a full upload will be refused",
-                size / MIB,
-                limit / MIB
-            ),
-            remedy,
+    let (size_mib, limit_mib) = (size / MIB, limit / MIB);
+    let (id, what) = if size > limit {
+        let what = format!(
+            "is {size_mib} MiB large, but an upload may be only {limit_mib} MiB: a full upload will be refused"
         );
+        (Id::CollectionOverLimit, what)
     } else if size > limit / 10 * 8 {
-        findings.advise(
-            Id::CollectionNearLimit,
-            place,
-            format_args!(
-                "is {} MiB large; an upload may be at most {} MiB",
-                size / MIB,
-                limit / MIB
-            ),
-            remedy,
-        );
-    }
+        let what = format!("is {size_mib} MiB large; an upload may be at most {limit_mib} MiB");
+        (Id::CollectionNearLimit, what)
+    } else {
+        return;
+    };
+    let remedy = format_args!(
+        "Raise max_sync_payload_megs (MAX_SYNC_PAYLOAD_MEGS) to {} or more, and a proxy's limit with it.",
+        size_mib / 2 + 1
+    );
+    findings.advise(id, place, what, remedy);
 }
 
-/// What a program left beside a database when it did not end properly.
+/// Reports the journals of a program that did not end properly.
 fn journal(user: &UserName, path: &Path, findings: &mut Findings) {
     let has_content =
         |suffix: &&str| fs::metadata(beside(path, suffix)).is_ok_and(|journal| journal.len() > 0);
@@ -117,24 +93,17 @@ fn journal(user: &UserName, path: &Path, findings: &mut Findings) {
     if left.is_empty() {
         return;
     }
-    findings
-        .add(
-            Id::JournalLeft,
-            user,
-            format_args!(
-                "{COLLECTION}{} was left by a program that did not end properly. It contains a part of the collection that a copy of {COLLECTION} alone would lack",
-                some_of(&left)
-            ),
-        )
-        .with(Repair::Data {
-            user: user.clone(),
-            mend: Mend::Journal,
-        });
+    let what = format_args!(
+        "{COLLECTION}{} was left by a program that did not end properly. It contains a part of the collection that a copy of {COLLECTION} alone would lack",
+        some_of(&left)
+    );
+    let found = findings.add(Id::JournalLeft, user, what);
+    found.mend(user, Mend::Journal);
 }
 
 fn locked(data: &Data, place: &str, holder: &Holder, findings: &mut Findings) {
     let is_the_server = data.server.is_some_and(|server| holder.may_be(server));
-    // A server that cannot be asked is probably the one.
+    // A server that does not answer is probably the holder.
     if is_the_server || data.is_silent {
         return;
     }
@@ -142,11 +111,8 @@ fn locked(data: &Data, place: &str, holder: &Holder, findings: &mut Findings) {
         0 => "a program in another container".to_owned(),
         pid => format!("{} (process {pid})", holder.name),
     };
-    findings.add(
-        Id::CollectionLocked,
-        place,
-        format_args!("is held open by {who}, so the server cannot use it"),
-    );
+    let what = format_args!("is held open by {who}, so the server cannot use it");
+    findings.add(Id::CollectionLocked, place, what);
 }
 
 fn judge(user: &UserName, place: &str, examined: &Examined, findings: &mut Findings) {
@@ -154,146 +120,96 @@ fn judge(user: &UserName, place: &str, examined: &Examined, findings: &mut Findi
     tables(user, place, examined, findings);
     unsent(user, place, &examined.unsent, findings);
     if !examined.foreign.is_empty() {
-        findings.add(
-            Id::CollectionForeignObjects,
-            place,
-            format_args!(
-                "contains tables or other objects that Anki did not make: {}. Devices receive them only with a full download",
-                some_of(&examined.foreign)
-            ),
+        let what = format_args!(
+            "contains tables or other objects that Anki did not make: {}. Devices receive them only with a full download",
+            some_of(&examined.foreign)
         );
+        findings.add(Id::CollectionForeignObjects, place, what);
     }
     if examined.modified / 1000 > clock::now_secs() + TOLERANCE_SECS {
-        findings.add(
-            Id::CollectionFromTheFuture,
-            place,
-            "was last modified in the future, so the clock of this machine or of a device is or was wrong",
-        );
+        let what = "was last modified in the future, so the clock of this machine or of a device is or was wrong";
+        findings.add(Id::CollectionFromTheFuture, place, what);
     }
 }
 
-/// Tables that another program has changed.
+/// Reports tables that another program has changed.
 fn tables(user: &UserName, place: &str, examined: &Examined, findings: &mut Findings) {
-    let repair = || Repair::Data {
-        user: user.clone(),
-        mend: Mend::Tables,
-    };
     if !examined.computing.is_empty() {
-        findings
-            .add(
-                Id::CollectionComputes,
-                place,
-                format_args!(
-                    "contains SQL that Anki never makes and that every sync would run: {}. Nothing else was checked",
-                    some_of(&examined.computing)
-                ),
-            )
-            .with(repair());
-    }
-    let (lost, stuck): (Vec<_>, Vec<_>) = examined
-        .maimed
-        .iter()
-        .partition(|maimed| maimed.why_not.is_none());
-    for maimed in stuck {
-        findings.add(
-            Id::CollectionIdsRepeated,
-            place,
-            format_args!(
-                "{}; every sync that changes such a row fails",
-                maimed.why_not.as_deref().unwrap_or_default()
-            ),
+        let what = format_args!(
+            "contains SQL that Anki never makes and that every sync would run: {}. Nothing else was checked",
+            some_of(&examined.computing)
         );
+        let found = findings.add(Id::CollectionComputes, place, what);
+        found.mend(user, Mend::Tables);
     }
-    if !lost.is_empty() {
-        let names: Vec<_> = lost.iter().map(|maimed| maimed.table).collect();
-        findings
-            .add(
-                Id::CollectionTablesRewritten,
-                place,
-                format_args!(
-                    "has tables that another program has rewritten without their keys or columns, so syncs fail: {}",
-                    names.join(", ")
-                ),
-            )
-            .with(repair());
+    let mut repairable = Vec::new();
+    for maimed in &examined.maimed {
+        match &maimed.why_not {
+            None => repairable.push(maimed.table),
+            Some(why) => {
+                let what = format_args!("{why}; every sync that changes such a row fails");
+                findings.add(Id::CollectionIdsRepeated, place, what);
+            }
+        }
+    }
+    if !repairable.is_empty() {
+        let what = format_args!(
+            "has tables that another program has rewritten without their keys or columns, so syncs fail: {}",
+            repairable.join(", ")
+        );
+        let found = findings.add(Id::CollectionTablesRewritten, place, what);
+        found.mend(user, Mend::Tables);
     }
     if let Some(wrong) = &examined.wrong_value {
-        findings.add(
-            Id::CollectionWrongValue,
-            place,
-            format_args!("{wrong}, so every sync fails"),
-        );
+        let what = format_args!("{wrong}, so every sync fails");
+        findings.add(Id::CollectionWrongValue, place, what);
     }
 }
 
 fn kind(place: &str, kind: &Kind, findings: &mut Findings) {
-    match kind {
-        Kind::Whole => {}
+    let (id, what) = match kind {
+        Kind::Whole => return,
         Kind::Older(version) => {
-            findings.add(
-                Id::CollectionSchemaOlder,
-                place,
-                format_args!("has the older schema version {version}"),
-            );
+            let what = format!("has the older schema version {version}");
+            (Id::CollectionSchemaOlder, what)
         }
         Kind::Unknown(version) => {
-            findings.add(
-                Id::CollectionSchemaUnknown,
-                place,
-                format_args!("has schema version {version}, which this server does not support"),
-            );
+            let what = format!("has schema version {version}, which this server does not support");
+            (Id::CollectionSchemaUnknown, what)
         }
         Kind::Incomplete(missing) => {
-            findings.add(
-                Id::CollectionIncomplete,
-                place,
-                format_args!("lacks {missing}, which every collection has"),
-            );
+            let what = format!("lacks {missing}, which every collection has");
+            (Id::CollectionIncomplete, what)
         }
-        Kind::Objection(what) => objection(place, what, findings),
-        Kind::Damaged(how) => {
-            findings.add(
-                Id::CollectionDamaged,
-                place,
-                format_args!("is damaged: {how}"),
-            );
-        }
-        Kind::Foreign => {
-            findings.add(Id::CollectionForeign, place, "is not an Anki collection");
-        }
-    }
+        Kind::Objection(what) => (Id::CollectionUnlikeAnki, what.clone()),
+        Kind::Damaged(how) => (Id::CollectionDamaged, format!("is damaged: {how}")),
+        Kind::Foreign => (
+            Id::CollectionForeign,
+            "is not an Anki collection".to_owned(),
+        ),
+    };
+    findings.add(id, place, what);
 }
 
-/// Number −1 means "changed here, not told to anybody yet", which only a device may say:
-/// as long as it is there, every sync ends with a failed sanity check.
+/// Reports rows with the sequence number −1, which means "changed here, and not sent yet". Only a
+/// device may have such rows: with one on the server, every sync ends with a failed sanity check.
 fn unsent(user: &UserName, place: &str, tables: &[(&'static str, i64)], findings: &mut Findings) {
     let (graves, rows): (Vec<_>, Vec<_>) = tables.iter().partition(|(table, _)| *table == "graves");
-    let counts: Vec<_> = rows
-        .iter()
-        .map(|(table, count)| format!("{count} in {table}"))
-        .collect();
-    if !counts.is_empty() {
-        findings
-            .add(
-                Id::CollectionUnsent,
-                place,
-                format_args!(
-                    "has changes that never reach a device and that make every sync fail ({}): a program other than a sync server has changed the file",
-                    some_of(&counts)
-                ),
-            )
-            .with(Repair::Data {
-                user: user.clone(),
-                mend: Mend::Unsent,
-            });
+    if !rows.is_empty() {
+        let counts = rows
+            .iter()
+            .map(|(table, count)| format!("{count} in {table}"));
+        let what = format_args!(
+            "has changes that never reach a device and that make every sync fail ({}): a program other than a sync server has changed the file",
+            some_of(&counts.collect::<Vec<_>>())
+        );
+        let found = findings.add(Id::CollectionUnsent, place, what);
+        found.mend(user, Mend::Unsent);
     }
     if let Some((_, count)) = graves.first() {
-        findings.add(
-            Id::CollectionUnsentDeletions,
-            place,
-            format_args!(
-                "has {count} deletions that never reach a device and that make every sync fail"
-            ),
+        let what = format_args!(
+            "has {count} deletions that never reach a device and that make every sync fail"
         );
+        findings.add(Id::CollectionUnsentDeletions, place, what);
     }
 }

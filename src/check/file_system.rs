@@ -1,5 +1,4 @@
-//! What the data folder's file system cannot do: keep owners and modes, or tell upper and lower
-//! case apart.
+//! File systems that store no owners and modes, or that ignore upper and lower case.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,11 +15,11 @@ use super::{
 };
 use crate::spelling::is_ignored_at;
 
-/// As the kernel calls them. The last is exFAT or NTFS by a program.
+/// The kernel's names. `fuseblk` is exFAT or NTFS in a FUSE driver.
 const WITHOUT_OWNERS: [&str; 6] = ["exfat", "vfat", "msdos", "ntfs", "ntfs3", "fuseblk"];
 const BETTER: &str = "move SYNC_BASE to a disk with ext4, XFS or Btrfs";
 
-/// The kind of file system, if it keeps no owners and modes.
+/// The kind of file system, if it stores no owners and modes.
 pub(super) fn without_owners(base: &Metadata) -> Option<&'static str> {
     let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
     let device = format!("{}:{}", major(base.dev()), minor(base.dev()));
@@ -34,8 +33,8 @@ fn kind_of(mounts: &str, device: &str) -> Option<&'static str> {
     WITHOUT_OWNERS.into_iter().find(|known| *known == kind)
 }
 
-/// Reports what to do about owners and modes that can only be set where the disk is mounted.
-pub(super) fn tell_owners(
+/// Advises mount options, since `chown` and `chmod` have no effect there.
+pub(super) fn report_owners(
     kind: &str,
     base: &Path,
     account: &Account,
@@ -57,38 +56,30 @@ pub(super) fn tell_owners(
     } else {
         (Severity::Note, String::new())
     };
-    let remedy = match severity {
-        Severity::Note => {
-            format!("Do nothing (`chown` and `chmod` have no effect there), or {BETTER}.")
-        }
-        Severity::Problem | Severity::Warning => format!(
+    let remedy = if severity == Severity::Note {
+        format!("Do nothing (`chown` and `chmod` have no effect there), or {BETTER}.")
+    } else {
+        format!(
             "Mount it with the options uid={name},gid={name},umask=0077 (in /etc/fstab), or {BETTER}. `chown` and `chmod` have no effect there."
-        ),
+        )
     };
-    let found = findings.advise(
-        Id::FileSystemWithoutOwners,
-        base.display(),
-        format_args!(
-            "the data folder is on a file system of type {kind}, which stores no owners and permissions, and loses more than others in a power cut{consequence}"
-        ),
-        remedy,
+    let what = format_args!(
+        "the data folder is on a file system of type {kind}, which stores no owners and permissions, and loses more than others in a power cut{consequence}"
     );
-    found.weigh(severity);
+    let id = Id::FileSystemWithoutOwners;
+    findings.advise(id, base.display(), what, remedy).severity = severity;
 }
 
-/// Reports what follows if names in other cases are taken for the same.
-pub(super) fn tell_case(subject: &Subject, base: &Path, findings: &mut Findings) {
+/// Reports the consequences if two names that differ only in case are one file.
+pub(super) fn report_case(subject: &Subject, base: &Path, findings: &mut Findings) {
     if !is_ignored_at(&base.join(crate::layout::OWN)) {
         return;
     }
-    findings.advise(
-        Id::FileSystemWithoutCase,
-        base.display(),
-        "the data folder is on a file system that does not distinguish upper and lower case. Of two media files whose names differ only in case, the server refuses the second",
-        format_args!(
-            "Do nothing, unless the log names such media files: then rename one of them in Anki, or {BETTER}."
-        ),
+    let what = "the data folder is on a file system that does not distinguish upper and lower case. Of two media files whose names differ only in case, the server refuses the second";
+    let remedy = format_args!(
+        "Do nothing, unless the log names such media files: then rename one of them in Anki, or {BETTER}."
     );
+    findings.advise(Id::FileSystemWithoutCase, base.display(), what, remedy);
     let Ok(settings) = &subject.settings else {
         return;
     };
@@ -99,12 +90,9 @@ pub(super) fn tell_case(subject: &Subject, base: &Path, findings: &mut Findings)
     }
     for same in spellings.into_values().filter(|same| same.len() > 1) {
         let same: Vec<_> = same.into_iter().collect();
-        findings.advise(
-            Id::UsersShareAFolder,
-            same.join(", "),
-            "these users' names differ only in upper and lower case, so they share one folder on this file system, and see each other's cards",
-            format_args!("Rename one of them with the server stopped, or {BETTER}."),
-        );
+        let what = "these users' names differ only in upper and lower case, so they share one folder on this file system, and see each other's cards";
+        let remedy = format_args!("Rename one of them with the server stopped, or {BETTER}.");
+        findings.advise(Id::UsersShareAFolder, same.join(", "), what, remedy);
     }
 }
 

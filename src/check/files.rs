@@ -1,4 +1,4 @@
-//! Whose the files are, who may read them, and what does not belong there.
+//! Owners and permissions of the files, and files that do not belong in the data folder.
 
 use std::{
     fs::{self, Metadata},
@@ -25,41 +25,39 @@ use crate::{
 /// No upload takes this long.
 const OLD: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// What was seen on the way through the folder, by kind; paths below `SYNC_BASE`.
+/// Paths below `SYNC_BASE`, by kind.
 #[derive(Default)]
 struct Seen {
-    others: Vec<PathBuf>,
-    locked_up: Vec<PathBuf>,
+    not_owned: Vec<PathBuf>,
+    not_writable: Vec<PathBuf>,
     links: Vec<PathBuf>,
     links_outside: Vec<PathBuf>,
     temporary: Vec<PathBuf>,
     unreadable: Vec<(PathBuf, io::Error)>,
 }
 
+impl Seen {
+    /// Whether the server's account can use all of it.
+    fn is_usable(&self) -> bool {
+        self.not_owned.is_empty() && self.not_writable.is_empty()
+    }
+}
+
 pub(super) fn check(subject: &Subject, base: &Path, users: &[UserName], findings: &mut Findings) {
     let metadata = match fs::metadata(base) {
         Ok(metadata) if metadata.is_dir() => metadata,
         Ok(_) => {
-            findings.add(
-                Id::BaseNotAFolder,
-                base.display(),
-                "SYNC_BASE is not a folder",
-            );
+            let what = "SYNC_BASE is not a folder";
+            findings.add(Id::BaseNotAFolder, base.display(), what);
             return;
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let made_by_systemd = subject
-                .unit
-                .as_ref()
-                .and_then(|unit| unit.folder.as_deref());
-            if made_by_systemd == Some(base) {
-                return;
+            let unit = subject.unit.as_ref();
+            let made_by_systemd = unit.and_then(|unit| unit.folder.as_deref());
+            if made_by_systemd != Some(base) {
+                let what = "the data folder does not exist yet";
+                findings.add(Id::BaseMissing, base.display(), what);
             }
-            findings.add(
-                Id::BaseMissing,
-                base.display(),
-                "the data folder does not exist yet",
-            );
             return;
         }
         Err(error) => return findings.unseen(base.display(), error),
@@ -74,71 +72,65 @@ pub(super) fn check(subject: &Subject, base: &Path, users: &[UserName], findings
     };
     let mut seen = Seen::default();
     walk.folder(Path::new(""), &mut seen);
-    let is_open = metadata.mode() & 0o007 != 0;
-    if let Some(kind) = file_system::without_owners(&metadata) {
+    let without_owners = file_system::without_owners(&metadata);
+    if let Some(kind) = without_owners {
         walk.judge(Path::new(""), &metadata, &mut seen);
-        let is_usable = seen.others.is_empty() && seen.locked_up.is_empty();
-        file_system::tell_owners(kind, base, account, is_usable, is_open, findings);
-        seen.others.clear();
-        seen.locked_up.clear();
+        let (is_usable, is_open) = (seen.is_usable(), is_open(&metadata));
+        file_system::report_owners(kind, base, account, is_usable, is_open, findings);
+        seen.not_owned.clear();
+        seen.not_writable.clear();
     } else {
         itself(&walk, &metadata, &mut seen, findings);
-        secret::mode(base, findings);
     }
-    tell(seen, account, findings);
-    secret::length(base, findings);
-    file_system::tell_case(subject, base, findings);
+    report(seen, account, findings);
+    secret::check(base, without_owners.is_none(), findings);
+    file_system::report_case(subject, base, findings);
     strangers(subject, base, users, findings);
 }
 
-/// The data folder itself. Where it is not the server's alone, whose it is and who may look
-/// into it is not for us to change.
+/// Whether accounts outside the group have rights.
+fn is_open(metadata: &Metadata) -> bool {
+    metadata.mode() & 0o007 != 0
+}
+
+/// Checks the data folder itself. If it also contains something else, a repair of its owner or its
+/// mode could lock another program out, so there is no repair.
 fn itself(walk: &Walk, metadata: &Metadata, seen: &mut Seen, findings: &mut Findings) {
     let base = walk.base.display();
-    let is_open = metadata.mode() & 0o007 != 0;
-    let mut found = Seen::default();
-    walk.judge(Path::new(""), metadata, &mut found);
-    let is_usable = found.others.is_empty() && found.locked_up.is_empty();
+    let mut own = Seen::default();
+    walk.judge(Path::new(""), metadata, &mut own);
     if let Some(other) = shared_with(walk.base) {
-        if is_open || !is_usable {
-            let name = &walk.account.name;
-            let shared = findings.advise(
-                Id::BaseShared,
-                base,
-                format_args!(
-                    "the data folder also contains {}, which does not belong to the server. So the folder's owner and permissions, which do not suit the server's account, {name}, are left as they are",
-                    other.display()
-                ),
-                format_args!(
-                    "Set SYNC_BASE (base) to a folder that contains nothing else, and move the users' folders and {OWN} there."
-                ),
+        let is_usable = own.is_usable();
+        if is_open(metadata) || !is_usable {
+            let what = format_args!(
+                "the data folder also contains {}, which does not belong to the server. So the folder's owner and permissions, which do not suit the server's account, {}, are left as they are",
+                other.display(),
+                walk.account.name
             );
+            let remedy = format_args!(
+                "Set SYNC_BASE (base) to a folder that contains nothing else, and move the users' folders and {OWN} there."
+            );
+            let found = findings.advise(Id::BaseShared, base, what, remedy);
             if is_usable {
-                shared.weigh(Severity::Warning);
+                found.severity = Severity::Warning;
             }
         }
         return;
     }
-    seen.others.append(&mut found.others);
-    seen.locked_up.append(&mut found.locked_up);
-    if is_open {
-        findings
-            .advise(
-                Id::BaseOpen,
-                &base,
-                format_args!(
-                    "everybody on this machine can look into the data folder (mode {:o})",
-                    metadata.mode() & 0o777
-                ),
-                format_args!("Run `chmod o= {base}`."),
-            )
-            .with(Repair::SetMode {
-                paths: vec![PathBuf::new()],
-            });
+    seen.not_owned.append(&mut own.not_owned);
+    seen.not_writable.append(&mut own.not_writable);
+    if is_open(metadata) {
+        let what = format_args!(
+            "everybody on this machine can look into the data folder (mode {:o})",
+            metadata.mode() & 0o777
+        );
+        let remedy = format_args!("Run `chmod o= {base}`.");
+        let found = findings.advise(Id::BaseOpen, &base, what, remedy);
+        found.repair = Some(Repair::SetMode(vec![PathBuf::new()]));
     }
 }
 
-/// Something in the data folder that is not there for the server.
+/// Something in the data folder that does not belong to the server.
 fn shared_with(base: &Path) -> Option<PathBuf> {
     let entries = fs::read_dir(base).ok()?.flatten().map(|entry| entry.path());
     let mut others = entries.filter(|path| !is_servers(path) && !is_of_file_system(path));
@@ -175,7 +167,7 @@ impl Walk<'_> {
             if is_of_file_system(&path) || is_base && !is_servers(&entry.path()) {
                 continue;
             }
-            // Not followed where it is a link. One that is gone was a server's at work.
+            // The running server may just have removed it.
             let Ok(metadata) = fs::symlink_metadata(self.base.join(&path)) else {
                 continue;
             };
@@ -195,9 +187,9 @@ impl Walk<'_> {
     fn judge(&self, path: &Path, metadata: &Metadata, seen: &mut Seen) {
         let needed = if metadata.is_dir() { 0o700 } else { 0o600 };
         if metadata.uid() != self.account.uid.as_raw() {
-            seen.others.push(path.to_owned());
+            seen.not_owned.push(path.to_owned());
         } else if metadata.mode() & needed != needed {
-            seen.locked_up.push(path.to_owned());
+            seen.not_writable.push(path.to_owned());
         }
     }
 
@@ -212,92 +204,62 @@ impl Walk<'_> {
         }
     }
 
-    /// In a folder that is for the time of a request only, and not of a request under way.
+    /// Whether it is a temporary file, and no running request uses it.
     fn is_left_over(&self, path: &Path, metadata: &Metadata) -> bool {
-        let is_temporary = path
-            .parent()
-            .is_some_and(|parent| parent.ends_with(TEMPORARY));
-        let age = metadata
-            .modified()
-            .ok()
-            .and_then(|modified| SystemTime::now().duration_since(modified).ok());
-        is_temporary && (!self.is_running || age.is_some_and(|age| age > OLD))
+        let folder = path.parent();
+        let modified = metadata.modified().ok();
+        let age = modified.and_then(|modified| SystemTime::now().duration_since(modified).ok());
+        folder.is_some_and(|folder| folder.ends_with(TEMPORARY))
+            && (!self.is_running || age.is_some_and(|age| age > OLD))
     }
 }
 
 fn shown(paths: &[PathBuf]) -> String {
-    let names: Vec<_> = paths
-        .iter()
-        .map(|path| {
-            if path.as_os_str().is_empty() {
-                "the data folder itself".to_owned()
-            } else {
-                path.display().to_string()
-            }
-        })
-        .collect();
-    some_of(&names)
+    let names = paths.iter().map(|path| match path.to_str() {
+        Some("") => "the data folder itself".to_owned(),
+        _ => path.display().to_string(),
+    });
+    some_of(&names.collect::<Vec<_>>())
 }
 
-fn tell(seen: Seen, account: &Account, findings: &mut Findings) {
+fn report(seen: Seen, account: &Account, findings: &mut Findings) {
     let name = &account.name;
-    if !seen.others.is_empty() {
-        findings
-            .advise(
-                Id::FilesOfOthers,
-                shown(&seen.others),
-                format_args!(
-                    "{} below the data folder do not belong to the server's account, {name}, so the server may be unable to change them",
-                    seen.others.len()
-                ),
-                format_args!(
-                    "Run `check --repair`, or give them to the account with `chown {name}:`."
-                ),
-            )
-            .with(Repair::GiveToAccount { paths: seen.others });
+    if !seen.not_owned.is_empty() {
+        let what = format_args!(
+            "{} below the data folder do not belong to the server's account, {name}, so the server may be unable to change them",
+            seen.not_owned.len()
+        );
+        let remedy =
+            format_args!("Run `check --repair`, or give them to the account with `chown {name}:`.");
+        let place = shown(&seen.not_owned);
+        let found = findings.advise(Id::FilesOfOthers, place, what, remedy);
+        found.repair = Some(Repair::GiveToAccount(seen.not_owned));
     }
-    if !seen.locked_up.is_empty() {
-        findings
-            .add(
-                Id::FilesNotWritable,
-                shown(&seen.locked_up),
-                format_args!("the server's account, {name}, cannot read or cannot change them"),
-            )
-            .with(Repair::SetMode {
-                paths: seen.locked_up,
-            });
+    if !seen.not_writable.is_empty() {
+        let what = format_args!("the server's account, {name}, cannot read or cannot change them");
+        let found = findings.add(Id::FilesNotWritable, shown(&seen.not_writable), what);
+        found.repair = Some(Repair::SetMode(seen.not_writable));
     }
     if !seen.links_outside.is_empty() {
-        findings.add(
-            Id::LinkOutOfBase,
-            shown(&seen.links_outside),
-            "is a link that leads out of the data folder or nowhere; the server cannot write there",
-        );
+        let what =
+            "is a link that leads out of the data folder or nowhere; the server cannot write there";
+        findings.add(Id::LinkOutOfBase, shown(&seen.links_outside), what);
     }
     if !seen.links.is_empty() {
-        findings.add(
-            Id::Link,
-            shown(&seen.links),
-            "is a link; a full upload replaces the link, not its target",
-        );
+        let what = "is a link; a full upload replaces the link, not its target";
+        findings.add(Id::Link, shown(&seen.links), what);
     }
     if !seen.temporary.is_empty() {
-        findings
-            .add(
-                Id::TemporaryLeft,
-                shown(&seen.temporary),
-                "was left by a server that did not end properly, and takes up space until the next start",
-            )
-            .with(Repair::RemoveTemporary {
-                paths: seen.temporary,
-            });
+        let what = "was left by a server that did not end properly, and takes up space until the next start";
+        let found = findings.add(Id::TemporaryLeft, shown(&seen.temporary), what);
+        found.repair = Some(Repair::RemoveTemporary(seen.temporary));
     }
     for (path, error) in seen.unreadable {
-        QuietError::Io(error).tell(shown(&[path]), findings);
+        QuietError::Io(error).report(shown(&[path]), findings);
     }
 }
 
-/// Folders of those who cannot log in.
+/// Reports the folders of users who cannot log in.
 fn strangers(subject: &Subject, base: &Path, users: &[UserName], findings: &mut Findings) {
     let Ok(settings) = &subject.settings else {
         return;
@@ -309,11 +271,8 @@ fn strangers(subject: &Subject, base: &Path, users: &[UserName], findings: &mut 
         let is_strangers = settings.users.standing(user) == Standing::Stranger;
         let folder = layout::user_folder(base, user.as_str());
         if is_strangers && folder.join(COLLECTION).exists() {
-            findings.add(
-                Id::FolderWithoutUser,
-                user,
-                "has a collection here, but is not among the users who can log in",
-            );
+            let what = "has a collection here, but is not among the users who can log in";
+            findings.add(Id::FolderWithoutUser, user, what);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What a check finds.
+//! The findings of a check, and their repairs.
 
 mod id;
 
@@ -14,15 +14,15 @@ use crate::{account::name::UserName, vault::upkeep::Mend};
 
 pub use id::Id;
 
-/// How bad it is.
+/// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// Somebody cannot sync, or something is lost.
+    /// A user cannot sync, or data are lost.
     Problem,
-    /// Works, but will hurt sooner or later.
+    /// It works now, but will cause a problem.
     Warning,
-    /// Good to know.
+    /// Information.
     Note,
 }
 
@@ -36,24 +36,22 @@ impl fmt::Display for Severity {
     }
 }
 
-/// One thing that a check found.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Finding {
-    /// How bad it is.
     pub severity: Severity,
     pub id: Id,
-    /// Where: a setting, a file, a user, an address.
+    /// A setting, a file, a user or an address.
     pub place: String,
-    /// What is the matter, as a sentence.
+    /// The problem, as a sentence.
     pub what: String,
-    /// What to do about it, as a sentence.
+    /// The advice, as a sentence.
     pub remedy: String,
-    /// What `--repair` would do about it.
+    /// What `--repair` does about it.
     pub repair: Option<Repair>,
 }
 
-/// What to do where something could not be looked at.
-fn to_see() -> &'static str {
+/// The advice about a file that could not be read.
+fn advice_to_read() -> &'static str {
     if Uid::effective().is_root() {
         "Make sure that the server's account can read it."
     } else {
@@ -61,58 +59,43 @@ fn to_see() -> &'static str {
     }
 }
 
-/// What can be put right without anybody's judgement. What root does to files it takes from
-/// no other process.
+/// A repair that needs no decision. Paths are below `SYNC_BASE`. Root accepts no paths from another
+/// process, so serde skips the repairs that have some.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Repair {
-    /// Give these files to the account that the server runs as.
+    /// Give these files to the server's account.
     #[serde(skip)]
-    GiveToAccount {
-        /// Below `SYNC_BASE`.
-        paths: Vec<PathBuf>,
-    },
-    /// Let that account read and write these files, and nobody else but its group.
+    GiveToAccount(Vec<PathBuf>),
+    /// Let the server's account read and write these files, and nobody else but its group.
     #[serde(skip)]
-    SetMode {
-        /// Below `SYNC_BASE`.
-        paths: Vec<PathBuf>,
-    },
-    /// Remove these temporary files.
+    SetMode(Vec<PathBuf>),
     #[serde(skip)]
-    RemoveTemporary {
-        /// Below `SYNC_BASE`.
-        paths: Vec<PathBuf>,
-    },
-    /// Put something right in a user's data, in that user's turn.
+    RemoveTemporary(Vec<PathBuf>),
+    /// Repair a user's data, in that user's turn.
     Data { user: UserName, mend: Mend },
 }
 
 impl Repair {
-    /// What it does, for the question whether to.
+    /// What it does, for the confirmation.
     pub fn describe(&self) -> String {
         match self {
-            Self::GiveToAccount { paths } => {
+            Self::GiveToAccount(paths) => {
                 format!(
                     "change the owner of {} to the server's account",
-                    files(paths.len())
+                    files(paths)
                 )
             }
-            Self::SetMode { paths } => format!("set the permissions of {}", files(paths.len())),
-            Self::RemoveTemporary { paths } => {
-                format!(
-                    "remove {} that an interrupted upload left",
-                    files(paths.len())
-                )
+            Self::SetMode(paths) => format!("set the permissions of {}", files(paths)),
+            Self::RemoveTemporary(paths) => {
+                format!("remove {} that an interrupted upload left", files(paths))
             }
             Self::Data { user, mend } => match mend {
-                Mend::Media(names) if names.is_empty() => {
-                    format!(
-                        "{user}: settle interrupted media batches and recompute the totals in media.db"
-                    )
-                }
+                Mend::Media(names) if names.is_empty() => format!(
+                    "{user}: settle interrupted media batches and recompute the totals in media.db"
+                ),
                 Mend::Media(names) => format!(
                     "{user}: update media.db to match the media folder for {}",
-                    files(names.len())
+                    files(names)
                 ),
                 Mend::Unsent => {
                     format!("{user}: send the devices the changes that never reached them")
@@ -126,19 +109,19 @@ impl Repair {
     }
 }
 
-fn files(count: usize) -> String {
-    match count {
+fn files<T>(files: &[T]) -> String {
+    match files.len() {
         1 => "one file".to_owned(),
         many => format!("{many} files"),
     }
 }
 
-/// The findings of a check, in the order in which they were made.
+/// The findings of a check, in the order in which they were added.
 #[derive(Debug, Default)]
 pub struct Findings(pub Vec<Finding>);
 
 impl Findings {
-    /// Adds something that always has the same remedy.
+    /// Adds a finding that always has the same remedy.
     pub fn add(
         &mut self,
         id: Id,
@@ -149,7 +132,7 @@ impl Findings {
         self.advise(id, place, what, id.remedy())
     }
 
-    /// Adds something whose remedy depends on circumstances.
+    /// Adds a finding whose remedy depends on circumstances.
     pub fn advise(
         &mut self,
         id: Id,
@@ -169,59 +152,47 @@ impl Findings {
         &mut self.0[at]
     }
 
-    /// Notes that something could not be looked at, and so was not.
+    /// Reports that something was not checked.
     pub fn unseen(&mut self, place: impl fmt::Display, why: impl fmt::Display) {
         let what = format_args!("not checked: {why}");
-        self.advise(Id::NotLookedAt, place, what, to_see());
+        self.advise(Id::NotLookedAt, place, what, advice_to_read());
     }
 
-    /// Adds what a process of the server's account has found, which did not know that root had
-    /// it look.
+    /// Adds the findings of a process without root's rights. Its advice to run the command as root
+    /// is left out, since root runs this one.
     pub fn extend(&mut self, found: Vec<Finding>) {
         self.0.extend(found.into_iter().map(|mut finding| {
             if finding.id == Id::NotLookedAt {
-                to_see().clone_into(&mut finding.remedy);
+                advice_to_read().clone_into(&mut finding.remedy);
             }
             finding
         }));
     }
 
-    /// What can be put right.
     pub fn repairs(&self) -> Vec<Repair> {
         let repairs = self.0.iter().filter_map(|finding| finding.repair.clone());
         repairs.collect()
     }
 
-    /// How many of this severity there are.
     pub fn count(&self, severity: Severity) -> usize {
-        self.0
-            .iter()
-            .filter(|finding| finding.severity == severity)
-            .count()
+        let found = self.0.iter().filter(|finding| finding.severity == severity);
+        found.count()
     }
 }
 
 impl Finding {
-    /// Says that it can be repaired, and how.
-    pub fn with(&mut self, repair: Repair) {
-        self.repair = Some(repair);
-    }
-
-    /// Says how bad it is in these circumstances.
-    pub fn weigh(&mut self, severity: Severity) {
-        self.severity = severity;
+    /// Adds a repair of the user's data.
+    pub fn mend(&mut self, user: &UserName, mend: Mend) {
+        let user = user.clone();
+        self.repair = Some(Repair::Data { user, mend });
     }
 }
 
-/// Some of many, for a sentence: the first few by name.
+/// The first few of many, for a sentence.
 pub fn some_of<T: fmt::Display>(many: &[T]) -> String {
     const SHOWN: usize = 4;
-    let mut text = many
-        .iter()
-        .take(SHOWN)
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(", ");
+    let shown: Vec<_> = many.iter().take(SHOWN).map(ToString::to_string).collect();
+    let mut text = shown.join(", ");
     if many.len() > SHOWN {
         // Writing to a string cannot fail.
         let _ = write!(text, " and {} more", many.len() - SHOWN);
@@ -229,7 +200,7 @@ pub fn some_of<T: fmt::Display>(many: &[T]) -> String {
     text
 }
 
-/// Where a user's things are, as a place for a finding.
+/// A user's file, as the place of a finding.
 pub fn of_user(user: &UserName, what: &str) -> String {
     format!("{user}/{what}")
 }

@@ -1,10 +1,12 @@
-//! The media folder against `media.db`.
+//! Compares the media folder with `media.db`.
 
 use std::{collections::BTreeMap, ffi::OsString, fs, io, path::Path, thread, time::Duration};
 
+use rusqlite::Connection;
+
 use super::{
     data::Data,
-    finding::{Findings, Id, Repair, of_user, some_of},
+    finding::{Findings, Id, of_user, some_of},
     progress,
     quiet::{self, QuietError},
 };
@@ -29,18 +31,18 @@ type Differences = BTreeMap<String, Difference>;
 pub(super) fn check(data: &Data, findings: &mut Findings) {
     for user in &data.users {
         let folder = data.folder(user);
-        let looked = match folder.join(MEDIA_DATABASE).try_exists() {
-            Ok(true) => one(data, user, &folder, findings),
+        let checked = match folder.join(MEDIA_DATABASE).try_exists() {
+            Ok(true) => check_one(data, user, &folder, findings),
             Ok(false) => without_database(user, &folder, findings),
             Err(error) => Err(error.into()),
         };
-        if let Err(error) = looked {
-            error.tell(of_user(user, MEDIA), findings);
+        if let Err(error) = checked {
+            error.report(of_user(user, MEDIA), findings);
         }
     }
 }
 
-/// Then every file is an extra one.
+/// Reports all files in the folder as not recorded.
 fn without_database(
     user: &UserName,
     folder: &Path,
@@ -49,72 +51,75 @@ fn without_database(
     let names = names(&folder.join(MEDIA))?.into_iter();
     let names: Vec<_> = names.filter_map(|name| name.into_string().ok()).collect();
     if !names.is_empty() {
-        findings
-            .add(
-                Id::MediaDatabaseMissing,
-                of_user(user, MEDIA_DATABASE),
-                format_args!(
-                    "is missing, so devices do not receive the {} files in media",
-                    names.len()
-                ),
-            )
-            .with(settle(user, names));
+        let what = format_args!(
+            "is missing, so devices do not receive the {} files in media",
+            names.len()
+        );
+        let place = of_user(user, MEDIA_DATABASE);
+        let found = findings.add(Id::MediaDatabaseMissing, place, what);
+        found.mend(user, Mend::Media(names));
     }
     Ok(())
 }
 
-/// What there is in a media folder, which need not be there yet.
+/// The names in a media folder; none if the folder does not exist yet.
 fn names(media: &Path) -> io::Result<Vec<OsString>> {
     let entries = if_there(fs::read_dir(media))?.into_iter().flatten();
     entries.map(|entry| Ok(entry?.file_name())).collect()
 }
 
-fn one(
+fn check_one(
     data: &Data,
     user: &UserName,
     folder: &Path,
     findings: &mut Findings,
 ) -> Result<(), QuietError> {
     let (database, media) = (folder.join(MEDIA_DATABASE), folder.join(MEDIA));
-    let place = of_user(user, MEDIA_DATABASE);
-    match quiet::read(&database, database_fault) {
-        Ok(fault) => {
-            if !tell_fault(user, &place, fault, findings) {
-                return Ok(());
-            }
-        }
-        Err(QuietError::Sqlite(error)) if !is_environment(&error) => {
-            damaged(&place, &error.to_string(), findings);
-            return Ok(());
-        }
-        Err(error) => return Err(error),
-    }
-    if folder.join(STAGING).join(BATCH_JOURNAL).try_exists()? && data.server.is_none() {
-        findings
-            .add(
-                Id::MediaBatchInterrupted,
-                of_user(user, MEDIA),
-                "a batch of media was interrupted, so the folder was not compared with media.db",
-            )
-            .with(settle(user, Vec::new()));
+    let place = of_user(user, MEDIA);
+    if !is_comparable(user, &database, findings)? {
         return Ok(());
     }
-    let mut found = compare(user, &database, &media)?;
+    if folder.join(STAGING).join(BATCH_JOURNAL).try_exists()? && data.server.is_none() {
+        let what = "a batch of media was interrupted, so the folder was not compared with media.db";
+        let found = findings.add(Id::MediaBatchInterrupted, place, what);
+        found.mend(user, Mend::Media(Vec::new()));
+        return Ok(());
+    }
+    let (mut found, not_text) = compare(user, &database, &media)?;
     if !found.is_empty() && data.server.is_some() {
-        // A batch of media that is just being stored is not whole in both places yet.
+        // The server may just be storing a batch: then folder and database differ for a moment.
         thread::sleep(AGAIN);
-        found = quiet::read(&database, |conn| again(conn, &media, &found))?;
+        found = quiet::read(&database, |conn| {
+            let still = found.keys().filter_map(|name| {
+                let difference = difference(conn, &media, name).transpose()?;
+                Some(difference.map(|difference| (name.clone(), difference)))
+            });
+            still.collect::<Result<_, Error>>()
+        })?;
     }
     if spelling::is_ignored_at(&media) {
-        tell_clashes(user, &quiet::read(&database, clashes)?, findings);
+        let clashing = quiet::read(&database, clashes)?;
+        if !clashing.is_empty() {
+            let what = format_args!(
+                "names differ only in upper and lower case, so on this file system they are one file: {}",
+                some_of(&clashing)
+            );
+            findings.add(Id::MediaDifferInCase, &place, what);
+        }
     }
-    tell(user, found, findings);
-    not_text(user, &media, findings)?;
+    report(user, found, findings);
+    if !not_text.is_empty() {
+        let what = format_args!(
+            "files have names that are not UTF-8 and cannot be sent to devices: {}",
+            some_of(&not_text)
+        );
+        findings.add(Id::MediaName, place, what);
+    }
     Ok(())
 }
 
-/// Names that are one file where upper and lower case are not told apart.
-fn clashes(conn: &rusqlite::Connection) -> Result<Vec<String>, Error> {
+/// Groups of recorded names that differ only in upper and lower case.
+fn clashes(conn: &Connection) -> Result<Vec<String>, Error> {
     let mut spellings: BTreeMap<String, Vec<String>> = BTreeMap::new();
     recorded(conn, |name| {
         let same = spellings.entry(spelling::caseless(name)).or_default();
@@ -125,123 +130,84 @@ fn clashes(conn: &rusqlite::Connection) -> Result<Vec<String>, Error> {
     Ok(clashing.map(|same| same.join(" and ")).collect())
 }
 
-fn tell_clashes(user: &UserName, clashing: &[String], findings: &mut Findings) {
-    if !clashing.is_empty() {
-        findings.add(
-            Id::MediaDifferInCase,
-            of_user(user, MEDIA),
-            format_args!(
-                "names differ only in upper and lower case, so on this file system they are one file: {}",
-                some_of(clashing)
-            ),
-        );
+/// Reports a fault of `media.db` itself. Returns whether the folder can be compared with it.
+fn is_comparable(
+    user: &UserName,
+    database: &Path,
+    findings: &mut Findings,
+) -> Result<bool, QuietError> {
+    let (id, what) = match quiet::read(database, database_fault) {
+        Ok(None) => return Ok(true),
+        Ok(Some(Fault::Damaged)) => (
+            Id::MediaDatabaseDamaged,
+            "is damaged: its integrity check fails".into(),
+        ),
+        Ok(Some(Fault::Older)) => (Id::MediaDatabaseOlder, "has an older format".into()),
+        Ok(Some(Fault::Empty)) => (
+            Id::MediaDatabaseEmpty,
+            "has no tables yet: the disk was full when the server was about to make them".into(),
+        ),
+        Ok(Some(Fault::Unknown(version))) => (
+            Id::MediaDatabaseUnknown,
+            format!("has format {version}, which this server does not support"),
+        ),
+        Ok(Some(Fault::Sums)) => (
+            Id::MediaDatabaseSums,
+            "its totals or its last sequence number do not match its entries, so devices may miss files".into(),
+        ),
+        Err(QuietError::Sqlite(error)) if !is_environment(&error) => {
+            (Id::MediaDatabaseDamaged, format!("is damaged: {error}"))
+        }
+        Err(error) => return Err(error),
+    };
+    let found = findings.add(id, of_user(user, MEDIA_DATABASE), what);
+    let has_wrong_sums = id == Id::MediaDatabaseSums;
+    if has_wrong_sums {
+        found.mend(user, Mend::Media(Vec::new()));
     }
+    Ok(has_wrong_sums)
 }
 
-fn settle(user: &UserName, names: Vec<String>) -> Repair {
-    Repair::Data {
-        user: user.clone(),
-        mend: Mend::Media(names),
-    }
-}
-
-/// Whether the database can be compared with.
-fn tell_fault(user: &UserName, place: &str, fault: Option<Fault>, findings: &mut Findings) -> bool {
-    match fault {
-        None => true,
-        Some(Fault::Damaged) => {
-            damaged(place, "its integrity check fails", findings);
-            false
-        }
-        Some(Fault::Older) => {
-            findings.add(Id::MediaDatabaseOlder, place, "has an older format");
-            false
-        }
-        Some(Fault::Empty) => {
-            findings.add(
-                Id::MediaDatabaseEmpty,
-                place,
-                "has no tables yet: the disk was full when the server was about to make them",
-            );
-            false
-        }
-        Some(Fault::Unknown(version)) => {
-            findings.add(
-                Id::MediaDatabaseUnknown,
-                place,
-                format_args!("has format {version}, which this server does not support"),
-            );
-            false
-        }
-        Some(Fault::Sums) => {
-            findings
-                .add(
-                    Id::MediaDatabaseSums,
-                    place,
-                    "its totals or its last sequence number do not match its entries, so devices may miss files",
-                )
-                .with(settle(user, Vec::new()));
-            true
-        }
-    }
-}
-
-fn damaged(place: &str, how: &str, findings: &mut Findings) {
-    findings.add(
-        Id::MediaDatabaseDamaged,
-        place,
-        format_args!("is damaged: {how}"),
-    );
-}
-
-fn compare(user: &UserName, database: &Path, media: &Path) -> Result<Differences, QuietError> {
+/// The differences between folder and database, and the names in the folder that are not UTF-8.
+fn compare(
+    user: &UserName,
+    database: &Path,
+    media: &Path,
+) -> Result<(Differences, Vec<String>), QuietError> {
     let count = quiet::read(database, files)?;
     let media_of = format!("media of {user}");
     let bar = progress::bar(progress::WIDE, count.unsigned_abs(), media_of);
-    let found = quiet::read(database, |conn| {
+    let compared = quiet::read(database, |conn| {
         bar.set_position(0);
-        let mut found = Differences::new();
-        recorded(conn, |name| {
+        let (mut found, mut not_text) = (Differences::new(), Vec::new());
+        let mut compare_one = |name: &str| {
             if let Some(difference) = difference(conn, media, name)? {
                 found.insert(name.to_owned(), difference);
             }
+            Ok::<_, Error>(())
+        };
+        recorded(conn, |name| {
             bar.inc(1);
-            Ok(())
+            compare_one(name)
         })?;
         for name in names(media)? {
-            if let Ok(name) = name.into_string()
-                && !is_recorded(conn, &name)?
-                && let Some(difference) = difference(conn, media, &name)?
-            {
-                found.insert(name, difference);
+            match name.into_string() {
+                Ok(name) if is_recorded(conn, &name)? => {}
+                Ok(name) => compare_one(&name)?,
+                Err(name) => not_text.push(name.display().to_string()),
             }
         }
-        Ok::<_, Error>(found)
+        Ok::<_, Error>((found, not_text))
     });
     bar.finish_and_clear();
-    found
+    compared
 }
 
-fn again(
-    conn: &rusqlite::Connection,
-    media: &Path,
-    found: &Differences,
-) -> Result<Differences, Error> {
-    let mut still = Differences::new();
-    for name in found.keys() {
-        if let Some(difference) = difference(conn, media, name)? {
-            still.insert(name.clone(), difference);
-        }
-    }
-    Ok(still)
-}
-
-fn tell(user: &UserName, found: Differences, findings: &mut Findings) {
+fn report(user: &UserName, found: Differences, findings: &mut Findings) {
     let mut by_kind: BTreeMap<Difference, Vec<String>> = BTreeMap::new();
     for (name, difference) in found {
         by_kind.entry(difference).or_default().push(name);
     }
-    let place = of_user(user, MEDIA);
     for (difference, names) in by_kind {
         let (id, what) = match difference {
             Difference::Missing => (
@@ -256,7 +222,6 @@ fn tell(user: &UserName, found: Differences, findings: &mut Findings) {
                 Id::MediaChanged,
                 "the content of files differs from their checksums in media.db, so they may be damaged".into(),
             ),
-            // These reach no device, and do no harm.
             Difference::Name(error) => (
                 Id::MediaName,
                 format!("files have names that cannot be sent to devices ({error})"),
@@ -279,28 +244,10 @@ fn tell(user: &UserName, found: Differences, findings: &mut Findings) {
             ),
         };
         let which = format!("{} ({})", names.len(), some_of(&names));
-        let found = findings.add(id, &place, format_args!("{what}: {which}"));
+        let found = findings.add(id, of_user(user, MEDIA), format_args!("{what}: {which}"));
+        // The others do no harm: no device receives them.
         if matches!(id, Id::MediaMissing | Id::MediaExtra | Id::MediaChanged) {
-            found.with(settle(user, names));
+            found.mend(user, Mend::Media(names));
         }
     }
-}
-
-fn not_text(user: &UserName, media: &Path, findings: &mut Findings) -> io::Result<()> {
-    let names: Vec<_> = names(media)?
-        .iter()
-        .filter(|name| name.to_str().is_none())
-        .map(|name| name.display().to_string())
-        .collect();
-    if !names.is_empty() {
-        findings.add(
-            Id::MediaName,
-            of_user(user, MEDIA),
-            format_args!(
-                "files have names that are not UTF-8 and cannot be sent to devices: {}",
-                some_of(&names)
-            ),
-        );
-    }
-    Ok(())
 }

@@ -1,10 +1,8 @@
-//! What is wrong with a server's settings, files and data; and putting right what needs
-//! nobody's judgement.
+//! Finds problems in a server's settings, files and data, and repairs those that need no decision.
 //!
-//! One file per subject. Looking changes nothing and takes no lock, so that it can be done
-//! at any time; what cannot be looked at is told as such. Users' data are opened as the
-//! server's account only. Repairs of a user's data are made
-//! by the running server in that user's turn, or with `SYNC_BASE` held.
+//! Each subject has a file. A check changes nothing and takes no lock, so it can run at any time,
+//! and it reports what it could not read. Only the server's account opens users' data. The running
+//! server repairs a user's data in that user's turn; while none runs, the command locks `SYNC_BASE`.
 
 mod address;
 mod backups;
@@ -17,7 +15,6 @@ mod file_system;
 mod files;
 pub(crate) mod finding;
 mod links;
-mod locks;
 pub(crate) mod login;
 mod media;
 pub(crate) mod progress;
@@ -38,7 +35,7 @@ pub use finding::{Id, Severity};
 use quiet::QuietError;
 use subject::Subject;
 
-/// Looks at everything that is on this machine.
+/// Checks everything on this machine.
 pub(crate) fn look(subject: &Subject, findings: &mut Findings) {
     settings::check(subject, findings);
     address::check(subject, findings);
@@ -51,9 +48,9 @@ pub(crate) fn look(subject: &Subject, findings: &mut Findings) {
     space::check(subject, base, known, findings);
     match users {
         Ok(users) => users_data::check(subject, base, users, findings),
-        // That was reported with the files.
+        // `files` has reported these.
         Err(error) if [NotFound, NotADirectory, PermissionDenied].contains(&error.kind()) => {}
-        // Or nobody's data would be looked at, and all of them be well.
-        Err(error) => QuietError::Io(error).tell(base.display(), findings),
+        // Without this finding, the report would look as if all users' data were good.
+        Err(error) => QuietError::Io(error).report(base.display(), findings),
     }
 }

@@ -1,8 +1,8 @@
-//! Reading a database without anybody noticing: no lock, and no file beside it.
+//! Reads a database without a lock, and without a file beside it.
 //!
-//! A lock would make another device's download wait, and one that root takes could leave
-//! files behind that the server cannot write to. So the file is read as it is, and read
-//! again if it turns out to have changed meanwhile. One with a journal is copied first.
+//! A lock would make a device's download wait, and files that root leaves beside the database keep
+//! the server from writing. So the file is read as it is, and read again if it changed meanwhile. A
+//! database with a journal is copied first.
 
 use std::{fmt, fs::File, io, iter, path::Path, thread, time::Duration};
 
@@ -10,9 +10,8 @@ use rusqlite::{Connection, OpenFlags};
 use tempfile::TempDir;
 
 use super::{
-    database::{JOURNALS, open_plain},
+    database::{self, JOURNALS, open_plain},
     finding::{Findings, Id},
-    locks,
 };
 use crate::{
     collection::distrust::{distrust, immutable_uri},
@@ -22,32 +21,31 @@ use crate::{
     sqlite::beside,
 };
 
-/// A server closes what is idle after five seconds.
+/// The server closes an idle database after five seconds.
 const PATIENCE: u32 = 8;
 const ATTEMPTS: u32 = PATIENCE + 4;
 const PAUSE: Duration = Duration::from_secs(1);
-/// Not in memory: copies are as large as collections.
+/// /tmp is often in memory, and a copy is as large as the collection.
 const LARGE_TEMPORARY: &str = "/var/tmp";
 
 /// Why a database could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum QuietError {
-    /// No rights, no room for a copy, or the like.
+    /// Missing rights, or no space for a copy.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// As `SQLite` says.
     #[error(transparent)]
     Sqlite(#[from] rusqlite::Error),
     #[error(transparent)]
     Media(#[from] media::Error),
-    /// Somebody syncs all the time.
+    /// A device syncs all the time.
     #[error("it changes all the time; check again when nobody is syncing")]
     Changing,
 }
 
 impl QuietError {
-    /// Adds to the findings that something was not read: a problem where its disk fails.
-    pub fn tell(&self, place: impl fmt::Display, findings: &mut Findings) {
+    /// Reports a failing disk as a problem, and anything else as not checked.
+    pub fn report(&self, place: impl fmt::Display, findings: &mut Findings) {
         let fault = match self {
             Self::Io(error) => disk::fault(error),
             Self::Sqlite(error) => disk::fault(error),
@@ -55,19 +53,15 @@ impl QuietError {
             Self::Changing => None,
         };
         if fault == Some(Fault::Failed) {
-            findings.add(
-                Id::DiskFailing,
-                place,
-                format_args!("cannot be read: {self}"),
-            );
+            let what = format_args!("cannot be read: {self}");
+            findings.add(Id::DiskFailing, place, what);
         } else {
             findings.unseen(place, self);
         }
     }
 }
 
-/// Does some reading in a database of which nothing changes meanwhile; the reading is
-/// done again if something did.
+/// Runs `work` on a database, and again if the database has changed meanwhile.
 pub fn read<T, E>(
     path: &Path,
     mut work: impl FnMut(&Connection) -> Result<T, E>,
@@ -79,7 +73,9 @@ where
         open_plain(path)?;
         let before = Stamps::of(path)?;
         let has_journal = !before.journals().is_empty();
-        if has_journal && attempt < PATIENCE && is_in_use(path) {
+        // A process will soon close it, unless a signal has stopped the process.
+        let is_in_use = || database::holder(path).is_some_and(|holder| !holder.is_stopped());
+        if has_journal && attempt < PATIENCE && is_in_use() {
             thread::sleep(PAUSE);
             continue;
         }
@@ -107,13 +103,13 @@ fn open(path: &Path, immutable: bool) -> rusqlite::Result<Connection> {
         Connection::open_with_flags(path, flags)?
     };
     distrust(&mut conn)?;
-    // A damaged file refuses even these, which the work then says better.
+    // These fail on a damaged file; `work` then reports the damage better.
     let _ = conn.pragma_update(None, "cache_size", -32768);
     let _ = conn.pragma_update(None, "cell_size_check", true);
     Ok(conn)
 }
 
-/// The file and its journals under other names; none when they changed in the middle of it.
+/// Copies the file and its journals. Returns none if they changed meanwhile.
 fn copy(path: &Path, before: &Stamps) -> io::Result<Option<TempDir>> {
     let folder = tempfile::tempdir_in(LARGE_TEMPORARY).or_else(|_| tempfile::tempdir())?;
     for suffix in iter::once("").chain(before.journals()) {
@@ -123,12 +119,7 @@ fn copy(path: &Path, before: &Stamps) -> io::Result<Option<TempDir>> {
     Ok((Stamps::of(path)? == *before).then_some(folder))
 }
 
-/// Whether any process of this machine has a lock on it that it may soon let go.
-fn is_in_use(path: &Path) -> bool {
-    locks::holder(path).is_some_and(|holder| !holder.is_stopped())
-}
-
-/// By what a change is noticed.
+/// The state of a database's files, which shows whether they have changed.
 #[derive(Debug, PartialEq, Eq)]
 struct Stamps([Option<Stamp>; 3]);
 
@@ -141,11 +132,9 @@ impl Stamps {
     }
 
     fn journals(&self) -> Vec<&'static str> {
-        JOURNALS
-            .into_iter()
-            .zip(&self.0[1..])
-            .filter_map(|(suffix, stamp)| stamp.map(|_| suffix))
-            .collect()
+        let stamps = JOURNALS.into_iter().zip(&self.0[1..]);
+        let there = stamps.filter_map(|(suffix, stamp)| stamp.map(|_| suffix));
+        there.collect()
     }
 }
 
@@ -182,7 +171,7 @@ mod tests {
             (QuietError::Changing, "not-looked-at"),
         ] {
             let mut findings = Findings::default();
-            error.tell("alice/media", &mut findings);
+            error.report("alice/media", &mut findings);
             assert_eq!(findings.0[0].id.name(), id);
         }
     }

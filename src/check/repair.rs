@@ -1,10 +1,12 @@
-//! Putting right what needs nobody's judgement.
+//! Repairs that need no decision.
 //!
-//! Files change hands by root itself, through descriptors that no link can lead astray:
-//! the folder is another account's. What is in a user's folder is then repaired by the
-//! running server, or by a process of the server's account with `SYNC_BASE` held.
+//! Root changes the server's files itself. The folder belongs to another account, so root follows
+//! no link there. The running server repairs users' data; without one, a process of the server's
+//! account does it while it holds the lock of `SYNC_BASE`.
 
 use std::{
+    error::Error,
+    fmt::Display,
     fs::{File, Metadata},
     io,
     os::unix::fs::MetadataExt,
@@ -12,7 +14,7 @@ use std::{
 };
 
 use nix::{
-    sys::stat::{Mode, fchmod},
+    sys::stat::{FchmodatFlags, Mode, fchmod, fchmodat, fstatat},
     unistd::{Uid, UnlinkatFlags, fchown, unlinkat},
 };
 
@@ -35,114 +37,101 @@ use crate::{
     },
 };
 
-/// As many names as fit into a request with room to spare.
+/// A request has a limited length. This many names of any length fit.
 const NAMES_AT_A_TIME: usize = 1000;
 
-/// Why something was not repaired, as a sentence.
-pub type Failure = String;
+/// What was repaired, or why something was not, as a sentence.
+pub type Step = Result<String, String>;
 
-/// Makes these repairs, and tells of each step; what fails does not keep
-/// the rest from being tried.
-pub fn carry_out(
-    subject: &Subject,
-    repairs: &[Repair],
-    mut tell: impl FnMut(Result<String, Failure>),
-) {
-    let mut data = Vec::new();
-    for repair in repairs {
-        match repair {
-            Repair::GiveToAccount { paths } => tell(each(subject, repair, paths, give)),
-            Repair::SetMode { paths } => tell(each(subject, repair, paths, set_mode)),
-            Repair::RemoveTemporary { paths } => tell(each(subject, repair, paths, remove)),
-            Repair::Data { user, mend } => {
-                data.extend(in_parts(mend).map(|mend| (user.clone(), mend)));
-            }
-        }
-    }
-    if data.is_empty() {
-        return;
-    }
-    match who(subject) {
-        Ok(Who::Server) => {
-            for (user, mend) in data {
-                let answer = subject.ask(ask::Mend {
-                    user: user.clone(),
-                    mend,
-                });
-                tell(said(&user, answer.map_err(|error| error.to_string())));
-            }
-        }
-        Ok(Who::Ourselves(base)) => here(base, data, tell),
-        Ok(Who::Account(base, account)) => {
-            // So that every file that comes to be is the account's, too.
-            let arguments = ["mend".as_ref(), base.as_os_str()];
-            let ended = child::run(account, &arguments, &data, |line| {
-                tell(serde_json::from_str(line)?);
-                Ok(())
-            });
-            if let Err(error) = ended {
-                tell(Err(format!("users' data: {error}")));
-            }
-        }
-        Err(failure) => tell(Err(failure)),
-    }
-}
-
-enum Who<'a> {
-    Server,
-    Ourselves(&'a Path),
-    Account(&'a Path, &'a Account),
-}
-
-fn who(subject: &Subject) -> Result<Who<'_>, Failure> {
-    match (&subject.base, &subject.account) {
-        _ if subject.running.is_some() => Ok(Who::Server),
-        (Some(base), Some(account)) if Uid::effective() == account.uid => Ok(Who::Ourselves(base)),
-        (Some(base), Some(account)) if Uid::effective().is_root() => {
-            Ok(Who::Account(base, account))
-        }
-        (Some(_), Some(account)) => Err(format!(
-            "only root and {} can repair users' data: try again with sudo",
-            account.name
-        )),
-        _ => Err("the data folder is not known".to_owned()),
-    }
-}
-
-/// A user's name, and what to put right.
+/// A user, and a repair of that user's data.
 type Work = (UserName, Mend);
 
-/// With the data folder held, so that no server starts meanwhile.
-pub fn here(base: &Path, data: Vec<Work>, mut tell: impl FnMut(Result<String, Failure>)) {
+type Change = fn(&File, &Path, &Account, &Backups) -> io::Result<()>;
+
+/// Makes these repairs and reports each. A failure does not stop the next one.
+pub fn carry_out(subject: &Subject, repairs: &[Repair], mut report: impl FnMut(Step)) {
+    let mut data = Vec::new();
+    for repair in repairs {
+        let (paths, change): (_, Change) = match repair {
+            Repair::GiveToAccount(paths) => (paths, give),
+            Repair::SetMode(paths) => (paths, set_mode),
+            Repair::RemoveTemporary(paths) => (paths, remove),
+            Repair::Data { user, mend } => {
+                data.extend(in_parts(mend).map(|mend| (user.clone(), mend)));
+                continue;
+            }
+        };
+        report(each(subject, paths, change).map(|()| repair.describe()));
+    }
+    if !data.is_empty() {
+        mend(subject, data, report);
+    }
+}
+
+fn mend(subject: &Subject, data: Vec<Work>, mut report: impl FnMut(Step)) {
+    if subject.running.is_some() {
+        for (user, mend) in data {
+            let request = ask::Mend {
+                user: user.clone(),
+                mend,
+            };
+            report(step(&user, subject.ask(request)));
+        }
+        return;
+    }
+    let (Some(base), Some(account)) = (&subject.base, &subject.account) else {
+        return report(Err("the data folder is not known".to_owned()));
+    };
+    if Uid::effective() == account.uid {
+        here(base, data, report);
+    } else if Uid::effective().is_root() {
+        // New files then belong to the account, too.
+        let arguments = ["mend".as_ref(), base.as_os_str()];
+        let ended = child::run(account, &arguments, &data, |line| {
+            report(serde_json::from_str(line)?);
+            Ok(())
+        });
+        if let Err(error) = ended {
+            report(Err(format!("users' data: {error}")));
+        }
+    } else {
+        let name = &account.name;
+        report(Err(format!(
+            "only root and {name} can repair users' data: try again with sudo"
+        )));
+    }
+}
+
+/// Repairs users' data in this process. The lock of the data folder keeps a server from starting
+/// meanwhile.
+pub fn here(base: &Path, data: Vec<Work>, mut report: impl FnMut(Step)) {
     let (vaults, runtime) = match hold(base) {
         Ok(held) => held,
-        Err(failure) => return tell(Err(failure)),
+        Err(error) => return report(Err(error.to_string())),
     };
     for (user, mend) in data {
-        let mended = runtime.block_on(vaults.mend(&user, mend));
-        let mended = mended.map_err(|error| error.to_string());
-        tell(said(&user, mended));
+        report(step(&user, runtime.block_on(vaults.mend(&user, mend))));
     }
     runtime.block_on(vaults.close_all());
 }
 
-fn hold(base: &Path) -> Result<(Vaults, tokio::runtime::Runtime), Failure> {
-    let base = Base::open(base).map_err(|error| error.to_string())?;
+fn hold(base: &Path) -> Result<(Vaults, tokio::runtime::Runtime), Box<dyn Error>> {
+    let base = Base::open(base)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .build()
-        .map_err(|error| error.to_string())?;
-    // How many snapshots are to be kept is the server's to know.
+        .build()?;
+    // Only the server knows how many snapshots to keep.
     Ok((Vaults::new(base, Retention::ALL), runtime))
 }
 
-fn said(user: &UserName, mended: Result<Mended, Failure>) -> Result<String, Failure> {
-    mended
-        .map(|mended| format!("{user}: {mended}"))
-        .map_err(|failure| format!("{user}: {failure}"))
+fn step(user: &UserName, mended: Result<Mended, impl Display>) -> Step {
+    match mended {
+        Ok(mended) => Ok(format!("{user}: {mended}")),
+        Err(error) => Err(format!("{user}: {error}")),
+    }
 }
 
-/// Requests are not of any length, and others want their turn in between.
+/// Splits a long repair, so that each request is short and devices get their turn in between.
 fn in_parts(mend: &Mend) -> std::vec::IntoIter<Mend> {
     let parts: Vec<_> = match mend {
         Mend::Media(names) if !names.is_empty() => names
@@ -154,14 +143,7 @@ fn in_parts(mend: &Mend) -> std::vec::IntoIter<Mend> {
     parts.into_iter()
 }
 
-type OnFile = fn(&File, &Path, &Account, &Backups) -> io::Result<()>;
-
-fn each(
-    subject: &Subject,
-    repair: &Repair,
-    paths: &[PathBuf],
-    work: OnFile,
-) -> Result<String, Failure> {
+fn each(subject: &Subject, paths: &[PathBuf], change: Change) -> Result<(), String> {
     let (Some(base), Some(account)) = (&subject.base, &subject.account) else {
         return Err("the account that the server runs as is not known".to_owned());
     };
@@ -170,10 +152,10 @@ fn each(
     let backups = Backups::in_folder(settings.map(|settings| settings.backups.to.clone()));
     let failed: Vec<_> = paths
         .iter()
-        .filter_map(|path| Some((path, work(&folder, path, account, &backups).err()?)))
+        .filter_map(|path| Some((path, change(&folder, path, account, &backups).err()?)))
         .collect();
     match failed.first() {
-        None => Ok(repair.describe()),
+        None => Ok(()),
         Some((path, error)) => Err(format!(
             "{}: {error} ({} of {} were not changed)",
             base.join(path).display(),
@@ -183,8 +165,8 @@ fn each(
     }
 }
 
-/// Opens it, unless it is a file with another name, which may be anywhere, /etc/shadow
-/// included. Backups may have the others.
+/// Refuses a file that has another name outside the backups. The account could otherwise link to
+/// /etc/shadow and have root give it that.
 fn open_single(folder: &File, path: &Path, backups: &Backups) -> io::Result<(File, Metadata)> {
     let file = beneath::open(folder, path)?;
     let metadata = file.metadata()?;
@@ -202,10 +184,9 @@ fn give(folder: &File, path: &Path, account: &Account, backups: &Backups) -> io:
     set_rights(&file, path)
 }
 
-/// The owner may do what the server needs; the others nothing, nor the group with the secret.
 fn set_mode(folder: &File, path: &Path, account: &Account, backups: &Backups) -> io::Result<()> {
     let (file, metadata) = match open_single(folder, path, backups) {
-        // Its owner may not read it either.
+        // Without permission to read it, its mode can only be set by name.
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
             return set_mode_by_name(folder, path);
         }
@@ -217,18 +198,20 @@ fn set_mode(folder: &File, path: &Path, account: &Account, backups: &Backups) ->
     set_rights(&file, path)
 }
 
-/// Only without root's rights, and so without anything to be led astray to.
+/// Refuses root: the account could meanwhile replace the file with a link to any other file.
 fn set_mode_by_name(folder: &File, path: &Path) -> io::Result<()> {
-    use nix::sys::stat::{FchmodatFlags, fchmodat};
     if Uid::effective().is_root() {
         return Err(io::ErrorKind::PermissionDenied.into());
     }
-    let metadata = nix::sys::stat::fstatat(folder, path, nix::fcntl::AtFlags::AT_SYMLINK_NOFOLLOW)?;
+    let metadata = fstatat(folder, path, nix::fcntl::AtFlags::AT_SYMLINK_NOFOLLOW)?;
     let is_folder = metadata.st_mode & nix::libc::S_IFMT == nix::libc::S_IFDIR;
     let mode = Mode::from_bits_truncate(if is_folder { 0o700 } else { 0o600 });
     Ok(fchmodat(folder, path, mode, FchmodatFlags::FollowSymlink)?)
 }
 
+/// Gives the owner the rights that the server needs, and takes all rights from other accounts. The
+/// group keeps its rights, since an operator may have granted them, but not in the server's own
+/// folder, which contains the secret.
 fn set_rights(file: &File, path: &Path) -> io::Result<()> {
     let metadata = file.metadata()?;
     let (owner, group) = if metadata.is_dir() {
@@ -236,7 +219,6 @@ fn set_rights(file: &File, path: &Path) -> io::Result<()> {
     } else {
         (0o600, 0o040)
     };
-    // The group may have been let in on purpose, but not to what is the server's own.
     let is_own = path.iter().any(|part| part == layout::OWN);
     let kept = if is_own { 0 } else { metadata.mode() & group };
     Ok(fchmod(file, Mode::from_bits_truncate(owner | kept))?)

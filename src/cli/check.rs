@@ -1,4 +1,4 @@
-//! `anki-syncd check`: what is wrong, and putting it right.
+//! `anki-syncd check`: prints the findings, and repairs.
 
 use std::{
     io::{self, Write},
@@ -12,7 +12,6 @@ use super::{
 };
 use crate::check::{
     self,
-    data::Data,
     finding::{Finding, Findings, Repair, Severity},
     login::{self, Login},
     repair,
@@ -20,10 +19,11 @@ use crate::check::{
     users_data,
 };
 
-/// How often at most repairs are followed by further ones.
+/// A repair can make further ones possible: the server's account can check a file only once the
+/// file belongs to it.
 const ROUNDS: usize = 2;
 
-/// A finding as programs get it.
+/// A finding in JSON.
 #[derive(serde::Serialize)]
 struct ForPrograms<'a> {
     severity: Severity,
@@ -32,19 +32,6 @@ struct ForPrograms<'a> {
     what: &'a str,
     remedy: &'a str,
     repairable: bool,
-}
-
-impl<'a> From<&'a Finding> for ForPrograms<'a> {
-    fn from(finding: &'a Finding) -> Self {
-        Self {
-            severity: finding.severity,
-            id: finding.id.name(),
-            r#where: &finding.place,
-            what: &finding.what,
-            remedy: &finding.remedy,
-            repairable: finding.repair.is_some(),
-        }
-    }
 }
 
 /// What to check.
@@ -67,15 +54,12 @@ pub struct Arguments {
     json: bool,
 }
 
-/// Looks, tells, and repairs.
-///
-/// Ends with [`CommandError::Found`] when there are problems left.
+/// Fails with [`CommandError::Found`] if problems are left.
 pub fn run(context: &Context, arguments: &Arguments) -> Result<(), CommandError> {
     let login = arguments.user.as_deref().map(ask_login).transpose()?;
     let mut subject = Subject::find(context.sources());
     let mut findings = look(&subject);
     let mut tried = Vec::new();
-    // What is another account's can be looked into once it is the server's.
     let rounds = if arguments.repair { ROUNDS } else { 0 };
     for _ in 0..rounds {
         let mut repairs = findings.repairs();
@@ -83,7 +67,7 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<(), CommandError>
         if repairs.is_empty() {
             break;
         }
-        put_right(&subject, &findings, &repairs, arguments)?;
+        make(&subject, &findings, &repairs, arguments)?;
         tried = repairs;
         subject = Subject::find(context.sources());
         findings = look(&subject);
@@ -95,10 +79,9 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<(), CommandError>
     }
     findings.0.sort_by_key(|finding| finding.severity);
     if arguments.json {
-        let found: Vec<_> = findings.0.iter().map(ForPrograms::from).collect();
-        print_json(&found)?;
+        print_json(&findings.0.iter().map(for_programs).collect::<Vec<_>>())?;
     } else {
-        print(&findings, &mut io::stdout().lock())?;
+        print(&findings)?;
     }
     match findings.count(Severity::Problem) {
         0 => Ok(()),
@@ -107,16 +90,17 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<(), CommandError>
     }
 }
 
-fn put_right(
+/// Makes the repairs once the operator has confirmed them.
+fn make(
     subject: &Subject,
     findings: &Findings,
     repairs: &[Repair],
     arguments: &Arguments,
 ) -> Result<(), CommandError> {
     if !arguments.json {
-        print(findings, &mut io::stdout().lock())?;
+        print(findings)?;
     }
-    if !agreed(repairs, arguments)? {
+    if !arguments.yes && !agreed(repairs)? {
         let refused = "the repairs were not made".to_owned();
         return Err(CommandError::Refused(refused));
     }
@@ -130,8 +114,8 @@ fn put_right(
     Ok(())
 }
 
-/// The part of a repair that is done as the server's account: told what to do on standard
-/// input, it tells what it did on standard output.
+/// The part of a repair that runs as the server's account. Reads the repairs from standard input,
+/// and writes each step to standard output.
 pub fn mend(base: &Path) -> Result<(), CommandError> {
     let data = serde_json::from_reader(io::stdin().lock()).map_err(io::Error::from)?;
     repair::here(base, data, |step| {
@@ -142,10 +126,10 @@ pub fn mend(base: &Path) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// The part of a check that is done as the server's account: told about the server on
-/// standard input, it tells its findings on standard output.
+/// The part of a check that runs as the server's account. Reads [`check::data::Data`] from standard
+/// input, and writes the findings to standard output.
 pub fn look_at_data() -> Result<(), CommandError> {
-    let data: Data = serde_json::from_reader(io::stdin().lock()).map_err(io::Error::from)?;
+    let data = serde_json::from_reader(io::stdin().lock()).map_err(io::Error::from)?;
     let mut findings = Findings::default();
     users_data::look(&data, &mut findings);
     let found = serde_json::to_string(&findings.0).map_err(io::Error::from)?;
@@ -166,16 +150,10 @@ fn ask_login(user: &str) -> Result<Login, CommandError> {
     })
 }
 
-fn agreed(repairs: &[Repair], arguments: &Arguments) -> Result<bool, CommandError> {
-    if arguments.yes {
-        return Ok(true);
-    }
+fn agreed(repairs: &[Repair]) -> Result<bool, CommandError> {
     let mut what = vec!["Repairs:".to_owned()];
-    what.extend(
-        repairs
-            .iter()
-            .map(|repair| format!("  - {}", repair.describe())),
-    );
+    let repairs = repairs.iter().map(Repair::describe);
+    what.extend(repairs.map(|repair| format!("  - {repair}")));
     what.push("Make these repairs?".to_owned());
     question::agreed(
         &what.join("\n"),
@@ -184,32 +162,30 @@ fn agreed(repairs: &[Repair], arguments: &Arguments) -> Result<bool, CommandErro
     )
 }
 
-fn print(findings: &Findings, out: &mut impl Write) -> io::Result<()> {
-    for finding in &findings.0 {
-        print_one(finding, out)?;
+fn for_programs(finding: &Finding) -> ForPrograms<'_> {
+    ForPrograms {
+        severity: finding.severity,
+        id: finding.id.name(),
+        r#where: &finding.place,
+        what: &finding.what,
+        remedy: &finding.remedy,
+        repairable: finding.repair.is_some(),
     }
-    let counts = [
-        (Severity::Problem, "problem"),
-        (Severity::Warning, "warning"),
-        (Severity::Note, "note"),
-    ]
-    .map(|(severity, name)| match findings.count(severity) {
-        1 => format!("1 {name}"),
-        many => format!("{many} {name}s"),
-    });
-    writeln!(out, "{}", counts.join(", "))
 }
 
-fn print_one(finding: &Finding, out: &mut impl Write) -> io::Result<()> {
-    let Finding {
-        severity,
-        id,
-        place,
-        what,
-        remedy,
-        ..
-    } = finding;
-    // Files and tables have names that users choose.
-    let found = printable(&format!("{severity}: {place}: {what}  [{}]", id.name()));
-    writeln!(out, "{found}\n    {}", printable(remedy))
+fn print(findings: &Findings) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    for finding in &findings.0 {
+        let (severity, id) = (finding.severity, finding.id.name());
+        let found = format!("{severity}: {}: {}  [{id}]", finding.place, finding.what);
+        // Users choose the names of files and tables, which may contain control characters.
+        let (found, remedy) = (printable(&found), printable(&finding.remedy));
+        writeln!(out, "{found}\n    {remedy}")?;
+    }
+    let severities = [Severity::Problem, Severity::Warning, Severity::Note];
+    let counts = severities.map(|severity| match findings.count(severity) {
+        1 => format!("1 {severity}"),
+        many => format!("{many} {severity}s"),
+    });
+    writeln!(out, "{}", counts.join(", "))
 }

@@ -6,12 +6,12 @@ use super::Severity;
 
 const BROKEN: &str = "Restore a snapshot or a backup with `anki-syncd restore`. If there is none: stop the server, move the file and its -wal and -shm files away, start the server, and choose Upload on the device with the complete collection.";
 
-/// Makes an enum of the kinds of findings. Programs know them by their names, which stay the same
-/// over versions; anki-syncd(8) lists them. The severity is the worst one: circumstances can make
-/// a finding milder. A remedy that depends on circumstances is given where the thing is found.
+/// Makes an enum of the kinds of findings. Programs go by their names, which never change;
+/// anki-syncd(8) lists them. The severity is the worst one: circumstances can make a finding milder.
+/// A kind without a remedy here gets one that depends on circumstances, where it is found.
 macro_rules! ids {
     ($($id:ident: $severity:ident $name:literal $(, $remedy:expr)?;)+) => {
-        /// What kind of thing was found.
+        /// A kind of finding.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
         #[expect(missing_docs, reason = "each has a name, and an entry in anki-syncd(8)")]
         pub enum Id {
@@ -19,27 +19,24 @@ macro_rules! ids {
         }
 
         impl Id {
-            /// All that there are.
+            /// All kinds.
             pub const ALL: &[Self] = &[$(Self::$id),+];
 
-            /// For programs, and for whoever looks it up.
-            #[must_use]
+            /// The name for programs and for anki-syncd(8).
             pub fn name(self) -> &'static str {
                 match self {
                     $(Self::$id => $name),+
                 }
             }
 
-            /// How bad it is at worst.
-            #[must_use]
+            /// The worst severity.
             pub fn severity(self) -> Severity {
                 match self {
                     $(Self::$id => Severity::$severity),+
                 }
             }
 
-            /// What to do about it, as a sentence; empty where circumstances decide.
-            #[must_use]
+            /// The advice, as a sentence; empty if it depends on circumstances.
             pub fn remedy(self) -> &'static str {
                 match self {
                     $(Self::$id => [$($remedy,)? ""][0]),+
