@@ -7,7 +7,7 @@
 //! - [`check`][]: what is wrong with a server's settings, files and data, and putting it right.
 //! - [`metrics`][]: the state of the server, for Prometheus.
 //! - [`control`][]: what the operator's commands ask of the running server, and its answers.
-//! - [`service`][]: everything that knows systemd or the process: sockets, status line, log, signals, reload, rights.
+//! - [`service`][]: everything that knows systemd or the process: sockets, status line, where the log goes, signals, reload, rights.
 //! - [`http`][]: connections, limits and time-outs, the two envelopes, routing, replies, the page at `/`.
 //! - [`sync`][]: the sync methods, each a function over a vault.
 //! - [`state`][]: what the running server is made of: users, data, policy, counts.

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use super::name::MediaName;
 use crate::{
-    durable::sync_folder,
+    durable::{sync_files, sync_folder},
     files::{create_private, if_there},
     layout::BATCH_JOURNAL,
 };
@@ -77,13 +77,13 @@ impl Folders {
 
     /// Makes the staged files durable, and then the journal of the changes.
     pub fn intend(&self, changes: &BTreeMap<MediaName, Change>, last_usn: i32) -> io::Result<()> {
-        for change in changes.values() {
-            if let Change::Put(number) = change {
-                // Otherwise, after a power cut, the journal could move an empty file into place,
-                // which clients take for a removed one.
-                File::open(self.staged(*number))?.sync_all()?;
-            }
-        }
+        let staged = changes.values().filter_map(|change| match change {
+            Change::Put(number) => Some(self.staged(*number)),
+            Change::Remove => None,
+        });
+        // Otherwise, after a power cut, the journal could move an empty file into place, which
+        // clients take for a removed one.
+        sync_files(staged)?;
         let changes = changes
             .iter()
             .map(|(name, change)| (name.to_string(), change.clone()))

@@ -1,4 +1,5 @@
-//! The log: structured entries in the journal, or text on standard error.
+//! Where the log goes: structured entries to the journal, or text to standard error. The fields of
+//! requests are in `src/http/log.rs`.
 
 use std::{
     env,

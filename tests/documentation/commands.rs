@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
+    path::PathBuf,
 };
 
 use anki_syncd::{
@@ -12,7 +13,7 @@ use anki_syncd::{
 };
 use clap::{Arg, Command};
 
-use crate::{COMMANDS_PAGE, found, items, section};
+use crate::{COMMANDS_PAGE, found, items, same, section};
 
 const SERVICE: &str = include_str!("../../systemd/anki-syncd.service");
 
@@ -43,7 +44,8 @@ fn check_arguments(name: &str, command: &Command, written: &str) {
         .collect();
     let mut documented = found(r"(?:Fl|,) -([a-z][a-z-]*)", written);
     documented.retain(|name| !["help", "version"].contains(&name.as_str()));
-    assert_eq!(documented, long, "the options of `{name}` in anki-syncd(8)");
+    let page = format!("packaging/man/anki-syncd.8 at `{name}`");
+    same(&page, &documented, &long);
     for arg in command.get_arguments().filter(|arg| !arg.is_hide_set()) {
         if arg.get_action().takes_values() {
             for value in arg.get_value_names().unwrap_or_default() {
@@ -116,12 +118,9 @@ fn the_man_page_has_every_command_with_its_arguments() {
         text.push_str(item.whole);
     }
     let program = commands(&cli::command(), "");
-    let names: BTreeSet<&String> = program.iter().map(|(name, _)| name).collect();
-    assert_eq!(
-        documented.keys().collect::<BTreeSet<_>>(),
-        names,
-        "the commands in anki-syncd(8), section COMMANDS"
-    );
+    let names = program.iter().map(|(name, _)| name);
+    let page = "packaging/man/anki-syncd.8, section COMMANDS,";
+    same(page, &documented.keys().collect(), &names.collect());
     for (name, command) in &program {
         check_arguments(name, command, &documented[name]);
     }
@@ -134,24 +133,42 @@ fn is_macro(word: &str) -> bool {
 /// Under FINDINGS, a list for each severity, the worst first.
 #[test]
 fn the_man_page_has_every_finding_with_its_severity() {
-    let mut kinds: Vec<_> = Id::ALL
+    let kinds = Id::ALL
         .iter()
-        .map(|id| (id.severity(), id.name().to_owned()))
-        .collect();
-    kinds.sort();
+        .map(|id| (id.severity(), id.name().to_owned()));
     let text = section(COMMANDS_PAGE, "FINDINGS");
     let lists = text.split("\n.Bl ").skip(1);
     let severities = [Severity::Problem, Severity::Warning, Severity::Note];
-    let mut documented: Vec<_> = severities
+    let documented = severities
         .into_iter()
         .zip(lists)
         .flat_map(|(severity, list)| {
             let names = list.split("\n.It Li ").skip(1);
             names.map(move |item| (severity, item.lines().next().unwrap().to_owned()))
-        })
-        .collect();
-    documented.sort();
-    assert_eq!(documented, kinds, "left anki-syncd(8), right the program");
+        });
+    let page = "packaging/man/anki-syncd.8, section FINDINGS,";
+    same(page, &documented.collect(), &kinds.collect());
+}
+
+/// The compiler does not notice: the list of all findings uses each of them.
+#[test]
+fn every_finding_is_reported_somewhere() {
+    let mut folders = vec![PathBuf::from("src/check"), PathBuf::from("src/cli")];
+    let mut sources = String::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if !path.ends_with("finding/id.rs") {
+                sources += &fs::read_to_string(path).unwrap();
+            }
+        }
+    }
+    let reported = found(r"\bId::([A-Z]\w+)", &sources);
+    let ids = Id::ALL.iter().map(|id| format!("{id:?}"));
+    let forgotten: Vec<_> = ids.filter(|id| !reported.contains(id)).collect();
+    assert!(forgotten.is_empty(), "nothing reports {forgotten:?}");
 }
 
 #[test]

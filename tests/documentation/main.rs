@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod commands;
+mod log;
 mod messages;
 mod settings;
 
@@ -44,6 +45,16 @@ fn found(pattern: &str, text: &str) -> BTreeSet<String> {
         .captures_iter(text)
         .map(|captures| captures[1].to_owned())
         .collect()
+}
+
+/// Fails with what is missing in a file, and with what does not belong there.
+fn same<T: Ord + std::fmt::Debug>(file: &str, written: &BTreeSet<T>, program: &BTreeSet<T>) {
+    let missing: Vec<_> = program.difference(written).collect();
+    let unknown: Vec<_> = written.difference(program).collect();
+    assert!(
+        missing.is_empty() && unknown.is_empty(),
+        "{file} lacks {missing:?}; the program does not know {unknown:?}"
+    );
 }
 
 /// The rows of a page's tables, in cells.

@@ -8,7 +8,7 @@ use std::{
 use anki_syncd::config::{Settings, Sources, environment::Variables};
 use regex::Regex;
 
-use crate::{found, items, rows};
+use crate::{found, items, rows, same};
 
 const SETTINGS_PAGE: &str = include_str!("../../packaging/man/anki-syncd.toml.5");
 const DEFAULTS: &str = include_str!("../../packaging/anki-syncd.toml");
@@ -60,10 +60,8 @@ fn the_default_file_has_every_key_once_and_nothing_but_comments() {
     assert_eq!(DEFAULTS.lines().find(live), None);
     let (values, examples) = defaults();
     assert!(values.keys().all(|name| !examples.contains(name)));
-    assert_eq!(
-        values.into_keys().chain(examples).collect::<BTreeSet<_>>(),
-        keys()
-    );
+    let written = values.into_keys().chain(examples).collect();
+    same("packaging/anki-syncd.toml", &written, &keys());
 }
 
 #[test]
@@ -111,7 +109,7 @@ fn the_man_page_has_every_setting_with_its_default() {
         assert_eq!(default.as_ref(), expected, "{name} in anki-syncd.toml(5)");
         documented.insert(name.to_owned());
     }
-    assert_eq!(documented, keys());
+    same("packaging/man/anki-syncd.toml.5", &documented, &keys());
 }
 
 #[test]
@@ -135,7 +133,7 @@ fn the_page_about_settings_has_every_one_with_its_default() {
             }
         }
     }
-    assert_eq!(documented, keys());
+    same("docs/settings.md", &documented, &keys());
 }
 
 fn variables() -> BTreeSet<String> {
@@ -148,7 +146,7 @@ fn variables() -> BTreeSet<String> {
 #[test]
 fn the_page_about_settings_has_every_variable_of_the_environment() {
     let named = rows(ABOUT_SETTINGS).flat_map(|row| found(r"^`([A-Z]+_[A-Z0-9_]+)`", row[0]));
-    assert_eq!(named.collect::<BTreeSet<_>>(), variables());
+    same("docs/settings.md", &named.collect(), &variables());
 }
 
 #[test]
@@ -157,5 +155,5 @@ fn the_man_page_has_every_variable_of_the_environment() {
         .iter()
         .flat_map(|item| found(r"^Ev ([A-Z0-9_]+)", item.head))
         .collect();
-    assert_eq!(documented, variables());
+    same("packaging/man/anki-syncd.toml.5", &documented, &variables());
 }

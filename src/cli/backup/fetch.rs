@@ -2,13 +2,14 @@
 //! disks allow.
 
 use std::{
-    fs::{self, File, FileTimes, Metadata, OpenOptions},
+    fs::{self, File, FileTimes, Metadata},
     io,
     os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
 use indicatif::HumanBytes;
+use rustix::fs::ioctl_ficlone;
 
 use super::source::{Original, Source, at};
 use crate::{
@@ -98,9 +99,11 @@ impl Fetch {
 
     fn take(&self, original: &Original, to: &Path, left: u64) -> io::Result<()> {
         if self.saving.shares {
-            if reflink_copy::reflink_file_to_path(&original.file, to).is_ok() {
-                return keep_time(original, &File::options().write(true).open(to)?);
+            let copy = new_file(to)?;
+            if ioctl_ficlone(&copy, &original.file).is_ok() {
+                return keep_time(original, &copy);
             }
+            fs::remove_file(to)?;
             // The server never writes to an existing media file.
             if original.link(to).is_ok() {
                 return Ok(());
@@ -121,15 +124,16 @@ impl Fetch {
                 HumanBytes(reserve)
             )));
         }
-        let copy = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(to);
-        let copy = copy.map_err(|error| at(to, &error))?;
+        let copy = new_file(to)?;
         original.copy(&copy)?;
         keep_time(original, &copy)
     }
+}
+
+fn new_file(path: &Path) -> io::Result<File> {
+    let mut options = File::options();
+    options.write(true).create_new(true).mode(0o600);
+    options.open(path).map_err(|error| at(path, &error))
 }
 
 fn keep_time(original: &Original, copy: &File) -> io::Result<()> {
