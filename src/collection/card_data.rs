@@ -20,50 +20,45 @@ pub fn normalized(data: &str) -> Cow<'_, str> {
 }
 
 #[derive(Default, Serialize, Deserialize)]
+#[serde(default)]
 struct CardData {
     /// The card's position among the new cards.
     #[serde(
         rename = "pos",
-        default,
         deserialize_with = "or_default",
         skip_serializing_if = "Option::is_none"
     )]
     position: Option<u32>,
     #[serde(
         rename = "s",
-        default,
         deserialize_with = "or_default",
         skip_serializing_if = "Option::is_none"
     )]
     stability: Option<f32>,
     #[serde(
         rename = "d",
-        default,
         deserialize_with = "or_default",
         skip_serializing_if = "Option::is_none"
     )]
     difficulty: Option<f32>,
     #[serde(
         rename = "dr",
-        default,
         deserialize_with = "or_default",
         skip_serializing_if = "Option::is_none"
     )]
     desired_retention: Option<f32>,
     #[serde(
-        default,
         deserialize_with = "or_default",
         skip_serializing_if = "Option::is_none"
     )]
     decay: Option<f32>,
     #[serde(
         rename = "lrt",
-        default,
         deserialize_with = "or_default",
         skip_serializing_if = "Option::is_none"
     )]
     last_review_secs: Option<i64>,
-    #[serde(rename = "cd", default, skip_serializing_if = "is_empty")]
+    #[serde(rename = "cd", skip_serializing_if = "is_empty")]
     custom: String,
 }
 

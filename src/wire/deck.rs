@@ -237,7 +237,8 @@ pub struct FilteredDeck {
 }
 
 impl FilteredDeck {
-    const KEYS: [&str; 8] = [
+    /// The further keys of a filtered deck. A normal deck may have stored these, and sends them.
+    pub const KEYS: [&str; 8] = [
         "resched",
         "terms",
         "separate",

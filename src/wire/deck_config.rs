@@ -134,7 +134,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::wire::parse;
+    use crate::wire::{known::assert_writes, parse};
 
     fn minimal() -> Value {
         json!({
@@ -143,26 +143,13 @@ mod tests {
         })
     }
 
-    fn keys(object: &impl Serialize) -> Vec<String> {
-        let Value::Object(object) = serde_json::to_value(object).unwrap() else {
-            panic!("no object")
-        };
-        object.keys().cloned().collect()
-    }
-
-    fn sorted(keys: &[&str]) -> Vec<String> {
-        let mut keys: Vec<_> = keys.iter().map(ToString::to_string).collect();
-        keys.sort();
-        keys
-    }
-
     #[test]
     fn the_lists_of_keys_are_what_is_written() {
         let config: DeckConfig = parse(minimal().to_string().as_bytes()).unwrap();
-        assert_eq!(keys(&config), sorted(&DeckConfig::KEYS));
-        assert_eq!(keys(&config.new), sorted(&NewCards::KEYS));
-        assert_eq!(keys(&config.rev), sorted(&Reviews::KEYS));
-        assert_eq!(keys(&config.lapse), sorted(&Lapses::KEYS));
+        assert_writes(&config, &DeckConfig::KEYS);
+        assert_writes(&config.new, &NewCards::KEYS);
+        assert_writes(&config.rev, &Reviews::KEYS);
+        assert_writes(&config.lapse, &Lapses::KEYS);
     }
 
     #[test]

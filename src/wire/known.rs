@@ -85,3 +85,13 @@ macro_rules! keeps_unknown_keys {
 }
 
 pub(super) use keeps_unknown_keys;
+
+/// Fails unless an object is written with these keys.
+#[cfg(test)]
+pub fn assert_writes(object: &impl serde::Serialize, keys: &[&str]) {
+    let value = serde_json::to_value(object).unwrap();
+    let written: Vec<_> = value.as_object().unwrap().keys().collect();
+    let mut keys = keys.to_vec();
+    keys.sort_unstable();
+    assert_eq!(written, keys);
+}

@@ -224,23 +224,10 @@ fn is_zero(number: &i32) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
-    use crate::wire::parse;
-
-    fn keys(object: &impl Serialize) -> Vec<String> {
-        let Value::Object(object) = serde_json::to_value(object).unwrap() else {
-            panic!("no object")
-        };
-        object.keys().cloned().collect()
-    }
-
-    fn sorted(keys: &[&str]) -> Vec<String> {
-        let mut keys: Vec<_> = keys.iter().map(ToString::to_string).collect();
-        keys.sort();
-        keys
-    }
+    use crate::wire::{known::assert_writes, parse};
 
     #[test]
     fn the_lists_of_keys_are_what_is_written() {
@@ -251,9 +238,9 @@ mod tests {
             "flds": [{"name": "f", "sticky": false, "rtl": 0, "font": "", "size": 20}],
         });
         let notetype: Notetype = parse(json.to_string().as_bytes()).unwrap();
-        assert_eq!(keys(&notetype), sorted(&Notetype::KEYS));
-        assert_eq!(keys(&notetype.fields[0]), sorted(&Field::KEYS));
-        assert_eq!(keys(&notetype.templates[0]), sorted(&Template::KEYS));
+        assert_writes(&notetype, &Notetype::KEYS);
+        assert_writes(&notetype.fields[0], &Field::KEYS);
+        assert_writes(&notetype.templates[0], &Template::KEYS);
     }
 
     #[test]

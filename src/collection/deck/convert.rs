@@ -36,18 +36,6 @@ const RESERVED: [&str; 21] = [
     "desiredRetention",
 ];
 
-/// The further keys of a filtered deck. A normal deck may have stored these, and sends them.
-const FILTERED: [&str; 8] = [
-    "resched",
-    "terms",
-    "separate",
-    "delays",
-    "previewDelay",
-    "previewAgainSecs",
-    "previewHardSecs",
-    "previewGoodSecs",
-];
-
 impl From<Deck> for DeckRow {
     fn from(deck: Deck) -> Self {
         match deck {
@@ -196,7 +184,10 @@ fn from_filtered(common: DeckCommon, kind: proto::FilteredDeck, other: &[u8]) ->
         preview_again_secs: kind.preview_again_secs,
         preview_hard_secs: kind.preview_hard_secs,
         preview_good_secs: kind.preview_good_secs,
-        other: other::unpack(other, &[RESERVED.as_slice(), FILTERED.as_slice()].concat()),
+        other: other::unpack(
+            other,
+            &[RESERVED.as_slice(), FilteredDeck::KEYS.as_slice()].concat(),
+        ),
     }
 }
 
