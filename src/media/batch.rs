@@ -81,16 +81,15 @@ impl Folders {
             Change::Put(number) => Some(self.staged(*number)),
             Change::Remove => None,
         });
-        // Otherwise, after a power cut, the journal could move an empty file into place, which
-        // clients take for a removed one.
-        sync_files(staged)?;
         let changes = changes
             .iter()
             .map(|(name, change)| (name.to_string(), change.clone()))
             .collect();
         let mut journal = tempfile::NamedTempFile::new_in(&self.staging)?;
         journal.write_all(&serde_json::to_vec(&Journal { last_usn, changes })?)?;
-        journal.as_file().sync_all()?;
+        // Before the journal has its name: otherwise, after a power cut, it could move an empty
+        // file into place, which clients take for a removed one.
+        sync_files(staged.chain([journal.path().to_owned()]))?;
         journal.persist(self.journal())?;
         // The journal must be durable before `media.db` commits. Otherwise a power cut could lose
         // the journal of a committed batch, and the device, which got a confirmation, would not

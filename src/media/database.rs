@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Params, Transaction, params};
 use sha1::{Digest, Sha1};
 
 use crate::wire::media::{CHANGES_PER_REPLY, Change};
@@ -156,15 +156,22 @@ pub fn record(
     now_secs: i64,
 ) -> rusqlite::Result<()> {
     discount(transaction, name)?;
-    transaction.execute("update meta set last_usn = last_usn + 1", [])?;
-    transaction
-        .prepare_cached("insert or replace into media select ?1, ?2, ?3, last_usn, ?4 from meta")?
-        .execute(params![name, entry.checksum, entry.size, now_secs])?;
-    transaction.execute(
+    execute(transaction, "update meta set last_usn = last_usn + 1", [])?;
+    execute(
+        transaction,
+        "insert or replace into media select ?1, ?2, ?3, last_usn, ?4 from meta",
+        params![name, entry.checksum, entry.size, now_secs],
+    )?;
+    execute(
+        transaction,
         "update meta set total_bytes = total_bytes + ?1, total_nonempty_files = total_nonempty_files + (?1 > 0)",
         [entry.size],
-    )?;
-    Ok(())
+    )
+}
+
+/// A batch runs each statement for each of its files.
+fn execute(transaction: &Transaction, sql: &str, values: impl Params) -> rusqlite::Result<()> {
+    transaction.prepare_cached(sql)?.execute(values).map(drop)
 }
 
 /// The bytes of all files.
@@ -176,15 +183,14 @@ pub fn bytes(conn: &Connection) -> rusqlite::Result<u64> {
 /// other devices.
 pub fn forget(transaction: &Transaction, name: &str) -> rusqlite::Result<()> {
     discount(transaction, name)?;
-    transaction
-        .execute("delete from media where fname = ?1", [name])
-        .map(drop)
+    execute(transaction, "delete from media where fname = ?1", [name])
 }
 
 /// Subtracts a name's present entry from the totals.
 fn discount(transaction: &Transaction, name: &str) -> rusqlite::Result<()> {
     if let Some(Entry { size, .. }) = entry(transaction, name)? {
-        transaction.execute(
+        execute(
+            transaction,
             "update meta set total_bytes = total_bytes - ?1, total_nonempty_files = total_nonempty_files - (?1 > 0)",
             [size],
         )?;

@@ -28,11 +28,11 @@ pub async fn meta(
     if !VERSIONS.contains(&request.version) {
         return Err(Error::Version(request.version));
     }
-    let media_usn = vault.media(|media| media.last_usn()).await?;
-    let meta = vault.collection(device, move |collection| {
+    let with_media = Arc::clone(vault);
+    let asked = vault.collection(device, move |collection| {
         let stamps = collection.stamps()?;
         let lacking = lacking_feature(collection.connection(), request.version)?;
-        Ok(Meta {
+        let meta = Meta {
             modified: stamps.modified,
             schema_changed: stamps.schema_changed,
             usn: stamps.usn,
@@ -41,10 +41,16 @@ pub async fn meta(
             message: lacking.unwrap_or_default().to_owned(),
             host_number: 0,
             empty: stamps.empty,
-            media_usn,
-        })
+            media_usn: 0,
+        };
+        Ok((meta, with_media.media_usn_at_hand()))
     });
-    Ok(meta.await?)
+    let (meta, media_usn) = asked.await?;
+    let media_usn = match media_usn {
+        Some(usn) => usn,
+        None => vault.media(|media| media.last_usn()).await?,
+    };
+    Ok(Meta { media_usn, ..meta })
 }
 
 /// A feature that the collection needs and clients of this sync version lack, as a sentence for the

@@ -73,6 +73,12 @@ impl Vault {
         worked.await
     }
 
+    /// The last USN, if the media are open and no request uses them.
+    pub fn media_usn_at_hand(&self) -> Option<i32> {
+        let usn = |store: Option<&MediaStore>| store.and_then(|store| store.last_usn().ok());
+        self.media.look(usn).flatten()
+    }
+
     fn work_with_media<R>(
         &self,
         open: &mut Option<MediaStore>,

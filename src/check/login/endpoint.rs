@@ -36,6 +36,8 @@ impl Endpoint {
         let port = match at.strip_prefix(host).unwrap_or_default() {
             "" | ":" if tls => 443,
             "" | ":" => 80,
+            // Rust alone would read `+80`, too.
+            port if port.contains('+') => return Err(AddressError::Port),
             port => match port.trim_start_matches(':').parse() {
                 Ok(0) | Err(_) => return Err(AddressError::Port),
                 Ok(port) => port,
@@ -112,6 +114,7 @@ mod tests {
             "http://host:0/",
             "http://host:http/",
             "http://host:-1/",
+            "http://host:+80/",
             "http://[::1]:65536/",
             "http://user:1@host:65536/",
         ] {

@@ -23,6 +23,10 @@ pub const HEADER: &str = "anki-sync";
 /// The bytes that are collected before a blocking thread decodes them.
 const PIECE: usize = 64 * 1024;
 
+/// A body that cannot become larger than this is decoded at once. That takes some microseconds, and
+/// handing it over to a thread and back takes more.
+const BRIEF: u64 = 64 * 1024;
+
 /// What the header says about the client; none if there is no such header.
 pub fn caller(headers: &HeaderMap) -> Result<Option<Caller>, HeaderError> {
     let Some(value) = headers.get(HEADER) else {
@@ -62,7 +66,7 @@ pub async fn receive<W: Write + Send + 'static>(
     decoded
 }
 
-/// Decodes, and perhaps writes to disk, on a thread for blocking work.
+/// Decodes, and perhaps writes to disk, on a thread for blocking work, unless it is brief.
 async fn decode<W: Write + Send + 'static>(
     body: &mut Incoming,
     pace: &mut Pace,
@@ -89,6 +93,9 @@ async fn decode<W: Write + Send + 'static>(
     }
     if sent == 0 {
         return Err(BodyError::Empty);
+    }
+    if limits.decoded <= BRIEF {
+        return Ok(intake.finish(&collected)?);
     }
     let decoded = share.run_on_body(sent, move || Ok::<_, BodyError>(intake.finish(&collected)?));
     decoded.await
