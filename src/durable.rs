@@ -32,8 +32,8 @@ pub fn sync_folder(folder: &Path) -> io::Result<()> {
 pub fn sync_files(paths: impl Iterator<Item = PathBuf>) -> io::Result<()> {
     let files = paths.map(File::open).collect::<io::Result<Vec<_>>>()?;
     for file in &files {
-        // Linux begins to write what it does not need to keep.
-        posix_fadvise(file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED)?;
+        // Linux begins to write what it does not need to keep. Without it, this is only slower.
+        let _ = posix_fadvise(file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED);
     }
     files.iter().try_for_each(File::sync_all)
 }

@@ -28,12 +28,16 @@ pub struct Connections {
     /// Wakes who waits for a place: a connection has ended, or may now be closed.
     changed: Notify,
     capacity: usize,
+    /// The most sockets, with those of closed connections whose tasks have not ended yet.
+    sockets: usize,
 }
 
 #[derive(Default)]
 struct Table {
     last_id: u64,
     open: HashMap<u64, Entry>,
+    /// How many guests there are. Some of their connections may be closed already.
+    guests: usize,
     warned: Option<Instant>,
 }
 
@@ -78,16 +82,17 @@ pub struct Guest {
 pub struct Served(Arc<Guest>);
 
 impl Connections {
-    pub fn new(capacity: usize) -> Arc<Self> {
+    pub fn new(capacity: usize, sockets: usize) -> Arc<Self> {
         Arc::new(Self {
             table: Mutex::default(),
             changed: Notify::new(),
             capacity,
+            sockets,
         })
     }
 
     /// Accepts a connection, and closes another one if needed. It only waits while devices are being served on all
-    /// connections.
+    /// connections, or too many closed ones have not ended yet.
     pub async fn enter(
         self: &Arc<Self>,
         peer: Option<IpAddr>,
@@ -121,9 +126,12 @@ impl Connections {
         per_address: usize,
     ) -> Option<u64> {
         let mut table = self.lock();
-        if table.open.len() >= self.capacity && !table.make_room(self.capacity) {
+        if table.guests >= self.sockets
+            || table.open.len() >= self.capacity && !table.make_room(self.capacity)
+        {
             return None;
         }
+        table.guests += 1;
         table.last_id += 1;
         let id = table.last_id;
         table.open.insert(
@@ -301,7 +309,10 @@ impl Drop for Served {
 
 impl Drop for Guest {
     fn drop(&mut self) {
-        self.connections.lock().open.remove(&self.id);
+        let mut table = self.connections.lock();
+        table.open.remove(&self.id);
+        table.guests -= 1;
+        drop(table);
         self.connections.changed.notify_waiters();
     }
 }

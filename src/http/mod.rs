@@ -61,7 +61,9 @@ const BUFFER: usize = 32 * 1024;
 /// Serves until the server has to stop; then finishes the requests under way and returns.
 pub async fn serve(frontend: Arc<Frontend>, listeners: Vec<Listener>, stop: CancellationToken) {
     let connections = TaskTracker::new();
-    let open = Connections::new(affordable(frontend.server.policy().limits.connections));
+    let wished = frontend.server.policy().limits.connections;
+    let most = most_sockets().unwrap_or(wished);
+    let open = Connections::new(affordable(wished, most), most);
     for listener in listeners {
         let accepting = accept(
             Arc::clone(&frontend),
@@ -81,13 +83,14 @@ pub async fn serve(frontend: Arc<Frontend>, listeners: Vec<Listener>, stop: Canc
     connections.wait().await;
 }
 
-/// The wanted number of connections, but at most half of the file descriptors: the other half is
-/// for the files that the requests open.
-fn affordable(wished: usize) -> usize {
-    let Ok((descriptors, _)) = getrlimit(Resource::RLIMIT_NOFILE) else {
-        return wished;
-    };
-    let most = usize::try_from(descriptors / 2).unwrap_or(usize::MAX);
+/// Half of the file descriptors: the other half is for the files that the requests open.
+fn most_sockets() -> Option<usize> {
+    let (descriptors, _) = getrlimit(Resource::RLIMIT_NOFILE).ok()?;
+    Some(usize::try_from(descriptors / 2).unwrap_or(usize::MAX))
+}
+
+/// The wanted number of connections, or the most that there can be.
+fn affordable(wished: usize, most: usize) -> usize {
     if wished > most {
         tracing::warn!(
             "max_connections is {wished}, but the limit of open files allows only {most}: raise LimitNOFILE= of the unit, or ulimit -n"

@@ -73,7 +73,8 @@ impl Vault {
         worked.await
     }
 
-    /// The last USN, if the media are open and no request uses them.
+    /// The last USN, if the media are open and no request uses them. It blocks while another program
+    /// locks `media.db`.
     pub fn media_usn_at_hand(&self) -> Option<i32> {
         let usn = |store: Option<&MediaStore>| store.and_then(|store| store.last_usn().ok());
         self.media.look(usn).flatten()

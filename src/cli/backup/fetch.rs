@@ -99,11 +99,12 @@ impl Fetch {
 
     fn take(&self, original: &Original, to: &Path, left: u64) -> io::Result<()> {
         if self.saving.shares {
-            let copy = new_file(to)?;
-            if ioctl_ficlone(&copy, &original.file).is_ok() {
-                return keep_time(original, &copy);
+            if let Ok(copy) = new_file(to) {
+                if ioctl_ficlone(&copy, &original.file).is_ok() {
+                    return keep_time(original, &copy);
+                }
+                fs::remove_file(to)?;
             }
-            fs::remove_file(to)?;
             // The server never writes to an existing media file.
             if original.link(to).is_ok() {
                 return Ok(());

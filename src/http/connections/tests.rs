@@ -1,5 +1,7 @@
 //! Which connections stay and which are closed.
 
+use futures_util::FutureExt;
+
 use super::*;
 
 const MANY: usize = 1000;
@@ -27,7 +29,7 @@ fn attend(guest: Arc<Guest>) {
 
 #[tokio::test(start_paused = true)]
 async fn the_address_with_the_most_strangers_gives_way_with_its_oldest() {
-    let connections = Connections::new(4);
+    let connections = Connections::new(4, MANY);
     let device = enter(&connections, 1).await;
     let mut crowd = Vec::new();
     for _ in 0..3 {
@@ -46,7 +48,7 @@ async fn the_address_with_the_most_strangers_gives_way_with_its_oldest() {
 
 #[tokio::test(start_paused = true)]
 async fn a_connection_that_has_shown_a_key_stays_however_many_come() {
-    let connections = Connections::new(2);
+    let connections = Connections::new(2, MANY);
     let device = enter(&connections, 1).await;
     device.authenticated(&user("anna"));
     drop(device.served());
@@ -61,7 +63,7 @@ async fn a_connection_that_has_shown_a_key_stays_however_many_come() {
 /// In a flood, all who come later would wait for the ends of those that were closed.
 #[tokio::test(start_paused = true)]
 async fn nobody_waits_for_the_end_of_the_connection_that_he_replaces() {
-    let connections = Connections::new(2);
+    let connections = Connections::new(2, MANY);
     let mut closing = Vec::new();
     for host in 0..200 {
         let before = Instant::now();
@@ -72,8 +74,21 @@ async fn nobody_waits_for_the_end_of_the_connection_that_he_replaces() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn closed_connections_hold_few_sockets() {
+    let connections = Connections::new(2, 4);
+    let mut closing = Vec::new();
+    for host in 0..4 {
+        closing.push(enter(&connections, host).await);
+    }
+    let mut newcomer = std::pin::pin!(enter(&connections, 9));
+    assert!(newcomer.as_mut().now_or_never().is_none());
+    closing.remove(0);
+    assert!(newcomer.now_or_never().is_some());
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_has_shown_least_goes_first() {
-    let connections = Connections::new(4);
+    let connections = Connections::new(4, MANY);
     let [idle, serving, waiting, stranger] = [
         enter(&connections, 1).await,
         enter(&connections, 1).await,
@@ -95,7 +110,7 @@ async fn who_has_shown_least_goes_first() {
 
 #[tokio::test(start_paused = true)]
 async fn a_user_keeps_no_more_than_a_quarter_when_others_need_a_place() {
-    let connections = Connections::new(8);
+    let connections = Connections::new(8, MANY);
     let mut held = Vec::new();
     for number in 0..8 {
         held.push(enter(&connections, number).await);
@@ -112,7 +127,7 @@ async fn a_user_keeps_no_more_than_a_quarter_when_others_need_a_place() {
 
 #[tokio::test(start_paused = true)]
 async fn strangers_of_one_address_make_room_for_each_other() {
-    let connections = Connections::new(100);
+    let connections = Connections::new(100, MANY);
     let mut guests = Vec::new();
     for _ in 0..5 {
         guests.push(connections.enter(Some(address(1)), false, 3).await);
@@ -125,7 +140,7 @@ async fn strangers_of_one_address_make_room_for_each_other() {
 
 #[tokio::test(start_paused = true)]
 async fn a_proxys_connections_count_for_the_clients_that_it_names() {
-    let connections = Connections::new(100);
+    let connections = Connections::new(100, MANY);
     let mut guests = Vec::new();
     for _ in 0..10 {
         guests.push(Arc::new(connections.enter(Some(address(1)), true, 3).await));
@@ -146,7 +161,7 @@ async fn a_proxys_connections_count_for_the_clients_that_it_names() {
 
 #[tokio::test(start_paused = true)]
 async fn who_comes_while_all_are_served_waits_for_one_to_end() {
-    let connections = Connections::new(4);
+    let connections = Connections::new(4, MANY);
     let mut served = Vec::new();
     for name in ["anna", "ben", "cleo", "dora"] {
         let guest = enter(&connections, 1).await;
@@ -159,9 +174,10 @@ async fn who_comes_while_all_are_served_waits_for_one_to_end() {
             .is_err()
     );
     let before = Instant::now();
-    let ((), _newcomer) = tokio::join!(async { drop(served[0].served()) }, enter(&connections, 2),);
+    // The newcomer is polled first.
+    let (_newcomer, ()) = tokio::join!(enter(&connections, 2), async { drop(served[0].served()) });
     assert!(left(&served[0]));
-    let ((), _newcomer) = tokio::join!(async { drop(served.remove(1)) }, enter(&connections, 3));
+    let (_newcomer, ()) = tokio::join!(enter(&connections, 3), async { drop(served.remove(1)) });
     // Woken at once.
     assert_eq!(before.elapsed(), Duration::ZERO);
 }
