@@ -126,9 +126,11 @@ impl Connections {
         per_address: usize,
     ) -> Option<u64> {
         let mut table = self.lock();
-        if table.guests >= self.sockets
-            || table.open.len() >= self.capacity && !table.make_room(self.capacity)
-        {
+        if table.open.len() >= self.capacity && !table.make_room(self.capacity) {
+            return None;
+        }
+        // After making room: otherwise nobody would end where all sockets are in use.
+        if table.guests >= self.sockets {
             return None;
         }
         table.guests += 1;

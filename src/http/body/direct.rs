@@ -20,12 +20,10 @@ use crate::{
 /// The header that marks this envelope.
 pub const HEADER: &str = "anki-sync";
 
-/// The bytes that are collected before a blocking thread decodes them.
+/// The bytes that are collected before a blocking thread decodes them. A body that is smaller, and
+/// cannot become larger, is decoded at once: handing it over to a thread and back takes longer. Of
+/// a larger one, a part may be on the disk.
 const PIECE: usize = 64 * 1024;
-
-/// A small body that cannot become larger than this is decoded at once. That takes some microseconds,
-/// and handing it over to a thread and back takes more. Of a larger one, a part may be on the disk.
-const BRIEF: u64 = 64 * 1024;
 
 /// What the header says about the client; none if there is no such header.
 pub fn caller(headers: &HeaderMap) -> Result<Option<Caller>, HeaderError> {
@@ -94,7 +92,7 @@ async fn decode<W: Write + Send + 'static>(
     if sent == 0 {
         return Err(BodyError::Empty);
     }
-    if limits.decoded <= BRIEF && sent < PIECE as u64 {
+    if limits.decoded <= PIECE as u64 && sent < PIECE as u64 {
         return Ok(intake.finish(&collected)?);
     }
     let decoded = share.run_on_body(sent, move || Ok::<_, BodyError>(intake.finish(&collected)?));

@@ -73,6 +73,19 @@ async fn nobody_waits_for_the_end_of_the_connection_that_he_replaces() {
     assert_eq!(closing.iter().filter(|guest| !left(guest)).count(), 2);
 }
 
+/// So it is where `max_connections` is all that the limit of open files allows.
+#[tokio::test(start_paused = true)]
+async fn strangers_make_room_also_where_there_is_no_socket_to_spare() {
+    let connections = Connections::new(2, 2);
+    let mut strangers = vec![enter(&connections, 1).await, enter(&connections, 2).await];
+    let mut newcomer = std::pin::pin!(enter(&connections, 9));
+    assert!(newcomer.as_mut().now_or_never().is_none());
+    assert!(left(&strangers[0]) && !left(&strangers[1]));
+    strangers.remove(0);
+    assert!(newcomer.now_or_never().is_some());
+    assert!(!left(&strangers[0]));
+}
+
 #[tokio::test(start_paused = true)]
 async fn closed_connections_hold_few_sockets() {
     let connections = Connections::new(2, 4);
