@@ -2,6 +2,7 @@
 """What usual work costs, this server and the bundled one side by side: time, and the server's CPU time.
 
     tests/.venv/bin/python benches/compare.py [--repeats N] [--scale F] [--only SCENE …] [--json FILE]
+    tests/.venv/bin/python benches/compare.py --against BINARY    with another build, not the bundled one
 
 Each repeat starts both servers in turns, on fresh folders in TMPDIR. Clients are real ones, except
 where they would be slower than the server; they share the machine with it. The release build, or the
@@ -25,9 +26,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from harness import MEBIBYTE, collection
 from harness.agreement import settle
+from harness.confined import allocator
 from harness.device import Device, empty_collection
 from harness.raw import META, Account, Connection
 from harness.server import COMMANDS, Server
+from plot import bars
 
 IDLE_SECONDS = 10
 # From one request of the other user to the next.
@@ -39,8 +42,10 @@ class Bench:
 
     def __init__(self, kind, folder, scale, note):
         self.kind, self.folder, self.scale, self.note = kind, folder, scale, note
+        # The unit's settings would slow the bundled server down, which has no unit.
+        settings = {} if kind == "reference" else allocator()
         self.server = Server(
-            kind, folder / "base", folder / "log", MAX_SYNC_PAYLOAD_MEGS="1000"
+            *[kind, folder / "base", folder / "log"], MAX_SYNC_PAYLOAD_MEGS="1000", **settings
         )
         self.devices = []
 
@@ -55,15 +60,10 @@ class Bench:
 
     def cost(self, row, work, *arguments):
         """Runs the work, and notes its time and the server's CPU time, in seconds."""
-        before, began = self.cpu_seconds(), time.monotonic()
+        before, began = self.server.cpu_seconds(), time.monotonic()
         result = work(*arguments)
-        self.note(row, time.monotonic() - began, self.cpu_seconds() - before)
+        self.note(row, time.monotonic() - began, self.server.cpu_seconds() - before)
         return result
-
-    def cpu_seconds(self):
-        fields = Path(f"/proc/{self.server.process.pid}/stat").read_text().rpartition(")")[2]
-        user, system = map(int, fields.split()[11:13])
-        return (user + system) / os.sysconf("SC_CLK_TCK")
 
     def end(self):
         for device in self.devices:
@@ -223,8 +223,13 @@ def main():
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--scale", type=float, default=1)
     parser.add_argument("--only", nargs="+", choices=names, default=names)
+    parser.add_argument("--against", type=Path, metavar="BINARY", help="another build of this server")
+    parser.add_argument("--svg", type=Path, help="a file for a chart of the ratios of time")
     parser.add_argument("--json", type=Path, help="a file for all figures")
     options = parser.parse_args()
+    if options.against:
+        del COMMANDS["reference"]
+        COMMANDS["other build"] = [str(options.against.resolve()), "--allow-root"]
     figures = defaultdict(lambda: {kind: [] for kind in COMMANDS})
     for scene in SCENES:
         if scene.__name__ in options.only:
@@ -232,9 +237,13 @@ def main():
                 # In turns, and each first as often as the other, where the machine changes.
                 for kind in list(COMMANDS)[:: 1 if number % 2 else -1]:
                     run(scene, kind, options.scale, figures)
-    print("| work | time, ours | bundled | ratio | CPU, ours | bundled | ratio |\n" + "|---" * 7 + "|")
+    _, other = COMMANDS
+    print(f"| work | time, ours | {other} | ratio | CPU, ours | {other} | ratio |\n" + "|---" * 7 + "|")
     for row, both in figures.items():
         print(line(row, both))
+    if options.svg:
+        ratios = {row: time_of(both, "ours") / time_of(both, other) for row, both in figures.items()}
+        options.svg.write_text(bars(f"Time and memory: a part of the {other} server's", ratios))
     if options.json:
         options.json.write_text(json.dumps(figures, indent=1))
 
@@ -252,8 +261,12 @@ def run(scene, kind, scale, figures):
             bench.end()
 
 
+def time_of(both, kind):
+    return statistics.median(seconds for seconds, _ in both[kind])
+
+
 def line(row, both):
-    """Medians with the smallest and the largest, and how much ours is of the bundled server's."""
+    """Medians with the smallest and the largest, and how much ours is of the other's."""
     cells = [row]
     for values in zip(*(zip(*both[kind], strict=True) for kind in COMMANDS), strict=True):
         if None in values[0]:

@@ -78,6 +78,6 @@ pub fn sends_everything(conn: &Connection) -> Result<(), Error> {
             break;
         }
     }
-    sanity::check(conn, Counts::default())?;
+    sanity::check(conn, Counts::default(), &mut None)?;
     grave::pending(conn, Usn(0)).map(drop)
 }

@@ -18,17 +18,26 @@ pub(super) fn merge(conn: &Connection, card: &Card, min_usn: Usn) -> Result<()> 
         .in_row("cards", card.id)?;
     match ours {
         Some((usn, mtime_secs)) if min_usn.is_new(usn) && mtime_secs >= card.mtime_secs => Ok(()),
+        Some(_) if execute(conn, CHANGE, card)? => Ok(()),
         _ => store(conn, card),
     }
 }
 
+/// Replaces a card of the same note. Unlike [`STORE`], it leaves the index by notes alone, and add-ons' columns.
+const CHANGE: &str = "update or replace cards set did = ?3, ord = ?4, mod = ?5, usn = ?6, type = ?7, queue = ?8, due = ?9,
+        ivl = ?10, factor = ?11, reps = ?12, lapses = ?13, left = ?14, odue = ?15, odid = ?16, flags = ?17, data = ?18
+    where id = ?1 and nid = ?2";
+const STORE: &str = "insert or replace into cards (id, nid, did, ord, mod, usn, type, queue, due, ivl, factor, reps,
+        lapses, left, odue, odid, flags, data)
+    values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)";
+
 fn store(conn: &Connection, card: &Card) -> Result<()> {
-    let mut statement = conn.prepare_cached(
-        "insert or replace into cards (id, nid, did, ord, mod, usn, type, queue, due, ivl, factor, reps, lapses, left,
-                                       odue, odid, flags, data)
-         values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-    )?;
-    statement.execute(rusqlite::params![
+    execute(conn, STORE, card).map(drop)
+}
+
+/// Returns whether a row was written.
+fn execute(conn: &Connection, sql: &'static str, card: &Card) -> Result<bool> {
+    let rows = conn.prepare_cached(sql)?.execute(rusqlite::params![
         card.id,
         card.nid,
         card.did,
@@ -48,7 +57,7 @@ fn store(conn: &Connection, card: &Card) -> Result<()> {
         card.flags,
         normalized(&card.data),
     ])?;
-    Ok(())
+    Ok(rows > 0)
 }
 
 /// The bytes of a card's text, without reading it.
@@ -185,6 +194,43 @@ mod tests {
         assert!(prevails(&card(100, 4), &card(99, 7), 5));
         assert!(prevails(&card(100, -1), &card(99, 7), 5));
         assert!(prevails(&card(100, 6), &card(99, 7), -1));
+    }
+
+    #[test]
+    fn a_changed_card_is_stored_whole_also_if_its_note_is_another_one() {
+        for nid in [2, 9] {
+            let conn = testing::collection();
+            let ours = [1, 2, 3, 4, 100, 4, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1];
+            let theirs = [1, nid, 5, 6, 101, 7, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2];
+            for numbers in [ours, theirs] {
+                let mut tuple = numbers.map(Value::from).to_vec();
+                tuple.push(json!(""));
+                let card = parse(json!(tuple).to_string().as_bytes()).unwrap();
+                merge(&conn, &card, Usn(5)).unwrap();
+            }
+            let row = rows(&conn, "select * from cards").concat();
+            let mut stored = theirs.map(Value::from).to_vec();
+            stored.push(json!("{}"));
+            assert_eq!(json!(row), json!(stored));
+        }
+    }
+
+    #[test]
+    fn cards_may_exchange_what_another_programs_index_wants_to_be_unique() {
+        let conn = testing::collection();
+        conn.execute_batch("create unique index foreign_index on cards (nid, ord)")
+            .unwrap();
+        let card = |id: i64, ord: i64, usn: i64| {
+            let tuple = json!([id, 5, 1, ord, 100, usn, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, ""]);
+            parse::<Card>(tuple.to_string().as_bytes()).unwrap()
+        };
+        for card in [card(1, 0, 4), card(2, 1, 4), card(1, 1, 7), card(2, 0, 7)] {
+            merge(&conn, &card, Usn(5)).unwrap();
+        }
+        assert_eq!(
+            json!(rows(&conn, "select id, ord from cards order by id")),
+            json!([[1, 1], [2, 0]])
+        );
     }
 
     #[test]

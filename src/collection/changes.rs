@@ -50,7 +50,7 @@ pub fn send(
 /// The bytes of the largest row that [`send`] writes, without reading it. An object with parts has several rows, and
 /// all of them count.
 fn largest_row(conn: &Connection) -> Result<u64> {
-    let largest = conn.query_row(
+    let mut statement = conn.prepare_cached(
         "select max(
             (select ifnull(sum(octet_length(config)), 0) from notetypes),
             (select ifnull(sum(octet_length(config)), 0) from fields),
@@ -59,9 +59,8 @@ fn largest_row(conn: &Connection) -> Result<u64> {
             (select ifnull(max(octet_length(config)), 0) from deck_config),
             (select ifnull(sum(octet_length(tag)), 0) from tags),
             (select ifnull(max(octet_length(val)), 0) from config))",
-        [],
-        |row| row.get::<_, i64>(0),
     )?;
+    let largest = statement.query_row([], |row| row.get::<_, i64>(0))?;
     Ok(u64::try_from(largest).unwrap_or(0))
 }
 
@@ -76,7 +75,8 @@ fn send_config(conn: &Connection, to: &mut impl Write) -> Result<()> {
         separator = ",";
         Ok(())
     })?;
-    let creation_secs: i64 = conn.query_row("select crt from col", [], |row| row.get(0))?;
+    let mut statement = conn.prepare_cached("select crt from col")?;
+    let creation_secs: i64 = statement.query_row([], |row| row.get(0))?;
     Ok(write!(to, "}},\"crt\":{creation_secs}")?)
 }
 

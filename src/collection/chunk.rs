@@ -79,24 +79,36 @@ impl PendingIds {
     }
 }
 
+/// What a chunk contained.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Applied {
+    /// Objects of all kinds.
+    pub objects: usize,
+    /// Reviews that were not here before.
+    pub new_reviews: u32,
+}
+
 /// Merges and counts what a client has sent that has seen everything before `min_usn`; `usn` is the
 /// server's at the start of the sync.
 ///
 /// # Errors
 /// When it cannot be read, a note does not fit its notetype, or a table cannot be written.
-pub fn apply(conn: &Connection, body: impl Read, usn: Usn, min_usn: Usn) -> Result<usize> {
+pub fn apply(conn: &Connection, body: impl Read, usn: Usn, min_usn: Usn) -> Result<Applied> {
     let mut shapes = Shapes::default();
-    let mut count = 0;
+    let mut applied = Applied::default();
     chunk::read(body, |mut item| {
-        count += 1;
+        applied.objects += 1;
         item.catch_up(usn);
         match item {
-            Item::Revlog(entry) => revlog::add(conn, &entry),
+            Item::Revlog(entry) => {
+                applied.new_reviews += u32::from(revlog::add(conn, &entry)?);
+                Ok(())
+            }
             Item::Card(card) => card::merge(conn, &card, min_usn),
             Item::Note(note) => note::merge(conn, &note, min_usn, &mut shapes),
         }
     })?;
-    Ok(count)
+    Ok(applied)
 }
 
 #[cfg(test)]
@@ -238,7 +250,18 @@ mod tests {
             "notes": [[3, "g", NOW_MS, 0, 5, "", "a\u{1f}b", "", "", 0, ""]],
         });
         let body = json!({ "chunk": chunk }).to_string();
-        assert_eq!(apply(&conn, body.as_bytes(), Usn(5), Usn(5)).unwrap(), 3);
+        // What comes again is no new review.
+        for new_reviews in [1, 0] {
+            let applied = apply(&conn, body.as_bytes(), Usn(5), Usn(5)).unwrap();
+            let objects = 3;
+            assert_eq!(
+                applied,
+                Applied {
+                    objects,
+                    new_reviews
+                }
+            );
+        }
         for (table, id) in [("revlog", 1), ("cards", 2), ("notes", 3)] {
             assert_eq!(
                 json!(rows(&conn, &format!("select id, usn from {table}"))),

@@ -35,7 +35,7 @@ pub(super) fn each(
     conn: &Connection,
     mut each: impl FnMut(String, Json) -> Result<()>,
 ) -> Result<()> {
-    let mut statement = conn.prepare("select KEY, val from config order by KEY")?;
+    let mut statement = conn.prepare_cached("select KEY, val from config order by KEY")?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let key: String = row.get(0)?;
@@ -60,7 +60,8 @@ pub(super) fn all(conn: &Connection) -> Result<Unknown> {
 
 /// Marks all settings as sent.
 pub(super) fn clear_usns(conn: &Connection) -> Result<()> {
-    conn.execute("update config set usn = 0 where usn != 0", [])?;
+    conn.prepare_cached("update config set usn = 0 where usn != 0")?
+        .execute([])?;
     Ok(())
 }
 

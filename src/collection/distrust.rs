@@ -35,6 +35,8 @@ pub(crate) fn distrust(conn: &mut Connection) -> rusqlite::Result<()> {
         (DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false),
         (DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false),
         (DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false),
+        // Plans do not depend on values. Otherwise SQLite makes a plan anew for each value.
+        (DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true),
         // Anki declares none. A stranger's foreign keys would delete rows together with others.
         (DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, false),
     ] {

@@ -21,7 +21,7 @@ pub fn pending(conn: &Connection, min_usn: Usn) -> Result<Graves> {
         "select oid, type from graves where {}",
         pending::condition(min_usn)
     );
-    let mut statement = conn.prepare(&sql)?;
+    let mut statement = conn.prepare_cached(&sql)?;
     let mut rows = statement.query([min_usn])?;
     let mut graves = Graves::default();
     while let Some(row) = rows.next()? {

@@ -51,11 +51,20 @@ pub(super) fn merge(
         .in_row("notes", note.id)?;
     match ours {
         Some((usn, mtime_secs)) if min_usn.is_new(usn) && mtime_secs >= note.mtime_secs => Ok(()),
-        _ => store(conn, note, shapes.of(conn, note)?),
+        ours => store(conn, note, shapes.of(conn, note)?, ours.is_some()),
     }
 }
 
-fn store(conn: &Connection, note: &Note, shape: NoteShape) -> Result<()> {
+/// Replaces a note whose notetype and first field are the same. Unlike [`STORE`], it leaves the
+/// indexes by them alone, and add-ons' columns.
+const CHANGE: &str = "update or replace notes
+    set guid = ?2, mod = ?4, usn = ?5, tags = ?6, flds = ?7, sfld = ?8, flags = 0, data = ''
+    where id = ?1 and mid = ?3 and csum = ?9";
+const STORE: &str = "insert or replace into notes
+        (id, guid, mid, mod, usn, tags, flds, sfld, csum, flags, data)
+    values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 0, '')";
+
+fn store(conn: &Connection, note: &Note, shape: NoteShape, is_here: bool) -> Result<()> {
     let fields = without_control_chars(&note.fields);
     let found = fields.split(FIELD_SEPARATOR).count();
     if found != shape.fields {
@@ -81,14 +90,10 @@ fn store(conn: &Connection, note: &Note, shape: NoteShape) -> Result<()> {
     } else {
         stripped(shape.sort_field)
     };
-    let mut statement = conn.prepare_cached(
-        "insert or replace into notes (id, guid, mid, mod, usn, tags, flds, sfld, csum, flags, data)
-         values (?, ?, ?, ?, ?, ?, ?, ?, ?, 0, '')",
-    )?;
-    let tags = tag_column(&note.tags);
+    let tags = &tag_column(&note.tags);
     // Bound as text. The column turns texts that look like numbers into numbers, so that they sort
     // as numbers.
-    statement.execute((
+    let values = (
         note.id,
         &note.guid,
         note.mid,
@@ -98,7 +103,10 @@ fn store(conn: &Connection, note: &Note, shape: NoteShape) -> Result<()> {
         &fields,
         &sort_field,
         checksum,
-    ))?;
+    );
+    if !(is_here && conn.prepare_cached(CHANGE)?.execute(values)? > 0) {
+        conn.prepare_cached(STORE)?.execute(values)?;
+    }
     Ok(())
 }
 

@@ -104,18 +104,24 @@ impl Collection {
 
     /// The stamps that `meta` reports.
     pub fn stamps(&self) -> rusqlite::Result<Stamps> {
-        self.conn.query_row(
-            "select mod, scm, usn, not exists (select 1 from cards) from col",
-            [],
-            |row| {
-                Ok(Stamps {
-                    modified: row.get(0)?,
-                    schema_changed: row.get(1)?,
-                    usn: row.get(2)?,
-                    empty: row.get(3)?,
-                })
-            },
-        )
+        let mut statement = self
+            .conn
+            .prepare_cached("select mod, scm, usn, not exists (select 1 from cards) from col")?;
+        statement.query_row([], |row| {
+            Ok(Stamps {
+                modified: row.get(0)?,
+                schema_changed: row.get(1)?,
+                usn: row.get(2)?,
+                empty: row.get(3)?,
+            })
+        })
+    }
+
+    /// A number that differs after another connection has changed the file, and not after this one has.
+    pub fn data_version(&self) -> rusqlite::Result<i64> {
+        self.conn
+            .prepare_cached("pragma data_version")?
+            .query_row([], |row| row.get(0))
     }
 
     /// Records a download: the USN grows by one and the modification time is now, so that all other devices sync at

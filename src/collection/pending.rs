@@ -29,13 +29,17 @@ pub(super) fn condition(min_usn: Usn) -> &'static str {
 
 /// The ids of all rows that are new to a peer, in ascending order.
 pub(super) fn ids(conn: &Connection, table: &'static str, min_usn: Usn) -> Result<Vec<i64>> {
-    let sql = format!(
-        "select id from {table} where {} order by id",
-        condition(min_usn)
-    );
-    let mut statement = conn.prepare(&sql)?;
+    let mut statement = conn.prepare_cached(&sql(table, min_usn))?;
     let ids = statement.query_map([min_usn], |row| row.get(0))?;
-    Ok(ids.collect::<rusqlite::Result<_>>()?)
+    let mut ids: Vec<i64> = ids.collect::<rusqlite::Result<_>>()?;
+    ids.sort_unstable();
+    Ok(ids)
+}
+
+/// Not ordered by SQLite: for an order by id it reads the whole table in that order, and each sync
+/// would cost as much as all reviews ever made. A damaged index is what `check` looks for.
+fn sql(table: &'static str, min_usn: Usn) -> String {
+    format!("select id from {table} where {}", condition(min_usn))
 }
 
 /// The ids of all rows, in ascending order.
@@ -49,6 +53,28 @@ pub(super) fn all_ids(conn: &Connection, table: &'static str) -> Result<Vec<i64>
 mod tests {
     use super::*;
     use crate::collection::testing;
+
+    #[test]
+    fn what_is_new_is_found_by_an_index_and_in_order() {
+        let conn = testing::collection();
+        for min_usn in [Usn::UNSENT, Usn(5)] {
+            for table in ["notes", "cards", "revlog"] {
+                let plan = format!("explain query plan {}", sql(table, min_usn));
+                let plan: String = conn
+                    .query_row(&plan, [min_usn], |row| row.get("detail"))
+                    .unwrap();
+                assert!(plan.starts_with("SEARCH"), "{table}: {plan}");
+            }
+        }
+        for (id, usn) in [(1, 9), (2, 5), (3, 4), (4, 7)] {
+            conn.execute(
+                "insert into revlog values (?, 1, ?, 1, 1, 1, 1, 1, 1)",
+                (id, usn),
+            )
+            .unwrap();
+        }
+        assert_eq!(ids(&conn, "revlog", Usn(5)).unwrap(), [1, 2, 4]);
+    }
 
     #[test]
     fn the_condition_selects_what_is_new() {

@@ -5,13 +5,14 @@ use rusqlite::{Connection, Row};
 use super::{Result, error::InRow};
 use crate::wire::revlog::RevlogEntry;
 
-/// Adds an entry. If an entry of the same millisecond exists, it stays: entries never change.
-pub(super) fn add(conn: &Connection, entry: &RevlogEntry) -> Result<()> {
+/// Adds an entry, and returns whether it is new. If an entry of the same millisecond exists, it stays: entries never
+/// change.
+pub(super) fn add(conn: &Connection, entry: &RevlogEntry) -> Result<bool> {
     let mut statement = conn.prepare_cached(
         "insert or ignore into revlog (id, cid, usn, ease, ivl, lastIvl, factor, time, type)
          values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )?;
-    statement.execute((
+    let rows = statement.execute((
         entry.id,
         entry.card_id,
         entry.usn,
@@ -22,7 +23,7 @@ pub(super) fn add(conn: &Connection, entry: &RevlogEntry) -> Result<()> {
         entry.millis,
         entry.kind,
     ))?;
-    Ok(())
+    Ok(rows > 0)
 }
 
 pub(super) fn read(conn: &Connection, id: i64) -> Result<RevlogEntry> {
@@ -95,8 +96,8 @@ mod tests {
         let entry = |usn: i32| {
             parse::<RevlogEntry>(format!("[1, {usn}, {usn}, 1, 1, 1, 1, 1, 1]").as_bytes()).unwrap()
         };
-        add(&conn, &entry(4)).unwrap();
-        add(&conn, &entry(5)).unwrap();
+        assert!(add(&conn, &entry(4)).unwrap());
+        assert!(!add(&conn, &entry(5)).unwrap());
         assert_eq!(
             json!(rows(&conn, "select id, cid, usn from revlog")),
             json!([[1, 4, 4]])

@@ -11,7 +11,7 @@ const SEPARATOR: &str = "::";
 /// The tags that are new to a peer.
 pub(super) fn changed(conn: &Connection, min_usn: Usn) -> Result<Vec<String>> {
     let sql = format!("select tag from tags where {}", pending::condition(min_usn));
-    let mut statement = conn.prepare(&sql)?;
+    let mut statement = conn.prepare_cached(&sql)?;
     let tags = statement.query_map([min_usn], |row| row.get(0))?;
     Ok(tags.collect::<rusqlite::Result<_>>()?)
 }

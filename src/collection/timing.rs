@@ -19,9 +19,9 @@ const BURIED: &str = "(-2, -3)";
 ///
 /// Clients do the same for themselves, so the cards do not count as changed.
 pub fn unbury_if_new_day(conn: &Connection, now_secs: i64) -> Result<()> {
-    let (usn, created_secs) = conn.query_row("select usn, crt from col", [], |row| {
-        Ok((row.get(0)?, row.get(1)?))
-    })?;
+    let (usn, created_secs) = conn
+        .prepare_cached("select usn, crt from col")?
+        .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let today = Timing::read(conn, usn, created_secs, now_secs)?.today();
     let last: i64 = config::get::<u32>(conn, "lastUnburied")?
         .unwrap_or(0)

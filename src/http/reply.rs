@@ -1,6 +1,9 @@
 //! Answers: a length and a reader, compressed while they are sent.
 
-use std::io::{self, BufReader, Cursor, Read, Seek, SeekFrom};
+use std::{
+    cell::RefCell,
+    io::{self, BufReader, Cursor, Read, Seek, SeekFrom},
+};
 
 use bytes::Bytes;
 use futures_util::stream;
@@ -11,7 +14,7 @@ use hyper::{
     header::{CONTENT_LENGTH, CONTENT_TYPE},
 };
 use serde::Serialize;
-use zstd::stream::raw::CParameter;
+use zstd::{bulk::Compressor, stream::raw::CParameter};
 
 use crate::{disk::Spool, vault::workers::Share};
 
@@ -25,6 +28,11 @@ const WINDOW_LOG: u32 = 17;
 /// Answers in memory up to this size are sent in one piece, with their length.
 const SMALL: u64 = 64 * 1024;
 const PIECE: usize = 64 * 1024;
+
+thread_local! {
+    /// Making a compressor takes longer than compressing a small answer.
+    static COMPRESSOR: RefCell<Option<Compressor<'static>>> = const { RefCell::new(None) };
+}
 
 pub type ReplyBody = UnsyncBoxBody<Bytes, io::Error>;
 
@@ -84,13 +92,16 @@ impl Reply {
 
     /// For direct-post clients: zstd, with the original size in a header.
     pub fn into_zstd(self, share: &Share) -> io::Result<Response<ReplyBody>> {
-        let small = self.is_small();
-        let content = BufReader::with_capacity(PIECE, self.content);
-        let mut compressed = zstd::stream::read::Encoder::with_buffer(content, LEVEL)?;
-        compressed.set_parameter(CParameter::WindowLog(WINDOW_LOG))?;
-        // Also in the frame's header: some clients decompress in one step.
-        compressed.set_pledged_src_size(Some(self.length))?;
-        let mut response = respond(compressed, small, share)?;
+        let mut response = if self.is_small() {
+            Response::new(whole(compress(&read(self.content)?)?))
+        } else {
+            let content = BufReader::with_capacity(PIECE, self.content);
+            let mut compressed = zstd::stream::read::Encoder::with_buffer(content, LEVEL)?;
+            compressed.set_parameter(CParameter::WindowLog(WINDOW_LOG))?;
+            // Also in the frame's header: some clients decompress in one step.
+            compressed.set_pledged_src_size(Some(self.length))?;
+            Response::new(in_pieces(compressed, share))
+        };
         response
             .headers_mut()
             .insert(ORIGINAL_SIZE, self.length.into());
@@ -99,8 +110,11 @@ impl Reply {
 
     /// For older clients: uncompressed.
     pub fn into_plain(self, share: &Share) -> io::Result<Response<ReplyBody>> {
-        let small = self.is_small();
-        let mut response = respond(self.content, small, share)?;
+        let mut response = Response::new(if self.is_small() {
+            whole(read(self.content)?)
+        } else {
+            in_pieces(self.content, share)
+        });
         let headers = response.headers_mut();
         headers.insert(CONTENT_LENGTH, self.length.into());
         headers.insert(
@@ -111,16 +125,21 @@ impl Reply {
     }
 }
 
-fn respond(
-    mut content: impl Read + Send + 'static,
-    small: bool,
-    share: &Share,
-) -> io::Result<Response<ReplyBody>> {
-    if small {
-        let mut bytes = Vec::new();
-        content.read_to_end(&mut bytes)?;
-        return Ok(Response::new(whole(bytes)));
-    }
+fn read(mut content: impl Read) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    content.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Compresses a small answer at once.
+fn compress(bytes: &[u8]) -> io::Result<Vec<u8>> {
+    COMPRESSOR.with_borrow_mut(|compressor| match compressor {
+        Some(compressor) => compressor.compress(bytes),
+        none => none.insert(Compressor::new(LEVEL)?).compress(bytes),
+    })
+}
+
+fn in_pieces(content: impl Read + Send + 'static, share: &Share) -> ReplyBody {
     let pieces = stream::try_unfold((content, share.clone()), |(mut content, share)| async {
         let read = share.run(move || {
             let mut piece = Vec::with_capacity(PIECE);
@@ -133,7 +152,7 @@ fn respond(
         let (piece, content) = read.await?;
         Ok((!piece.is_empty()).then(|| (Frame::data(Bytes::from(piece)), (content, share))))
     });
-    Ok(Response::new(StreamBody::new(pieces).boxed_unsync()))
+    StreamBody::new(pieces).boxed_unsync()
 }
 
 pub fn whole(bytes: impl Into<Bytes>) -> ReplyBody {

@@ -16,6 +16,7 @@ use crate::{
     vault::{
         self, Vault,
         conversation::{Conversation, Next, Speaker},
+        room::Room,
     },
     wire::{
         Usn,
@@ -26,25 +27,36 @@ use crate::{
     },
 };
 
-/// Begins a sync, and answers with the deletions since the client's last sync. After an error, no sync is under way.
+/// A message that is parsed at once: handing it over to a thread and back takes longer.
+const BRIEF: u64 = 64 * 1024;
+
+/// Begins a sync, and answers with the deletions since the client's last sync. The message comes with its length.
+/// After an error, no sync is under way.
 pub async fn start(
     vault: &Arc<Vault>,
     speaker: Speaker,
-    mut body: impl Read + Seek + Send + 'static,
+    (mut body, length): (impl Read + Seek + Send + 'static, u64),
+    room: Room,
 ) -> Result<Graves, Error> {
     if speaker.session_key.is_empty() {
         return Err(Error::NoSessionKey);
     }
     // The whole message is checked before it replaces a sync that is under way.
-    let read = vault.share().run(move || {
+    let read = move || {
         let request = start::read::<collection::Error>(&mut body, |_| Ok(()))?;
         body.rewind().map_err(collection::Error::from)?;
         Ok::<_, vault::Error>((request, body))
-    });
-    let (request, body) = read.await?;
+    };
+    let (request, body) = if length <= BRIEF {
+        read()?
+    } else {
+        vault.share().run(read).await?
+    };
     let min_usn = vault.seen_before(speaker.device, request.min_usn);
-    let graves = vault.start(speaker.device, move |conn| {
-        let usn = Usn(conn.query_row("select usn from col", [], |row| row.get(0))?);
+    let graves = vault.start(speaker.device, room, move |conn| {
+        let usn = conn
+            .prepare_cached("select usn from col")?
+            .query_row([], |row| row.get(0).map(Usn))?;
         timing::unbury_if_new_day(conn, clock::now_secs())?;
         let ours = grave::pending(conn, min_usn)?;
         // After the answer was collected, or the client would get its own deletions back.
@@ -120,7 +132,9 @@ pub async fn apply_chunk(
     body: impl Read + Send + 'static,
 ) -> Result<(), Error> {
     let applied = vault.converse(speaker, move |conn, conversation| {
-        conversation.received += chunk::apply(conn, body, conversation.usn, conversation.min_usn)?;
+        let applied = chunk::apply(conn, body, conversation.usn, conversation.min_usn)?;
+        conversation.received += applied.objects;
+        conversation.added_reviews(applied.new_reviews);
         Ok(Next::Continue(()))
     });
     Ok(applied.await?)
@@ -132,8 +146,8 @@ pub async fn sanity_check(
     speaker: Speaker,
     request: SanityCheck,
 ) -> Result<SanityReply, Error> {
-    let reply = vault.converse(speaker, move |conn, _| {
-        let reply = sanity::check(conn, request.client)?;
+    let reply = vault.converse(speaker, move |conn, conversation| {
+        let reply = sanity::check(conn, request.client, &mut conversation.reviews)?;
         Ok(if reply.status == SanityStatus::Ok {
             Next::Continue(reply)
         } else {
@@ -163,10 +177,8 @@ pub async fn finish(vault: &Arc<Vault>, speaker: Speaker) -> Result<Finished, Er
     let finished = vault.converse(speaker, |conn, conversation| {
         let modified = clock::now_ms();
         let Usn(usn) = conversation.usn;
-        conn.execute(
-            "update col set ls = ?1, mod = ?1, usn = ?2 + 1",
-            (modified, usn),
-        )?;
+        let mut finish = conn.prepare_cached("update col set ls = ?1, mod = ?1, usn = ?2 + 1")?;
+        finish.execute((modified, usn))?;
         let &mut Conversation { sent, received, .. } = conversation;
         Ok(Next::Commit(Finished {
             modified,

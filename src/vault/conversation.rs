@@ -10,7 +10,11 @@ use std::{sync::Arc, time::Duration};
 use rusqlite::Connection;
 use tokio::time::Instant;
 
-use super::{Error, Open, Vault, turns::Ending};
+use super::{
+    Error, Open, Vault,
+    room::{Free, Room},
+    turns::Ending,
+};
 use crate::{
     account::DeviceId,
     collection::{self, chunk::PendingIds, open::Collection},
@@ -47,6 +51,8 @@ pub struct Conversation {
     pub sent: usize,
     /// Objects received from the client so far.
     pub received: usize,
+    /// All reviews of the collection, if the number is known.
+    pub reviews: Option<u32>,
     began: Instant,
     /// Set once the conversation is under way.
     ending: Option<Ending>,
@@ -63,14 +69,40 @@ impl Conversation {
             pending: None,
             sent: 0,
             received: 0,
+            reviews: None,
             began: Instant::now(),
             ending: None,
         }
     }
 
+    /// Keeps the number of all reviews right.
+    pub fn added_reviews(&mut self, new: u32) {
+        self.reviews = self.reviews.and_then(|known| known.checked_add(new));
+    }
+
     /// The device that talks.
     pub fn device(&self) -> DeviceId {
         self.speaker.device
+    }
+}
+
+/// The number of all reviews, for as long as only this server changes the collection.
+#[derive(Debug, Default)]
+pub(super) struct Reviews {
+    count: Option<u32>,
+    /// The state of the file after another program's last change.
+    version: i64,
+}
+
+impl Reviews {
+    fn in_state(&mut self, version: i64) -> Option<u32> {
+        if self.version != version {
+            *self = Self {
+                count: None,
+                version,
+            };
+        }
+        self.count
     }
 }
 
@@ -85,23 +117,26 @@ pub enum Next<T> {
 }
 
 impl Vault {
-    /// Begins a conversation: a transaction in which `work` runs first.
+    /// Begins a conversation, if the disk has room for it: a transaction in which `work` runs first.
     ///
     /// # Errors
-    /// [`Error::Replaced`] if another device has replaced the collection after this device decided
+    /// [`Error::NearlyFull`]; [`Error::Replaced`] if another device has replaced the collection after this device decided
     /// on the sync. Otherwise as [`Vault::in_turn`], or as the work does. Nothing is under way
     /// then.
     pub async fn start<R: Send + 'static>(
         self: &Arc<Self>,
         device: DeviceId,
+        room: Room,
         work: impl FnOnce(&Connection) -> collection::Result<(Conversation, R)> + Send + 'static,
     ) -> Result<R, Error> {
         let answered = self.activity.meta(device);
         let vault = Arc::clone(self);
         self.in_turn(device, move |open| {
+            room.admit(Free::at(&vault.folder)?)?;
             let Open {
                 collection,
                 conversation,
+                reviews,
             } = vault.opened(open)?;
             let schema = collection.stamps()?.schema_changed;
             match answered {
@@ -111,9 +146,12 @@ impl Vault {
                 None => {}
             }
             collection.begin()?;
-            match work(collection.connection()) {
-                Ok((begun, result)) => {
-                    conversation.insert(begun).ending = Some(vault.turns.ending());
+            let worked = work(collection.connection());
+            match worked.and_then(|worked| Ok((worked, collection.data_version()?))) {
+                Ok(((begun, result), version)) => {
+                    let begun = conversation.insert(begun);
+                    begun.ending = Some(vault.turns.ending());
+                    begun.reviews = reviews.in_state(version);
                     Ok(result)
                 }
                 Err(error) => {
@@ -155,6 +193,7 @@ impl Vault {
                 |Open {
                      collection,
                      conversation,
+                     ..
                  }| {
                     let conversation = conversation
                         .as_mut()
@@ -218,7 +257,9 @@ fn step<R>(
 
 /// The transaction has ended; the connection stays.
 fn end(open: &mut Option<Open>) {
-    if let Some(open) = open {
-        open.conversation = None;
+    if let Some(open) = open
+        && let Some(ended) = open.conversation.take()
+    {
+        open.reviews.count = ended.reviews;
     }
 }

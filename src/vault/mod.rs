@@ -57,7 +57,7 @@ use crate::{
 };
 use activity::Activity;
 use base::{empty_folder, remove_unfinished};
-use conversation::{ABANDONED, Conversation};
+use conversation::{ABANDONED, Conversation, Reviews};
 use download::Copies;
 use media::Unsettled;
 use restored::Restores;
@@ -107,6 +107,7 @@ pub struct Vault {
 struct Open {
     collection: Collection,
     conversation: Option<Conversation>,
+    reviews: Reviews,
 }
 
 impl Vault {
@@ -187,6 +188,7 @@ impl Vault {
         Ok(open.insert(Open {
             collection,
             conversation: None,
+            reviews: Reviews::default(),
         }))
     }
 
@@ -205,6 +207,11 @@ impl Vault {
                 })
             })
             .unwrap_or(true)
+    }
+
+    /// A collection that is in use counts as open.
+    fn is_open(&self) -> bool {
+        self.collection.look(|open| open.is_some()).unwrap_or(true)
     }
 
     /// Closes each database that was not used for this long. During a sync the collection is in

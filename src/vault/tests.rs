@@ -27,6 +27,11 @@ use crate::{
     },
 };
 
+const ROOM: Room = Room {
+    reserve: 0,
+    quota: None,
+};
+
 fn me() -> DeviceId {
     DeviceId::from([1; 12])
 }
@@ -289,4 +294,23 @@ async fn contents_that_a_crash_kept_from_their_places_are_cleared_away() {
     let vaults = Vaults::new(Base::open(folder.path()).unwrap(), Retention::default());
     vaults.clear_leftovers().await;
     assert!(!left.iter().any(|left| left.exists()));
+}
+
+#[tokio::test]
+async fn databases_are_closed_sooner_when_many_users_have_theirs_open() {
+    let (_folder, vaults, alice) = vault().await;
+    let is_closed_soon = || async {
+        modified(&alice).await;
+        tokio::select! {
+            () = vaults.close_idle() => {}
+            () = tokio::time::sleep(Duration::from_millis(1500)) => {}
+        }
+        !alice.is_open()
+    };
+    assert!(!is_closed_soon().await);
+    for number in 0..vaults::MANY {
+        let user = format!("user{number}").parse().unwrap();
+        modified(&vaults.get(&user).await.unwrap()).await;
+    }
+    assert!(is_closed_soon().await);
 }

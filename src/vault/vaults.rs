@@ -24,6 +24,10 @@ use crate::{
 /// between two requests.
 const MOMENT: Duration = Duration::from_secs(1);
 
+/// When more users than this have open databases, those that nobody uses are closed sooner: each takes some
+/// hundred KiB of the memory that SQLite has for all of them.
+pub(super) const MANY: usize = 100;
+
 /// All users' vaults.
 pub struct Vaults {
     pub(super) base: Base,
@@ -120,8 +124,11 @@ impl Vaults {
         let mut ticks = tokio::time::interval(IDLE / 5);
         loop {
             ticks.tick().await;
-            for vault in self.prepared() {
-                vault.close_if_idle(IDLE).await;
+            let vaults = self.prepared();
+            let open = vaults.iter().filter(|vault| vault.is_open()).count();
+            let least = if open > MANY { Duration::ZERO } else { IDLE };
+            for vault in vaults {
+                vault.close_if_idle(least).await;
                 vault.settle_media_again();
             }
         }

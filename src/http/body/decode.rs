@@ -1,15 +1,49 @@
 //! Decodes request bodies up to a limit: zstd while it arrives, gzip from a file.
 
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::{
+    cell::RefCell,
+    io::{self, BufRead, BufReader, Read, Write},
+};
 
 use flate2::bufread::GzDecoder;
 use zstd::{
+    bulk::Decompressor,
     stream::raw::{DParameter, Decoder, InBuffer, Operation, OutBuffer},
-    zstd_safe::DCtx,
+    zstd_safe::{DCtx, find_frame_compressed_size},
 };
 
-/// The largest window that a frame may ask for, as a power of two: 8 MiB. Clients ask for 2 MiB.
+/// The largest window that a frame of any length may ask for, as a power of two: 8 MiB. Clients ask for 2 MiB.
 const WINDOW_LOG_MAX: u32 = 23;
+
+/// Most bodies decode to less. Decoding that much takes some microseconds.
+pub const BRIEF: usize = 64 * 1024;
+
+thread_local! {
+    /// Making a decoder takes longer than decoding a brief body.
+    static DECODER: RefCell<(Decompressor<'static>, Vec<u8>)> =
+        RefCell::new((Decompressor::default(), vec![0; BRIEF]));
+}
+
+/// Decodes a whole frame of at most `most` bytes, of which [`BRIEF`] is the most, to `to`. Answers
+/// whether it did: what is longer or malformed is left to [`Inflate`]. No window takes memory here.
+pub fn brief(frame: &[u8], most: usize, to: &mut impl Write) -> io::Result<bool> {
+    if most == 0 || find_frame_compressed_size(frame) != Ok(frame.len()) {
+        return Ok(false);
+    }
+    DECODER.with_borrow_mut(|(decoder, buffer)| {
+        let room = &mut buffer[..most.min(BRIEF)];
+        match decoder.decompress_to_buffer(frame, room) {
+            Ok(length) => {
+                let decoded = &mut buffer[..length];
+                let written = to.write_all(decoded);
+                // It may be a password.
+                decoded.fill(0);
+                written.map(|()| true)
+            }
+            Err(_) => Ok(false),
+        }
+    })
+}
 
 /// Writes the decoded bytes to `W`.
 pub struct Inflate<W> {
@@ -190,6 +224,38 @@ mod tests {
                     "{size} {piece}"
                 );
             }
+        }
+    }
+
+    #[test]
+    fn what_is_brief_is_decoded_as_by_the_stream_and_all_else_is_left_to_it() {
+        let frame = deflate(b"hello");
+        let mut to = Vec::new();
+        for (body, most, done) in [
+            (frame.clone(), BRIEF, true),
+            (frame.clone(), 5, true),
+            (frame.clone(), 4, false),
+            (frame.clone(), 0, false),
+            (deflate(&vec![7; BRIEF]), BRIEF, true),
+            (deflate(&vec![7; BRIEF + 1]), usize::MAX, false),
+            (frame[..frame.len() - 1].to_vec(), BRIEF, false),
+            ([frame.clone(), frame.clone()].concat(), BRIEF, false),
+            ([frame.clone(), b"x".to_vec()].concat(), BRIEF, false),
+            (b"plain".to_vec(), BRIEF, false),
+            (Vec::new(), BRIEF, false),
+        ] {
+            to.clear();
+            assert_eq!(
+                brief(&body, most, &mut to).unwrap(),
+                done,
+                "{body:?} {most}"
+            );
+            let expected = if done {
+                inflate(&body, u64::MAX, 7).unwrap()
+            } else {
+                Vec::new()
+            };
+            assert!(to == expected, "{body:?}");
         }
     }
 

@@ -8,7 +8,7 @@ use hyper::{HeaderMap, body::Incoming};
 use super::{
     BodyError, BodyLimits, Pace,
     caller::Caller,
-    decode::{DecodeError, Inflate},
+    decode::{self, DecodeError, Inflate},
     next,
 };
 use crate::{
@@ -20,9 +20,7 @@ use crate::{
 /// The header that marks this envelope.
 pub const HEADER: &str = "anki-sync";
 
-/// The bytes that are collected before a blocking thread decodes them. A body that is smaller, and
-/// cannot become larger, is decoded at once: handing it over to a thread and back takes longer. Of
-/// a larger one, a part may be on the disk.
+/// The bytes that are collected before a blocking thread decodes them.
 const PIECE: usize = 64 * 1024;
 
 /// What the header says about the client; none if there is no such header.
@@ -92,8 +90,11 @@ async fn decode<W: Write + Send + 'static>(
     if sent == 0 {
         return Err(BodyError::Empty);
     }
-    if limits.decoded <= PIECE as u64 && sent < PIECE as u64 {
-        return Ok(intake.finish(&collected)?);
+    if sent < PIECE as u64 {
+        match intake.at_once(&collected, limits)? {
+            Ok(decoded) => return Ok(decoded),
+            Err(longer) => intake = longer,
+        }
     }
     let decoded = share.run_on_body(sent, move || Ok::<_, BodyError>(intake.finish(&collected)?));
     decoded.await
@@ -135,6 +136,19 @@ impl<W: Write> Intake<W> {
             }
         };
         Ok(Self { state, ..self })
+    }
+
+    /// Decodes a whole body if it is brief.
+    fn at_once(mut self, body: &[u8], limits: BodyLimits) -> Result<Result<W, Self>, DecodeError> {
+        match self.state {
+            State::Keeping(kept, mut to) => Ok(if decode::brief(body, limits.brief(), &mut to)? {
+                Ok(to)
+            } else {
+                self.state = State::Keeping(kept, to);
+                Err(self)
+            }),
+            State::Decoding(..) => Ok(Err(self)),
+        }
     }
 
     fn finish(self, rest: &[u8]) -> Result<W, DecodeError> {

@@ -5,7 +5,8 @@ use std::io::Write;
 use hyper::{body::Incoming, header::CONTENT_TYPE, http::request::Parts};
 
 use super::{
-    BodyError, BodyLimits, caller::Caller, direct, discard, multipart, next, spool::FormData,
+    BodyError, BodyLimits, caller::Caller, decode::BRIEF, direct, discard, multipart, next,
+    spool::FormData,
 };
 use crate::{
     disk::Spool,
@@ -38,7 +39,7 @@ impl Content {
         }
     }
 
-    /// Decodes the body into `to`.
+    /// Decodes the body into `to`, on a thread, since `to` may be a file.
     pub async fn receive<W: Write + Send + 'static>(self, to: W) -> Result<W, BodyError> {
         match self.source {
             Source::Direct(body) => {
@@ -48,8 +49,9 @@ impl Content {
         }
     }
 
-    /// Like [`Content::receive`], for methods whose arguments old clients leave out when they are
-    /// empty: a missing body counts as `{}`.
+    /// Decodes an object into `to`, which keeps what is brief in memory: handing that over to a
+    /// thread and back takes longer than decoding it. Old clients leave out empty arguments: a
+    /// missing body counts as `{}`.
     pub async fn receive_object<W: Write + Send + 'static>(
         self,
         mut to: W,
@@ -58,7 +60,11 @@ impl Content {
             to.write_all(b"{}")?;
             return Ok(to);
         }
-        self.receive(to).await
+        let limits = BodyLimits {
+            at_once: BRIEF,
+            ..self.limits
+        };
+        Self { limits, ..self }.receive(to).await
     }
 
     /// Reads a body to its end without decoding it. Otherwise the sender would not see the answer.

@@ -42,6 +42,8 @@ const FORM_SLACK: Duration = Duration::from_secs(30);
 pub struct BodyLimits {
     pub sent: u64,
     pub decoded: u64,
+    /// Up to so many decoded bytes are stored without a thread. 0 if they may go to the disk.
+    pub at_once: usize,
     /// The longest pause.
     pub stall: Duration,
     /// The required pace if the key comes before the body.
@@ -56,6 +58,7 @@ impl BodyLimits {
         Self {
             sent: limits.sent,
             decoded: limits.decoded.min(largest),
+            at_once: 0,
             stall: limits.body_timeout,
             pace: Pace::device(limits.body_timeout),
             form_pace: Pace::form(limits.body_timeout),
@@ -73,6 +76,11 @@ impl BodyLimits {
             form_pace: pace,
             ..limits
         }
+    }
+
+    /// The most decoded bytes of a body that is decoded at once.
+    fn brief(self) -> usize {
+        usize::try_from(self.decoded).map_or(self.at_once, |decoded| decoded.min(self.at_once))
     }
 }
 

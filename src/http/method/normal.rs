@@ -40,7 +40,7 @@ impl Normal {
 
     pub fn rules(self) -> Rules {
         match self {
-            Self::Start => Rules::new("start", IDS, Step::Begin).storing(),
+            Self::Start => Rules::new("start", IDS, Step::Begin),
             Self::ApplyGraves => Rules::new("applyGraves", IDS, Step::Continue),
             Self::ApplyChanges => Rules::new("applyChanges", ANY, Step::Continue),
             Self::Chunk => Rules::new("chunk", SMALL, Step::Continue),
@@ -56,8 +56,9 @@ impl Normal {
         let speaker = call.speaker();
         match self {
             Self::Start => {
-                let (body, _) = call.receive(content).await?;
-                json(normal::start(vault, speaker, body).await?)
+                let (body, length) = call.receive(content).await?;
+                let room = call.policy.room;
+                json(normal::start(vault, speaker, (body, length), room).await?)
             }
             Self::ApplyGraves => {
                 let (body, _) = call.receive(content).await?;

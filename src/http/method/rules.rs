@@ -19,7 +19,7 @@ pub struct Rules {
     /// Its role in a sync.
     pub step: Step,
     /// Whether it is the first of its operation to store data, so that the disk space must be
-    /// checked.
+    /// checked before its body is stored. `start`, whose body is small, checks it by itself.
     pub begins_storing: bool,
 }
 

@@ -20,7 +20,7 @@ fn speaker(device: u8, session: &str) -> Speaker {
 /// Begins a sync and changes something.
 async fn start(vault: &Arc<Vault>, speaker: Speaker) -> Result<(), Error> {
     let device = speaker.device;
-    let begun = vault.start(device, move |conn| {
+    let begun = vault.start(device, ROOM, move |conn| {
         conn.execute("update col set mod = 7", [])?;
         Ok((Conversation::new(speaker, Usn(0), Usn(0), true), ()))
     });
@@ -217,4 +217,29 @@ async fn a_sync_that_nobody_continues_is_rolled_back_after_a_minute() {
     let gone = go_on(&vault, speaker(1, "a"), || Next::Commit(())).await;
     assert!(matches!(gone, Err(Error::NotInSync)));
     assert!(!journal.exists());
+}
+
+#[tokio::test]
+async fn the_number_of_reviews_is_known_until_another_program_changes_the_file() {
+    let (_folder, _vaults, vault) = vault().await;
+    let known = |vault: Arc<Vault>, next: fn(Option<u32>) -> Next<Option<u32>>| async move {
+        start(&vault, speaker(1, "a")).await.unwrap();
+        let known = vault.converse(speaker(1, "a"), move |_, conversation| {
+            let known = conversation.reviews;
+            conversation.added_reviews(2);
+            conversation.reviews.get_or_insert(5);
+            Ok(next(known))
+        });
+        known.await.unwrap()
+    };
+    assert_eq!(known(Arc::clone(&vault), Next::Commit).await, None);
+    assert_eq!(known(Arc::clone(&vault), Next::Commit).await, Some(5));
+    assert_eq!(known(Arc::clone(&vault), Next::RollBack).await, Some(7));
+    assert_eq!(known(Arc::clone(&vault), Next::Commit).await, None);
+    assert_eq!(known(Arc::clone(&vault), Next::Commit).await, Some(5));
+    Connection::open(vault.collection_path())
+        .unwrap()
+        .execute("update col set mod = 8", [])
+        .unwrap();
+    assert_eq!(known(vault, Next::Commit).await, None);
 }

@@ -31,7 +31,7 @@ fn speaker(number: u8) -> Speaker {
 /// Begins a sync, and notes the device.
 async fn start(vault: &Arc<Vault>, number: u8, turns: &Turns) -> Result<(), Error> {
     let turns = turns.clone();
-    let begun = vault.start(device(number), move |_| {
+    let begun = vault.start(device(number), ROOM, move |_| {
         turns.lock().unwrap().push(number);
         let conversation = Conversation::new(speaker(number), Usn(0), Usn(0), true);
         Ok((conversation, ()))

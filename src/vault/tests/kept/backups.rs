@@ -54,7 +54,7 @@ async fn a_backup_shows_the_state_before_the_sync_under_way_which_goes_on() {
     };
     let review = "insert into revlog values (99, 1, 0, 1, 1, 1, 1, 1, 1)";
     let conversation = Conversation::new(speaker.clone(), Usn(0), Usn(0), true);
-    let begun = vault.start(me(), move |conn| {
+    let begun = vault.start(me(), ROOM, move |conn| {
         conn.execute_batch(review)?;
         Ok((conversation, ()))
     });

@@ -39,7 +39,7 @@ async fn start(vault: &Arc<Vault>, device: DeviceId) {
         session_key: "a".into(),
     };
     let conversation = Conversation::new(speaker, Usn(0), Usn(0), true);
-    let begun = vault.start(device, |_| Ok((conversation, ())));
+    let begun = vault.start(device, ROOM, |_| Ok((conversation, ())));
     begun.await.unwrap();
     vault.abort(device, Instant::now()).await.unwrap();
 }

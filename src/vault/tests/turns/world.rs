@@ -78,7 +78,7 @@ impl Request {
     async fn start(&self, session: u8) -> Result<(), Error> {
         let (log, event, path) = (self.log.clone(), self.event, self.vault.collection_path());
         let speaker = self.speaker(session);
-        let begun = self.vault.start(self.device, move |conn| {
+        let begun = self.vault.start(self.device, ROOM, move |conn| {
             log.worked(event, &path, conn);
             write(conn, event)?;
             Ok((Conversation::new(speaker, Usn(0), Usn(0), true), ()))
