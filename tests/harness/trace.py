@@ -19,7 +19,13 @@ def traced(server, log, *options):
         yield
     finally:
         tracing.terminate()
-        tracing.wait(timeout=20)
+        try:
+            tracing.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            # It may wait for ever for a thread that was killed while it was being attached, and nobody
+            # else can wait for the server then.
+            tracing.kill()
+            tracing.wait()
 
 
 def tasks(pid):
