@@ -109,6 +109,7 @@ NOT_TYPED = {
         "SERVER=reference tests/.venv/bin/python -m pytest -q tests/clients/test_media.py",
         "fuzz/run 600 upload",
         "tests/.venv/bin/python benches/compare.py",
+        "tests/.venv/bin/python benches/load.py",
         "tests/.venv/bin/python tests/hostile/table",
         "tests/.venv/bin/python tests/page/picture",
         "FAULT=normal-sync:server:kill:17 tests/.venv/bin/python -m pytest -q tests/faults -k normal-sync",
