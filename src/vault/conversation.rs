@@ -120,9 +120,9 @@ impl Vault {
     /// Begins a conversation, if the disk has room for it: a transaction in which `work` runs first.
     ///
     /// # Errors
-    /// [`Error::NearlyFull`]; [`Error::Replaced`] if another device has replaced the collection after this device decided
-    /// on the sync. Otherwise as [`Vault::in_turn`], or as the work does. Nothing is under way
-    /// then.
+    /// [`Error::NearlyFull`]; [`Error::Replaced`] if another device has replaced the collection after
+    /// this device decided on the sync. Otherwise as [`Vault::in_turn`], or as the work does.
+    /// Nothing is under way then.
     pub async fn start<R: Send + 'static>(
         self: &Arc<Self>,
         device: DeviceId,
